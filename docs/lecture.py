@@ -110,9 +110,9 @@ need the picture below, which is `docs/lecture/in.png`, and the files that earli
 
 ## Locality and shared weights
 
-A filter is a linear map, so it is a matrix. Each output depends only on neighbouring samples (the matrix is sparse), and
-all outputs have the same weights (all diagonals are constant: a Toeplitz matrix). The weights `1 2 1` on seven samples,
-without padding, give five outputs; their matrix has 15 nonzero numbers, which repeat only three weights:
+A filter is a linear map, so it is a matrix. Each output depends only on neighbouring samples (the matrix is sparse),
+and all outputs have the same weights (all diagonals are constant: a Toeplitz matrix). The weights `1 2 1` on seven
+samples, without padding, give five outputs; their matrix has 15 nonzero numbers, which repeat only three weights:
 
 """
     columns = convfilter.convolve(np.eye(7, dtype=np.float32), [[1, 2, 1]], padding=((0, 0), (0, 0)))
@@ -130,7 +130,7 @@ without padding, give five outputs; their matrix has 15 nonzero numbers, which r
         "convfilter convolve --kernel '2 2 2; 0 1 0; 2 0 1' --padding valid numbers.pgm - "
         "| tail -c 16 | od -An -tu1 | xargs -n4"
     )
-    yield "## Padding\n\nWith padding the result keeps its size; `--padding-mode` chooses the values beyond the border.\n\n"
+    yield "## Padding\n\nWith padding the result keeps its size; `--padding-mode` chooses the padding's values.\n\n"
     yield drawn(
         "same", "-f box:3", "6", "A window of 3x3 on a grid of 6x6 with one pixel of padding; the result is 6x6"
     )

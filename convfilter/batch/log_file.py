@@ -21,7 +21,7 @@ NAME = ".convfilter_log"
 _LINES_AN_OUTPUT = 3
 #: Longest line that the program writes: two names and some numbers. Longer lines are skipped.
 _MOST_LINE_BYTES = 1 << 16
-#: Most bytes of the log that are read, enough for a million outputs.
+#: Largest number of bytes of the log that are read, enough for a million outputs.
 _MOST_BYTES = 1 << 29
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

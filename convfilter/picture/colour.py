@@ -192,7 +192,7 @@ def flattened(
     background : str
         As ``parse_background`` takes it; behind grey pixels its luma.
     dtype : dtype
-        Of the result.
+        Sample type of the result.
     white : float, optional
         Value of white, and of full opacity, in ``pixels``; None: the full scale of their type.
     out_white : float, optional
@@ -235,7 +235,7 @@ def straightened(
     ----------
     pixels : (H, W, C) array
     dtype : dtype
-        Of the result.
+        Sample type of the result.
     white, out_white : float, optional
         Values of white, and of full opacity, before and after; None: the full scale of the type.
 

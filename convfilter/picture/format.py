@@ -246,5 +246,5 @@ class Format:
         return white if is_held else None
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
-        """Choose the sample type that keeps most of ``dtype``: itself, if it can be."""
+        """Choose the stored sample type that keeps most of ``dtype``: ``dtype`` itself, if the format has it."""
         return stored_in(dtype, self.dtypes)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from convfilter.errors import ReadError, SizeError
 from convfilter.machine.memory import available_memory
 
-#: Jobs below this size are not compared with the free memory: the query costs more than it tells.
+#: Jobs below this size are not compared with the free memory, since the query costs more than it saves.
 _SMALL_JOB_BYTES = 256 * 2**20
-#: Most bytes of a file's decoded metadata; large profiles have 3 MiB, long edit histories 10.
+#: Largest number of bytes of a file's decoded metadata; large profiles have 3 MiB, long edit histories 10.
 MOST_METADATA_BYTES = 64 * 2**20
 #: Memory overhead of a chunk or text.
 _ITEM_BYTES = 256
@@ -21,7 +21,7 @@ class Budget:
     Parameters
     ----------
     name : str
-        Of the format, for the message.
+        Name of the format, for the message.
     most : int
         Bytes.
     """
@@ -111,7 +111,7 @@ def require_frames(frames: int, pixels: int, max_pixels: int) -> None:
 
 
 def _counted(pixels: int) -> str:
-    """Format a number of pixels in millions, if there are any; rounding never hides that it exceeds a limit."""
+    """Format a number of pixels, from a million on in millions, with enough digits to show that it exceeds a limit."""
     return f"{pixels / 1e6:.10g} million" if pixels >= 1_000_000 else str(pixels)
 
 

@@ -123,7 +123,7 @@ def of_range(picture: Picture, fmt: Format) -> Iterator[Loss]:
     Parameters
     ----------
     picture : Picture
-        Of samples that can leave the range: see ``can_leave``.
+        A picture whose samples can leave the range: see ``can_leave``.
     fmt : Format
 
     Yields

@@ -46,7 +46,7 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
     distance : int
         Bytes of a pixel, at least 1.
     out : (1 + rows, length) array of uint8
-        Its first row is the row above (zeros for the first row of the picture); receives the others.
+        The first row is the row above (zeros for the first row of the picture); the other rows are written.
 
     Returns
     -------

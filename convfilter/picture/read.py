@@ -18,7 +18,7 @@ from convfilter.record import replace
 
 __all__ = ["ReadOptions", "opened", "read"]
 
-#: Least bytes of any picture file.
+#: Smallest number of bytes of any picture file.
 _LEAST_BYTES = 4
 _DEFAULTS = ReadOptions()
 
@@ -137,7 +137,7 @@ def decode_whole(picture: Picture) -> None:
 
 
 def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Call the reader of the format; Pillow identifies formats without a signature."""
+    """Call the reader of the format; Pillow identifies a format that has no signature."""
     head = file.read(formats.HEAD_BYTES)
     file.seek(0)
     if not head:

@@ -11,7 +11,7 @@ from convfilter.errors import ConvfilterError, ReadError, damage, keeps_library_
 from convfilter.picture.parallel import Ahead
 from convfilter.picture.pixels import Pixels
 
-#: Most bytes of bands that a decoder may decode ahead.
+#: Largest number of bytes of bands that a decoder may decode ahead.
 _AHEAD_BYTES = 8 * 2**20
 
 
@@ -47,7 +47,7 @@ class Bands:
     ahead : bool
         Whether another thread decodes ahead.
     name : str
-        Of the format, for messages.
+        Name of the format, for messages.
     give_back : callable, optional
         Called with each band that has been copied, whose memory is then free.
     """
@@ -147,7 +147,7 @@ class Whole:
     because : str
         Why they are not decoded band by band.
     name : str
-        Of the format, for messages.
+        Name of the format, for messages.
     """
 
     def __init__(

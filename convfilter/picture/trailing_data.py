@@ -1,7 +1,7 @@
-"""Data behind a picture in its file: a second picture there must not be dropped silently.
+"""Data behind a picture in its file: a second picture in that place must not be dropped silently.
 
 ``cat`` and FFmpeg's image2pipe write such files. The structure of BMP, GIF, WebP and AVIF gives the end of the first
-picture; the readers of PNG, PNM and JPEG know it themselves.
+picture; the readers of PNG, PNM and JPEG find that end themselves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
     file : BinaryIO
         Seekable; its position does not change.
     name : str
-        Of the format.
+        Name of the format.
     end : int, or None
         End of the first picture; None: unknown.
 

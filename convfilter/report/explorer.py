@@ -38,7 +38,7 @@ from convfilter.sample_types import real_of
 #: Most outputs along a side of the patch, and most cells along a side of any grid.
 _MOST_OUTPUTS = 12
 _MOST_CELLS = 56
-#: Most channels of a level, where layers go across them.
+#: Largest number of channels of a level, where layers go across them.
 _MOST_CHANNELS = 16
 
 Span = tuple[int, int]

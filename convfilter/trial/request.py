@@ -12,7 +12,7 @@ from convfilter.filters.parameters import Parameter
 from convfilter.filters.row import OF_POOLING
 from convfilter.filters.spec import FilterSpec, Value, parse
 
-#: Most stages of a stack, and most pixels along a side of the visible region.
+#: Largest number of stages of a stack, and most pixels along a side of the visible region.
 _MOST_STAGES = 32
 _MOST_SIDE = 16384
 

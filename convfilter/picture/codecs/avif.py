@@ -24,7 +24,7 @@ from convfilter.picture.pixels import Pixels
 from convfilter.record import replace
 
 _LOSSLESS = 100
-#: Least threads of libaom (libavif 1.4): its bytes are equal for 2, 3 and 8 threads, and differ for one.
+#: Smallest number of threads of libaom (libavif 1.4): its bytes are equal for 2, 3 and 8 threads, and differ for one.
 _LEAST_THREADS = 2
 _SPEEDS = {"fast": 9, "default": 6, "best": 2}
 _PIXEL_FORMATS = {"4:4:4": "444", "4:2:2": "422", "4:2:0": "420"}

@@ -35,7 +35,7 @@ def timed(
     profile : bytes, optional
         ICC profile.
     items : sequence of (type, what follows the name, content)
-        Of a meta box in the first track.
+        Items of a meta box in the first track.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def _changed(kind: bytes, content: bytes, milliseconds: Sequence[int], profile: 
 
 
 def _with_profile(kind: bytes, entry: bytes, profile: bytes) -> bytes:
-    """Return a sample entry with a profile, unless it is that of opacity."""
+    """Return a sample entry with a profile; the entry of the alpha track gets none."""
     is_opacity = any(inner == b"auxi" for inner, _ in boxes_of(entry, _ENTRY_BYTES))
     return box(kind, entry) if is_opacity else box(kind, entry, box(b"colr", b"prof", profile))
 

@@ -36,7 +36,7 @@ _USUAL = ("pixelAspectRatio", "screenWindowCenter", "screenWindowWidth", "lineOr
 LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "ZSTD", "HTJ2K32", "HTJ2K256")
 _LOSSLESS_OF_HALF = "PXR24"
 _TOLERANCE = 1e-3
-#: Aspect ratios beyond it are taken for damage.
+#: Aspect ratios below it, or above its inverse, count as damage.
 _LEAST_ASPECT = 1e-3
 #: Prefixes of lines that the library prints about damage, then continues.
 _OF_LIBRARY = (b"<python_buffer>", b"Exception raised reading")
@@ -237,7 +237,7 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 def has_windows(known: dict[str, Any]) -> bool:
-    """Whether an OpenEXR that was read had a data window other than its display window, or one that begins not at 0."""
+    """Whether the data window of an OpenEXR that was read differs from the display window, or does not begin at 0."""
     windows = known.get("windows", ())
     return bool(windows) and (windows[:2] != windows[2:] or windows[0] != (0, 0))
 
@@ -266,7 +266,7 @@ def _tiles(width: int, height: int) -> Any:
 
 
 def _channels(planes: Pixels, known: dict[str, Any]) -> dict[str, Pixels]:
-    """Return the channels by name: as in the input, if it had as many."""
+    """Return the channels by name: with the names of the input, if it had as many channels."""
     letters = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[planes.shape[2]]
     prefix, *names = known.get("names") or ("", *letters)
     if len(names) != planes.shape[2]:
@@ -277,7 +277,7 @@ def _channels(planes: Pixels, known: dict[str, Any]) -> dict[str, Pixels]:
 
 
 def _ratio(metadata: Metadata) -> dict[str, float]:
-    """Return the aspect ratio of pixels, if it is not the one of the attributes."""
+    """Return the aspect ratio of pixels, if it differs from that in the attributes."""
     across, down, unit = struct.unpack(">IIB", dict(metadata.png).get(b"pHYs", bytes(9)))
     known = (metadata.attributes or {}).get("attributes", {}).get("pixelAspectRatio", 1.0)
     if unit or not (across and down) or _aspect(known) == [(b"pHYs", dict(metadata.png)[b"pHYs"])]:

@@ -127,7 +127,7 @@ def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
 
 
 def _left_out(units: Any, image: Any) -> Iterator[Loss]:
-    """Yield what is left out: tables, the compression, the header of a file whose image is an extension."""
+    """Yield the losses of reading: tables, the compression, and the first header if the image is an extension."""
     tables = sum(not unit.is_image for unit in units)
     if tables:
         yield Loss(f"the FITS holds {tables} table{'s' * (tables > 1)} beside the image; left out")
@@ -168,7 +168,7 @@ def write_fits(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 def _axes(header: Any, known: FitsHeader, planes: int) -> tuple[int, ...] | None:
-    """Return the axes before rows and columns; None if they do not fit. That of the planes is moved to a chosen one."""
+    """Return the axes before rows and columns, the axis of planes moved to a chosen plane; None if they do not fit."""
     if math.prod(known.axes) == planes:
         return known.axes
     if planes != 1:

@@ -141,7 +141,7 @@ def _rounded(pixels: Pixels) -> Pixels:
 
 
 def _rounding(largest: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the number that rounds to the steps of a pixel's mantissas when it is added and subtracted again.
+    """Return the number whose addition and subtraction rounds samples to the steps of a pixel's mantissas.
 
     It is 1.5 * 2**23 steps: a float32 of that size has no smaller ones.
     """

@@ -48,7 +48,7 @@ class Header(NamedTuple):
     width, height : int
         In pixels, after the orientation is applied.
     bits : int
-        Of a sample.
+        Bits of a sample.
     floats : bool
     gray : bool
     extra : tuple of int
@@ -116,7 +116,7 @@ def parsed(codestream: bytes) -> Header:
     Parameters
     ----------
     codestream : bytes
-        Its first 4 KiB are enough.
+        The codestream, or at least its first 4 KiB.
 
     Returns
     -------

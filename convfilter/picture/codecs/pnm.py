@@ -26,7 +26,7 @@ from convfilter.picture.row_writer import Block, RowWriter
 _BLANKS = b" \t\r\n\v\f"
 _TOKEN_BYTES = 20
 _PAM_HEADER_BYTES = 4096
-#: Most bytes of all comments in a header, which is read byte by byte.
+#: Largest number of bytes of all comments in a header, which is read byte by byte.
 _COMMENT_BYTES = 1 << 18
 #: Memory of a sample in decimal text while it is one word of many.
 _PLAIN_BYTES = 64
@@ -149,7 +149,7 @@ class Layout:
     real : str
         Type of float samples in the file; rows are stored bottom-up.
     name : str
-        Of the format.
+        Name of the format.
     comments : sequence of bytes
         Comment lines of the header.
     """
@@ -333,7 +333,7 @@ class PnmWriter(RowWriter):
     name : str
         "PNM", "PGM", "PAM" or "PFM".
     outline : Outline
-        Of the picture that is written.
+        Outline of the picture that is written.
     incoming : dtype, optional
         Type of the rows before ``prepare``, if different.
     """

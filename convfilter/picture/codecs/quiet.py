@@ -75,7 +75,7 @@ def _restore(descriptor: int, saved: int, file: IO[bytes], marks: tuple[bytes, .
 
 
 def _flush() -> None:
-    """Flush the buffers of Python and C; those of C++ use C's."""
+    """Flush the buffers of Python and C; C++ streams use the buffers of C."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()

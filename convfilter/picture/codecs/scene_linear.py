@@ -25,7 +25,7 @@ def scene_linear(picture: Picture, pixels: Pixels) -> Pixels:
     Returns
     -------
     array of float32
-        Of the same shape.
+        Has the shape of the input.
 
     Raises
     ------

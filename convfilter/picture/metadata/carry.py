@@ -20,7 +20,7 @@ def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
         Not modified.
     fmt : Format
     model : "gray", "rgb" or "cmyk"
-        Of the picture.
+        Colour model of the picture.
 
     Returns
     -------

@@ -160,7 +160,7 @@ def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = 
     Returns
     -------
     array of float32 or float64, 0..1
-        Of the same shape.
+        Has the shape of the input.
     """
     white = white or full_scale(pixels.dtype)
     dtype = real_of(pixels.dtype)
@@ -191,14 +191,14 @@ def delinearized(
     alpha : bool
         The last channel is opacity.
     dtype : dtype
-        Of the result.
+        Sample type of the result.
     white : float, optional
         The value of white in the result; None: the full scale of the type.
 
     Returns
     -------
     array of ``dtype``
-        Of the same shape; integers are clipped, floats are not.
+        Has the shape of the input; integers are clipped, floats are not.
     """
     from convfilter.picture import colour
 

@@ -45,7 +45,7 @@ class _Block:
 
     @property
     def link(self) -> int:
-        """The offset of the end of the first directory, where the offset of the next one stands."""
+        """The offset of the end of the first directory, where the offset of the next directory is stored."""
         return self.first + 2 + 12 * self.number(self.first, 2)
 
     def entries(self, at: int) -> Iterator[ifd.Entry]:
@@ -143,7 +143,7 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
 
 
 def _drop_thumbnail(block: _Block, directory: int) -> None:
-    """Cut the thumbnail off where it ends the block, as it nearly always does; else blank it."""
+    """Cut the thumbnail off if it is the end of the block, as nearly always; else overwrite it with zeros."""
     data = block.data
     fields = {entry.tag: block.value(entry) for entry in block.entries(directory)}
     begin, length = fields.get(_THUMBNAIL_OFFSET, 0), fields.get(_THUMBNAIL_LENGTH, 0)
@@ -184,7 +184,7 @@ def resolution(exif: bytes | None) -> tuple[float, float] | None:
 
 
 def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> bytes:
-    """Write the resolution, in place if it has one; a block that has none gets a new first directory at its end."""
+    """Write the resolution: in place if the block has one, else in a new first directory at the end of the block."""
     block = _block(exif) or _Block(_EMPTY, "<", 8)
     data, fields = block.data, block.fields()
     rationals = {

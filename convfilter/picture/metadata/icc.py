@@ -94,7 +94,7 @@ def _xyz(tag: bytes) -> tuple[float, float, float]:
 
 
 def description(profile: bytes) -> str:
-    """Return the description of a profile, "" if it has none."""
+    """Return the description of a profile; "" if the profile has none."""
     tag = tags(profile).get(b"desc", b"")
     if tag[:4] == b"desc":
         length = int.from_bytes(tag[8:12], "big")

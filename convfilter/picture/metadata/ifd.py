@@ -108,7 +108,7 @@ def parsed(
     read : callable
         (offset, length) -> bytes; fewer bytes at the end of the file.
     offset : int
-        Of the directory.
+        Offset of the directory.
     order : "<" or ">"
         Byte order.
     big : bool
@@ -190,7 +190,7 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
     Returns
     -------
     bytes
-        Of even length; the directory ends its chain.
+        The directory, of even length; it is the last of its chain.
     """
     widths = layout(big)
     directory = [struct.pack(order + widths.number, len(fields))]

@@ -37,12 +37,12 @@ def cleaned(resources: bytes | None) -> bytes | None:
 
 
 def has_iptc(resources: bytes | None) -> bool:
-    """Whether there are IPTC records among them."""
+    """Whether there are IPTC records among the resources."""
     return any(each.number == IPTC for each in parsed(resources or b""))
 
 
 def has_thumbnail(resources: bytes | None) -> bool:
-    """Whether there is a thumbnail among them."""
+    """Whether there is a thumbnail among the resources."""
     return any(each.number in _THUMBNAILS for each in parsed(resources or b""))
 
 

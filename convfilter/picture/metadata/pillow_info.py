@@ -10,7 +10,7 @@ from convfilter.picture.picture import JpegTables, Metadata, Text
 
 EXIF_PREFIX = b"Exif\0\0"
 PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
-#: Most bytes of a JPEG segment, without its two length bytes.
+#: Largest number of bytes of a JPEG segment, without its two length bytes.
 SEGMENT_BYTES = 65533
 _XMP_PREFIX_BYTES = 29
 

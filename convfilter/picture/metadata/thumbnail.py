@@ -25,7 +25,7 @@ def thumbnail_of(picture: Picture) -> bytes:
     Parameters
     ----------
     picture : Picture
-        Of uint8, uint16 or float32.
+        A picture of uint8, uint16 or float32.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID_BYTES = 32
 _HEAD_BYTES = _GUID_BYTES + 8
-#: Most bytes of a segment, as other programs write it.
+#: Largest number of bytes of a segment, as other programs write it.
 _PART_BYTES = 65400
 _RDF = re.compile(r"""<rdf:RDF(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _TAG = re.compile(r"""</?rdf:Description(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")

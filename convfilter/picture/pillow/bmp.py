@@ -8,7 +8,7 @@ from typing import BinaryIO
 from convfilter.picture import limits
 
 _FILE_HEADER_BYTES = 14
-#: Least sizes of headers that name a colour space, and that have a profile.
+#: Smallest sizes of headers that name a colour space, and that have a profile.
 _V4_BYTES, _V5_BYTES = 108, 124
 _EMBEDDED, _LINKED, _CALIBRATED = 0x4D424544, 0x4C494E4B, 0
 _FIXED_2_30, _FIXED_16_16 = 2.0**30, 2.0**16

@@ -23,7 +23,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     file : BinaryIO
         Seekable; its position does not change.
     name : str
-        Of the format.
+        Name of the format.
 
     Returns
     -------

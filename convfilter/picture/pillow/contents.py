@@ -56,7 +56,7 @@ def notes_on(image: Any, name: str | None, file: BinaryIO) -> list[str]:
     ----------
     image : PIL.Image.Image
     name : str or None
-        Of the format.
+        Name of the format.
     file : BinaryIO
         Its position stays where it was.
 

@@ -144,7 +144,7 @@ def _colours_and_clear(pixels: Pixels, alpha: bool) -> tuple[Pixels, Pixels | No
 
 
 def is_reduced(pixels: Pixels, alpha: bool) -> bool:
-    """Whether a frame has more colours than its palette will.
+    """Whether a frame has more colours than its palette can hold.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from convfilter.picture import colour
 from convfilter.picture.pixels import Pixels
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
-#: Most bytes before the codestream and boxes.
+#: Largest number of bytes before the codestream and boxes.
 _SEARCH_BYTES = 1 << 20
 _SIGNED = 0x80
 _HIGH_BITDEPTH, _TWELVE_BIT, _MONOCHROME = 0x40, 0x20, 0x10

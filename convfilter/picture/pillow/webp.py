@@ -60,7 +60,7 @@ def _number(data: bytes) -> int:
 def write_animation(
     file: BinaryIO, frames: list[Frame], metadata: Metadata, alpha: bool, encode: Callable[[Pixels], bytes]
 ) -> None:
-    """Write an animation; each frame stores only its difference from the one before.
+    """Write an animation; each frame stores only the area that differs from the frame before.
 
     Parameters
     ----------

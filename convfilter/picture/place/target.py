@@ -71,7 +71,7 @@ class Target(NamedTuple):
         Parameters
         ----------
         dtype : uint8, uint16 or float32
-            Of the picture that was read.
+            Sample type of the picture that was read.
 
         Returns
         -------

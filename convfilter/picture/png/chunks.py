@@ -16,7 +16,7 @@ from convfilter.picture.png import layout as png
 if TYPE_CHECKING:
     from convfilter.picture.png import animation as apng
 
-#: Most bytes of an inflated text, as in Pillow, and of a profile: real ones have up to 3 MiB.
+#: Largest number of bytes of an inflated text, as in Pillow, and of a profile: real ones have up to 3 MiB.
 _MAX_TEXT_BYTES = 2**20
 _MAX_PROFILE_BYTES = 16 * 2**20
 #: Largest growth by compression. Incompressible data grow by 5 bytes in 64 KiB; encoders with many small blocks add
@@ -245,7 +245,7 @@ class ChunkReader:
             self._require_canvases(content.header, len(content.images))
 
     def _require_canvases(self, header: png.Header, frames: int) -> None:
-        """Refuse too many frames: each becomes a whole canvas, however small it is in the file."""
+        """Refuse too many frames: each is decoded to a whole canvas, however small it is in the file."""
         pixels = header.width * header.height
         if self._options.frame is None:
             limits.require_frames(frames, frames * pixels, self._options.max_pixels)

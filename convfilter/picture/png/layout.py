@@ -27,7 +27,7 @@ _GAMMA_TOLERANCE, _PRIMARIES_TOLERANCE = 500, 200
 
 
 def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
-    """Whether gAMA and cHRM, as far as present, equal those of sRGB."""
+    """Whether the gAMA and cHRM chunks that are present equal those of sRGB."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big") or _SRGB_GAMMA
     primaries = struct.unpack(">8I", chunks[b"cHRM"]) if has_primaries(chunks) else _SRGB_PRIMARIES
     pairs = zip(primaries, _SRGB_PRIMARIES, strict=True)

@@ -18,7 +18,7 @@ from convfilter.picture.png.chunks import ChunkReader, Content, Image
 from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
 from convfilter.picture.row_source import Bands, Whole
 
-#: Least bytes for which a second thread saves more time than it costs.
+#: Smallest number of bytes for which a second thread saves more time than it costs.
 OVERLAP_BYTES = 1 << 21
 
 

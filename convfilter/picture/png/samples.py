@@ -24,7 +24,7 @@ def decode_samples(header: png.Header, parts: Iterator[bytes], *, lenient: bool)
     ----------
     header : Header
     parts : iterator of bytes
-        Its zlib stream, in pieces.
+        The image's zlib stream, in pieces.
     lenient : bool
         Decode as much as possible of a damaged stream; the rest is zero.
 

@@ -155,7 +155,7 @@ def _write_head(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[np.gener
 def _write_frames(
     file: BinaryIO, frames: list[Frame], metadata: Metadata, compression: str, threads: int | None
 ) -> None:
-    """Write the pixels; each frame of an animation stores only its difference from the one before."""
+    """Write the pixels; each frame of an animation stores only the area that differs from the frame before."""
     shown = [frame for frame in frames if not frame.fallback]
     sequence = 0
     if len(frames) > 1:
@@ -197,7 +197,7 @@ def _frame_control(sequence: int, area: tuple[int, int, int, int], frame: Frame)
 
 
 def stored_delay(delay: tuple[int, int]) -> tuple[int, int]:
-    """Return the fraction of two 16-bit numbers nearest to a delay, itself if it is one."""
+    """Return the fraction of two 16-bit numbers that is nearest to a delay."""
     if max(delay) <= MOST_SECONDS:
         return delay
     from fractions import Fraction
@@ -283,7 +283,7 @@ def _quick_size(strip: Bytes) -> int:
 
 
 def _filtered(block: Block, distance: int, group: int, most: int) -> Bytes:
-    """Filter the rows of a strip, each behind its filter byte."""
+    """Filter the rows of a strip; each row follows its filter byte."""
     from convfilter.picture.png_filters import apply_filters
 
     rows = np.ascontiguousarray(block.rows).reshape(len(block.rows), -1)

@@ -88,11 +88,11 @@ class PageFields(NamedTuple):
     ----------
     fields : tuple of Field
     shape : tuple of int
-        Of the samples: (H, W) or (H, W, C).
+        Shape of the samples: (H, W) or (H, W, C).
     dtype : str
         As in the file.
     pages : int
-        Of the file.
+        Number of pages of the file.
     placed : (int, int), or None
         Height and width for which the position holds; None: for none, since the picture has been rotated.
     header : FitsHeader, or None
@@ -158,11 +158,11 @@ def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int
     file : BinaryIO
         The file that it lies in.
     number : int
-        Of the page, from 0; what ``Metadata`` has of the first one is left out here.
+        Number of the page, from 0; fields of the first page that ``Metadata`` holds are left out.
     pages : int
         How many there are.
     shape : tuple of int
-        Of its samples.
+        Shape of the page's samples.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
     Parameters
     ----------
     page : PageFields
-        Of the picture that was filtered.
+        Fields of the picture that was filtered.
     rows, cols : Axis
 
     Returns
@@ -306,7 +306,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     ----------
     page : PageFields
     shape, dtype, pages
-        Of the output.
+        Shape, sample type and number of pages of the output.
 
     Returns
     -------

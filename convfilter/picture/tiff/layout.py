@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     Attributes
     ----------
     page : tifffile.TiffPage
-        Its directory.
+        The picture's directory.
     mask : tifffile.TiffPage, or None
         A 1-bit picture of opacity: 1 where a pixel is opaque.
     slice : int

@@ -25,11 +25,11 @@ class Tiling(NamedTuple):
     Attributes
     ----------
     width, height : int
-        Of a tile.
+        Size of a tile.
     across, down : int
         How many tiles cover the page.
     row_bytes : int
-        Of a row of tiles, uncompressed.
+        Uncompressed bytes of a row of tiles.
     """
 
     width: int

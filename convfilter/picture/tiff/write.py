@@ -160,9 +160,9 @@ class TiffWriter(RowWriter):
         The page.
     options : WriteOptions
     fields : sequence of Field
-        Of the page, besides those of the layout of its samples.
+        Fields of the page, besides those that describe the layout of its samples.
     pages : Pages, optional
-        Those of the file so far; None: a file of one page.
+        The pages of the file so far; None: a file of one page.
     is_first : bool
         This page gets the metadata that hold for all.
     incoming : dtype, optional
