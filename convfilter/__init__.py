@@ -1,7 +1,6 @@
 """Exact, fast convolution filters for pictures, with padding, stride and dilation.
 
-The public names are imported when they are first used, so importing the package
-costs next to nothing.
+The public names are imported at their first use, so importing the package takes almost no time.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The filters as functions on arrays.
 
 Images are (rows, cols) or (rows, cols, channels) arrays of uint8, uint16, int16, uint32, float32 or float64, or of
-bool, which become 0 and 1 in float32; results have the image's type. White is the largest integer of a type, and 1.0
-for floats. Filters of int16, uint32 and float64 sum in float64 and omit nothing for speed: integer results are rounded
-once, and floats have rounding errors only. Sizes and other pairs are (rows, cols), or one number for both. An
-image may also be a ``Picture``, whose alpha counts as alpha, an xarray ``DataArray``, whose labels the result gets, or
-any object with ``__array__`` or ``__dlpack__``. A ``Picture`` of a file of int8 or int32 gives results of that type.
+bool, which becomes 0 and 1 in float32; results have the image's type. White is the largest integer of a type, and 1.0
+for floats. int16, uint32 and float64 are summed in float64, and no weight is left out for speed: integer results are
+rounded once, and floats have rounding errors only. Sizes and other pairs are (rows, cols), or one number for both. An
+image may also be a ``Picture`` with its alpha, an xarray ``DataArray``, whose labels the result has too, or any object
+with ``__array__`` or ``__dlpack__``. A ``Picture`` of a file of int8 or int32 gives results of that type.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def convolve(image: ImageLike, kernel: npt.ArrayLike | Kernel, **keywords: Unpac
     KernelFileError
         The kernel has no weights, or one of them is not finite.
     SizeError
-        Nothing is left of the image.
+        The result has no pixels.
 
     Examples
     --------
@@ -150,12 +150,11 @@ def sobel(image: ImageLike, axis: Axis = "magnitude", *, size: int = 3, **keywor
     ----------
     image : (H, W) or (H, W, C) array
     axis : {"x", "y", "magnitude", "orientation"}
-        ``x`` answers to vertical edges (k1 = [+1 0 -1; +2 0 -2; +1 0 -1]), ``y`` is
-        its transpose, ``magnitude`` is sqrt(gx**2 + gy**2). ``orientation`` gives three
-        channels: the direction in which the luminance rises as hue (red to the
-        right, counter-clockwise), as bright as the gradient is large.
+        ``x`` finds vertical edges (k1 = [+1 0 -1; +2 0 -2; +1 0 -1]), ``y`` is its transpose, ``magnitude`` is
+        sqrt(gx**2 + gy**2). ``orientation`` gives three channels: the hue is the direction in which the luminance rises
+        (red to the right, counter-clockwise), the brightness the magnitude of the gradient.
     size : {3, 5, 7}
-        Of the kernels; 5 and 7 have OpenCV's weights, to the same sign as 3.
+        Size of the kernels; 5 and 7 have OpenCV's weights, with the sign of size 3.
     **keywords
         As listed under Other Parameters.
 
@@ -256,7 +255,7 @@ def apply(image: ImageLike, *specs: str | Stage, **keywords: Unpack[FilterKeywor
     *specs : str or Stage
         Such as ``"gaussian:4"`` or ``"sobel:magnitude,stride=2"``; sizes in the text are WIDTHxHEIGHT.
     **keywords
-        As listed under Other Parameters; those of a stage hold for every spec that does not set them itself.
+        As listed under Other Parameters; keywords of a stage apply to every spec that does not set them itself.
 
     Raises
     ------
@@ -289,18 +288,18 @@ def plan(
     return plan_stack(stages_of(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
-#: Cached, since making weights takes as long as everything else before the pixels of a repeated call.
+#: Cached: in a repeated call, making the weights takes as long as all other work before the pixels.
 _gaussian_of_numbers = lru_cache(maxsize=16, typed=True)(kernels.gaussian)
 
 
 def _gaussian(*parameters: Any) -> Kernel:
-    """Make a Gaussian; NumPy scalars are accepted, and values that are not numbers raise an error."""
+    """Return a Gaussian, cached unless a parameter is a NumPy scalar; other values raise an error."""
     numbers = all(isinstance(each, int | float | None) for each in parameters)
     return (_gaussian_of_numbers if numbers else kernels.gaussian)(*parameters)
 
 
 def _of_array(weights: npt.ArrayLike) -> Kernel:
-    """Make a kernel of weights; kernels of small arrays are cached."""
+    """Return the kernel of an array; kernels of small arrays are cached."""
     if type(weights) is np.ndarray and weights.dtype.kind in "iuf" and 0 < weights.size <= _SMALL:
         return _of_bytes(weights.tobytes(), weights.dtype, weights.shape)
     return kernels.from_array(weights)
@@ -341,7 +340,7 @@ def run_operator(
 
 def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords | RunKeywords) -> Image:
     """Run stages on an image, with the keywords of a public function."""
-    array, keywords = arrays.taken(image, keywords)
+    array, keywords = arrays.converted(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
     file_dtype = arrays.file_type_of(image)
     white = None if file_dtype is None else full_scale(file_dtype)
@@ -349,13 +348,13 @@ def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords
     if rounded is not None:
         stages = [replace(each, map=None) if each.map == "clip" else each for each in stages]  # rounding also clips
         keywords = {**keywords, "dtype": real_of(pixels.dtype)}
-    decided = planned(stages, pixels.shape, pixels.dtype, keywords, white)
+    plan = planned(stages, pixels.shape, pixels.dtype, keywords, white)
     if keywords.get("ignore") is not None or keywords.get("mask") is not None:
         result = _run_masked(stages, pixels, keywords, white, rounded)
     else:
-        result = run_array(decided, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+        result = run_array(plan, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
         result = result if rounded is None else _rounded(result, rounded)
-    return result if type(image) is np.ndarray else arrays.labelled(result, image, decided)
+    return result if type(image) is np.ndarray else arrays.labelled(result, image, plan)
 
 
 def _rounded(result: Image, dtype: np.dtype[Any]) -> Image:
@@ -380,10 +379,10 @@ def _run_masked(
     masking = Masking(ignore, None if mask is None else np.asarray(mask))
     dtype = np.dtype(keywords.get("dtype") or pixels.dtype)
     valid = masking.valid(pixels.reshape(*pixels.shape[:2], -1), alpha)
-    result, there = run_masked(
+    result, valid_results = run_masked(
         stages, pixels, valid, fill=keywords.get("fill", False), out_dtype=dtype, alpha=alpha,
         premultiplied=keywords.get("premultiplied", False), gray=keywords.get("gray", False),
         threads=keywords.get("threads"), white=white, out_white=white,
     )  # fmt: skip
     samples = result.pixels if rounded is None else _rounded(result.pixels, rounded)
-    return marked(samples, there, masking.mark(samples.dtype), alpha)
+    return marked(samples, valid_results, masking.mark(samples.dtype), alpha)

@@ -1,4 +1,4 @@
-"""Arrays of other libraries: convert images to NumPy arrays, and restore labels on results."""
+"""Arrays of other libraries: convert images to NumPy arrays, and put the image's labels on results."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from convfilter.keywords import PoolKeywords, RunKeywords
 
 Array: TypeAlias = npt.NDArray[Any]
-#: float64 holds all whole numbers up to this one.
+#: Largest magnitude up to which float64 holds every integer.
 _LARGEST_WHOLE = 2**53
 
 
-def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, PoolKeywords | RunKeywords]:
+def converted(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, PoolKeywords | RunKeywords]:
     """Return an image as a NumPy array, without a copy where its library allows that.
 
     Parameters
     ----------
     image : array, Picture, or any object with ``__array__`` or ``__dlpack__``
-        The alpha of a :class:`convfilter.Picture` counts as alpha, the mask of a masked array as ``mask``. bool (as 0
-        and 1) and float16 become float32, integers that the engine does not support float64.
+        A :class:`convfilter.Picture` adds the keyword ``alpha``, a masked array the keyword ``mask``. bool (as 0 and 1)
+        and float16 become float32, integers that the engine does not support become float64.
     keywords : mapping
         Keywords of the call.
 
@@ -37,18 +37,16 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
     -------
     array
     keywords
-        The keywords, plus those that follow from a picture.
+        The keywords of the call, and those that follow from the image.
 
     Raises
     ------
     ParameterError
-        The image is a text, a path or bytes, or holds integers beyond 2**53, which float64 does not hold.
+        The image is text, a path or bytes, or has integers beyond 2**53, which float64 does not hold.
     """
     if isinstance(image, (str, bytes, bytearray, os.PathLike)):
-        what = "bytes" if isinstance(image, (bytes, bytearray)) else shown(os.fspath(image))
-        raise ParameterError(
-            f"the image must be an array and comes first, got {what}; read a file with convfilter.read"
-        )
+        got = "bytes" if isinstance(image, (bytes, bytearray)) else shown(os.fspath(image))
+        raise ParameterError(f"the image must be an array and comes first, got {got}; read a file with convfilter.read")
     if _is_picture(image):
         image = image.full_range()
         keywords = {"alpha": image.alpha, "premultiplied": image.premultiplied, **keywords}
@@ -62,7 +60,7 @@ def taken(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, Pool
 
 
 def file_type_of(image: Any) -> np.dtype[Any] | None:
-    """Return the sample type of a picture's file, if its samples are computed in another."""
+    """Return the sample type of a picture's file if the engine computes in another type, else None."""
     return np.dtype(image.file_dtype) if _is_picture(image) and image.file_dtype is not None else None
 
 
@@ -80,7 +78,7 @@ def known_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def of_known_type(pixels: Array) -> Array:
-    """Convert pixels to :func:`known_type`, without a copy if they have it.
+    """Convert pixels to :func:`known_type`, without a copy if they have that type.
 
     Raises
     ------
@@ -112,9 +110,11 @@ def _is_picture(image: Any) -> bool:
 def labelled(result: Array, image: Any, plan: Plan) -> Any:
     """Return the result with the dimensions, coordinates, name and attributes of an xarray DataArray.
 
-    Coordinates along rows and columns become those of the centres of receptive fields; beyond the image they continue
-    with the outermost step. Coordinates of channels stay if the number of channels does. Non-numeric coordinates on an
-    axis whose outputs are not the image's pixels are dropped, as are coordinates along several axes in that case.
+    Coordinates along rows and columns become the coordinates of the centres of receptive fields; beyond the image they
+    continue with the outermost step. Coordinates of channels stay if their number does not change. On an axis whose
+    outputs are not the image's pixels, non-numeric coordinates are dropped, and so are coordinates along several axes.
+
+    Parameters
     ----------
     result : (H', W') or (H', W', C') array
     image : DataArray, or anything else
@@ -156,11 +156,11 @@ def labelled(result: Array, image: Any, plan: Plan) -> Any:
 
 def _centred(values: Array, field: Field, outputs: int) -> Array:
     """Return the coordinate of the centre of each output's receptive field."""
-    known = values.astype(np.float64)
+    given = values.astype(np.float64)
     places = field.start + field.jump * np.arange(outputs)
-    if known.size == 1:
-        return np.repeat(known, places.size)
-    found: Array = np.interp(places, np.arange(known.size), known)
-    last = known.size - 1
-    found += np.minimum(places, 0) * (known[1] - known[0]) + np.maximum(places - last, 0) * (known[-1] - known[-2])
-    return found
+    if given.size == 1:
+        return np.repeat(given, places.size)
+    centres: Array = np.interp(places, np.arange(given.size), given)
+    last = given.size - 1
+    centres += np.minimum(places, 0) * (given[1] - given[0]) + np.maximum(places - last, 0) * (given[-1] - given[-2])
+    return centres

@@ -18,8 +18,9 @@ from convfilter.record import record, replace
 
 Image = npt.NDArray[Any]
 
-#: Sigma and truncation of Wang's window, and the stabilising constants as shares of full scale.
+#: Sigma and truncation of the window of Wang et al., and the stabilising constants as shares of full scale.
 _SIGMA, _TRUNCATE, _K1, _K2 = 1.5, 3.5, 0.01, 0.03
+#: Rows that are compared at a time.
 _BAND_ROWS = 64
 
 
@@ -38,16 +39,17 @@ class Comparison:
     place : (row, col, channel)
         Position of the first such difference.
     equal : float
-        Share of samples that are equal, 0 to 1; NaN equals NaN here, and infinity itself.
+        Share of samples that are equal, 0 to 1; two NaN count as equal, and so do two equal infinities.
     frames : int
-        Number of compared frames; figures cover all frames, SSIM is their mean.
+        Number of compared frames; figures cover all frames, and SSIM is the mean of the frames.
     frame : int
         Frame of the largest difference, from 0.
     unmatched : int
         Samples without a finite difference: NaN or infinity in one picture, another value in the other.
     unmatched_place : (row, col, channel)
-        Position of the first of them.
+        Position of the first of these.
     ssim_missing : str
+        Reason why there is no SSIM; "" otherwise.
     """
 
     psnr: float | None
@@ -130,7 +132,7 @@ def compare_frames(pairs: Sequence[tuple[Image, Image]], white: float | None = N
     ParameterError
         The shapes or types of a pair differ.
     """
-    found = _Sums()
+    sums = _Sums()
     similarities: list[float | None] = []
     missing = ""
     white = white or full_scale(pairs[0][0].dtype)
@@ -142,20 +144,20 @@ def compare_frames(pairs: Sequence[tuple[Image, Image]], white: float | None = N
             )
         a, b = (image.reshape(image.shape[0], image.shape[1], -1) for image in (first, second))
         for top in range(0, a.shape[0], _BAND_ROWS):
-            found.add(_distances(a[top : top + _BAND_ROWS], b[top : top + _BAND_ROWS]), top, number)
-        similarity, why = _ssim(a, b, white)
+            sums.add(_distances(a[top : top + _BAND_ROWS], b[top : top + _BAND_ROWS]), top, number)
+        similarity, reason = _ssim(a, b, white)
         similarities.append(similarity)
-        missing = missing or why
+        missing = missing or reason
     known = [each for each in similarities if each is not None]
     ssim = float(np.mean(known)) if len(known) == len(pairs) else None
     return Comparison(
-        found.psnr(white), ssim, found.largest, found.place, found.same / found.samples,
-        len(pairs), found.frame, found.unmatched, found.unmatched_place, missing,
+        sums.psnr(white), ssim, sums.largest, sums.place, sums.same / sums.samples,
+        len(pairs), sums.frame, sums.unmatched, sums.unmatched_place, missing,
     )  # fmt: skip
 
 
 def _distances(a: Image, b: Image) -> npt.NDArray[np.float64]:
-    """Return |a - b|: 0 where both are NaN or the same infinity, infinite where only one is not finite."""
+    """Return |a - b|: 0 where both are NaN or the same infinity, infinity where only one of them is not finite."""
     with np.errstate(invalid="ignore"):
         distances: npt.NDArray[np.float64] = np.abs(a.astype(np.float64) - b)
     if a.dtype.kind == "f" and not np.isfinite(distances).all():
@@ -166,7 +168,7 @@ def _distances(a: Image, b: Image) -> npt.NDArray[np.float64]:
 
 
 class _Sums:
-    """Accumulators over bands and frames."""
+    """Sums, maxima and counts over bands and frames."""
 
     def __init__(self) -> None:
         self.squares, self.largest = 0.0, 0.0
@@ -201,7 +203,7 @@ def _place(index: int, band: npt.NDArray[Any], top: int) -> tuple[int, int, int]
 
 
 def _ssim(a: Image, b: Image, white: float) -> tuple[float | None, str]:
-    """Return the mean similarity of the channels, or None and the reason."""
+    """Return the mean similarity of the channels, or None, and the reason why there is none."""
     window = Stage(Correlation(gaussian(_SIGMA, _SIGMA, _TRUNCATE)), padding="valid")
     if min(a.shape[:2]) < int(_TRUNCATE * _SIGMA + 0.5) * 2 + 1:
         return None, "the picture is smaller than 11x11"
@@ -217,7 +219,7 @@ def _ssim_of(a: Image, b: Image, window: Stage) -> float:
     from convfilter.executor.run import run_array
     from convfilter.planning import plan_stack
 
-    # The common mean is subtracted, so that squares in float32 keep their precision.
+    # The common mean is subtracted: squares in float32 then keep their precision.
     centre = float((a.mean() + b.mean()) / 2)
     a, b = a - centre, b - centre
     plan = plan_stack([window], a.shape, np.float32)
@@ -226,32 +228,31 @@ def _ssim_of(a: Image, b: Image, window: Stage) -> float:
         return run_array(plan, values.astype(np.float32)).pixels.astype(np.float64)
 
     mean_a, mean_b = mean(a), mean(b)
-    spread = mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2
-    common = mean(a * b) - mean_a * mean_b
+    variances = mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2
+    covariance = mean(a * b) - mean_a * mean_b
     mean_a, mean_b = mean_a + centre, mean_b + centre
     c1, c2 = _K1**2, _K2**2
-    similar = (2 * mean_a * mean_b + c1) * (2 * common + c2) / ((mean_a**2 + mean_b**2 + c1) * (spread + c2))
-    return float(similar.mean())
+    numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return float((numerator / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))).mean())
 
 
 def difference_picture(first: Picture, second: Picture) -> Picture:
     """Return |A - B|, frame by frame, stretched so that the largest difference of all is white.
 
-    Each colour shows its own difference; that of alpha is added to each colour, so
-    that it is visible. For inks, and for bands beside the colours, the largest
-    difference is used.
+    Each colour shows its own difference. The difference of alpha is added to each colour, so that it is visible. A
+    picture in inks, or with further bands, shows the largest difference of its channels.
     """
     differences = [_difference(a.pixels, b.pixels, first) for a, b in zip(first.frames, second.frames, strict=True)]
     largest = max(float(np.max(each, where=np.isfinite(each), initial=0)) for each in differences)
     dtype = first.pixels.dtype
     white = full_scale(dtype)
     gain = white / largest if largest else 1.0
-    shown = []
+    frames = []
     for frame, difference in zip(first.frames, differences, strict=True):
         stretched = np.where(np.isfinite(difference), difference * gain, white)
         pixels = (np.rint(stretched) if is_whole(dtype) else stretched).astype(dtype)
-        shown.append(frame.with_pixels(Picture.from_array(pixels).pixels))
-    return replace(Picture.from_array(shown[0].pixels), frames=shown)
+        frames.append(frame.with_pixels(Picture.from_array(pixels).pixels))
+    return replace(Picture.from_array(frames[0].pixels), frames=frames)
 
 
 def _difference(a: Image, b: Image, picture: Picture) -> npt.NDArray[np.float64]:

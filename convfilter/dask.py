@@ -1,4 +1,4 @@
-"""Pictures larger than memory: stacks of filters on Dask arrays, chunk by chunk, equal to the whole bit for bit.
+"""Pictures larger than memory: stacks of filters on Dask arrays, chunk by chunk, with the bytes of the whole result.
 
 Needs the extra ``cluster``: ``pip install 'convfilter[cluster]'``.
 """
@@ -23,16 +23,15 @@ __all__ = ["apply"]
 
 @documented(FilterKeywords)
 def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -> Any:
-    """Run a stack of filters on a Dask array; nothing is computed until the result is.
+    """Add a stack of filters to the graph of a Dask array; nothing is computed before the result is.
 
-    Equal to ``convfilter.apply`` on the whole array: bit for bit for integers,
-    and for real numbers without infinite values or NaN.
+    The result equals ``convfilter.apply`` on the whole array, bit for bit, for integers and for real numbers without
+    infinities and NaN.
 
     Parameters
     ----------
     array : dask.array.Array
-        (H, W) or (H, W, C), of a sample type that ``convfilter.apply`` takes,
-        cut into any chunks along rows and columns.
+        (H, W) or (H, W, C), of a sample type that ``convfilter.apply`` takes, in any chunks along rows and columns.
     *specs : str or Stage
         As for ``convfilter.apply``.
     **keywords
@@ -41,9 +40,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     Returns
     -------
     dask.array.Array
-        Chunks close to those of ``array``, aligned to the filter's own blocks:
-        multirate Gaussians (large sigma), layers and orientation give chunks as
-        wide as the picture.
+        Its chunks are close to those of ``array``, and end where the filter's own blocks end: chunks of multirate
+        Gaussians (large sigma), layers and orientation are as wide as the picture.
 
     Raises
     ------
@@ -54,9 +52,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
 
     Notes
     -----
-    Each stage is a layer of the graph: a chunk of its result is computed from
-    the samples that its receptive field covers, so the overlap of chunks
-    follows from kernel, dilation and stride, and is not stored anywhere.
+    Each stage is a layer of the graph: a chunk of its result is computed from the samples of its receptive field. So
+    the overlap of chunks follows from kernel, dilation and stride; no chunk with overlap is stored.
 
     Examples
     --------
@@ -84,7 +81,7 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
         raise ParameterError("chunks cannot leave pixels out; leave out ignore, mask and fill")
     stages = stages_of(specs, keywords)
     for stage in stages:
-        _require_parts(stage)
+        _require_local(stage)
     plan = planned(stages, array.shape, array.dtype, keywords)
     target = np.dtype(keywords.get("dtype") or array.dtype)
     threads = keywords.get("threads")
@@ -97,18 +94,18 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     return result if len(plan.output_shape) == 3 else result[:, :, 0]
 
 
-def _require_parts(stage: Stage) -> None:
+def _require_local(stage: Stage) -> None:
     """Refuse filters that depend on the whole picture."""
-    whole = "map=stretch" if stage.map == "stretch" else ""
+    of_whole = "map=stretch" if stage.map == "stretch" else ""
     if isinstance(stage.operator, Point) and stage.operator.kind == "normalize":
-        whole = "normalize"
+        of_whole = "normalize"
     if isinstance(stage.operator, Join | MaxIndices):
         raise UsageError(
             "branches and indices of a network cannot be computed chunk by chunk; end the network before them"
         )
-    if whole:
+    if of_whole:
         raise UsageError(
-            f"{whole} needs the range of the whole picture, which no chunk has; leave it out, "
+            f"{of_whole} needs the range of the whole picture, which no chunk has; leave it out, "
             "and scale the result by its own min() and max()"
         )
 
@@ -119,7 +116,7 @@ def _stage(da: Any, plan: Plan, number: int, source: Any, target: np.dtype[Any],
     from dask.highlevelgraph import HighLevelGraph
 
     stage = plan.stages[number]
-    dtype = target if number == len(plan.stages) - 1 else plan.between
+    dtype = target if number == len(plan.stages) - 1 else stage.result
     row_cuts, col_cuts = _cuts(stage, source.chunks)
     name = f"convfilter-{stage.stage.name.partition(':')[0]}-{tokenize(source.name, plan, number, dtype)}"
     graph: dict[Any, Any] = {f"{name}-plan": _Shared(plan, number, dtype, threads)}
@@ -135,7 +132,7 @@ def _stage(da: Any, plan: Plan, number: int, source: Any, target: np.dtype[Any],
 
 
 class _Shared:
-    """Data shared by all chunks of a stage; stored once in the graph, sent to a worker once."""
+    """Data that all chunks of a stage share: stored once in the graph, and sent to each worker once."""
 
     def __init__(self, plan: Plan, number: int, dtype: np.dtype[Any], threads: int) -> None:
         self.plan, self.number, self.dtype, self.threads = plan, number, dtype, threads
@@ -149,12 +146,12 @@ def _compute(shared: _Shared, chunk: Chunk, blocks: Sequence[Sequence[Any]]) -> 
 
 
 def _cut(block: Any, rows: slice, cols: slice) -> Any:
-    """Copy a piece out of a chunk, so that only the piece is sent."""
+    """Return a copy of a piece of a chunk, so that only the piece is sent to another worker."""
     return np.ascontiguousarray(block[rows, cols])
 
 
 class _Pieces:
-    """Pieces of the source's chunks: one task for each, shared by chunks of the result that need the same piece."""
+    """Pieces of the source's chunks: one task for each piece, which chunks of the result share."""
 
     def __init__(self, source: Any, name: str) -> None:
         self._source, self._name = source, name
@@ -170,7 +167,7 @@ class _Pieces:
 
     def _along(self, axis: int, side: Side) -> Iterator[tuple[int, slice]]:
         starts = self._starts[axis]
-        for start, stop in side.runs:
+        for start, stop in side.ranges:
             for chunk in range(int(np.searchsorted(starts, start, "right")) - 1, len(starts) - 1):
                 first, last = max(start, starts[chunk]), min(stop, starts[chunk + 1])
                 if last <= first:
@@ -178,12 +175,12 @@ class _Pieces:
                 yield chunk, slice(int(first - starts[chunk]), int(last - starts[chunk]))
 
     def _key(self, i: int, j: int, rows: slice, cols: slice) -> Any:
-        whole = (self._source.name, i, j, 0)
+        chunk = (self._source.name, i, j, 0)
         sizes = self._source.chunks[0][i], self._source.chunks[1][j]
         if (rows.start, rows.stop, cols.start, cols.stop) == (0, sizes[0], 0, sizes[1]):
-            return whole
+            return chunk
         key = (f"{self._name}-piece", i, j, rows.start, rows.stop, cols.start, cols.stop)
-        self.graph[key] = (_cut, whole, rows, cols)
+        self.graph[key] = (_cut, chunk, rows, cols)
         return key
 
 
@@ -192,7 +189,7 @@ def _cuts(stage: StagePlan, chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[
     grid = grid_of(stage)
     rows, cols = (np.cumsum(sizes)[:-1].tolist() for sizes in chunks[:2])
     if not grid.cols and cols:
-        # Full-width chunks are less high, but high enough that they read more than overlap.
+        # Chunks of the full width have fewer rows, but at least twice as many as two neighbours both read.
         samples = max(chunks[0]) * max(chunks[1])
         height = max(1, samples // stage.cols.input, 2 * stage.rows.span)
         rows = range(height, stage.rows.input, height)

@@ -1,4 +1,4 @@
-"""A picture file with a stack of filters, filtered only when the result is requested."""
+"""Drafts: a picture file with a stack of filters, which runs only when the result is requested."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from convfilter.report.views import View
 
 _READ, _WRITE = ReadOptions(), WriteOptions()
-#: Name of a format that can store every result, for results without a file.
+#: Name of a file in a format that can store every result, for results that are not written.
 _ANY_FORMAT = "result.tif"
-#: Longest side of a picture in a notebook.
+#: Longest side of a picture in a notebook, in pixels.
 _SIDE = 1200
 #: Most bytes of each picture in a notebook cell.
 _CELL_BYTES = 400 << 10
 _POOLS = ("max", "min", "average")
-#: Defaults that are not shown.
+#: Defaults of the unsharp mask, which a SPEC leaves out.
 _UNSHARP = {"amount": 1.0, "threshold": 0.0}
 
 
@@ -64,13 +64,13 @@ def open(where: str | os.PathLike[str], options: ReadOptions = _READ) -> Draft:
     Returns
     -------
     Draft
-        Its methods add filters, and ``write`` filters into a file. Results are rounded once; rows are
+        Its methods add filters, and ``write`` filters the picture into a file. Results are rounded once; rows are
         streamed where the formats allow it.
 
     Raises
     ------
     ReadError
-        The file does not exist or is not a picture; its header is read.
+        The file does not exist, or its header is not that of a picture.
     ParameterError
         ``where`` is not a path.
 
@@ -151,7 +151,7 @@ class Draft:
         Raises
         ------
         UsageError
-            The filter or the axis does not exist.
+            The kind or the axis does not exist.
         """
         known = ("sobel", "scharr", "prewitt", "roberts", "laplacian")
         if kind not in known:
@@ -170,19 +170,19 @@ class Draft:
             A parameter is out of range.
         """
         others = {"amount": amount, "threshold": threshold}
-        said = "".join(f",{name}={_text(value, name)}" for name, value in others.items() if value != _UNSHARP[name])
-        return self._with(f"unsharp:{_pair(sigma, 'sigma')}{said}", keywords)
+        items = "".join(f",{name}={_text(value, name)}" for name, value in others.items() if value != _UNSHARP[name])
+        return self._with(f"unsharp:{_pair(sigma, 'sigma')}{items}", keywords)
 
     @documented(StageKeywords)
     def convolve(
         self, kernel: npt.ArrayLike | Kernel, *, normalize: bool = False, **keywords: Unpack[StageKeywords]
     ) -> Draft:
-        """Add a kernel of weights, (K_h, K_w); ``normalize`` divides those of an array by their sum.
+        """Add a kernel of weights, (K_h, K_w); ``normalize`` divides the weights of an array by their sum.
 
         Raises
         ------
         KernelFileError
-            There are no weights, or one is not finite; or their sum is 0, by which nothing can be divided.
+            There are no weights, a weight is not finite, or the sum to divide by is 0.
         ParameterError
             A keyword is out of range.
         """
@@ -199,7 +199,7 @@ class Draft:
         padding: PaddingLike = 0,
         **keywords: Unpack[PoolStageKeywords],
     ) -> Draft:
-        """Add the largest, the least or the mean sample of each window of ``size``; the stride defaults to it.
+        """Add the largest, the least or the mean sample of each window of ``size``, which is also the default stride.
 
         Raises
         ------
@@ -220,22 +220,22 @@ class Draft:
         Raises
         ------
         UsageError
-            One does not parse, or a parameter is out of range.
+            A spec does not parse, or a parameter is out of range.
         """
         return self._and(*stages_of(specs, {}))
 
     def linear(self) -> Draft:
-        """Filter in linear light; the position of this call does not matter."""
+        """Filter in linear light; the call may stand before or after any filter."""
         return self._changed(linear=True)
 
     def gray(self) -> Draft:
-        """Take the luminance first; the position of this call does not matter."""
+        """Take the luminance first; the call may stand before or after any filter."""
         return self._changed(gray=True)
 
     def write(
         self, where: str | os.PathLike[str], options: WriteOptions = _WRITE, *, threads: int | None = None
     ) -> tuple[str, ...]:
-        """Filter the picture into a file, which appears whole or not at all.
+        """Filter the picture into a file, which is written completely or not at all.
 
         Parameters
         ----------
@@ -320,7 +320,7 @@ class Draft:
 
     @cached_property
     def _shown(self) -> tuple[Picture, View | None]:
-        """Return the result as one picture, and its view; cached, since notebooks ask several times."""
+        """Return the result as one picture, and its view; cached, since a notebook asks several times."""
         before, after, job = self._run()
         if job is None:
             return after, None
@@ -351,7 +351,7 @@ class Draft:
 
     @contextmanager
     def _named(self, destination: str | os.PathLike[str] | None) -> Iterator[None]:
-        """Add the file to errors: the source, or a destination that cannot be written."""
+        """Name the file in errors: the source, or the destination if it cannot be written."""
         try:
             yield
         except PictureError as error:
@@ -369,9 +369,9 @@ class Draft:
             raise UsageError("map is for the last filter alone, whose result is stored; leave it out before others")
         return self._changed(stages=(*self.stages, *stages))
 
-    def _changed(self, **changed: Any) -> Draft:
-        now: dict[str, Any] = {"stages": self.stages, "linear": self._linear, "gray": self._gray, "read": self._read}
-        return Draft(self.source, **(now | changed))
+    def _changed(self, **changes: Any) -> Draft:
+        fields: dict[str, Any] = {"stages": self.stages, "linear": self._linear, "gray": self._gray, "read": self._read}
+        return Draft(self.source, **(fields | changes))
 
 
 def _pair(value: FloatPair, name: str) -> str:

@@ -3,13 +3,13 @@
 ::
 
     ConvfilterError
-    |-- UsageError          the request makes no sense              exit status 2
-    |   |-- ParameterError    a number, size or mode out of range (a ValueError too)
+    |-- UsageError          the request is invalid for any picture  exit status 2
+    |   |-- ParameterError    a number, size or mode is out of range (a ValueError too)
     |   |-- SpecError         the text of a filter does not parse
-    |   `-- KernelFileError   weights that cannot be used
-    |-- PictureError        one picture cannot be done              exit status 1
-    |   |-- ReadError         it cannot be read
-    |   |-- SizeError         nothing is left of it, or it is too large
+    |   `-- KernelFileError   weights cannot be used
+    |-- PictureError        one picture cannot be processed         exit status 1
+    |   |-- ReadError         the picture cannot be read
+    |   |-- SizeError         the result has no pixels, or the picture is too large
     |   `-- WriteError        the result cannot be written
     `-- ClusterError        other machines cannot do the work       exit status 1
 
@@ -39,9 +39,9 @@ class ConvfilterError(Exception):
     problem : str
         The rule, then the value.
     subject : str
-        The file, option or filter concerned; "" if the caller knows it.
+        The file, option or filter that the problem is about; "" if the caller sets it.
     remedy : str
-        The remedy. Options stand in braces, as Python's keywords: ``"choose one with {frame=N}"``.
+        What to do. Options are Python keywords in braces: ``"choose one with {frame=N}"``.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def keeps_library_away(error: BaseException) -> bool:
 
 def with_options(text: str, option: Callable[[str, str], str]) -> str:
     """Replace options in braces by ``option(name, value)``; a missing value is ""."""
-    return _OPTION.sub(lambda found: option(found[1], found[2] or ""), text)
+    return _OPTION.sub(lambda match: option(match[1], match[2] or ""), text)
 
 
 def as_keyword(name: str, value: str) -> str:
@@ -100,7 +100,7 @@ class UsageError(ConvfilterError):
 
 
 class ParameterError(UsageError, ValueError):
-    """A parameter is out of its range; the message names rule and value."""
+    """A parameter is out of its range; the message names the rule and the value."""
 
 
 class SpecError(UsageError, ValueError):
@@ -139,7 +139,7 @@ class CameraRawError(ReadError):
 
 
 class SizeError(PictureError, ValueError):
-    """Nothing is left of the picture, or it is larger than allowed."""
+    """The result has no pixels, or the picture is larger than allowed."""
 
 
 class WriteError(PictureError, OSError):
@@ -147,10 +147,10 @@ class WriteError(PictureError, OSError):
 
 
 class ClusterError(ConvfilterError):
-    """A scheduler or its workers cannot do the work: not there, lost, or of another version."""
+    """A scheduler or its workers cannot do the work: they are not reachable, lost, or have another version."""
 
 
-#: Most characters of quoted text in a message.
+#: Most characters in a message of a quoted value, of another library's error, and of a file's name.
 _SHOWN_CHARACTERS = 60
 _SHOWN_LINE = 200
 _SHOWN_NAME = 400
@@ -159,8 +159,8 @@ _SHOWN_NAME = 400
 def printable(text: str) -> str:
     r"""Escape control characters, changes of writing direction, and bytes that are not text.
 
-    All text from outside, such as file names and texts of errors, passes through here on its way to a
-    terminal or a page. Bytes that are not UTF-8 are shown as ``\xff``.
+    All text from outside, such as file names and texts of errors, passes through this function on its way to a terminal
+    or a page. Bytes that are not UTF-8 are shown as ``\xff``.
     """
     return text if text.isprintable() else "".join(map(_escaped, text))
 
@@ -183,7 +183,7 @@ def shown(value: object, *, quotes: bool = True) -> str:
 
 
 def named(name: str) -> str:
-    """Format a file's name on one line; of a very long one the end, which distinguishes it."""
+    """Format a file's name on one line; a very long name is cut to its end, which distinguishes it."""
     text = printable(name)
     return text if len(text) <= _SHOWN_NAME else f"...{text[3 - _SHOWN_NAME :]}"
 
@@ -196,16 +196,16 @@ def first_line(error: BaseException) -> str:
 
 
 def damage(error: BaseException) -> str:
-    """Return a parser's finding about a damaged file, in words about the file."""
+    """Return the damage of a file that a parser's error is about, as part of a message."""
     # Pillow wraps the original exception in a SyntaxError.
-    found = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
-    # struct.error is worded about its buffer.
-    return "it ends early" if type(found).__module__ == "struct" else first_line(found)
+    original = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    # The text of struct.error is about its buffer, not about the file.
+    return "it ends early" if type(original).__module__ == "struct" else first_line(original)
 
 
 @contextmanager
 def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
-    """Convert any exception of a parser of foreign text or weights to a one-line error.
+    """Convert any exception of a parser of text or weights from outside to a one-line error.
 
     Parsers raise all kinds of exceptions for damaged files: zlib, struct, tokenizer and recursion errors, and failed
     allocations. Errors of this package and of the operating system pass unchanged.
@@ -215,11 +215,12 @@ def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
     what : str
         Description of the failure, as in "this is no TOML".
     raised : type of ConvfilterError
+        Type of the error.
 
     Raises
     ------
     ConvfilterError
-        Of the type ``raised``; the message begins with ``what``.
+        The parser failed; the error has the type ``raised``, and its message begins with ``what``.
     """
     try:
         yield

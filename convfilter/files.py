@@ -1,4 +1,4 @@
-"""Python functions to read and write picture files; errors name the file."""
+"""The functions ``read`` and ``write`` of the Python API; errors name the file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _READ)
     Returns
     -------
     Picture
-        At the depth of the file, upright, with its metadata; ``numpy.asarray`` makes an array of it.
+        The picture, upright, at the depth of the file, with its metadata; ``numpy.asarray`` converts it to an array.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _READ)
         The file does not exist, is damaged, or is not a picture. ``filename`` is its name, ``errno`` the operating
         system's error, or None.
     SizeError
-        The picture is larger than allowed, or than the memory.
+        The picture is larger than allowed, or does not fit the memory.
     ParameterError
         ``where`` is the content of a file, or an array.
 
@@ -57,31 +57,31 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _READ)
 
 
 def write(where: str | os.PathLike[str], picture: Picture | Pixels, options: WriteOptions = _WRITE) -> tuple[str, ...]:
-    """Write a picture; the file appears whole or not at all.
+    """Write a picture file, completely or not at all.
 
     Parameters
     ----------
     where : path
         "-" is standard output.
     picture : Picture, or (H, W) or (H, W, C) array
-        Of an array, 1 to 4 channels are grey, grey and alpha, RGB, RGBA. White is the largest whole number of a type,
-        1 for floating-point numbers, True for bool. A format that does not hold the type gets the nearest it holds.
+        The 1 to 4 channels of an array are grey, grey and alpha, RGB, or RGBA. White is the largest integer of a type,
+        1 for floating-point numbers, True for bool. A format that does not hold the type stores the nearest type.
     options : WriteOptions, optional
 
     Returns
     -------
     tuple of str
-        What the format does not keep though the picture looks the same, one line each.
+        Losses: a line for each property that the format does not store although the picture looks the same.
 
     Raises
     ------
     UsageError
         The path has an unknown suffix.
     ParameterError
-        The array has another shape or type, or stands where the path should.
+        The array has another shape or type, or is the first argument.
     WriteError
-        The format cannot store it, or the operating system refuses. An old
-        file is unchanged. ``filename`` and ``errno`` as in :func:`read`.
+        The format cannot store the picture, or the file cannot be written; an old file does not change. ``filename``
+        and ``errno`` are as in :func:`read`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures that guide filters: read from the files that SPECs name."""
+"""Guides of guided filters: read the pictures that SPECs name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Samples = npt.NDArray[np.float32 | np.float64]
 
 
 def with_guides(stages: Sequence[Stage]) -> Sequence[Stage]:
-    """Return stages with what guides them read.
+    """Return the stages, with the samples of a guide in place of the name of its file.
 
     Raises
     ------
     ReadError
-        There is no such file, or it is no picture.
+        The file does not exist, or is not a picture.
     ParameterError
-        A picture of several frames.
+        The picture has several frames.
     """
     return [_with_guide(stage) for stage in stages]
 
@@ -52,7 +52,7 @@ def samples_of(pixels: npt.NDArray[np.generic], white: float | None = None) -> S
     Raises
     ------
     ParameterError
-        A sample type that pictures do not have.
+        Pictures do not have this sample type.
     """
     require_sample_type(pixels.dtype)
     scaled: Samples = np.atleast_3d(pixels).astype(np.float64 if is_wide(pixels.dtype) else np.float32)

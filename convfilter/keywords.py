@@ -1,4 +1,4 @@
-"""Keywords and image types shared by the functions on arrays.
+"""Keywords and image types that the functions on arrays share, and the conversion of keywords to stages and plans.
 
 Pairs are (rows, cols), or one number for both.
 """
@@ -27,7 +27,7 @@ class SupportsArray(Protocol):
 
 
 class SupportsDLPack(Protocol):
-    """An array that shares its memory by DLPack."""
+    """An array of another library that shares its memory by DLPack."""
 
     def __dlpack__(self) -> Any: ...
 
@@ -90,44 +90,44 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
     stride : int or (rows, cols), default 1
         Distance in pixels between two outputs, at least 1.
     padding : str, int, (rows, cols), ((top, bottom), (left, right)) or (left, top, right, bottom), default "same"
-        Pixels added around the image. "same" keeps the size at stride 1, "valid" adds none, "full" all that a window
-        can reach; "same_upper" gives ceil(size / stride) outputs, as TensorFlow's and ONNX's SAME, and "same_lower"
-        puts the odd pixel before the image.
+        Pixels added around the image. "same" keeps the size at stride 1, "valid" adds none, "full" adds all that a
+        window can reach. "same_upper" gives ceil(size / stride) outputs, as TensorFlow's and ONNX's SAME; "same_lower"
+        puts the extra pixel of an odd total before the image.
     padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"}, default "edge"
-        What the added pixels hold, as in ``numpy.pad``.
+        Values of the added pixels, as in ``numpy.pad``.
     padding_value : float, default 0
-        For "constant", in the image's sample units; given without a mode, it makes the mode "constant".
+        Value for "constant", in the image's sample units; without a mode, it sets the mode to "constant".
     dilation : int or (rows, cols), default 1
         Distance in pixels between two taps, at least 1.
     ceil : bool, default False
         Round sizes up: a last window that begins on the image counts although it ends beyond the padding.
     flip : bool, default False
-        Turn the kernel by 180 degrees: convolution instead of cross-correlation.
+        Rotate the kernel by 180 degrees: convolution instead of cross-correlation.
     scale, offset : float, default 1 and 0
         The result is ``scale * sum + offset * full scale`` (255, 65535 or 1.0).
     map : {"clip", "abs", "offset", "stretch"}, optional
-        How signed results are stored; by default their magnitude for edge filters
-        and clipped for the rest, and unchanged in a float32 result.
+        How signed results are stored. By default edge filters store their magnitude, other filters clip; a float32
+        result is stored unchanged.
     dtype : dtype, optional
         ``numpy.float32`` gives the raw values on the image's scale; by default
         the result has the image's type.
     alpha : bool, default False
         The last of 2 or 4 channels is alpha.
     premultiplied : bool, default False
-        Colours are multiplied with that alpha, as some TIFFs store them; those of the result are, too.
+        Colours are multiplied by alpha, as some TIFFs store them, in the image and in the result.
     gray : bool, default False
         Take the luminance (ITU-R BT.601) of three colour channels first.
     threads : int, optional
         At most this many; by default, one for each core.
     algorithm : str, optional
-        Use this one instead of the cheapest.
+        Method to use, by default the fastest.
     ignore : float or "alpha=0", optional
-        Pixels that do not count: all colours have this value, a NaN for one that is no number, or alpha is 0. Means are
-        those of the rest, weighted alike; edges have no value where they would need one.
+        Ignored pixels: all colours have this value (NaN: a colour is NaN), or alpha is 0. Means are means of the other
+        pixels, with the same weights; edges have no value where they would need an ignored pixel.
     mask : (H, W) array_like, optional
-        Pixels do not count where it is 0.
+        Pixels are ignored where the mask is 0.
     fill : bool, default False
-        Compute values for pixels that do not count, too. Where nothing is computed stands ``ignore``, or NaN or 0.
+        Compute values for ignored pixels, too. Pixels without a value become ``ignore``, else NaN or 0.
     """
 
 
@@ -198,18 +198,19 @@ def planned(
 
 
 def checked(image: Image, alpha: bool) -> Image:
-    """Return an image as an array in native byte order; refuse others."""
+    """Return an image as an array in native byte order; refuse an invalid image."""
     pixels = np.asarray(image)
     require_image(pixels.shape, pixels.dtype, alpha=alpha)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) -> None:
-    """Refuse an invalid image.
+    """Refuse an invalid image, and warn of one whose channels seem to come first.
 
     Raises
     ------
     ParameterError
+        The sample type, the shape or the number of channels is wrong.
     """
     require_sample_type(dtype)
     if len(shape) not in (2, 3) or 0 in shape:

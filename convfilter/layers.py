@@ -1,6 +1,6 @@
 """Layers of convolutional networks as functions on arrays: pooling, convolution with bias, transposed convolution.
 
-Images, results and sizes are as in :mod:`convfilter.api`.
+:mod:`convfilter.api` describes images, results and sizes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def max_pool(
 ) -> Image:
     """Max pooling: the largest sample of each window of ``size`` (rows, cols); padded cells are ignored.
 
-    The stride is the window's size by default; size "global" is the whole image. With ``ceil=True`` there is a last
-    window that begins on the image and ends beyond the padding.
+    The stride is the window's size by default; size "global" is the whole image. With ``ceil=True`` a last window that
+    begins on the image counts although it ends beyond the padding.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def average_pool(
 ) -> Image:
     """Average pooling: the mean of each window of ``size`` (rows, cols); padded cells do not count.
 
-    With ``count_padding`` they count as zeros, as in PyTorch (``count_include_pad``); cells that ``ceil`` adds beyond
-    the padding never count. Otherwise, and in its errors, as :func:`max_pool`.
+    With ``count_padding`` padded cells count as zeros, as in PyTorch (``count_include_pad``); cells that ``ceil`` adds
+    beyond the padding never count. Other parameters and errors are those of :func:`max_pool`.
     """
     return _pool(image, Pooling("average", _window(size), count_padding), stride, padding, keywords)
 
@@ -100,7 +100,7 @@ def lp_pool(
     p: float = 2.0,
     **keywords: Unpack[PoolKeywords],
 ) -> Image:
-    """Lp pooling: ``(sum of |x|**p) ** (1/p)`` of each window of ``size`` (rows, cols); padded cells add nothing.
+    """Lp pooling: ``(sum of |x|**p) ** (1/p)`` of each window of ``size`` (rows, cols); padded cells add 0.
 
     The stride is the window's size by default. Errors as in :func:`max_pool`.
     """
@@ -133,22 +133,22 @@ def conv2d(
     Parameters
     ----------
     image : (H, W) or (H, W, C_in) array
-        For bias and activation white is 1, whatever the type. With ``alpha``, the layer sees colours over black.
+        For bias and activation white is 1, for any sample type. With ``alpha``, the layer reads colours over black.
     weight : (C_out, C_in / groups, K_h, K_w) array_like
     bias : (C_out,) array_like, optional
     groups : int
-        Number of groups of output channels, each of which reads its own share of the input channels.
+        Number of groups of output channels; each group reads its own share of the input channels.
     mean, var, gamma, beta : (C_out,) array_like, optional
         Parameters of a batch normalisation in inference.
     eps : float
-        Added to ``var``.
+        Addend of ``var``.
     activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "hardswish", ...}
         The filter of that name with its default parameters; "gelu_tanh" is ``gelu:tanh``.
     slope : float, or (C_out,) array_like, optional
-        Slope of leaky_relu, by default 0.01; of prelu, which needs one slope, or one for each output channel.
+        Slope of leaky_relu, by default 0.01; prelu needs one slope, or one for each output channel.
     **keywords
-        As every filter takes them, but ``padding_mode`` is "constant" by default: zeros. ``padding`` is "same", as for
-        ``layer:``; PyTorch's default is 0.
+        As listed under Other Parameters, but the default of ``padding_mode`` is "constant": zeros. The default of
+        ``padding`` is "same", as for ``layer:``; PyTorch's default is 0.
 
     Returns
     -------
@@ -211,8 +211,8 @@ def conv_transpose2d(
     stride : int or (rows, cols)
         Distance of two samples in the result.
     padding : str, int, (rows, cols), ((top, bottom), (left, right)) or (left, top, right, bottom)
-        Pixels cropped from the result: the padding of the convolution whose transpose this is. "same_upper" leaves
-        ``size * stride`` of them.
+        Pixels cropped from the result: the padding of the convolution that is transposed. "same_upper" leaves
+        ``size * stride`` pixels.
     output_padding : int or (rows, cols)
         Rows and columns added below and to the right, fewer than stride or dilation.
 

@@ -1,4 +1,4 @@
-"""Locks without deadlocks by forks and signal handlers."""
+"""Locks that forks and signal handlers cannot deadlock."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Value = TypeVar("Value")
 def shared_lock() -> threading.RLock:
     """Return a lock for the state of a module.
 
-    A fork waits until no other thread holds it, so a child never inherits it locked. The lock is reentrant, for signal
-    handlers in the thread that holds it.
+    A fork waits until no other thread holds the lock, so a child never inherits a locked lock. The lock is reentrant: a
+    signal handler may run in the thread that holds it.
     """
     lock = threading.RLock()
     if hasattr(os, "register_at_fork"):
@@ -26,26 +26,26 @@ def shared_lock() -> threading.RLock:
 def undisturbed(task: Callable[[], Value]) -> Value:
     """Run a task that is not reentrant, such as an import or a compilation.
 
-    A signal handler of the host program may interrupt the main thread anywhere and request the same task. So the task
-    runs in a thread of its own, where no handler runs, if there is such a handler.
+    A signal handler of the host program may interrupt the main thread anywhere and request the same task. If the main
+    thread has such a handler, the task runs in a thread of its own, which no handler interrupts.
     """
     if not handler_can_come():
         return task()
-    done: list[Value] = []
-    failed: list[BaseException] = []
+    values: list[Value] = []
+    errors: list[BaseException] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
-            done.append(task())
+            values.append(task())
         except BaseException as error:  # raised again in the waiting thread
-            failed.append(error)
+            errors.append(error)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    if failed:
-        raise failed.pop()
-    return done.pop()
+    if errors:
+        raise errors.pop()
+    return values.pop()
 
 
 def handler_can_come() -> bool:

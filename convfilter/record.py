@@ -1,8 +1,8 @@
 """Records: immutable by convention, like frozen dataclasses, but defined in microseconds.
 
 ``dataclass(frozen=True)`` generates and compiles six methods for each class in 0.45 ms, and the program defines dozens
-of classes at start-up. Here all records share their methods, which costs a microsecond for each record that is made.
-The type checker enforces immutability.
+of classes at start-up. All records share their methods, so making a record takes a microsecond longer. The type checker
+enforces immutability.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def field(*, factory: Callable[[], Value]) -> Value:
 class cached_property(Generic[Value]):
     """A property that is computed once and then stored in the instance.
 
-    Unlike :func:`functools.cached_property` of Python 3.11 it holds no lock while it computes. That lock is shared by
-    all instances: a signal handler that interrupts the computation and waits for threads that compute the property of
-    other instances would deadlock. Two threads may compute a value twice.
+    Unlike :func:`functools.cached_property` of Python 3.11, it holds no lock while it computes. All instances share
+    that lock: a signal handler that interrupts the computation, and waits for threads that compute the property of
+    other instances, would deadlock. Without the lock, two threads may both compute a value.
     """
 
     def __init__(self, compute: Callable[[Any], Value]) -> None:
@@ -65,10 +65,10 @@ def record(cls: type | None = None, /, *, eq: bool = True, frozen: bool = True) 
     Parameters
     ----------
     cls : type
-        Its ``__post_init__``, if any, is called when a record is made.
+        A method ``__post_init__`` of the class is called for each new record.
     eq : bool
-        Whether records of one class with equal fields are equal, with equal hashes; else a record equals only itself,
-        for records that hold arrays.
+        Whether records of one class with equal fields are equal, with equal hashes. False: a record equals only itself,
+        as records of arrays must.
     frozen : bool
         Whether the type checker refuses to change a field.
 
@@ -78,7 +78,7 @@ def record(cls: type | None = None, /, *, eq: bool = True, frozen: bool = True) 
         The class, with the names of its fields in ``__match_args__``.
     """
 
-    def made(cls: Any) -> type:
+    def decorate(cls: Any) -> type:
         inherited, own = getattr(cls, "__match_args__", ()), cls.__annotations__
         names = (*inherited, *(name for name in own if name not in inherited))
         cls.__match_args__ = names  # type: ignore[misc]
@@ -92,7 +92,7 @@ def record(cls: type | None = None, /, *, eq: bool = True, frozen: bool = True) 
             cls.__eq__, cls.__hash__ = _equal, _hash
         return cls  # type: ignore[no-any-return]
 
-    return made if cls is None else made(cls)
+    return decorate if cls is None else decorate(cls)
 
 
 if TYPE_CHECKING:
@@ -127,13 +127,13 @@ def _misfit(cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -> str:
     given = {*cls.__match_args__[: len(values)], *named, *cls._defaults}
     missing = [name for name in cls.__match_args__ if name not in given]
     unknown = [name for name in named if name not in cls._names]
-    said = f"{cls.__name__} has the fields {', '.join(cls.__match_args__)}; "
+    fields = f"{cls.__name__} has the fields {', '.join(cls.__match_args__)}; "
     if missing:
-        return f"{said}missing are {', '.join(missing)}"
+        return f"{fields}missing are {', '.join(missing)}"
     if unknown:
-        return f"{said}unknown are {', '.join(unknown)}"
+        return f"{fields}unknown are {', '.join(unknown)}"
     twice = [name for name in named if name in cls.__match_args__[: len(values)]]
-    return f"{said}given twice are {', '.join(twice)}" if twice else f"{said}got {len(values)} values"
+    return f"{fields}given twice are {', '.join(twice)}" if twice else f"{fields}got {len(values)} values"
 
 
 def _values(self: Any) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Nonlinear filters of windows as functions on arrays: ranks, morphology, Canny's edges, edge-preserving smoothing.
 
-Images, results and sizes are as in :mod:`convfilter.api`.
+:mod:`convfilter.api` describes images, results and sizes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def median(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywor
     Parameters
     ----------
     image : (H, W) or (H, W, C) array
-        With ``alpha``, samples are weighted with their opacity: a weighted median.
+        With ``alpha``, opacity is the weight of a sample: a weighted median.
     window : int, (rows, cols), str or (K_h, K_w) array_like
-        Side in pixels, or both sides; ``"disk:R"``, the pixels whose centres lie within R pixels; or a footprint, which
-        is nonzero where a pixel belongs to the window.
+        Side in pixels, or both sides; ``"disk:R"``, the pixels whose centres lie within R pixels; or a footprint, an
+        array that is nonzero where a pixel belongs to the window.
     **keywords
         See Other Parameters.
 
@@ -100,7 +100,7 @@ def erode(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeyword
     Parameters
     ----------
     image : (H, W) or (H, W, C) array
-        With ``alpha``, the minimum is that of colours times alpha, as in pooling.
+        With ``alpha``, colours times alpha are compared, as in pooling.
     window : int, (rows, cols), str or (K_h, K_w) array_like
         The footprint; as for :func:`median`.
     **keywords
@@ -190,7 +190,7 @@ def canny(
     Parameters
     ----------
     image : (H, W) or (H, W, C) array
-        With ``alpha``, edges are those of colours over black; alpha does not change.
+        With ``alpha``, edges of colours over black are found; alpha does not change.
     sigma : float
         Standard deviation of the Gaussian blur, in pixels, 0 to 100; its kernel is cut at 4 sigma.
     low, high : float
@@ -234,8 +234,8 @@ def bilateral_filter(
     Parameters
     ----------
     image : (H, W) or (H, W, C) array
-        A pixel has one weight for all channels. With ``alpha``, weights are also multiplied with opacity, a
-        transparent pixel becomes the mean of those around it, whatever their colours, and alpha does not change.
+        A pixel has one weight for all channels. With ``alpha``, weights are also multiplied by opacity; a transparent
+        pixel becomes the mean of the pixels around it, with weights of distance only; alpha does not change.
     sigma_space : float
         Standard deviation of the Gaussian of distance, in pixels, above 0.
     sigma_range : float
@@ -336,8 +336,8 @@ def guided_filter(
             raise ParameterError(f"a guide is an image, got an array of shape {array.shape}")
         samples = samples_of(array)
     operator = Guided(whole_pair(radius, "radius")[0], eps, samples)
-    settled: Any = {**keywords, "stride": stride, "padding_mode": padding_mode, "dilation": dilation}
-    return run_operator(image, "guided", operator, settled)
+    geometry: Any = {"stride": stride, "padding_mode": padding_mode, "dilation": dilation}
+    return run_operator(image, "guided", operator, {**keywords, **geometry})
 
 
 def window_of(window: WindowLike) -> Kernel:

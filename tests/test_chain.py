@@ -275,3 +275,16 @@ def test_working_memory_is_bounded(name, monkeypatch):
     finally:
         tracemalloc.stop()
     assert working < LIMIT
+
+
+def test_strips_that_share_memory_begin_each_block_afresh(monkeypatch):
+    """Where rings of rows are too large for the cache, all strips of a thread load into the same one."""
+    monkeypatch.undo()  # blocks of the usual size
+    image = byte_noise((300, 5000, 3))
+    stack_ = [
+        "kernel:1 2 3 4 5;5 4 3 2 1;1 2 3 4 5;6 5 4 3 2;1 1 1 2 1,normalize=true",
+        "kernel:1 2 1;2 5 2;1 2 1,normalize=true",
+    ]
+    own = run_array(planned(stack_, image.shape, "uint8"), image, threads=1).pixels
+    monkeypatch.setattr("convfilter.methods.stencil.PERSISTENT_BYTES", 0)
+    assert_same_picture(run_array(planned(stack_, image.shape, "uint8"), image, threads=1).pixels, own)

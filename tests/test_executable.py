@@ -345,7 +345,7 @@ def test_parts_alike_share_what_is_prepared():
     for _ in range(2):
         for left in cuts:
             chunk = chunks.chunk_of(plan.stages[0], (0, 128), (left, left + 50))
-            ((first, last),) = chunk.cols.runs
+            ((first, last),) = chunk.cols.ranges
             done = chunks.run_chunk(plan, 0, chunk, image[:, first:last], np.dtype(np.uint8), 1)
             np.testing.assert_array_equal(done, whole[:, left : left + 50])
     assert len(cache) == 3  # both ends, and all between
@@ -368,6 +368,7 @@ def test_a_run_takes_what_was_prepared_for_it(name, threads):
     image = picture((70, 40, 3), np.uint8, 5)
     plan = plan_stack([STAGES[name]], image.shape, image.dtype)
     prepare(plan, image.dtype, threads=threads)
+    prepare(plan, image.dtype, threads=threads)  # as by the next picture of a batch
     (prepared,) = cache._waiting
     sink = Sink(plan.output_shape)
     run(plan, image, sink, threads=threads)

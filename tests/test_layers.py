@@ -89,6 +89,13 @@ def test_padding_modes(mode: Any) -> None:
     )
 
 
+def test_padding_has_the_value_asked_for() -> None:
+    weight, pixels = weights(), image()
+    expected = summed(np.pad(pixels, ((2, 2), (3, 3), (0, 0)), constant_values=0.75), weight)
+    got = convfilter.conv2d(pixels, weight, padding=(2, 3), padding_mode="constant", padding_value=0.75)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
 def test_batch_norm_and_activations() -> None:
     weight, bias, pixels = weights(), RNG.normal(size=6), image()
     mean, var, gamma, beta = RNG.normal(size=6), RNG.random(6), RNG.normal(size=6), RNG.normal(size=6)

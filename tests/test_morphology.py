@@ -176,6 +176,23 @@ def test_in_stacks_and_as_commands(tmp_path):
         np.testing.assert_array_equal(cf.read(str(tmp_path / "out.png")).pixels, function(image, "disk:2"))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int16, np.float32])
+def test_selected_integers_keep_their_type_until_the_next_comparison(dtype):
+    image = wide_noise((40, 50, 3), dtype)
+    specs = "median:3", "open:disk:3", "maxpool:3,stride=1", "percentile:3x3,p=0.25", "tophat:disk:2", "box:3"
+    plan = cf.plan(image.shape, *specs, dtype=dtype)
+    real = np.dtype(np.float64 if dtype in (np.uint32, np.int16) else np.float32)
+    kept = np.dtype(dtype) if np.dtype(dtype).kind == "u" else real
+    assert [stage.result for stage in plan.stages[:-1]] == [kept] * 5 + [real]
+    # A rank between two samples, another stage than a comparison, and padding that is no sample give real results.
+    for pair in (("percentile:3,p=0.3", "median:3"), ("median:3", "box:3"), ("erode:3,padding_value=0.5", "median:3")):
+        assert cf.plan(image.shape, *pair, dtype=dtype).stages[0].result == real
+    steps = cf.percentile(cf.max_pool(cf.opening(cf.median(image, 3), "disk:3"), 3, stride=1), 3, 0.25)
+    np.testing.assert_array_equal(cf.apply(image, *specs[:4], threads=2), steps)
+    np.testing.assert_array_equal(cf.apply(image, *specs[:5]), cf.top_hat(steps, "disk:2"))
+    assert cf.plan(image.shape, *specs, dtype=dtype, gray=True).stages[0].result == real
+
+
 def test_bad_footprints():
     for spec in ("erode:0", "open:0 0", "tophat:disk:-1"):
         with pytest.raises(ParameterError):

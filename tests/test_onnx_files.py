@@ -347,9 +347,7 @@ def test_places_of_maxima_are_those_of_the_largest_samples(unpooled: str) -> Non
 
 
 def test_what_unpooling_and_constants_refuse(unpooled: str) -> None:
-    with pytest.raises(
-        ParameterError, match="the constant has 18x21 pixels, and is for pictures of that size, got 12x"
-    ):
+    with pytest.raises(ParameterError, match="the constant has 18x21 pixels and is for pictures of that size, got 12x"):
         convfilter.apply(IMAGE[:15, :12], f"net:{unpooled},until=add2")
     pixels = np.concatenate([IMAGE, IMAGE[..., :1]], axis=2)
     with pytest.raises(ParameterError, match="unpooling takes no alpha; give a picture without"):

@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convfilter.engine.buffer import LineBuffer
 from convfilter.engine.order import bands_of, one_by_one, order_of, overlapped, pipelined, places_of
+from convfilter.engine.program import Slot
 
 
 @st.composite
@@ -209,3 +211,11 @@ def test_a_pipeline_has_a_step_of_each_node_in_a_tick():
     assert len(ticks) == 12
     assert sorted(ticks[5]) == [(0, [5]), (1, [4]), (2, [3])]
     assert [rows for rows, _ in places_of(nodes, ticks)] == [16, 16]
+
+
+def test_rows_of_a_buffer_come_in_the_order_of_the_picture():
+    """Places may be out of order between a first and a last row that are as far apart as if they were not."""
+    rows = np.arange(24).reshape(6, 2, 2)
+    for places in ([2, 3, 4, 5], [2, 0, 1, 5], [4, 5, 0, 1], [2, 4, 3, 5]):
+        buffer = LineBuffer(Slot(rows), np.array([*places, -1]))
+        np.testing.assert_array_equal(buffer.rows(0, 4), rows[places])

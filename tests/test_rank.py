@@ -273,6 +273,14 @@ def test_bad_values_of_the_functions():
             call()
 
 
+def test_negative_alpha_has_no_vote():
+    image = RNG.integers(-(2**15), 2**15, (9, 11, 4)).astype(np.int16)
+    clear = np.dstack([image[..., :3], np.maximum(image[..., 3], 0)])
+    for p in (0.25, 0.5):
+        votes = cf.percentile(image, 3, p, alpha=True)[..., :3]
+        np.testing.assert_array_equal(votes, cf.percentile(clear, 3, p, alpha=True)[..., :3])
+
+
 def test_the_command(tmp_path):
     image = wide_noise((12, 13, 3), np.uint8)
     cf.write(str(tmp_path / "in.png"), image)

@@ -181,7 +181,7 @@ def planned_bytes(header: Header, options: Options) -> int:
         return 0
     sample_bytes: int = computed_in(header.dtype).itemsize
     results = [stage.rows.output * stage.cols.output * stage.output_channels for stage in plan.stages]
-    between = [plan.between.itemsize * samples for samples in results[:-1]]
+    between = [stage.result.itemsize * samples for stage, samples in zip(plan.stages, results[:-1], strict=False)]
     pixels, samples = math.prod(header.shape[:2]), math.prod(header.shape)
     # Two intermediate results exist at a time: a stage's input and its result.
     needed = max(map(sum, zip([0, *between], [*between, 0], strict=True)))

@@ -67,6 +67,7 @@ class Executable:
             for node, rows in zip(nodes, self._schedule.rows, strict=False)
         ]
         self._lanes: dict[int, _Lane] = {}
+        self._is_new = True
 
     def run(self, source: Any, sink: Any) -> int:
         """Filter a picture; returns how many samples were clipped.
@@ -77,6 +78,7 @@ class Executable:
             A node would spread a sample beyond its window.
         """
         schedule = self._schedule
+        self._is_new = False
         self._source.put(source)
         self._sink.put(sink)
         for lane in self._lanes.values():
@@ -100,7 +102,10 @@ class Executable:
         return clipped
 
     def prepare(self) -> None:
-        """Make the programs of all bands before the first picture is there."""
+        """Make the programs of all bands before the first picture is there; after a run or another call, do nothing."""
+        if not self._is_new:
+            return
+        self._is_new = False
         if len(self._schedule.bands) == 1 or self._schedule.rows:
             for number in range(len(self._schedule.bands)):
                 self._lane_of(number)

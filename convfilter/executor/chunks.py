@@ -108,9 +108,9 @@ class Side:
 
     Attributes
     ----------
-    runs : tuple of (start, stop)
+    ranges : tuple of (start, stop)
         Ranges of source samples, rising; several if the padding comes from the far side.
-    picked : array of int, or None
+    selected : array of int, or None
         Their order in the padded axis, as indices through all ranges;
         None: all, in order.
     axis : AxisPlan
@@ -119,8 +119,8 @@ class Side:
         Wanted outputs; those computed past them are dropped.
     """
 
-    runs: tuple[tuple[int, int], ...]
-    picked: Indices | None
+    ranges: tuple[tuple[int, int], ...]
+    selected: Indices | None
     axis: AxisPlan
     outputs: int
 
@@ -146,19 +146,19 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
         step = rates.step
         begin, stop = min(begin, -decimated.before), max(stop, axis.input + decimated.after)
         begin = begin // step * step
-    picked = None
+    selected = None
     if mode in _AT_THE_BORDER or (begin >= 0 and stop <= axis.input):
         low, high = (min(max(place, 0), axis.input - 1) for place in (begin, stop - 1))
         low = low // step * step
-        runs: tuple[tuple[int, int], ...] = ((low, high + 1),)
+        ranges: tuple[tuple[int, int], ...] = ((low, high + 1),)
         before, length = low - window, high + 1 - low
     else:
-        runs, picked = _runs(index_map(axis.input, -begin, stop - begin, mode))
+        ranges, selected = _ranges(index_map(axis.input, -begin, stop - begin, mode))
         before, length = begin - window, stop - begin
     after = (end - first - 1) * axis.stride + axis.span + 1 - length - before
     beyond = min(max(0, stop - (axis.input + axis.after - axis.beyond)), max(0, after)) if axis.beyond else 0
     local = AxisPlan(length, axis.kernel, axis.stride, axis.dilation, before, after, beyond)
-    return Side(runs, picked, local, last - first)
+    return Side(ranges, selected, local, last - first)
 
 
 def _spaced_side(axis: AxisPlan, first: int, last: int, end: int) -> Side:
@@ -172,7 +172,7 @@ def _spaced_side(axis: AxisPlan, first: int, last: int, end: int) -> Side:
     return Side(((low, high + 1),), None, local, last - first)
 
 
-def _runs(places: Indices) -> tuple[tuple[tuple[int, int], ...], Indices]:
+def _ranges(places: Indices) -> tuple[tuple[tuple[int, int], ...], Indices]:
     """Return the ranges of samples at some places, and the index of each place in them."""
     present = np.unique(places)
     ends = np.flatnonzero(np.diff(present) > 1)
@@ -222,7 +222,7 @@ def run_chunk(
         Of the stage.
     chunk : Chunk
     pixels : (rows, cols, channels) array
-        The runs of source rows and columns of the chunk's sides, side by side.
+        The source rows and columns of the chunk's ranges, side by side.
     out_dtype : dtype
         As for `run.run_stage`.
     threads : int
@@ -239,8 +239,8 @@ def run_chunk_counted(
 ) -> tuple[Samples, int]:
     """Compute a chunk of a stage's result as :func:`run_chunk` does; returns also how many samples were clipped."""
     for axis, side in enumerate((chunk.rows, chunk.cols)):
-        if side.picked is not None:
-            pixels = np.take(pixels, side.picked, axis=axis)
+        if side.selected is not None:
+            pixels = np.take(pixels, side.selected, axis=axis)
     stage = _stage_of(plan.stages[number], chunk)
     local = replace(plan, stages=(*plan.stages[:number], stage, *plan.stages[number + 1 :]))
     result, clipped = run.run_stage(local, number, np.ascontiguousarray(pixels), out_dtype, threads)

@@ -1,4 +1,7 @@
-"""Stages that run together: their nodes, their executable, and a first pass for the range of samples where needed."""
+"""Stages that run together: their nodes, their executable, and a first pass that finds the range of samples if needed.
+
+``run.py`` runs a plan group by group; a group makes its nodes from ``methods/`` and hands them to an executable.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,17 @@ from convfilter.planning.chains import alone_block_rows, block_rows
 from convfilter.planning.plan import for_any_numbers
 from convfilter.record import replace
 
-#: Samples whose float64 copies, of which there are several at a time, fit a core's cache.
-_AT_A_TIME = 2**15
-#: Bytes for buffers and scratch of all threads together, besides this share of an array.
+#: Samples whose range is found at a time: several float64 copies of them fit a core's cache.
+_RANGE_SAMPLES = 2**15
+#: Bytes for buffers and scratch of all threads together,
 _MEMORY = 56 * 2**20
-_SHARE = 6
+#: to which an input array adds its own bytes over this number.
+_ARRAY_DIVISOR = 6
 
 
 @cache
 def _load_all() -> None:
-    """Import all lazy modules of the engine: a signal handler that filters could otherwise find them half imported."""
+    """Import all lazy modules of the engine: a signal handler that filters would find a module half imported."""
     from importlib import import_module
     from pkgutil import iter_modules
 
@@ -64,7 +68,7 @@ class Group:
         self._full_out = plan.full_out(dtype)
 
     def run(self, source: RowSource | Samples, sink: RowSink | Samples) -> int:
-        """Filter a picture; returns how many samples were clipped."""
+        """Filter a picture; return the number of clipped samples."""
         with single_threaded_blas(self._stages):
             if takes_range(self._stages):
                 assert isinstance(source, np.ndarray)
@@ -99,24 +103,24 @@ class Group:
         return Group(self._plan, self._first, stages, self._dtype, self._threads)
 
     def nodes(self, source: RowSource | Samples, **last: Any) -> list[Node]:
-        """Return the nodes of all stages; ``last`` are fields of the last one's ``StageSetup``."""
-        made: list[Node] = []
+        """Return the nodes of all stages; ``last`` are fields of the last stage's ``StageSetup``."""
+        nodes: list[Node] = []
         for number, stage in enumerate(self._stages):
-            request = self._request(number, stage, source)
+            setup = self._setup(number, stage, source)
             if number == len(self._stages) - 1:
-                request = replace(request, **last)
-            own = nodes_of(request)
-            for node in own:
+                setup = replace(setup, **last)
+            stage_nodes = nodes_of(setup)
+            for node in stage_nodes:
                 node.stage_number = number
-            made += own
-        return made
+            nodes += stage_nodes
+        return nodes
 
     def _executable(self, nodes: list[Node], source: RowSource | Samples, sink: RowSink | Samples) -> Executable:
-        """Return an executable for nodes between ends of these kinds."""
+        """Return an executable for nodes between a source and a sink of these kinds."""
         room, before, after = _MEMORY, None, None
         if isinstance(source, np.ndarray):
             start: Slot | Connection[RowSource] = Slot(source)
-            room += source.nbytes // _SHARE
+            room += source.nbytes // _ARRAY_DIVISOR
         else:
             start = Connection(source)
             before = FromRows(start, source.shape, source.dtype)
@@ -125,37 +129,37 @@ class Group:
         else:
             end = Connection(sink)
             after = ToRows(end, nodes[-1])
-        every = [node for node in (before, *nodes, after) if node is not None]
-        return Executable(every, start, end, self._threads, room)
+        all_nodes = [node for node in (before, *nodes, after) if node is not None]
+        return Executable(all_nodes, start, end, self._threads, room)
 
-    def _request(self, number: int, stage: StagePlan, source: RowSource | Samples) -> StageSetup:
+    def _setup(self, number: int, stage: StagePlan, source: RowSource | Samples) -> StageSetup:
         plan, ends = self._plan, number == len(self._stages) - 1
         full = plan.full
         gray = bool(plan.gray) and self._first + number == 0
         buffer = placeholder(
-            stage.cols.input, stage.channels + 2 * gray, self._plan.between if number else source.dtype
+            stage.cols.input, stage.channels + 2 * gray, self._stages[number - 1].result if number else source.dtype
         )
         alone = len(self._stages) == 1 and isinstance(source, np.ndarray)
         rows = alone_block_rows(stage) if alone else block_rows(stage)
-        dtype, white = (self._dtype, self._full_out) if ends else (plan.between, full)
+        dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
         loaded = Source(buffer, full, stage.alpha, gray, _padding_value(stage), stage.premultiplied)
         return StageSetup(stage, loaded, dtype, white, rows, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:
         """Find the range of the input or the results in a first pass, then filter."""
-        span = _span(self._request(0, self._stages[0], image), image)
-        first: dict[str, Any] = {"span": span} if len(self._stages) == 1 else {}
+        span = _span(self._setup(0, self._stages[0], image), image)
+        fields: dict[str, Any] = {"span": span} if len(self._stages) == 1 else {}
         stage = self._stages[-1]
         if stage.stage.map == "stretch":
             ranges: list[Range] = []
-            nodes = self.nodes(image, ranges=ranges, **first)
+            nodes = self.nodes(image, ranges=ranges, **fields)
             self._executable(nodes, image, output).run(image, output)
             low = min((each.ends[0] for each in ranges), default=np.inf)
             high = max((each.ends[1] for each in ranges), default=-np.inf)
             tone = tone_of(stage, self._dtype, self._plan.full, self._full_out, self._is_gray)
             tone = stretched(tone, low, high, self._full_out, rounding_of(stage, image, tone))
-            first["tone"] = tone
-        nodes = self._spanned(image, span, first)
+            fields["tone"] = tone
+        nodes = self._spanned(image, span, fields)
         return self._executable(nodes, image, output).run(image, output)
 
     @property
@@ -166,7 +170,7 @@ class Group:
         """Return the nodes; the first one knows the range of the image."""
         if len(self._stages) == 1:
             return self.nodes(image, **last)
-        nodes = nodes_of(replace(self._request(0, self._stages[0], image), span=span))
+        nodes = nodes_of(replace(self._setup(0, self._stages[0], image), span=span))
         return [*nodes, *self.nodes(image, **last)[len(nodes) :]]
 
 
@@ -179,7 +183,7 @@ def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
     if not isinstance(operator, Point) or operator.kind != "normalize":
         return 0.0, 1.0
     low, high = np.inf, -np.inf
-    step = max(1, _AT_A_TIME // max(1, image[:1].size))
+    step = max(1, _RANGE_SAMPLES // max(1, image[:1].size))
     for top in range(0, len(image), step):
         colours = image[top : top + step, :, : image.shape[2] - stage.source.alpha].astype(np.float64)
         if stage.source.gray:
@@ -194,10 +198,9 @@ def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
 
 
 def _padding_value(plan: StagePlan) -> float:
-    # Padded cells add nothing to a mean, and extremes skip them. With other modes no cell has the padding value, which
-    # may then be anything.
-    holds = plan.stage.padding_mode == "constant" and not isinstance(plan.stage.operator, Pooling)
-    return plan.stage.padding_value if holds else 0.0
+    # Padded cells add 0 to a mean, and extremes skip them. In other modes no cell has the padding value.
+    has_constant = plan.stage.padding_mode == "constant" and not isinstance(plan.stage.operator, Pooling)
+    return plan.stage.padding_value if has_constant else 0.0
 
 
 def takes_range(stages: Sequence[StagePlan]) -> bool:
@@ -207,7 +210,7 @@ def takes_range(stages: Sequence[StagePlan]) -> bool:
 
 
 def single_threaded_blas(stages: Sequence[StagePlan]) -> AbstractContextManager[None]:
-    """Limit NumPy's BLAS to one thread while threads of ours multiply matrices for a layer."""
+    """Limit NumPy's BLAS to one thread while the engine's threads multiply matrices for a layer."""
     if not any(isinstance(stage.stage.operator, Layer) for stage in stages):
         return nullcontext()
     from convfilter.methods.blas import single_threaded

@@ -69,7 +69,7 @@ def run_in_patches(
     rows = cut(stage.rows.output, _side(stage.rows, grid.rows, _ROWS))
     cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
     chunks = {(down, along): chunk_of(stage, down, along) for down in rows for along in cols}
-    whole = {down: all(valid[slice(*run)].all() for run in chunks[down, cols[0]].rows.runs) for down in rows}
+    whole = {down: all(valid[slice(*run)].all() for run in chunks[down, cols[0]].rows.ranges) for down in rows}
     needs_mask = {
         place: not whole[place[0]] and not all(each.all() for each in _pieces(valid, chunk))
         for place, chunk in chunks.items()
@@ -95,8 +95,8 @@ def _side(axis: AxisPlan, step: int, least: int) -> int:
 
 def _pieces(array: Samples, chunk: Chunk) -> Iterator[Samples]:
     """Yield the slices of a picture that a rectangle reads."""
-    for top, bottom in chunk.rows.runs:
-        for left, right in chunk.cols.runs:
+    for top, bottom in chunk.rows.ranges:
+        for left, right in chunk.cols.ranges:
             yield array[top:bottom, left:right]
 
 
@@ -138,13 +138,13 @@ def _patch(
 
 def _joined(pixels: Samples, valid: npt.NDArray[np.bool_], opaque: Any, chunk: Chunk) -> Samples:
     """Return the rows and columns that a rectangle reads, copied side by side, with the mask as one channel more."""
-    rows, cols = (sum(last - first for first, last in side.runs) for side in (chunk.rows, chunk.cols))
+    rows, cols = (sum(last - first for first, last in side.ranges) for side in (chunk.rows, chunk.cols))
     width, channels = pixels.shape[1:]
     joined = np.empty((rows, cols, channels + 1), pixels.dtype)
     loop, row = JOIN.variant(S=pixels.dtype), 0
-    for top, bottom in chunk.rows.runs:
+    for top, bottom in chunk.rows.ranges:
         col = 0
-        for left, right in chunk.cols.runs:
+        for left, right in chunk.cols.ranges:
             first, start = top * width + left, row * cols + col
             loop(
                 pixels, first * channels, width * channels, valid.view(np.uint8), first, width, bottom - top,

@@ -1,4 +1,4 @@
-"""A rectangle of a plan's result, computed from its receptive field: the same bits as in the whole result."""
+"""Compute a rectangle of a plan's result from its receptive field, with the same bytes as in the whole result."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def run_region(
 ) -> Samples:
     """Compute a rectangle of the result.
 
-    From the last stage to the first, each computes the chunk that the next one needs: the receptive field.
-    If a stage needs the range of the whole picture, all of it is computed and the rectangle is cut out.
+    The receptive field is followed from the last stage to the first; then each stage computes the chunk that the next
+    stage needs. If a stage depends on the whole picture, the whole result is computed and the rectangle cut out.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def run_region(
     (rows, cols, channels) array
     """
     threads = threads or cores_lately()
-    is_whole = (rows, cols) == ((0, plan.output_shape[0]), (0, plan.output_shape[1]))
-    if is_whole or _is_of_whole(plan):
+    is_all = (rows, cols) == ((0, plan.output_shape[0]), (0, plan.output_shape[1]))
+    if is_all or _depends_on_whole(plan):
         whole = run_array(plan, pixels, out_dtype=out_dtype, threads=threads).pixels
         return whole.reshape(*whole.shape[:2], -1)[slice(*rows), slice(*cols)]
     source = pixels.reshape(*pixels.shape[:2], -1)
@@ -55,18 +55,16 @@ def run_region(
         chunk = chunk_of(stage, *spans)
         needed.append((*spans, chunk))
         spans = _hull(chunk.rows), _hull(chunk.cols)
-    block = source[slice(*spans[0]), slice(*spans[1])]
-    last = len(plan.stages) - 1
-    for number, (of_rows, of_cols, chunk) in enumerate(reversed(needed)):
-        block = _picked(_picked(block, chunk.rows, spans[0][0], 0), chunk.cols, spans[1][0], 1)
-        dtype = out_dtype if number == last else plan.between
-        block = run_chunk(plan, number, chunk, block, dtype, threads)
-        spans = of_rows, of_cols
+    samples = source[slice(*spans[0]), slice(*spans[1])]
+    for number, (out_rows, out_cols, chunk) in enumerate(reversed(needed)):
+        samples = _selected(_selected(samples, chunk.rows, spans[0][0], 0), chunk.cols, spans[1][0], 1)
+        samples = run_chunk(plan, number, chunk, samples, out_dtype, threads)
+        spans = out_rows, out_cols
     top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]
-    return block[top : top + rows[1] - rows[0], left : left + cols[1] - cols[0]]
+    return samples[top : top + rows[1] - rows[0], left : left + cols[1] - cols[0]]
 
 
-def _is_of_whole(plan: Plan) -> bool:
+def _depends_on_whole(plan: Plan) -> bool:
     """Whether a rectangle depends on the whole picture: on the range of its samples, or on positions in it."""
     return any(
         stage.branches or isinstance(stage.stage.operator, MaxIndices | Constant) or takes_range([stage])
@@ -79,20 +77,21 @@ def _on_grid(axis: AxisPlan, step: int, span: Span) -> Span:
     if not step:
         return 0, axis.output
     first, last = span
-    # The last output whose window begins on the source, and the first whose window ends there.
+    # The span includes the last output whose window begins on the source, and the first whose window ends there.
     first = min(first, max(0, (axis.input - 1 + axis.before) // axis.stride))
     last = max(last, min(axis.output, -(-max(0, axis.before - axis.span) // axis.stride) + 1))
     return first // step * step, min(-(-last // step) * step, axis.output)
 
 
 def _hull(side: Side) -> Span:
-    return side.runs[0][0], side.runs[-1][1]
+    """Return the span from the first source sample of a side to the last."""
+    return side.ranges[0][0], side.ranges[-1][1]
 
 
-def _picked(block: Samples, side: Side, origin: int, axis: int) -> Samples:
-    """Extract the ranges of a side from a block that begins at ``origin``."""
-    if len(side.runs) == 1:
-        ((start, stop),) = side.runs
-        return block[(slice(None),) * axis + (slice(start - origin, stop - origin),)]
-    places = np.concatenate([np.arange(start - origin, stop - origin) for start, stop in side.runs])
-    return np.take(block, places, axis=axis)
+def _selected(samples: Samples, side: Side, origin: int, axis: int) -> Samples:
+    """Return the samples of a side's ranges; ``samples`` begin at ``origin``."""
+    if len(side.ranges) == 1:
+        ((start, stop),) = side.ranges
+        return samples[(slice(None),) * axis + (slice(start - origin, stop - origin),)]
+    places = np.concatenate([np.arange(start - origin, stop - origin) for start, stop in side.ranges])
+    return np.take(samples, places, axis=axis)

@@ -1,4 +1,7 @@
-"""The executor: rows go from a source through the nodes of a plan into a sink; nothing else moves pixels."""
+"""The executor: rows go from a source through the nodes of a plan into a sink.
+
+A plan whose rows can come one by one runs as a single group, streamed. Other plans run group by group on whole arrays.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from convfilter.record import record
 
 @record
 class Result:
-    """The result of a run: the array, and the number of clipped ``samples``."""
+    """The result of a run: the array, the number of clipped samples, and the number of all ``samples``."""
 
     pixels: Samples
     clipped: int
@@ -36,15 +39,15 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
         Made for the shape and sample type of ``source``.
     source : RowSource, or (rows, cols, channels) array
     sink : RowSink, or (rows, cols, channels) array
-        Its sample type is that of the result. Between integer types full scale becomes full scale; a real type
-        keeps the input's scale, unrounded.
+        Its sample type is that of the result. Between integer types full scale becomes full scale; real results have
+        the input's scale, unrounded.
     threads : int, optional
-        At most this many threads; by default, one for each core. The result does not depend on it.
+        Most threads, by default one for each core. The result does not depend on their number.
 
     Returns
     -------
     int
-        How many samples were clipped.
+        Number of clipped samples.
 
     Raises
     ------
@@ -61,11 +64,12 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
     clipped = 0
     for group in plan.groups:
         last = plan.stages[group.last - 1]
-        ends = group.last == len(plan.stages)
+        is_last = group.last == len(plan.stages)
         shape = last.rows.output, last.cols.output, last.output_channels
-        result = (
-            sink if ends and isinstance(sink, np.ndarray) else np.empty(shape, sink.dtype if ends else plan.between)
-        )
+        if is_last and isinstance(sink, np.ndarray):
+            result = sink
+        else:
+            result = np.empty(shape, sink.dtype if is_last else last.result)
         clipped = _run_stages(plan, group.first, group.last, pixels, result, threads)
         pixels = result
     if not isinstance(sink, np.ndarray):
@@ -145,7 +149,7 @@ def _require_fit(plan: Plan, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 
 
 def whole_because(plan: Plan) -> str:
-    """Return why a plan needs its whole input at once; "" if rows may come one by one."""
+    """Return the reason why a plan needs its whole input at once; "" if rows can come one by one."""
     if any(takes_range([stage]) for stage in plan.stages):
         return "the range of all samples must be known first (normalize, map=stretch)"
     if any(stage.branches for stage in plan.stages):
@@ -164,7 +168,7 @@ def run_stage(
     ----------
     plan : Plan
     number : int
-        Of the stage, from 0.
+        Number of the stage, from 0.
     pixels : (rows, cols, channels) array, C-contiguous
         In the plan's sample type before the first stage; real numbers on the same scale before the others.
     out_dtype : dtype
@@ -177,7 +181,7 @@ def run_stage(
         The result, real before another stage, and the number of its clipped samples.
     """
     stage = plan.stages[number]
-    dtype = out_dtype if number + 1 == len(plan.stages) else plan.between
+    dtype = out_dtype if number + 1 == len(plan.stages) else stage.result
     result = np.empty((stage.rows.output, stage.cols.output, stage.output_channels), dtype)
     return result, _run_stages(plan, number, number + 1, pixels, result, threads)
 
@@ -185,7 +189,7 @@ def run_stage(
 def _run_stages(
     plan: Plan, first: int, last: int, source: RowSource | Samples, sink: RowSink | Samples, threads: int
 ) -> int:
-    """Run stages ``first`` to ``last - 1`` together; returns how many samples were clipped."""
+    """Run stages ``first`` to ``last - 1`` together; return the number of clipped samples."""
     group = Group(plan, first, plan.stages[first:last], sink.dtype, threads)
     while True:
         try:

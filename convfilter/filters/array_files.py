@@ -14,30 +14,30 @@ from convfilter.errors import KernelFileError, foreign, shown
 
 Array = npt.NDArray[Any]
 
-#: Allowed kinds of dtypes, numbers and text; objects would be pickles.
+#: Allowed kinds of dtypes: numbers and text. Objects would be pickles.
 _KINDS = "buifcU"
 _MOST_HEADER_BYTES = 1 << 16
 _VERSIONS = ((1, 0), (2, 0), (3, 0))
 
 
 def load(path: str, most_bytes: int, choose: Callable[[Collection[str]], Collection[str]]) -> dict[str, Array]:
-    """Read the arrays of an .npz file, or the one of an .npy file under the name "".
+    """Read the arrays of an .npz file, or the array of an .npy file under the name "".
 
     Parameters
     ----------
     path : str
-        Path; the suffix tells the format.
+        The suffix decides the format.
     most_bytes : int
         Most bytes of all arrays together in memory.
     choose : callable
-        Called with the names of an archive's arrays; returns those to read, or raises.
+        Given the names of an archive's arrays, returns the names to read, or raises.
 
     Raises
     ------
     KernelFileError
         The file is damaged, too large, or contains other objects than arrays of numbers or text.
     OSError
-        The operating system refuses.
+        The file cannot be opened or read.
     """
     suffix = os.path.splitext(path)[1].lower()
     with open(path, "rb") as file, foreign(f"this is no usable {suffix} file", KernelFileError):
@@ -51,7 +51,7 @@ def _archive(
 ) -> dict[str, Array]:
     from zipfile import ZipFile
 
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     with ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         chosen = choose(list(members))
@@ -62,12 +62,12 @@ def _archive(
             )
         for name in chosen:
             with archive.open(members[name]) as member:
-                found[name] = _array(member, most_bytes - sum(array.nbytes for array in found.values()))
-    return found
+                arrays[name] = _array(member, most_bytes - sum(array.nbytes for array in arrays.values()))
+    return arrays
 
 
 def _array(file: IO[bytes], most_bytes: int) -> Array:
-    """Read one array; a header that claims too much is refused before memory is allocated."""
+    """Read one array; a header with too large a shape is refused before memory is allocated."""
     version = np.lib.format.read_magic(file)
     if version not in _VERSIONS:
         raise KernelFileError(f"an array file has version 1.0, 2.0 or 3.0, got {version[0]}.{version[1]}")

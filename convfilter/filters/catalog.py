@@ -1,8 +1,8 @@
-"""Every filter, one row each: parameters, units, limits, help, example, builder.
+"""The catalogue: one row for each filter, with its parameters, units, limits, help, example and builder.
 
-The same rows feed the parser, the options of the command line and ``convfilter kernel list``. A new filter takes its
-weights in ``kernels.py``, one row here, and a test. Builders import ``kernels`` when they are called: it imports NumPy,
-which help texts do not need.
+The parser, the options of the command line and ``convfilter kernel list`` all read these rows. A new filter takes
+weights in ``kernels.py``, a row here, and a test. Builders import ``kernels`` when they are called, since it imports
+NumPy, which help texts do not need.
 """
 
 from __future__ import annotations
@@ -127,16 +127,16 @@ def _edge_row(family: str, smooth: str, source: str, name: str = "", difference:
 
 
 def _canny(sigma: str, low: float | None, high: float | None) -> Stage:
-    """Parse sigma alone, or all three numbers."""
+    """Build Canny's edges; the text ``sigma`` is one number, or all three."""
     try:
-        found = [Number("NUMBER", minimum=0).parse(part.strip()) for part in sigma.split(",")]
+        numbers = [Number("NUMBER", minimum=0).parse(part.strip()) for part in sigma.split(",")]
     except ValueError as error:
         raise ParameterError(f"canny SIGMA, LOW and HIGH {error}, got {shown(sigma)}") from None
-    for number in (low, high):
-        found += [] if number is None else [number]
-    if len(found) not in (1, 3):
-        raise ParameterError(f"canny takes SIGMA, or SIGMA,LOW,HIGH, got {len(found)} numbers")
-    return Stage(Canny(*found))
+    for threshold in (low, high):
+        numbers += [] if threshold is None else [threshold]
+    if len(numbers) not in (1, 3):
+        raise ParameterError(f"canny takes SIGMA, or SIGMA,LOW,HIGH, got {len(numbers)} numbers")
+    return Stage(Canny(*numbers))
 
 
 def _compass_row(name: str, pattern: str, source: str) -> Filter:
@@ -238,7 +238,7 @@ FILTERS: Mapping[str, Filter] = {
                 Parameter(
                     "threshold",
                     Number("LEVEL", minimum=0, maximum=1),
-                    "Leave differences below it alone, so that noise is not sharpened.",
+                    "Do not sharpen differences below this level: they may be noise.",
                     "0",
                     "of full scale",
                 ),

@@ -18,10 +18,9 @@ _ROUNDING = 1e-15
 
 
 def factored(kernel: Kernel) -> Kernel:
-    """Return the kernel with its factors if it is the outer product of a column and a row.
+    """Return the kernel with its factors, if it is the outer product of a column and a row.
 
-    The product of the factors equals integer numerators exactly, and others up
-    to rounding.
+    The product of the factors equals integer numerators exactly, and real numerators up to rounding.
     """
     if kernel.factors is not None or kernel.numerators is None:
         return kernel
@@ -45,7 +44,7 @@ def factored(kernel: Kernel) -> Kernel:
 def trimmed(factor: Weights, share: float) -> Weights:
     """Zero the outer weights that hold at most ``share`` of the magnitude; the sum does not change.
 
-    A Gaussian's taps beyond 5 sigma cannot change one sample of 8 bits in a thousand.
+    The taps of a Gaussian beyond 5 sigma change fewer than one 8-bit sample in a thousand.
     """
     magnitudes = np.abs(factor)
     allowed = 0.5 * share * magnitudes.sum()
@@ -69,7 +68,7 @@ def low_rank(kernel: Kernel, error: float) -> tuple[Product, ...] | None:
     Returns
     -------
     tuple of (column, row), or None
-        None if the kernel is too large to decompose, or has no such products.
+        None if the kernel is too large to decompose, or no products reach the error.
 
     Notes
     -----
@@ -80,10 +79,10 @@ def low_rank(kernel: Kernel, error: float) -> tuple[Product, ...] | None:
         return None
     columns, values, rows = np.linalg.svd(kernel.numerators, full_matrices=False)
     products: list[Product] = []
-    left = kernel.numerators
+    residual = kernel.numerators
     for column, value, row in zip(columns.T, values, rows, strict=True):
-        if products and np.abs(left).sum() <= error:
+        if products and np.abs(residual).sum() <= error:
             break
         products.append((column * np.sqrt(value), row * np.sqrt(value)))
-        left = left - np.outer(*products[-1])
-    return tuple(products) if np.abs(left).sum() <= error else None
+        residual = residual - np.outer(*products[-1])
+    return tuple(products) if np.abs(residual).sum() <= error else None

@@ -88,14 +88,14 @@ def of_text(text: str) -> Kernel:
     if re.fullmatch(_SIZE, text):
         sides = [int(side) for side in text.lower().split("x")]
         return rectangle(sides[-1], sides[0])
-    round_ = re.fullmatch(_DISK, text)
-    if round_ is not None:
+    match = re.fullmatch(_DISK, text)
+    if match is not None:
         try:
-            radius = float(round_[1])
+            radius = float(match[1])
         except ValueError:
-            raise ParameterError(f"a disk's radius must be a number, as in disk:3, got {shown(round_[1])}") from None
+            raise ParameterError(f"a disk's radius must be a number, as in disk:3, got {shown(match[1])}") from None
         return disk(radius)
-    if re.fullmatch(_NUMBER, text):  # else one weight: a footprint of one pixel
+    if re.fullmatch(_NUMBER, text):  # as a kernel it would be one weight: a footprint of one pixel
         raise ParameterError(f"a window's side must be a whole number from 1 to {_MOST_SIDE} pixels, got {text}")
     from convfilter.filters import kernel_files
 

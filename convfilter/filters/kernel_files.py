@@ -1,4 +1,4 @@
-"""Weights from files, or written inline.
+"""Kernels from files, or written inline: text, libvips' matrices, JSON and NumPy arrays.
 
 Text
     See :mod:`convfilter.filters.kernel_text`. Fractions (``1/9``) and decimals
@@ -8,12 +8,13 @@ libvips' matrix header
     the rows below. The sum is divided by the scale; the offset is added, in
     samples of the picture at any depth. A line that could also be a row of
     weights is refused: a silent guess would drop a row.
+.json
     Rows, ``[[1, 2, 1], ...]``, or ``{"weights": rows, "scale": 16, "offset": 0.5, "unit": "full scale"}``;
     a weight may be a string such as ``"1/9"``. The unit of the offset is "samples" (the default, as
     in libvips) or "full scale" (0.5 is mid-grey at any depth).
 .npy, .npz
-    A 2-D (or 1-D) array of real numbers; of several arrays in one .npz, the one
-    called ``kernel``. Pickles are refused.
+    A 2-D (or 1-D) array of real numbers. An .npz of several arrays must call one of them ``kernel``. Pickles are
+    refused.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from convfilter.record import record, replace
 #: Most weights of a kernel file: 4096x4096.
 MOST_WEIGHTS = 4096 * 4096
 _MOST_TEXT_BYTES = 16 << 20
-#: Most weights whose decimals become exact fractions; more would take seconds, and are read as float64.
+#: Most weights whose decimals become exact fractions; more weights would take seconds, and are read as float64.
 MOST_FRACTIONS = 1 << 16
-#: Integers up to here are exact in float64.
+#: Largest magnitude up to which float64 holds every integer.
 _MOST_EXACT = 1 << 53
 _UNITS = ("samples", "full scale")
 
@@ -59,11 +60,11 @@ class Loaded(NamedTuple):
     ----------
     kernel : Kernel
     offset : float
-        Added to the sum, as a fraction of full scale.
+        Addend of the sum, as a fraction of full scale.
     shift : float
-        Added to the sum, in samples of the picture.
+        Addend of the sum, in samples of the picture.
     remark : str
-        How ambiguous text was read; begins with the file's name.
+        Remark on how ambiguous text was read, which begins with the file's name; "" otherwise.
     """
 
     kernel: Kernel
@@ -121,8 +122,8 @@ def _contents(source: str) -> _Contents:
             return replace(contents, remark=remark)
         return contents
     if source.strip() and kernel_text.is_inline(source):
-        found = kernel_text.rows_of(source, inline=True)
-        return _Contents(*_exact(found.rows), remark=found.remark)
+        text = kernel_text.rows_of(source, inline=True)
+        return _Contents(*_exact(text.rows), remark=text.remark)
     raise KernelFileError("there is no such kernel file; weights written inline look like '1 2 1; 2 4 2; 1 2 1'")
 
 
@@ -144,13 +145,13 @@ def _from_file(path: str) -> _Contents:
 
 
 def _from_text(text: str) -> _Contents:
-    found = kernel_text.rows_of(text)
-    rows, scale, offset = found.rows, 1.0, 0.0
-    if found.plain and _begins_with_header(rows):
+    parsed = kernel_text.rows_of(text)
+    rows, scale, offset = parsed.rows, 1.0, 0.0
+    if parsed.lines_are_rows and _begins_with_header(rows):
         header, *rows = rows
         scale, offset = _scale_and_offset(header)
     weights, divisor = _exact(rows)
-    return _Contents(weights, divisor * scale, offset, remark=found.remark)
+    return _Contents(weights, divisor * scale, offset, remark=parsed.remark)
 
 
 def _begins_with_header(rows: list[Row]) -> bool:
@@ -199,8 +200,8 @@ def _from_json(text: str) -> _Contents:
 
     with foreign("this is no JSON", KernelFileError):
         # Decimals stay text until they are converted exactly.
-        found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
-    fields = found if isinstance(found, dict) else {"weights": found}
+        parsed = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    fields = parsed if isinstance(parsed, dict) else {"weights": parsed}
     for key in fields:
         if key not in ("weights", "scale", "offset", "unit"):
             raise KernelFileError(f"a kernel in JSON has weights, scale, offset and unit, got {shown(key)}")

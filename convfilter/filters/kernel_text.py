@@ -1,9 +1,9 @@
 """Kernels as text: rows of numbers, in the notations of other programs and countries.
 
-Rows are lines, or separated by semicolons; weights are separated by blanks or commas; ``#`` begins a comment.
-Brackets, as NumPy and MATLAB print them, contain rows too. Two more notations are accepted where only one reading is
-possible, with a remark: a CSV of several lines whose semicolons separate weights, and decimal commas. Text with two
-readings is refused.
+Lines or semicolons separate rows, blanks or commas separate weights, and ``#`` begins a comment. Rows may be in
+brackets, as NumPy and MATLAB print them. Two further notations are accepted, with a remark, where only one reading is
+possible: a CSV of several lines whose semicolons separate weights, and decimal commas. Text with two readings is
+refused.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:  # the import takes a millisecond, which integer weights do no
 
 Weight: TypeAlias = "int | float | Fraction"
 
-#: Longest number that is read exactly; longer ones become float64, so that 1e999999999 is quick too.
+#: Longest number that is read exactly; longer numbers become float64, so that 1e999999999 takes no time either.
 _MOST_CHARACTERS = 40
 _MOST_EXPONENT = 40
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e([+-]?\d+))?", re.ASCII | re.IGNORECASE)
 _NOT_FINITE = ("nan", "inf", "infinity")
 _COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-#: A decimal below one, which cannot mean two integer weights.
+#: A decimal below one with a comma, which cannot mean two integer weights.
 _BELOW_ONE = re.compile(r"[+-]?0?,\d+", re.ASCII)
 _INLINE = re.compile(r"[\d.+,-][\d.eE+,-]*(/[\d.+-][\d.eE+-]*)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _BRACKETS = str.maketrans("({})", "[[]]")
@@ -62,14 +62,14 @@ class Rows:
     Attributes
     ----------
     rows : list of Row
-    plain : bool
-        Whether lines are rows, so that the first one may be a header.
+    lines_are_rows : bool
+        Whether each line is a row, so that the first line may be a header.
     remark : str
-        How ambiguous text was read; "" otherwise.
+        Remark on how ambiguous text was read; "" otherwise.
     """
 
     rows: list[Row]
-    plain: bool = True
+    lines_are_rows: bool = True
     remark: str = ""
 
 
@@ -91,7 +91,7 @@ def rows_of(text: str, *, inline: bool = False) -> Rows:
     ----------
     text : str
     inline : bool
-        Whether the text was typed: rows may then be separated by semicolons on one line, even of one weight each.
+        Whether the text was typed: semicolons may then separate rows on one line, even rows of a single weight.
 
     Raises
     ------
@@ -101,8 +101,8 @@ def rows_of(text: str, *, inline: bool = False) -> Rows:
     lines = [(number, line.split("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line]
     if is_bracketed("\n".join(line for _, line in lines)):
-        found = _bracketed("\n".join(line for _, line in lines))
-        return Rows([_row(line, decimal_commas=False) for line in found], plain=False)
+        bracketed = _bracketed("\n".join(line for _, line in lines))
+        return Rows([_row(line, decimal_commas=False) for line in bracketed], lines_are_rows=False)
     parts = [[part.strip() for part in line.split(";")] for _, line in lines]
     if _is_csv(parts, inline=inline):
         return _csv(lines, parts)
@@ -113,13 +113,13 @@ def rows_of(text: str, *, inline: bool = False) -> Rows:
         flat = [_Line(line.text, f"row {number}") for number, line in enumerate(flat, 1)]
     commas = _has_decimal_commas(flat)
     rows = [_row(line, decimal_commas=commas) for line in flat]
-    return Rows(rows, plain=all(len(row) == 1 for row in parts), remark=_AS_DECIMALS if commas else "")
+    return Rows(rows, lines_are_rows=all(len(row) == 1 for row in parts), remark=_AS_DECIMALS if commas else "")
 
 
 def _is_csv(parts: Sequence[Sequence[str]], *, inline: bool) -> bool:
     """Whether semicolons separate weights rather than rows; refuse ambiguous text.
 
-    They separate rows in MATLAB, and weights in CSVs of countries with decimal commas.
+    Semicolons separate rows in MATLAB, and weights in CSVs of countries with decimal commas.
     """
     fields = [part for row in parts for part in row if part]
     if max((len(_without_last(row)) for row in parts), default=0) < 2:
@@ -152,7 +152,7 @@ def _csv(lines: Sequence[tuple[int, str]], parts: Sequence[Sequence[str]]) -> Ro
         words = (field.replace(",", ".") for field in fields)
         rows.append(Row([weight(word, f"{where}, weight {i}") for i, word in enumerate(words, 1)], where))
     commas = any("," in line for _, line in lines)
-    return Rows(rows, plain=False, remark=_AS_CSV + (f", and {_AS_DECIMALS}" if commas else ""))
+    return Rows(rows, lines_are_rows=False, remark=_AS_CSV + (f", and {_AS_DECIMALS}" if commas else ""))
 
 
 def _has_decimal_commas(lines: Sequence[_Line]) -> bool:
@@ -173,7 +173,7 @@ def _has_decimal_commas(lines: Sequence[_Line]) -> bool:
 
 
 def _mixes_separators(text: str) -> bool:
-    """Whether some weights of a row have a bare comma between them, and others bare blanks."""
+    """Whether a comma alone separates some weights of a row, and blanks alone separate others."""
     return bool(re.search(r"[^\s,],[^\s,]", text)) and bool(re.search(r"[^\s,]\s+[^\s,]", text))
 
 
@@ -211,7 +211,7 @@ def _words(line: _Line) -> Iterator[str]:
 
 
 def weight(word: str, where: str) -> Weight:
-    """Read a number or a fraction, exactly where that is quick.
+    """Read a number or a fraction, exactly unless it is very long.
 
     Raises
     ------

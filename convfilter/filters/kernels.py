@@ -1,4 +1,4 @@
-"""Kernels: box, Gaussian, Sobel and others; each states its sum and its source."""
+"""Kernels with constant or Gaussian weights: box, Gaussian, Sobel and others; each states its sum and its source."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Weights = npt.NDArray[np.float64]
 
 #: Truncation of a Gaussian: its tail, below exp(-18) of the peak, cannot change a rounded sample.
 GAUSSIAN_SUPPORT_SIGMAS = 6.0
-#: Largest sigma: more would give more taps than any picture has rows.
+#: Largest sigma: a larger one would give more taps than any picture has rows.
 LARGEST_SIGMA = 10_000.0
-#: Largest denominator of a weight that counts as a fraction; others are real numbers.
+#: Largest denominator of a weight that counts as a fraction; other weights are real numbers.
 _LARGEST_DENOMINATOR = 2**16
-#: Integers up to here are exact in float64.
+#: Largest magnitude up to which float64 holds every integer.
 _LARGEST_EXACT = 2.0**53
-#: Largest sum of magnitudes: times the largest 16-bit sample it is still finite in float64.
+#: Largest sum of magnitudes: times the largest 16-bit sample, the sum is still finite in float64.
 _LARGEST_GAIN = 1e300
 
 #: Sobel's smoothing and difference of 5 and 7 taps, as in OpenCV: binomials and their differences.
@@ -52,14 +52,13 @@ class Kernel:
     Attributes
     ----------
     numerators : (rows, cols) float64 array, or None
-        None when the kernel is only known by its factors (a Gaussian of sigma
-        1000 has 144 million weights).
+        None if the kernel has only factors: a Gaussian of sigma 1000 has 144 million weights.
     factors : (column, row) of 1-D float64 arrays, or None
-        If present, the numerators are their outer product.
+        Factors of a separable kernel, whose outer product is the numerators.
     divisor : float
         Divisor of the weighted sum.
     sigma : (rows, cols) of float, or None
-        Set for a sampled Gaussian of unlimited support.
+        Sigma of a sampled Gaussian of full support; None for other kernels.
     """
 
     numerators: Weights | None = None
@@ -145,7 +144,7 @@ class Kernel:
             return self
         factors = None
         if self.factors is not None:
-            # The column sums to one, so that the vertical pass stays within the samples' range.
+            # Magnitudes of the column sum to one, so that the vertical pass stays within the samples' range.
             column_sum = float(np.abs(self.factors[0]).sum()) or 1.0
             factors = self.factors[0] / column_sum, self.factors[1] * (factor * column_sum)
         numerators = None if self.numerators is None else self.numerators * factor
@@ -159,7 +158,7 @@ class Kernel:
 
 
 def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool = False) -> Kernel:
-    """Make a kernel of a matrix of numbers.
+    """Return the kernel of a matrix of numbers.
 
     Parameters
     ----------
@@ -173,8 +172,8 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
     Raises
     ------
     KernelFileError
-        No numbers, ragged rows, no weights, more than two axes, a weight that
-        is not finite, magnitudes that sum to more than 1e300, or a sum of zero with ``normalize``.
+        The weights are not numbers, or not finite; rows are ragged, or there are no weights or more than two axes;
+        magnitudes sum to more than 1e300, or weights to zero with ``normalize``.
     """
     matrix = _real_numbers(weights)
     if matrix.ndim == 1:
@@ -215,16 +214,16 @@ def _require_modest(kernel: Kernel) -> Kernel:
 def _real_numbers(weights: npt.ArrayLike) -> Weights:
     """Copy to float64, refusing complex numbers, whose imaginary part NumPy would drop with a warning."""
     try:
-        given = np.asarray(weights)
-        if given.dtype.kind != "c":
-            return given.astype(np.float64)
+        array = np.asarray(weights)
+        if array.dtype.kind != "c":
+            return array.astype(np.float64)
     except (TypeError, ValueError):
         pass
     raise KernelFileError("a kernel is rows of real numbers, as many in each; this is ragged, complex, or no numbers")
 
 
 def fractions_of(weight: Weights) -> tuple[Weights, Weights]:
-    """Return the numerators and the divisor of each kernel in an array of them.
+    """Return the numerators and the divisor of each of several kernels.
 
     Parameters
     ----------
@@ -233,7 +232,7 @@ def fractions_of(weight: Weights) -> tuple[Weights, Weights]:
     Returns
     -------
     array of the same shape, and (kernels,) array
-        Integer numerators over one divisor if the weights are fractions, else the weights over 1.
+        Integer numerators over one divisor for each kernel whose weights are fractions, else the weights over 1.
     """
     parts = [_whole_numerators(each, 1.0) for each in weight]
     return np.stack([numerators for numerators, _ in parts]), np.array([divisor for _, divisor in parts])
@@ -242,8 +241,8 @@ def fractions_of(weight: Weights) -> tuple[Weights, Weights]:
 def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
     """Convert fractions such as 0.25, 0.1 or 1/9 to integer numerators over one divisor, so that sums are exact.
 
-    A weight counts as a fraction if it is the float nearest to one with a small
-    denominator: that is the intended value, on which ties depend.
+    A weight counts as a fraction if it is the float nearest to a fraction with a small denominator, which is then the
+    intended value: ties depend on it.
     """
     if np.all(matrix == np.rint(matrix)):
         return matrix, divisor
@@ -259,17 +258,17 @@ def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
 
 
 def identity() -> Kernel:
-    """One weight of one: the picture itself. Sum 1."""
+    """Return one weight of one, which leaves a picture unchanged. Sum 1."""
     return Kernel(factors=(np.ones(1), np.ones(1)))
 
 
 def box(rows: int, cols: int) -> Kernel:
-    """Mean of a window. Sum 1.
+    """Return the mean of a window of ``rows`` x ``cols`` pixels. Sum 1.
 
     Raises
     ------
     ParameterError
-        A side below 1.
+        A side is below 1.
     """
     for side in (rows, cols):
         if side < 1:
@@ -278,22 +277,20 @@ def box(rows: int, cols: int) -> Kernel:
 
 
 def gaussian(sigma_rows: float, sigma_cols: float, truncate: float | None = None) -> Kernel:
-    """Gaussian ``exp(-x**2 / (2 sigma**2))`` sampled at the integers. Sum 1.
+    """Return the Gaussian ``exp(-x**2 / (2 sigma**2))``, sampled at the integers. Sum 1.
 
     Parameters
     ----------
     sigma_rows, sigma_cols : float
-        Standard deviation in pixels along each axis, 0 to 10 000; 0 leaves the
-        axis alone.
+        Standard deviation in pixels along each axis, 0 to 10 000; 0 does not blur along the axis.
     truncate : float, optional
-        Cut at ``int(truncate * sigma + 0.5)`` pixels, as ``scipy.ndimage``
-        does. By default the Gaussian is whole: cut at 6 sigma, where the tail
-        cannot change a rounded sample.
+        Cut at ``int(truncate * sigma + 0.5)`` pixels, as ``scipy.ndimage`` does. By default the Gaussian is whole: cut
+        at 6 sigma, where the tail cannot change a rounded sample.
 
     Raises
     ------
     ParameterError
-        A sigma or truncate that is negative or not finite.
+        A sigma or ``truncate`` is negative or not finite.
     """
     for sigma in (sigma_rows, sigma_cols):
         if not isinstance(sigma, (int, float, np.integer, np.floating)) or not 0 <= sigma <= LARGEST_SIGMA:
@@ -325,12 +322,12 @@ def derivative(family: str, axis: str, size: int = 3) -> Kernel:
     axis : {"x", "y"}
         ``x`` finds vertical edges: its left column is positive. ``y`` is its transpose.
     size : {3, 5, 7}
-        Size of Sobel kernels: 5 and 7 have OpenCV's weights, with the sign of the small ones.
+        Size of Sobel kernels: 5 and 7 have OpenCV's weights, with the sign of the 3x3 kernels.
 
     Raises
     ------
     ParameterError
-        The size does not exist.
+        The family has no kernels of this size.
 
     Notes
     -----
@@ -349,7 +346,7 @@ def derivative(family: str, axis: str, size: int = 3) -> Kernel:
 
 
 def compass(family: str) -> tuple[Kernel, ...]:
-    """Eight 3x3 kernels for edges in eight directions: one pattern with its border rotated. Sum 0 each.
+    """Return eight 3x3 kernels for edges in eight directions: one pattern with its border rotated. Sum 0 each.
 
     Parameters
     ----------
@@ -364,14 +361,14 @@ def compass(family: str) -> tuple[Kernel, ...]:
     """
     pattern = np.array(_KIRSCH if family == "kirsch" else _ROBINSON)
     rows, cols = np.array(_AROUND).T
-    made = []
-    for turn in range(len(_AROUND)):
+    rotations = []
+    for places in range(len(_AROUND)):
         weights = pattern.copy()
-        weights[rows, cols] = np.roll(pattern[rows, cols], turn)
-        made.append(Kernel(weights))
-    return tuple(made)
+        weights[rows, cols] = np.roll(pattern[rows, cols], places)
+        rotations.append(Kernel(weights))
+    return tuple(rotations)
 
 
 def laplacian() -> Kernel:
-    """Sum of the second differences, 4-connected: 0 1 0, 1 -4 1, 0 1 0. Sum 0."""
+    """Return the sum of the second differences, 4-connected: 0 1 0, 1 -4 1, 0 1 0. Sum 0."""
     return Kernel(np.array([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]))

@@ -1,11 +1,11 @@
 """Layers from .npz, .npy and .safetensors files.
 
-An .npy file is the weight alone. The others hold ``weight`` and, optionally, ``bias``, ``mean``, ``var``, ``gamma``,
-``beta``, ``eps``, ``slope``, ``groups``, ``stride``, ``dilation``, ``padding``, ``output_padding``, ``activation`` and
-``padding_mode``. Geometry is (rows, cols), or one number; four numbers of padding are (left, top, right, bottom).
-Words are arrays of text in .npz, and metadata in .safetensors. PyTorch's names of a batch normalisation
-(``running_mean``, ``running_var``) are known too. ``slope`` is one number, or one for each output channel (prelu). For
-state dicts of PyTorch see ``state_dicts``.
+An .npy file holds the weight alone. The other files hold ``weight`` and, optionally, ``bias``, ``mean``, ``var``,
+``gamma``, ``beta``, ``eps``, ``slope``, ``groups``, ``stride``, ``dilation``, ``padding``, ``output_padding``,
+``activation`` and ``padding_mode``. Geometry is (rows, cols), or one number; four numbers of padding are (left, top,
+right, bottom). Words are arrays of text in .npz, and metadata in .safetensors. PyTorch's names of a batch normalisation
+(``running_mean``, ``running_var``) are known, too. ``slope`` is one number, or one for each output channel (prelu).
+``state_dicts`` reads state dicts of PyTorch.
 """
 
 from __future__ import annotations
@@ -56,15 +56,14 @@ def load(
     activation, groups, output_padding : optional
         Override the file's values.
     transposed : bool
-        The weight is that of a transposed convolution, (C_in, C_out / groups, K_h, K_w).
+        Whether the weight belongs to a transposed convolution: (C_in, C_out / groups, K_h, K_w).
     modules : Modules, optional
         Modules of a PyTorch state dict that make up the layer.
 
     Returns
     -------
     Stage
-        Padding holds zeros and is ``same`` unless the file says otherwise; for transposed convolutions the default is
-        0.
+        Padding holds zeros and is ``same`` unless the file names another; the default of transposed convolutions is 0.
 
     Raises
     ------
@@ -91,8 +90,8 @@ def _of_network(file: str, node: str, activation: str | None, transposed: bool) 
     stage = onnx_file.layer(file, node)
     assert isinstance(stage.operator, Layer)
     if stage.operator.transposed != transposed:
-        kind, wanted = ("a transposed", "convtranspose") if stage.operator.transposed else ("no transposed", "layer")
-        raise KernelFileError(f"{named(file)}: {shown(node)} is {kind} convolution; read it with {wanted}:")
+        kind, reader = ("a transposed", "convtranspose") if stage.operator.transposed else ("no transposed", "layer")
+        raise KernelFileError(f"{named(file)}: {shown(node)} is {kind} convolution; read it with {reader}:")
     return replace(stage, operator=replace(stage.operator, activation=activation)) if activation else stage
 
 
@@ -114,24 +113,24 @@ def _arrays(path: str, modules: Modules) -> dict[str, Array]:
     def choose(names: Collection[str]) -> Collection[str]:
         return modules.chosen(names) if modules or is_state_dict(names) else _known(names)
 
-    said: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if suffix == ".safetensors":
-        found, said = safetensors_file.load(path, MOST_BYTES, choose)
+        tensors, metadata = safetensors_file.load(path, MOST_BYTES, choose)
     else:
-        found = array_files.load(path, MOST_BYTES, choose)
+        tensors = array_files.load(path, MOST_BYTES, choose)
     if suffix == ".npy":
         if modules:
             raise KernelFileError("an .npy file is one array and has no modules; leave prefix, norm and prelu out")
-        return {"weight": found[""]}
-    arrays = modules.arrays(found) if modules or is_state_dict(found) else found
-    return {name: np.array(said[name]) for name in _TEXTS if name in said} | arrays
+        return {"weight": tensors[""]}
+    arrays = modules.arrays(tensors) if modules or is_state_dict(tensors) else tensors
+    return {name: np.array(metadata[name]) for name in _TEXTS if name in metadata} | arrays
 
 
 def _known(names: Collection[str]) -> Collection[str]:
     """Return all names, or refuse a file that is not a layer."""
     if "weight" not in names:
-        found = shown(", ".join(sorted(names)), quotes=False) if names else "none"
-        raise KernelFileError(f"a layer has an array called weight, got {found}")
+        listed = shown(", ".join(sorted(names)), quotes=False) if names else "none"
+        raise KernelFileError(f"a layer has an array called weight, got {listed}")
     unknown = sorted(set(names) - set(_KNOWN))
     if unknown:
         raise KernelFileError(f"{shown(unknown[0])} does not belong to a layer; known are {', '.join(_KNOWN)}")
@@ -139,13 +138,13 @@ def _known(names: Collection[str]) -> Collection[str]:
 
 
 def _stage(
-    found: dict[str, Array],
+    arrays: dict[str, Array],
     activation: str | None,
     groups: int | None,
     transposed: bool,
     output_padding: tuple[int, int] | None,
 ) -> Stage:
-    named = {_ALIASES.get(name, name): value for name, value in found.items()}
+    named = {_ALIASES.get(name, name): value for name, value in arrays.items()}
     values: dict[str, Any] = {name: named[name] for name in _ARRAYS if name in named}
     values |= {name: float(_one(name, named[name], "fiu")) for name in _NUMBERS if name in named}
     values["groups"] = groups or (int(_one("groups", named["groups"], "iu")) if "groups" in named else 1)
@@ -168,8 +167,8 @@ def _stage(
 
 def _one(name: str, value: Array, kinds: str) -> Any:
     if value.size != 1 or value.dtype.kind not in kinds:
-        what = "one text" if kinds == "U" else "one whole number" if kinds == "iu" else "one number"
-        raise KernelFileError(f"{name} must be {what}, got {_kind(value)} of shape {shown(value.shape)}")
+        expected = "one text" if kinds == "U" else "one whole number" if kinds == "iu" else "one number"
+        raise KernelFileError(f"{name} must be {expected}, got {_kind(value)} of shape {shown(value.shape)}")
     return value.reshape(-1)[0]
 
 

@@ -28,26 +28,26 @@ def layer(
     transposed: bool = False,
     output_padding: tuple[int, int] = (0, 0),
 ) -> Layer:
-    """Make a convolutional layer: weights across channels, then batch normalisation, then an activation.
+    """Return a convolutional layer: weights across channels, then batch normalisation, then an activation.
 
     Parameters
     ----------
     weight : (C_out, C_in / groups, K_h, K_w) array_like of real numbers
-        If ``transposed``, (C_in, C_out / groups, K_h, K_w), as PyTorch and ONNX have it.
+        If ``transposed``, (C_in, C_out / groups, K_h, K_w), the order of PyTorch and ONNX.
     bias : (C_out,) array_like, optional
     mean, var, gamma, beta : (C_out,) array_like, optional
         Parameters of a batch normalisation in inference, ``gamma * (x - mean) / sqrt(var + eps) + beta``; without
         ``mean`` and ``var``, the layer is not normalised.
     eps : float
-        Added to ``var``, above 0.
+        Addend of ``var``, above 0.
     activation : {"none", "relu", "prelu", "leaky_relu", "sigmoid", "tanh", "elu", ...}
         One of ``LAYER_ACTIVATIONS``: the filter of that name with its default parameters.
     slope : float, or (C_out,) array_like, optional
         Slope for negative values: of leaky_relu, by default 0.01; of prelu, one for all channels or one for each.
     groups : int
-        Number of groups of output channels, each of which reads its own share of the input channels.
+        Number of groups of output channels; each group reads its own share of the input channels.
     transposed : bool
-        A transposed convolution: each sample adds its weights to the result, ``stride`` apart.
+        Whether the convolution is transposed: each sample adds its weights to the result, ``stride`` apart.
     output_padding : (rows, cols)
         Rows and columns that a transposed convolution adds at the end.
 
@@ -102,7 +102,7 @@ def layer(
 
 
 def _flipped(weights: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:
-    """Return the weights with which a transposed convolution is an ordinary one over samples with inserted zeros."""
+    """Return the weights of the ordinary convolution over samples with inserted zeros that equals a transposed one."""
     inputs = weights.shape[0]
     if inputs % groups:
         raise KernelFileError(f"the {inputs} input channels of weight do not divide into {groups} groups")

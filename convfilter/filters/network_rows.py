@@ -10,15 +10,17 @@ from convfilter.filters.stage import LAYER_ACTIVATIONS, Softmax, Stage
 
 #: Parameters that select a layer's parts in its file, or override them.
 _OF_LAYER = (
-    Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Replaces the file's."),
-    Parameter("groups", Number("N", minimum=1, maximum=65535, whole=True), "Replaces the file's."),
+    Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Activation, in place of the file's."),
+    Parameter(
+        "groups", Number("N", minimum=1, maximum=65535, whole=True), "Groups of channels, in place of the file's."
+    ),
     Parameter(
         "prefix",
         Key("PREFIX"),
         "Prefix of the layer in a PyTorch state dict: features.0, or that of a block with one layer.",
     ),
-    Parameter("norm", Key("PREFIX"), "Prefix of its batch normalisation, if it differs: bn1."),
-    Parameter("prelu", Key("PREFIX"), "Prefix of its PReLU slopes, if it differs."),
+    Parameter("norm", Key("PREFIX"), "Prefix of the layer's batch normalisation, if it differs: bn1."),
+    Parameter("prelu", Key("PREFIX"), "Prefix of the layer's PReLU slopes, if it differs."),
 )
 
 
@@ -108,8 +110,8 @@ NETWORK_ROWS = (
             Parameter("file", Text("FILE"), "An .onnx file.", None),
             Parameter("until", Key("NODE"), "The last node, or its output; by default, the network's first output."),
             Parameter("white", Number(minimum=0, above=True), "Value of white: 1, or 255 for bytes.", "1"),
-            Parameter("mean", Numbers(), "Subtracted next: one for all channels, or R,G,B in the network's order."),
-            Parameter("std", Numbers(), "Divisor after that: one for all channels, or one for each."),
+            Parameter("mean", Numbers(), "Mean to subtract: one for all channels, or R,G,B in the network's order."),
+            Parameter("std", Numbers(), "Divisor of the difference: one for all channels, or one for each."),
             Parameter("order", Choice(("rgb", "bgr")), "bgr: the network's first channel is blue.", "rgb"),
         ),
         ("scale", "offset", "map"),
@@ -135,7 +137,7 @@ NETWORK_ROWS = (
             Parameter(
                 "size",
                 Number("N", minimum=1, maximum=65535, whole=True),
-                "Number of channels in the sum, itself included.",
+                "Number of channels in the sum, the sample's own included.",
                 "5",
             ),
             Parameter("alpha", Number(), "Weight of the mean square.", "1e-4"),

@@ -1,4 +1,4 @@
-"""Instance, group and local response normalisation as stages."""
+"""Instance, group and local response normalisation, as stages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def instance(epsilon: float, *, channels: int = 1, groups: int | None = None, na
     Parameters
     ----------
     epsilon : float
-        Added to the variance of samples whose white is 1; above 0.
+        Addend of the variance of samples whose white is 1; above 0.
     channels, groups : int
-        Number of channels, and of groups of neighbouring channels with a common mean and variance; without ``groups``,
-        each channel has its own, and ``channels`` is not needed.
+        Number of channels, and of groups of neighbouring channels with a common mean and variance. Without ``groups``
+        each channel has its own mean and variance, and ``channels`` is not needed.
     name : str
         First part of the names of the stages.
 
@@ -32,16 +32,16 @@ def instance(epsilon: float, *, channels: int = 1, groups: int | None = None, na
         of_group = np.kron(np.eye(groups), np.full((members, members), 1 / members))
         layer = layers.layer(of_group[:, :, np.newaxis, np.newaxis])
         means = (*means, Stage(layer, name=f"{name}, groups", padding="valid", padding_mode="constant"))
-    off = (*means, Stage(Point("scale", -1.0), name=f"{name}, off"))
-    spread = (
+    negative_means = (*means, Stage(Point("scale", -1.0), name=f"{name}, off"))
+    reciprocal_deviations = (
         Stage(Point("power", 2.0), name=f"{name}, squares"),
         *means,
         Stage(Point("bias", epsilon), name=f"{name}, epsilon"),
         Stage(Point("power", -0.5), name=f"{name}, one over the root"),
     )
     return (
-        Stage(Join("add", ((), off)), name=f"{name}, centred"),
-        Stage(Join("multiply", ((), spread)), name=f"{name}, divided"),
+        Stage(Join("add", ((), negative_means)), name=f"{name}, centred"),
+        Stage(Join("multiply", ((), reciprocal_deviations)), name=f"{name}, divided"),
     )
 
 

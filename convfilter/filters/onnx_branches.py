@@ -14,21 +14,21 @@ from convfilter.record import replace
 
 
 def affine(node: Node, chain: Chain) -> Chain:
-    """Append a sum or product with a constant: one for all samples, for each channel, or for each sample."""
+    """Append a sum or product with a constant: one number, one for each channel, or one for each sample."""
     (place,) = (place for place, name in enumerate(node.inputs) if name in node.constants)
     constant = node.picture(place)
     if node.kind == "Div":
-        if node.whole:
+        if node.has_integers:
             raise KernelFileError(_WHOLE)
         if place == 0:
             return *chain, Stage(Join("divide", ((_constant(node, constant),), ())), name=node.name)
         constant = 1 / constant
     negative = np.ones(1) if node.kind != "Sub" else -np.ones(1)
     if constant.shape[:2] != (1, 1):
-        beside = (_constant(node, constant if node.kind != "Sub" or place == 0 else -constant),)
+        operand = (_constant(node, constant if node.kind != "Sub" or place == 0 else -constant),)
         negated = scaled(node, (), -np.ones(1), np.zeros(1)) if node.kind == "Sub" and place == 0 else ()
         return *chain, Stage(
-            Join("multiply" if node.kind in ("Mul", "Div") else "add", (negated, beside)), name=node.name
+            Join("multiply" if node.kind in ("Mul", "Div") else "add", (negated, operand)), name=node.name
         )
     numbers = constant.reshape(-1)
     if node.kind in ("Mul", "Div"):
@@ -85,13 +85,13 @@ def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
     """
     if node.kind == "Concat" and not node.is_of_channels(node.number("axis", 1)):
         raise KernelFileError(f"only channels can be concatenated, got axis {node.number('axis', 1):g}")
-    if node.kind == "Div" and node.whole:
+    if node.kind == "Div" and node.has_integers:
         raise KernelFileError(_WHOLE)
-    flows = [chains.get(name) for name in node.inputs]
-    same = shared([flow for flow in flows if flow is not None])
-    before = next(flow for flow in flows if flow is not None)[:same]
+    inputs = [chains.get(name) for name in node.inputs]
+    same = common_stages([chain for chain in inputs if chain is not None])
+    before = next(chain for chain in inputs if chain is not None)[:same]
     branches = [
-        (_constant(node, node.picture(place)),) if flow is None else flow[same:] for place, flow in enumerate(flows)
+        (_constant(node, node.picture(place)),) if chain is None else chain[same:] for place, chain in enumerate(inputs)
     ]
     if len(branches) == 1:
         return *before, *branches[0]
@@ -100,12 +100,12 @@ def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
     return *before, Stage(Join(JOINS[node.kind], tuple(branches)), name=node.name)
 
 
-def shared(flows: Sequence[Chain]) -> int:
+def common_stages(chains: Sequence[Chain]) -> int:
     """Return the number of leading stages that all chains share."""
-    same = 0
-    while all(len(flow) > same for flow in flows) and len({id(flow[same]) for flow in flows}) == 1:
-        same += 1
-    return same
+    count = 0
+    while all(len(chain) > count for chain in chains) and len({id(chain[count]) for chain in chains}) == 1:
+        count += 1
+    return count
 
 
 def unpooled(node: Node, chains: Mapping[str, Chain]) -> Chain:
@@ -114,16 +114,16 @@ def unpooled(node: Node, chains: Mapping[str, Chain]) -> Chain:
     Raises
     ------
     KernelFileError
-        The output is a volume, or several pictures.
+        The output is a volume, or the samples are constants.
     """
     window, stride, pads = node.window(), node.pair("strides"), node.padding()
     assert not isinstance(pads, str)
-    wanted = node.constant(2)
-    size = None if wanted is None else tuple(int(side) for side in wanted.reshape(-1)[-2:])
+    shape = node.constant(2)
+    size = None if shape is None else tuple(int(side) for side in shape.reshape(-1)[-2:])
     values, indices = (chains.get(name) for name in node.inputs[:2])
     if values is None:
         raise KernelFileError("its samples must come from the picture, got constants")
-    same = shared([values] if indices is None else [values, indices])
+    same = common_stages([values] if indices is None else [values, indices])
     places = (_constant(node, node.picture(1)),) if indices is None else indices[same:]
     unpooling = Unpooling(window, stride, pads, (size[0], size[1]) if size else None)
     return *values[:same], Stage(Join("unpool", (values[same:], places), unpooling), name=node.name)

@@ -1,4 +1,4 @@
-"""ONNX nodes for which the number of channels counts: parts of the channels, repeated pixels, softmax."""
+"""ONNX nodes whose conversion needs the number of channels: Split, Resize by repeated pixels, softmax."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from convfilter.filters.onnx_node import Chain, Node
 from convfilter.filters.stage import Constant, Join, Layer, Softmax, Stage
 
 _AXES = 4
-#: Version of ONNX operators before which a softmax is over all axes from the given one.
+#: Version of ONNX operators before which a softmax is over all axes from its axis on.
 _SOFTMAX = 13
-#: Ways to choose the nearest sample that repeat each one if the factor is whole.
+#: Modes of choosing the nearest sample that repeat each sample if the factor is whole.
 _REPEATING = {
     ("asymmetric", "floor"),
     ("half_pixel", "round_prefer_floor"),
@@ -26,7 +26,7 @@ _REPEATING = {
 
 
 def channels_of(chain: Chain, before: int | None) -> int | None:
-    """Return the channels of what a chain computes from ``before`` channels; None if unknown."""
+    """Return the number of channels that a chain computes from ``before`` channels; None if unknown."""
     for stage in chain:
         operator = stage.operator
         if isinstance(operator, Layer):
@@ -34,18 +34,18 @@ def channels_of(chain: Chain, before: int | None) -> int | None:
         elif isinstance(operator, Constant):
             before = operator.values.shape[2]
         elif isinstance(operator, Join):
-            found = [channels_of(branch, before) for branch in operator.branches]
-            counts = [each for each in found if each is not None]
+            counts = [channels_of(branch, before) for branch in operator.branches]
+            known = [count for count in counts if count is not None]
             combined = sum if operator.kind == "concat" else max
-            before = combined(counts) if len(counts) == len(found) else None
+            before = combined(known) if len(known) == len(counts) else None
     return before
 
 
 def _channels(node: Node, chain: Chain) -> int:
-    found = channels_of(chain, node.channels)
-    if found is None:
+    count = channels_of(chain, node.channels)
+    if count is None:
         raise KernelFileError("the number of its channels is unknown; export the network with its input's shape")
-    return found
+    return count
 
 
 def part(node: Node, chain: Chain, number: int) -> Chain:
@@ -83,7 +83,7 @@ def repeated(node: Node, chain: Chain) -> Chain:
     factors = node.attributes.get("scales", ()) if scales is None else scales.reshape(-1)
     if len(factors) != _AXES:
         raise KernelFileError("its scales must be 4 constants; a Resize to given sizes is not supported")
-    down, along = (float(factors[axis]) for axis in ((1, 2) if node.turned else (2, 3)))
+    down, along = (float(factors[axis]) for axis in ((1, 2) if node.channels_last else (2, 3)))
     is_whole = down.is_integer() and along.is_integer() and min(down, along) >= 1
     how = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
     nearest = node.text("mode", "nearest") == "nearest" and (node.kind == "Upsample" or how in _REPEATING)
@@ -102,8 +102,8 @@ def softmax(kind: Literal["soft", "log", "hard"]) -> Callable[[Node, Chain], Cha
 
     def chain_after(node: Node, chain: Chain) -> Chain:
         axis = node.number("axis", 1 if node.opset < _SOFTMAX else -1)
-        from_axis = node.opset < _SOFTMAX and not node.turned  # rows and columns belong to it
-        if from_axis or not node.is_of_channels(axis):
+        includes_pixels = node.opset < _SOFTMAX and not node.channels_last  # rows and columns follow the axis
+        if includes_pixels or not node.is_of_channels(axis):
             raise KernelFileError(f"a softmax must be over channels alone, got axis {axis:g}")
         return *chain, Stage(Softmax(kind), name=node.name)
 

@@ -1,8 +1,8 @@
 """Networks from ONNX files: the chain of stages from the input to a node.
 
 A graph is traversed once, in order. Each tensor that depends on the input has a *chain*: the stages that compute it. A
-node whose input has a chain and whose other inputs are constants appends a stage. Unsupported nodes are an error only
-if the requested chain needs them.
+node appends a stage to the chain of its input, or joins the chains of several. Unsupported nodes are an error only if
+the requested chain needs them.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _SHOWN = 12
 #: Nodes that do nothing in inference.
 _NOTHING = ("Identity", "Dropout", "Cast")
 #: Permutations from (N, H, W, C) to (N, C, H, W), and back.
-_FORTH, _BACK = (0, 3, 1, 2), (0, 2, 3, 1)
-#: Reasons for kinds of nodes that are supported in part.
+_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+#: Reasons against nodes of kinds that are supported in part.
 _UNSUPPORTED = {
     "Transpose": "only transposes between (N, H, W, C) and (N, C, H, W) are supported",
     "Squeeze": "only one of the axes 2 and 3 can be removed",
@@ -54,14 +54,14 @@ _ELEMENTWISE = (
 
 @record
 class Preparation:
-    """Preparation of a picture for a network: ``(sample * white - mean) / std``, with channels optionally reversed.
+    """Preparation of a picture for a network: ``(sample * white - mean) / std``, optionally with reversed channels.
 
     Attributes
     ----------
     white : float
         Value of white: 1, or 255 for networks trained on bytes.
     mean, std : tuple of float
-        One for all channels, or one for each, in the network's order; empty: 0 and 1.
+        One number for all channels, or one for each, in the network's order; empty: 0 and 1.
     reverse : bool
         Whether the network's first channel is blue.
     """
@@ -81,8 +81,8 @@ class Preparation:
         """
         if self == Preparation():
             return ()
-        given = {len(numbers) for numbers in (self.mean, self.std) if len(numbers) > 1}
-        channels = channels or max(given, default=3)
+        lengths = {len(numbers) for numbers in (self.mean, self.std) if len(numbers) > 1}
+        channels = channels or max(lengths, default=3)
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) not in (0, 1, channels):
                 raise KernelFileError(
@@ -90,7 +90,7 @@ class Preparation:
                 )
         if 0 in self.std:
             raise KernelFileError("std must not be 0")
-        if not given and not self.reverse:  # equal for all channels
+        if not lengths and not self.reverse:  # all channels are prepared alike
             (mean_of_all,), (std_of_all,) = self.mean or (0.0,), self.std or (1.0,)
             factor, shift = self.white / std_of_all, -mean_of_all / std_of_all
             points = (Point("scale", factor), *((Point("bias", shift),) if shift else ()))
@@ -177,9 +177,9 @@ class _Graph:
         if not inputs:
             raise KernelFileError("the network has no input")
         self._input = inputs[0].name
-        self._whole = inputs[0].type.tensor_type.elem_type in _INTEGERS
+        self._has_integers = inputs[0].type.tensor_type.elem_type in _INTEGERS
         self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
-        self._turned = _turned(self._graph.node, {*self._constants})
+        self._channels_last = _channels_last(self._graph.node, {*self._constants})
         self._uses = Counter(name for node in self._graph.node for name in node.input)
 
     @property
@@ -196,29 +196,29 @@ class _Graph:
             if self._is_constant(proto):
                 continue
             shared = any(self._uses[name] > 1 for name in proto.input if name in chains)
-            turned = any(name in self._turned for name in proto.input)
-            node = Node.of(proto, number, self._constants, self._opset, shared, turned, len(self._axes) or 4)
-            node = replace(node, channels=self.channels, whole=self._whole)
-            given = self._said(node, chains)
-            if given is None:
+            channels_last = any(name in self._channels_last for name in proto.input)
+            node = Node.of(proto, number, self._constants, self._opset, shared, channels_last, len(self._axes) or 4)
+            node = replace(node, channels=self.channels, has_integers=self._has_integers)
+            chain = self._chain_or_reason(node, chains)
+            if chain is None:
                 continue
-            chains[proto.output[0]] = given
+            chains[proto.output[0]] = chain
             for place, output in enumerate(proto.output):
                 if place and output:
-                    chains[output] = self._further(node, place, chains)
-            if not isinstance(given, str):
+                    chains[output] = self._chain_of_output(node, place, chains)
+            if not isinstance(chain, str):
                 last = node.name
             if target in proto.output:
                 break
-        found = chains.get(target)
-        if found is None:
+        result = chains.get(target)
+        if result is None:
             raise KernelFileError(f"{shown(target)} does not come from the network's input")
-        if isinstance(found, str):
-            raise KernelFileError(f"{found}; until={last} ends the network before it" if last else found)
-        return found
+        if isinstance(result, str):
+            raise KernelFileError(f"{result}; until={last} ends the network before it" if last else result)
+        return result
 
     def convolution(self, name: str) -> Stage:
-        """Return one convolution alone."""
+        """Return the stage of one convolution."""
         known = []
         for number, proto in enumerate(self._graph.node):
             if self._is_constant(proto) or proto.op_type not in ("Conv", "ConvTranspose"):
@@ -231,19 +231,19 @@ class _Graph:
 
     def _is_constant(self, proto: onnx.NodeProto) -> bool:
         """Whether a node's output is a constant; if so, record it."""
-        given = proto.input[0] if proto.input else ""
+        first = proto.input[0] if proto.input else ""
         if proto.op_type == "Constant":
             self._constants[proto.output[0]] = _constant(proto)
-        elif given in self._constants and proto.op_type in ("Identity", "Cast", "CastLike"):
-            self._constants[proto.output[0]] = self._constants[given]
+        elif first in self._constants and proto.op_type in ("Identity", "Cast", "CastLike"):
+            self._constants[proto.output[0]] = self._constants[first]
         elif proto.op_type == "Reshape" and all(name in self._constants for name in proto.input):
             constant, shape = (self._constants[name] for name in proto.input)
             self._constants[proto.output[0]] = constant.reshape(
                 [constant.shape[axis] if side == 0 else int(side) for axis, side in enumerate(shape)]
             )
-        elif given in self._constants and proto.op_type == "Unsqueeze":
+        elif first in self._constants and proto.op_type == "Unsqueeze":
             axes = Node.of(proto, 0, self._constants).axes()
-            self._constants[proto.output[0]] = np.expand_dims(self._constants[given], tuple(axes))
+            self._constants[proto.output[0]] = np.expand_dims(self._constants[first], tuple(axes))
         else:
             return False
         return True
@@ -257,20 +257,20 @@ class _Graph:
             names.append(node.name)
         raise KernelFileError(f"no node is called {shown(until)}; the network's are {_listed(names)}")
 
-    def _said(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str | None:
-        """Return a node's chain of filters, the reason why it has none, or None if the input does not reach it."""
-        reached = [chains[name] for name in node.inputs if name in chains]
-        if not reached:
+    def _chain_or_reason(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str | None:
+        """Return a node's chain of stages, or the reason why it has none; None if it does not depend on the input."""
+        dependent = [chains[name] for name in node.inputs if name in chains]
+        if not dependent:
             return None
-        for each in reached:
+        for each in dependent:
             if isinstance(each, str):
                 return each
-        flows = {name: each for name in node.inputs if not isinstance(each := chains.get(name, ""), str)}
+        inputs = {name: each for name in node.inputs if not isinstance(each := chains.get(name, ""), str)}
         missing = [name for name in node.inputs if name and name not in chains and name not in node.constants]
         if missing:
             return f"node {node.described} needs {shown(missing[0])}, which is {self._missing(missing[0], node.name)}"
         try:
-            return self._chain_after(node, flows)
+            return self._chain_after(node, inputs)
         except ConvfilterError as error:
             return f"node {node.described}: {error}"
 
@@ -288,8 +288,8 @@ class _Graph:
                 return "computed after it: the graph has a cycle, or its nodes are not in order"
         return "neither an input of the network nor the output of a node"
 
-    def _further(self, node: Node, number: int, chains: Mapping[str, Chain | str]) -> Chain | str:
-        """Return the chain of a node's second or later output, or the reason why it has none."""
+    def _chain_of_output(self, node: Node, number: int, chains: Mapping[str, Chain | str]) -> Chain | str:
+        """Return the chain of a node's second or later output, or the reason why that output has none."""
         before = chains[node.inputs[0]]
         if isinstance(before, str):
             return before
@@ -303,36 +303,36 @@ class _Graph:
         return f"node {node.described}: only its first output is supported"
 
     def _chain_after(self, node: Node, chains: Mapping[str, Chain]) -> Chain:
-        flows = [chains[name] for name in node.inputs if name in chains]
+        first, *others = [chains[name] for name in node.inputs if name in chains]
         if node.kind in _NOTHING:
-            return flows[0]
+            return first
         if node.kind in ("Squeeze", "Unsqueeze") and node.axes() in ([2], [3], [-1], [-2]):
-            return flows[0]  # a signal of one axis is a picture of one row, or of one column
-        if node.kind == "Transpose" and tuple(node.integers("perm")) in (_FORTH, _BACK):
-            return flows[0]
-        if node.kind in ("Add", "Sub", "Mul", "Div") and len(flows) == 1:
-            return affine(node, flows[0])
-        if node.kind in ("Mul", "Div") and len(flows) == 2:
-            found = (product if node.kind == "Mul" else quotient)(flows[0], flows[1], node.name)
-            if found is not None:
-                return found
+            return first  # a signal of one axis is a picture of one row, or of one column
+        if node.kind == "Transpose" and tuple(node.integers("perm")) in (_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST):
+            return first
+        if node.kind in ("Add", "Sub", "Mul", "Div") and not others:
+            return affine(node, first)
+        if node.kind in ("Mul", "Div") and len(others) == 1:
+            activation = (product if node.kind == "Mul" else quotient)(first, others[0], node.name)
+            if activation is not None:
+                return activation
         if node.kind in JOINS:
             return joined(node, chains)
         if node.kind == "MaxUnpool":
             return unpooled(node, chains)
         if node.kind == "Split":
-            return part(node, flows[0], 0)
-        if node.kind in ("Resize", "Upsample") and len(flows) == 1:
-            return repeated(node, flows[0])
+            return part(node, first, 0)
+        if node.kind in ("Resize", "Upsample") and not others:
+            return repeated(node, first)
         if node.kind not in NODES:
             raise KernelFileError(_UNSUPPORTED.get(node.kind, "nodes of this kind are not supported"))
-        if len(flows) > 1:
+        if others:
             raise KernelFileError("only its first input may come from the picture; the others must be constants")
         self._require_axes(node)
-        return NODES[node.kind](node, flows[0])
+        return NODES[node.kind](node, first)
 
     def _require_axes(self, node: Node) -> None:
-        """Refuse a convolution along one axis in a network that is given pictures and does not squeeze them."""
+        """Refuse a convolution along one axis in a network whose input is pictures, unless it squeezes them."""
         weight = node.constant(1) if node.kind in ("Conv", "ConvTranspose") else None
         squeezes = any(proto.op_type in ("Squeeze", "Unsqueeze") for proto in self._graph.node)
         if weight is not None and weight.ndim < len(self._axes) and not squeezes:
@@ -341,23 +341,23 @@ class _Graph:
             )
 
 
-def _turned(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
-    """Return the tensors in (N, H, W, C) layout: between such Transposes, through nodes that preserve axes."""
-    found: set[str] = set()
+def _channels_last(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
+    """Return the tensors in (N, H, W, C) layout: between Transposes to and from it, through elementwise nodes."""
+    tensors: set[str] = set()
     for proto in nodes:
         perm = tuple(value for each in proto.attribute if each.name == "perm" for value in each.ints)
-        if proto.op_type == "Transpose" and perm in (_FORTH, _BACK):
-            found.add(proto.input[0] if perm == _FORTH else proto.output[0])
+        if proto.op_type == "Transpose" and perm in (_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST):
+            tensors.add(proto.input[0] if perm == _TO_CHANNELS_FIRST else proto.output[0])
     constants = constants.union(*(proto.output for proto in nodes if proto.op_type == "Constant"))
     elementwise = [proto for proto in nodes if proto.op_type in _ELEMENTWISE]
     before = -1
-    while len(found) > before:
-        before = len(found)
+    while len(tensors) > before:
+        before = len(tensors)
         for proto in elementwise:
             names = {*proto.input, *proto.output[:1]} - constants
-            if names & found:
-                found |= names
-    return found
+            if names & tensors:
+                tensors |= names
+    return tensors
 
 
 def _inputs(chain: Chain) -> int | None:

@@ -1,4 +1,4 @@
-"""A node of an ONNX graph, and fusion into the layer before it."""
+"""A node of an ONNX graph, with its attributes and constants, and the fusion of a node into the layer before it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Chain: TypeAlias = tuple[Stage, ...]
 
 _PLANE = 2
 _AXES = 4
-#: Version of ONNX operators since which inputs are broadcast.
+#: First version of ONNX operators that broadcasts inputs.
 BROADCAST = 7
 
 
@@ -34,7 +34,7 @@ class Node:
     name : str
         Name of the node, or of its output.
     kind : str
-        Such as "Conv".
+        Kind of operator, such as "Conv".
     inputs : tuple of str
     attributes : dict
     constants : dict
@@ -42,14 +42,14 @@ class Node:
     opset : int
         Version of ONNX's operators in the model.
     shared : bool
-        Whether other nodes read its input too, so that the layer before must not be fused, and is computed once.
-    turned : bool
+        Whether other nodes read its input, too: the layer before is then computed once, and nothing is fused into it.
+    channels_last : bool
         Whether its input is in (N, H, W, C) layout.
     rank : int
-        Axes of the network's input: of 3, (N, C, W); of 2, (H, W).
+        Number of axes of the network's input: 4 are (N, C, H, W), 3 are (N, C, W), 2 are (H, W).
     channels : int, optional
-        Channels of the network's input, if the file says how many.
-    whole : bool
+        Channels of the network's input, if the file names their number.
+    has_integers : bool
         Whether the network's input holds integers.
     outputs : int
         Number of outputs.
@@ -62,10 +62,10 @@ class Node:
     constants: Mapping[str, Array]
     opset: int = 0
     shared: bool = False
-    turned: bool = False
+    channels_last: bool = False
     rank: int = 4
     channels: int | None = None
-    whole: bool = False
+    has_integers: bool = False
     outputs: int = 1
 
     @classmethod
@@ -76,17 +76,17 @@ class Node:
         constants: Mapping[str, Array],
         opset: int = 0,
         shared: bool = False,
-        turned: bool = False,
+        channels_last: bool = False,
         rank: int = 4,
     ) -> Node:
-        """Make a node from the file's."""
+        """Return a node of the file."""
         from onnx import helper
 
         attributes = {each.name: helper.get_attribute_value(each) for each in proto.attribute}
         name = proto.name or (proto.output[0] if proto.output else f"{proto.op_type}_{number}")
         inputs, outputs = tuple(proto.input), len(proto.output)
         return cls(
-            str(name), proto.op_type, inputs, attributes, constants, opset, shared, turned, rank, outputs=outputs
+            str(name), proto.op_type, inputs, attributes, constants, opset, shared, channels_last, rank, outputs=outputs
         )  # fmt: skip
 
     def open_layer(self, chain: Chain) -> Layer | None:
@@ -96,7 +96,7 @@ class Node:
 
     @property
     def described(self) -> str:
-        """The name and the kind."""
+        """Name and kind, for messages."""
         return f"{shown(self.name)} ({shown(self.kind, quotes=False)})"
 
     def constant(self, place: int) -> Array | None:
@@ -105,12 +105,12 @@ class Node:
             return None
         return self.constants.get(self.inputs[place])
 
-    def needed(self, place: int, what: str) -> Array:
+    def needed(self, place: int, name: str) -> Array:
         """Return a required constant."""
-        found = self.constant(place)
-        if found is None:
-            raise KernelFileError(f"its {what} must be a constant stored in the file")
-        return found
+        constant = self.constant(place)
+        if constant is None:
+            raise KernelFileError(f"its {name} must be a constant stored in the file")
+        return constant
 
     def number(self, name: str, default: float) -> float:
         """Return an attribute that is a number."""
@@ -126,24 +126,24 @@ class Node:
         return [int(value) for value in self.attributes.get(name, ())]
 
     def axes(self) -> list[int]:
-        """Return axes, an attribute of old versions and an input of new ones."""
-        given = self.constant(1)
-        return self.integers("axes") if given is None else [int(axis) for axis in given.reshape(-1)]
+        """Return the axes: an attribute in old versions of ONNX, an input in new ones."""
+        axes = self.constant(1)
+        return self.integers("axes") if axes is None else [int(axis) for axis in axes.reshape(-1)]
 
     def pair(self, name: str, default: int = 1) -> tuple[int, int]:
-        """Return an attribute of both axes; a 1-D signal is a picture of one row, and its axis the second."""
+        """Return an attribute of both axes; a 1-D signal is a picture of one row, whose axis is the second."""
         values = self.integers(name) or [default] * _PLANE
         if len(values) > _PLANE:
             raise KernelFileError(f"pictures have two axes, got {name} of {len(values)}; volumes are not supported")
         return (values[0], values[1]) if len(values) == _PLANE else (default, values[0])
 
     def choice(self, name: str, known: Sequence[str]) -> str:
-        """Return an attribute that is one of some texts, by default the first.
+        """Return an attribute that is one of the ``known`` texts, by default the first.
 
         Raises
         ------
         KernelFileError
-            It is another text.
+            The attribute is another text.
         """
         value = self.text(name, known[0])
         if value not in known:
@@ -156,7 +156,7 @@ class Node:
         Raises
         ------
         KernelFileError
-            It is missing.
+            The attribute ``kernel_shape`` is missing.
         """
         if "kernel_shape" not in self.attributes:
             raise KernelFileError("its kernel_shape is missing")
@@ -176,9 +176,9 @@ class Node:
         return top, bottom, left, right
 
     def is_of_channels(self, axis: float) -> bool:
-        """Whether an axis is that of channels; pictures of two axes have none."""
+        """Whether an axis is the axis of channels; a tensor of two axes has no such axis."""
         place = int(axis) + (self.rank if axis < 0 else 0)
-        return self.rank > _PLANE and place == (self.rank - 1 if self.turned else 1)
+        return self.rank > _PLANE and place == (self.rank - 1 if self.channels_last else 1)
 
     def picture(self, place: int) -> Array:
         """Return a constant operand as (rows, cols, channels); a side of 1 is broadcast.
@@ -198,8 +198,8 @@ class Node:
             raise KernelFileError(
                 f"a constant must fit one picture, (1, C, H, W), got the shape {shown(constant.shape)}"
             )
-        whole: Array = constant.reshape((1,) * (_AXES - constant.ndim) + constant.shape)[0]
-        return whole if self.turned else whole.transpose(1, 2, 0)
+        operand: Array = constant.reshape((1,) * (_AXES - constant.ndim) + constant.shape)[0]
+        return operand if self.channels_last else operand.transpose(1, 2, 0)
 
 
 def scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
@@ -208,12 +208,12 @@ def scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
     if operator is not None:
         if max(factor.size, shift.size) not in (1, len(operator.bias)):
             raise KernelFileError(f"it has {max(factor.size, shift.size)} numbers for {len(operator.bias)} channels")
-        made = replace(
+        fused = replace(
             operator,
             weight=operator.weight * _broadcast(factor, operator)[:, np.newaxis, np.newaxis, np.newaxis],
             bias=operator.bias * factor + shift,
         )
-        return with_layer(node, chain, made)
+        return with_layer(node, chain, fused)
     if factor.size == shift.size == 1:
         points = (Point("scale", float(factor[0])),) if factor[0] != 1 else ()
         if shift[0] != 0:

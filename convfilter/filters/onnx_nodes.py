@@ -26,7 +26,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.record import replace
 
-#: ONNX's epsilon of a standard deviation, as a variance: equal for a deviation of 0.
+#: ONNX adds 1e-9 to the standard deviation; as an addend of the variance, this is equal for a deviation of 0.
 _MVN_EPSILON = 1e-18
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -104,7 +104,7 @@ def _activation(kind: PointKind, *attributes: tuple[str, float]) -> Callable[[No
 
 
 def _activated(node: Node, chain: Chain, point: Point) -> Chain:
-    """Append a point function, fused into the layer before if that supports it."""
+    """Append a point function, or fuse it into the layer before, if layers have this activation."""
     operator = node.open_layer(chain)
     if operator is not None and point.kind == "relu":
         return with_layer(node, chain, replace(operator, activation="relu"))
@@ -159,13 +159,13 @@ def _negative(node: Node, chain: Chain) -> Chain:
 
 def _of_each_picture(node: Node, chain: Chain) -> Chain:
     """Normalise each channel or group to mean 0 and variance 1; then scale and shift."""
-    gamma, beta = (node.needed(place, what).astype(np.float64) for place, what in ((1, "scale"), (2, "bias")))
+    gamma, beta = (node.needed(place, name).astype(np.float64) for place, name in ((1, "scale"), (2, "bias")))
     groups = int(node.number("num_groups", gamma.size))
     if gamma.size % groups:
         raise KernelFileError(f"its {gamma.size} channels do not divide into {groups} groups")
     epsilon = node.number("epsilon", 1e-5)
-    even = normalizations.instance(epsilon, channels=gamma.size, groups=groups, name=node.name)
-    return scaled(node, (*chain, *even), gamma, beta)
+    normalized = normalizations.instance(epsilon, channels=gamma.size, groups=groups, name=node.name)
+    return scaled(node, (*chain, *normalized), gamma, beta)
 
 
 def _mean_variance(node: Node, chain: Chain) -> Chain:
@@ -189,7 +189,7 @@ def _pooling(kind: str) -> Callable[[Node, Chain], Chain]:
         size = node.window()
         counts = kind == "average" and bool(node.number("count_include_pad", 0))
         power = node.number("p", 2)
-        made = Stage(
+        pooled = Stage(
             Pooling(kind, size, counts, power),  # type: ignore[arg-type]
             name=node.name,
             stride=node.pair("strides"),
@@ -197,7 +197,7 @@ def _pooling(kind: str) -> Callable[[Node, Chain], Chain]:
             padding=node.padding(),
             ceil=bool(node.number("ceil_mode", 0)),
         )
-        return *chain, made
+        return *chain, pooled
 
     return chain_after
 
@@ -218,7 +218,7 @@ def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
 
 def _mean_of_all(node: Node, chain: Chain) -> Chain:
     axes = sorted(axis % 4 for axis in node.axes())
-    if axes != ([1, 2] if node.turned else [2, 3]) or not node.number("keepdims", 1):
+    if axes != ([1, 2] if node.channels_last else [2, 3]) or not node.number("keepdims", 1):
         raise KernelFileError(f"means must be over all pixels of each channel, with keepdims, got the axes {axes}")
     return _global_pooling("average")(node, chain)
 
@@ -230,22 +230,23 @@ def _pad(node: Node, chain: Chain) -> Chain:
     pads = node.constant(1)
     numbers = node.integers("pads") if pads is None else [int(pad) for pad in pads.reshape(-1)]
     axes = node.constant(3)
-    wanted = [0] * 8
-    chosen = range(len(numbers) // 2) if axes is None else [int(axis) % 4 for axis in axes.reshape(-1)]
-    for place, axis in enumerate(chosen):
-        wanted[axis], wanted[axis + 4] = numbers[place], numbers[place + len(numbers) // 2]
-    if any((wanted[0], wanted[1], wanted[4], wanted[5])):
+    padding = [0] * 8  # before each of four axes, then after each
+    padded_axes = range(len(numbers) // 2) if axes is None else [int(axis) % 4 for axis in axes.reshape(-1)]
+    for place, axis in enumerate(padded_axes):
+        padding[axis], padding[axis + 4] = numbers[place], numbers[place + len(numbers) // 2]
+    if any((padding[0], padding[1], padding[4], padding[5])):
         raise KernelFileError("only rows and columns can be padded, not channels or batches")
-    if min(wanted) < 0:
+    if min(padding) < 0:
         raise KernelFileError("padding must not be negative")
     constant = node.constant(2)
     value = node.number("value", 0.0) if constant is None or not constant.size else float(constant.reshape(-1)[0])
     mode: PaddingMode = node.choice("mode", _MODES)  # type: ignore[assignment]
-    sides = wanted[2], wanted[6], wanted[3], wanted[7]
+    sides = padding[2], padding[6], padding[3], padding[7]
     padded = Stage(Correlation(kernels.identity()), name=node.name, padding=sides, padding_mode=mode)
     if mode != "constant" or value == 0:
         return *chain, padded
-    # The level is on the scale where white is 1, unlike padding_value; so the picture is shifted to make it zero.
+    # The level is on the scale where white is 1, unlike padding_value. So the picture is shifted, padded with 0, and
+    # shifted back.
     lower, higher = (Stage(Point("bias", sign * value), name=node.name) for sign in (-1, 1))
     return *chain, lower, padded, higher
 

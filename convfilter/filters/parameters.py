@@ -1,7 +1,6 @@
-"""Parameters: a name, a kind of value with its limits, and texts.
+"""Parameters of filters and of runs: a name, a kind of value with its limits, and help.
 
-A kind parses text to a value and describes it; the same words
-appear in error messages, help texts and lists.
+A kind parses text to a value and describes its values, in the same words for error messages, help texts and lists.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from convfilter.record import record
 #: Largest side, step or pad in pixels: the longest side of a JPEG.
 MOST_PIXELS = 65535
 
-# Patterns are compiled on first use: most runs of the program need one or two.
+# Patterns are text, compiled at their first use: most runs of the program need one or two.
 _NUMBER = r"(?ai)[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?"
 _WHOLE = r"(?a)[+-]?\d+"
 _PADS = r"(?ai)[+-]?\d+(x[+-]?\d+)?"
@@ -35,14 +34,14 @@ class Kind(Protocol):
 
     @property
     def limits(self) -> str:
-        """Allowed range, for lists: ``at least 1``; empty if unlimited."""
+        """Allowed range, such as ``at least 1``; empty if unlimited."""
 
     @property
     def choices(self) -> tuple[str, ...]:
         """Allowed words; empty if any value is allowed."""
 
     def parse(self, text: str) -> Any:
-        """Parse text; a ValueError states the violated rule."""
+        """Parse text; the message of a ValueError is the violated rule."""
 
 
 @record
@@ -52,7 +51,7 @@ class Number:
     metavar: str = "NUMBER"
     minimum: float = -math.inf
     maximum: float = math.inf
-    above: bool = False  # whether the minimum itself is excluded
+    above: bool = False  # whether the minimum is excluded
     whole: bool = False
     choices: tuple[str, ...] = ()
 
@@ -102,7 +101,7 @@ class Number:
 
 @record
 class Pair:
-    """One number for both axes, or WIDTHxHEIGHT; becomes (rows, cols)."""
+    """One number for both axes, or WIDTHxHEIGHT; the value is (rows, cols)."""
 
     of: Number
     choices: tuple[str, ...] = ()
@@ -156,7 +155,7 @@ class OrWord:
 
 @record
 class Choice:
-    """One word of a few."""
+    """One of a few words."""
 
     choices: tuple[str, ...]
     stand_in: str = ""
@@ -180,7 +179,7 @@ class Choice:
 
 @record
 class PaddingAmount:
-    """A word, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; numbers become (top, bottom, left, right)."""
+    """A word, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; the value of numbers is (top, bottom, left, right)."""
 
     choices: tuple[str, ...]
     metavar: str = "PADDING"
@@ -218,7 +217,7 @@ class Flag:
 
 @record
 class Text:
-    """Any text; its user parses it."""
+    """Any text, which the filter parses."""
 
     metavar: str = "TEXT"
     limits: str = ""
@@ -231,7 +230,7 @@ class Text:
 
 @record
 class Ignored:
-    """A selection of ignored pixels: the value of their colours, NaN, or a word."""
+    """A selection of ignored pixels: the value of their colours, NaN, or one of two words."""
 
     metavar: str = "nan|VALUE|..."
     limits: str = ""
@@ -262,7 +261,7 @@ class Window:
 
 @record
 class Numbers:
-    """A few real numbers with commas between them."""
+    """Real numbers, separated by commas."""
 
     of: Number = Number()
     metavar: str = "N,N,N"
@@ -280,7 +279,7 @@ class Numbers:
 
 @record
 class Key:
-    """A name of something within a file."""
+    """A name within a file: of a node, or of a module."""
 
     metavar: str = "NAME"
     limits: str = ""
@@ -297,16 +296,15 @@ class Parameter(NamedTuple):
     Attributes
     ----------
     name : str
-        As in a SPEC and in the Python API; the option is ``--name`` with hyphens.
+        Name in a SPEC and in the Python API; options of the command line have hyphens in place of underscores.
     kind : Kind
         Parses text to the value.
     help : str
         One line for lists and help texts.
     default : str, optional
-        Default as typed text; None if the parameter is required, "" if
-        ``help`` explains the meaning of its absence.
+        Default as typed text; None if the parameter is required, "" if ``help`` explains the default.
     unit : str
-        Of the number: "px", "of full scale"; empty for words and plain factors.
+        Unit of the number: "px", "of full scale"; empty for words and factors.
     """
 
     name: str
@@ -321,7 +319,7 @@ class Parameter(NamedTuple):
         Raises
         ------
         ParameterError
-            The value is invalid; the message has its origin, the rule, and the value.
+            The value is invalid; the message names its origin, the rule, and the value.
         """
         try:
             return self.kind.parse(value.text)

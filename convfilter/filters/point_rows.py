@@ -186,7 +186,7 @@ POINT_ROWS = (
         "min(max(alpha x + beta, 0), 1), white = 1",
         "Courbariaux, Bengio and David, BinaryConnect, 2015; PyTorch's has alpha=1/6",
         _alpha("Slope of the line.", "0.2"),
-        Parameter("beta", Number(), "Its level at zero.", "0.5"),
+        Parameter("beta", Number(), "Level of the line at zero.", "0.5"),
     ),
     _row(
         "hardswish",
@@ -213,7 +213,7 @@ POINT_ROWS = (
         "x - bias where x > lambda, x + bias where x < -lambda, else 0; white = 1",
         "Donoho, De-noising by soft-thresholding, 1995; bias = lambda is soft, bias = 0 hard",
         Parameter("threshold", Number(minimum=0), "The largest magnitude that becomes 0: lambda.", "0.5"),
-        Parameter("bias", Number(), "Distance by which the others move towards 0.", "0"),
+        Parameter("bias", Number(), "Distance by which the other samples move towards 0.", "0"),
     ),
     _row(
         "power",

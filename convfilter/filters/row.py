@@ -1,4 +1,4 @@
-"""Rows of the catalogue, and the parameters common to all filters."""
+"""The type of the catalogue's rows, and the parameters that filters have in common."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
         Parameter("padding_mode", Choice(PADDING_MODES, "MODE"), "Samples beyond the border.", "edge"),
         Parameter("padding_value", Number(), "Level beyond the border; sets mode constant.", "0", "sample units"),
         Parameter("ceil", Flag(), "Round sizes up: a last window that begins on the picture counts.", "false"),
-        Parameter("flip", Flag(), "Turn the kernel by 180 degrees: convolution in the mathematician's sense.", "false"),
+        Parameter(
+            "flip", Flag(), "Rotate the kernel by 180 degrees: convolution in the mathematician's sense.", "false"
+        ),
         Parameter("scale", Number(), "Multiply the weighted sum.", "1"),
-        Parameter("offset", Number(), "Added next, before abs; 0.5 is mid-grey at any depth.", "0", "of full scale"),
+        Parameter(
+            "offset",
+            Number(),
+            "Add a level after scale, before abs; 0.5 is mid-grey at any depth.",
+            "0",
+            "of full scale",
+        ),
         Parameter(
             "map",
             Choice(TONE_MAPS),
@@ -44,9 +52,9 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
     )
 }
 ALL_KEYWORDS = tuple(STAGE_PARAMETERS)
-#: For pooling, which ignores padded cells and has no weights to flip.
+#: Common parameters of pooling, which ignores padded cells and has no weights to flip.
 OF_POOLING = ("stride", "dilation", "padding", "ceil", "scale", "offset", "map")
-#: For point operations, which have no window.
+#: Common parameters of point operations, which have no window.
 OF_POINTS = ("scale", "offset", "map")
 
 
@@ -64,9 +72,10 @@ class Filter(NamedTuple):
     example : str
         A complete SPEC.
     build : callable
-        Takes the parameters by name and returns the stage, with its own
-        defaults (the stride of pooling, the sign of edges), or several stages.
-        The first one may be given without its name.
+        Takes the parameters by name and returns the stage, with defaults of the filter's own (the stride of pooling,
+        the sign of edges), or several stages.
+    parameters : tuple of Parameter
+        The filter's own parameters; a SPEC may give the first without its name.
     stage_keywords : tuple of str
         Names of the ``STAGE_PARAMETERS`` that apply.
     """

@@ -1,7 +1,7 @@
 """Tensors in .safetensors files, including 8- and 16-bit types that NumPy lacks.
 
-The format: eight bytes say how long the header is; the header is JSON that names type, shape and place of each tensor;
-then come their bytes, little-endian. https://huggingface.co/docs/safetensors
+The format: eight bytes hold the length of the header; the header is JSON that names type, shape and place of each
+tensor; then follow the tensors' bytes, little-endian. https://huggingface.co/docs/safetensors
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 _LENGTH_BYTES = 8
 _MOST_HEADER_BYTES = 16 << 20
-_PLAIN = {
+_NUMPY_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
 }  # fmt: skip
@@ -29,7 +29,7 @@ _PLAIN = {
 def load(
     path: str, most_bytes: int, choose: Callable[[Collection[str]], Collection[str]]
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read tensors, and the metadata beside them.
+    """Read tensors and the file's metadata.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ def load(
     most_bytes : int
         Most bytes of the file.
     choose : callable
-        Called with the names of all tensors; returns those to read, or raises.
+        Given the names of all tensors, returns the names to read, or raises.
 
     Raises
     ------
     KernelFileError
         The file is damaged, or too large.
     OSError
-        The operating system refuses.
+        The file cannot be opened or read.
     """
     with open(path, "rb") as file, foreign("this is no usable .safetensors file", KernelFileError):
         data = file.read(most_bytes + 1)
@@ -57,20 +57,20 @@ def load(
                 f"and {max(len(data) - _LENGTH_BYTES, 0)} follow"
             )
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + size])
-        said = header.pop("__metadata__", {})
+        metadata = header.pop("__metadata__", {})
         content = memoryview(data)[_LENGTH_BYTES + size :]
-        found = {name: _tensor(name, header[name], content) for name in choose(list(header))}
-        return found, dict(said)
+        tensors = {name: _tensor(name, header[name], content) for name in choose(list(header))}
+        return tensors, dict(metadata)
 
 
 def _tensor(name: str, entry: dict[str, Any], content: memoryview) -> Array:
     kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if kind not in _PLAIN and kind not in _DECODERS:
-        known = ", ".join((*_PLAIN, *_DECODERS))
+    if kind not in _NUMPY_TYPES and kind not in _DECODERS:
+        known = ", ".join((*_NUMPY_TYPES, *_DECODERS))
         raise KernelFileError(f"{shown(name)} has the type {shown(kind)}; known are {known}")
     if not all(type(side) is int and side >= 0 for side in shape):
         raise KernelFileError(f"{shown(name)} has the shape {shown(shape)}; its sides must be whole numbers")
-    width = 1 if kind.startswith("F8") else 2 if kind == "BF16" else np.dtype(_PLAIN[kind]).itemsize
+    width = 1 if kind.startswith("F8") else 2 if kind == "BF16" else np.dtype(_NUMPY_TYPES[kind]).itemsize
     if not 0 <= first <= last <= len(content) or last - first != width * math.prod(shape):
         where = shown([first, last])
         raise KernelFileError(
@@ -78,7 +78,7 @@ def _tensor(name: str, entry: dict[str, Any], content: memoryview) -> Array:
             "the file ends early, or its header is damaged"
         )
     data = content[first:last]
-    values = _DECODERS[kind](data) if kind in _DECODERS else np.frombuffer(data, _PLAIN[kind])
+    values = _DECODERS[kind](data) if kind in _DECODERS else np.frombuffer(data, _NUMPY_TYPES[kind])
     return values.reshape(shape)
 
 
@@ -93,7 +93,7 @@ def _float8_e5m2(data: memoryview) -> Array:
 
 
 def _float8_e4m3(data: memoryview) -> Array:
-    """Decode sign, four bits of exponent (bias 7) and three of fraction; there is no infinity, and all ones are NaN.
+    """Decode sign, four bits of exponent (bias 7) and three bits of fraction; no code is infinity, all ones are NaN.
 
     P. Micikevicius et al., "FP8 formats for deep learning", 2022.
     """

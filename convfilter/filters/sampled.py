@@ -11,7 +11,7 @@ from convfilter.filters.kernels import GAUSSIAN_SUPPORT_SIGMAS, Kernel, Weights,
 
 
 def roberts(axis: str) -> Kernel:
-    """Difference along one diagonal of a 2x2 window: ``1 0; 0 -1`` (x) or ``0 1; -1 0`` (y). Sum 0.
+    """Return the difference along one diagonal of a 2x2 window: ``1 0; 0 -1`` (x) or ``0 1; -1 0`` (y). Sum 0.
 
     Notes
     -----
@@ -21,12 +21,12 @@ def roberts(axis: str) -> Kernel:
 
 
 def emboss() -> Kernel:
-    """Relief: ``-2 -1 0; -1 1 1; 0 1 2``. Sum 1."""
+    """Return the relief ``-2 -1 0; -1 1 1; 0 1 2``. Sum 1."""
     return Kernel(np.array([[-2.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 2.0]]))
 
 
 def gaussian_derivative(sigma: float, order: int, axis: str) -> Kernel:
-    """Sample the derivative of a Gaussian along one axis, and a Gaussian across it. Sum 0.
+    """Return the sampled derivative of a Gaussian along one axis, times a Gaussian across it. Sum 0.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def gaussian_derivative(sigma: float, order: int, axis: str) -> Kernel:
 
     Notes
     -----
-    The Gaussian is normalised first. The sum of an even derivative's samples is
-    corrected to zero in proportion to the Gaussian.
+    The Gaussian is normalised first. From an even derivative, whose samples do not sum to zero, the Gaussian times
+    their sum is subtracted.
 
     Raises
     ------
     ParameterError
-        A sigma or order out of range.
+        Sigma or order is out of range.
     """
     if not 1 <= order <= 4:
         raise ParameterError(f"derivative order must be 1 to 4, got {order}")
@@ -78,7 +78,7 @@ def _require_sigma(sigma: float) -> float:
 
 
 def laplacian_of_gaussian(sigma: float) -> Kernel:
-    """Sum of the second derivatives of a Gaussian. Sum 0.
+    """Return the sum of the second derivatives of a Gaussian. Sum 0.
 
     Notes
     -----
@@ -87,14 +87,14 @@ def laplacian_of_gaussian(sigma: float) -> Kernel:
     Raises
     ------
     ParameterError
-        A sigma that is not above 0.
+        Sigma is not above 0.
     """
     samples, second = _gaussian_and_derivative(sigma, 2)
     return Kernel(np.outer(samples, second) + np.outer(second, samples))
 
 
 def difference_of_gaussians(sigma: float, ratio: float = 1.6) -> Kernel:
-    """Gaussian of ``sigma`` less that of ``ratio * sigma``. Sum 0.
+    """Return the Gaussian of ``sigma`` minus the Gaussian of ``ratio * sigma``. Sum 0.
 
     Notes
     -----
@@ -103,7 +103,7 @@ def difference_of_gaussians(sigma: float, ratio: float = 1.6) -> Kernel:
     Raises
     ------
     ParameterError
-        A sigma that is not above 0, or a ratio that is not above 1.
+        Sigma is not above 0, or the ratio not above 1.
     """
     if not (math.isfinite(ratio) and ratio > 1):
         raise ParameterError(f"ratio must be a finite number above 1, got {ratio:g}")
@@ -113,12 +113,12 @@ def difference_of_gaussians(sigma: float, ratio: float = 1.6) -> Kernel:
 
 
 def gabor(sigma: float, wavelength: float, angle: float = 0.0, phase: float = 0.0, aspect: float = 1.0) -> Kernel:
-    """Cosine wave under a Gaussian, cut at 3 sigma; the weights are divided by the sum of the Gaussian.
+    """Return a cosine wave under a Gaussian cut at 3 sigma; the weights are divided by the sum of the Gaussian.
 
     Parameters
     ----------
     sigma, wavelength : float
-        In pixels.
+        Standard deviation of the Gaussian and length of the wave, in pixels.
     angle : float
         Direction of the wave, in degrees counter-clockwise from the right.
     phase : float
@@ -134,7 +134,7 @@ def gabor(sigma: float, wavelength: float, angle: float = 0.0, phase: float = 0.
     Raises
     ------
     ParameterError
-        A sigma, wavelength or aspect that is not above 0.
+        Sigma, wavelength or aspect is not above 0.
     """
     for name, value in (("wavelength", wavelength), ("aspect", aspect)):
         if not (math.isfinite(value) and value > 0):
@@ -149,7 +149,7 @@ def gabor(sigma: float, wavelength: float, angle: float = 0.0, phase: float = 0.
 
 
 def motion(length: float, angle: float = 0.0) -> Kernel:
-    """Mean along a line of ``length`` pixels at ``angle`` degrees, anti-aliased. Sum 1.
+    """Return the mean along a line of ``length`` pixels at ``angle`` degrees, anti-aliased. Sum 1.
 
     Notes
     -----
@@ -159,7 +159,7 @@ def motion(length: float, angle: float = 0.0) -> Kernel:
     Raises
     ------
     ParameterError
-        A length below 1.
+        The length is below 1.
     """
     if not (math.isfinite(length) and length >= 1):
         raise ParameterError(f"motion length must be at least 1, got {length:g}")
@@ -178,19 +178,19 @@ def motion(length: float, angle: float = 0.0) -> Kernel:
 
 
 def disk(radius: float) -> Kernel:
-    """Mean of a disk: a pixel's weight is the share of it within the disk. Sum 1.
+    """Return the mean of a disk; a pixel's weight is the share of its area within the disk. Sum 1.
 
     Raises
     ------
     ParameterError
-        A radius that is not above 0.
+        The radius is not above 0.
     """
     if not (math.isfinite(radius) and radius > 0):
         raise ParameterError(f"disk radius must be a finite number above 0, got {radius:g}")
     side = max(0, math.ceil(radius - 0.5))
     edges = np.concatenate([[0.0], np.arange(side + 1) + 0.5])
     quarter = _covered(edges, radius)
-    # The first cells of the quarter are halves of pixels on the axes.
+    # The first cells of the quarter are half pixels, on the axes.
     half = np.concatenate([quarter[:0:-1], 2 * quarter[:1], quarter[1:]])
     weights = np.concatenate([half[:, :0:-1], 2 * half[:, :1], half[:, 1:]], axis=1)
     return Kernel(weights, divisor=math.fsum(weights.ravel()))
@@ -208,7 +208,8 @@ def _covered(edges: Weights, radius: float) -> Weights:
         area: Weights = (x * reach(x) + radius**2 * np.arcsin(np.minimum(x / radius, 1.0))) / 2
         return area
 
-    full = np.clip(reach(high), left, right)  # up to here the circle runs above the cell
-    part = np.clip(reach(low), left, right)  # and from here on below it
-    area: Weights = (full - left) * (high - low) + integral(part) - integral(full) - (part - full) * low
+    covered_to = np.clip(reach(high), left, right)  # left of here the circle runs above the cell
+    crossed_to = np.clip(reach(low), left, right)  # right of here the circle runs below the cell
+    crossed = integral(crossed_to) - integral(covered_to) - (crossed_to - covered_to) * low
+    area: Weights = (covered_to - left) * (high - low) + crossed
     return np.maximum(area, 0.0)

@@ -1,12 +1,12 @@
-"""Parse the text of a filter: ``"gaussian:4,stride=2"`` -> FilterSpec. The catalogue interprets it.
+"""Parse the text of a filter, such as ``"gaussian:4,stride=2"``, into a FilterSpec; ``stack.py`` interprets it.
 
 ::
 
     SPEC  = NAME [":" ITEM {"," ITEM}]
     ITEM  = KEY "=" TEXT | TEXT
 
-A bare item continues the key before it, so that ``padding=1,2,3,4`` needs no
-quotes; bare items after the colon are the filter's first parameter.
+A bare item continues the value of the key before it, so that ``padding=1,2,3,4`` needs no quotes. Bare items after the
+colon are the filter's first parameter.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Value(NamedTuple):
     text : str
         The value, stripped.
     where : str
-        Start of an error message: ``'box:0', column 5`` or ``--box``.
+        Start of an error message: ``'box:0', column 5``, or the name of an option.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Value(NamedTuple):
 
 
 class FilterSpec(NamedTuple):
-    """The text of one filter: its name, its bare first parameter, and the others by key."""
+    """The parsed text of one filter: its name, its bare first parameter, and the other parameters by key."""
 
     name: Value
     argument: Value | None = None
@@ -65,7 +65,7 @@ def parse(text: str) -> FilterSpec:
     Raises
     ------
     SpecError
-        No name, an empty item, or a key given twice; the message names the column.
+        The name is missing, an item is empty, or a key is given twice; the message names the column.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Build stages from SPECs: look up the catalogue, check, build."""
+"""Build stages from SPECs: parse each, look its filter up in the catalogue, check the parameters, call the builder."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def stage(spec: str | FilterSpec, **defaults: Any) -> Stage:
     SpecError
         The text does not parse, or names a filter or parameter that does not exist.
     ParameterError
-        A value out of its range, or a default that the filter cannot use.
+        A value is out of its range, or the filter cannot use a default.
     KernelFileError
         The weights cannot be read or used.
     """
-    made = _made(spec, defaults)
-    if len(made) != 1:
+    built = _built(spec, defaults)
+    if len(built) != 1:
         parsed = parse(spec) if isinstance(spec, str) else spec
-        raise SpecError(f"{parsed.name.where}: {shown(parsed.text)} is {len(made)} filters, and one is needed here")
-    return made[0]
+        raise SpecError(f"{parsed.name.where}: {shown(parsed.text)} is {len(built)} filters, and one is needed here")
+    return built[0]
 
 
-def _made(spec: str | FilterSpec, defaults: Mapping[str, Any]) -> tuple[Stage, ...]:
+def _built(spec: str | FilterSpec, defaults: Mapping[str, Any]) -> tuple[Stage, ...]:
     """Return the stage of a filter, or the stages of a composite one."""
     parsed = parse(spec) if isinstance(spec, str) else spec
     row = find(parsed.name)
@@ -73,34 +73,34 @@ def _made(spec: str | FilterSpec, defaults: Mapping[str, Any]) -> tuple[Stage, .
         if keyword not in row.stage_keywords:
             raise UsageError(f"{row.name} does not use {keyword}; leave it out")
     typed = _typed_values(row, parsed)
-    own: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for parameter in row.parameters:
         value = typed.pop(parameter.name, None)
         if value is None and parameter.default is None:
             raise SpecError(f"{parsed.name.where}: {row.name} needs its {parameter.name}, as in {row.example}")
         if value is None and parameter.default:
             value = Value(parameter.default, "default")
-        own[parameter.name] = None if value is None else parameter.parse(value, f"{row.name} {parameter.name}")
-    given = {name: STAGE_PARAMETERS[name].parse(value) for name, value in typed.items()}
-    made, fields = row.build(**own), border(given, defaults)
-    if isinstance(made, tuple):
-        return (*made[:-1], replace(made[-1], **fields)) if made else ()
-    if "offset" in fields and isinstance(made.operator, Correlation):
-        # An explicit offset replaces that of a kernel file, whatever its unit.
-        made = replace(made, operator=replace(made.operator, shift=0.0))
-    return (replace(made, name=parsed.text, **fields),)
+        arguments[parameter.name] = None if value is None else parameter.parse(value, f"{row.name} {parameter.name}")
+    common = {name: STAGE_PARAMETERS[name].parse(value) for name, value in typed.items()}
+    built, fields = row.build(**arguments), border(common, defaults)
+    if isinstance(built, tuple):
+        return (*built[:-1], replace(built[-1], **fields)) if built else ()
+    if "offset" in fields and isinstance(built.operator, Correlation):
+        # An explicit offset replaces the offset of a kernel file, whatever its unit.
+        built = replace(built, operator=replace(built.operator, shift=0.0))
+    return (replace(built, name=parsed.text, **fields),)
 
 
 def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
     """Merge fields of stages from the most specific source to the least, and resolve the padding mode.
 
-    A padding value without a mode means constant padding. The most specific source that names a mode or a
-    value decides the mode, so ``--padding-value 0`` overrides ``padding-mode`` of a configuration file.
+    A padding value without a mode means constant padding. The most specific source that names a mode or a value decides
+    the mode, so a padding value on the command line overrides the padding mode of a configuration file.
 
     Parameters
     ----------
     *levels : mapping
-        Fields of ``Stage``: of the SPEC, then of the command line, then of a configuration.
+        Fields of ``Stage``: from the SPEC, then from the command line, then from a configuration.
 
     Returns
     -------
@@ -128,23 +128,21 @@ def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
 def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[Stage, ...]:
     """Return the stages of a stack, first to last.
 
-    Only the last result is stored, so only there ``map`` has a meaning; the
-    last stage counts as signed if any stage before it does, unless a point
-    operation after that has removed the sign.
+    Only the last result is stored, so ``map`` is for the last stage alone. The last stage counts as signed if any stage
+    is signed and no point operation after that stage removes the sign.
 
     Parameters
     ----------
     specs : iterable of str, FilterSpec or Stage
-        At least one; a Stage stays as it is.
+        At least one; a Stage is taken unchanged.
     **defaults
-        As for `stage`, for every stage that can use them; ``map``, ``scale``
-        and ``offset`` go to the last alone.
+        As for `stage`, for every stage that can use them; ``map``, ``scale`` and ``offset`` go to the last stage alone.
 
     Raises
     ------
     UsageError
-        As for `stage`; also no filter at all, ``map`` before the last stage,
-        or a default that no stage can use.
+        As for `stage`; also if there is no filter, if a filter before the last has a ``map``, or if no stage can use a
+        default.
     """
     parsed = [parse(spec) if isinstance(spec, str) else spec for spec in specs]
     if not parsed:
@@ -157,22 +155,22 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
     for spec in parsed[:-1]:
         _require_no_map(spec)
     built: list[Stage] = []
-    for spec, own in zip(parsed, keywords, strict=True):
-        built += [spec] if isinstance(spec, Stage) else _made(spec, own)
+    for spec, usable in zip(parsed, keywords, strict=True):
+        built += [spec] if isinstance(spec, Stage) else _built(spec, usable)
     if not built:
         raise UsageError("no filter is left: the networks end where they begin")
     if "padding_value" in defaults and not any(each.padding_mode == "constant" for each in built):
         raise UsageError(f"padding_value is for padding mode constant, got {built[0].padding_mode}; leave it out")
     signed = False
     for each in built:
-        settled = isinstance(each.operator, Point) and each.operator.settles_sign
-        signed = (signed or each.signed) and not settled
+        removes_sign = isinstance(each.operator, Point) and each.operator.removes_sign
+        signed = (signed or each.signed) and not removes_sign
     return (*built[:-1], replace(built[-1], signed=signed))
 
 
 def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
-    """Return the existing paths that filters read weights from: files, folders, pipes; each once."""
-    found: dict[str, None] = {}
+    """Return the existing paths that filters read weights from: files, folders and pipes, each once."""
+    paths: dict[str, None] = {}
     for spec in specs:
         parsed = parse(spec) if isinstance(spec, str) else spec
         row = find(parsed.name)
@@ -183,14 +181,14 @@ def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
             parameter = row.parameter(name)
             if parameter is None or not isinstance(parameter.kind, Text | Window):
                 continue
-            # A number may follow the last comma, and a part of the file a hash.
+            # A number may follow the last comma, and the name of a node a hash.
             for path in dict.fromkeys((value.text, *(value.text.rpartition(mark)[0] for mark in ",#"))):
-                if path and is_there(path):
-                    found[path] = None
-    return list(found)
+                if path and exists(path):
+                    paths[path] = None
+    return list(paths)
 
 
-def is_there(name: str) -> bool:
+def exists(name: str) -> bool:
     """Whether a text is an existing path, or a broken link; a path contains no zero byte."""
     return "\0" not in name and os.path.lexists(name)
 
@@ -230,8 +228,8 @@ def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
             known = [parameter.name for parameter in row.parameters] + list(row.stage_keywords)
             from convfilter.filters import synonyms
 
-            meant = synonyms.of_parameter(name, known)
-            advice = f"did you mean {meant}?" if meant else _nearest(name, known)
+            synonym = synonyms.of_parameter(name, known)
+            advice = f"did you mean {synonym}?" if synonym else _nearest(name, known)
             raise SpecError(f"{value.where}: {row.name} has no parameter {shown(name)}; {advice}")
     return typed
 

@@ -1,4 +1,4 @@
-"""A stage: an operator, its geometry, and how its result is stored."""
+"""Stages, as plain data: an operator with its parameters, its geometry, and the conversion of its result."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _MOST_STEP = 2**31 - 1
 _MOST_RADIUS = 5000
 #: Largest sigma of Canny's edges, whose Gaussian is summed tap by tap.
 _MOST_CANNY_SIGMA = 100.0
-#: Of a bilateral filter: a radius that is left out is so many sigmas, and so many pixels at most.
+#: Default radius of a bilateral filter in sigmas, and its largest radius in pixels.
 _BILATERAL_SIGMAS, _MOST_BILATERAL = 3.0, 500
-#: float32 holds the squares of so small fractions of full scale.
+#: Least sigma_range, as a fraction of full scale: float32 holds the squares of such differences.
 _LEAST_RANGE = 1e-6
 TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 
@@ -39,8 +39,8 @@ TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 class Correlation:
     """Weighted sum of each sample's neighbourhood, in each channel.
 
-    ``shift`` is added, in samples of the picture at any depth.
-    ``remark`` says how ambiguous weights were read.
+    ``shift`` is added to the sum, in samples of the picture at any depth. ``remark`` tells how ambiguous weights were
+    read.
     """
 
     kernel: Kernel
@@ -80,10 +80,10 @@ class UnsharpMask:
 
 @record
 class Pooling:
-    """Largest, least or mean sample of a window of ``size`` (rows, cols); padded cells do not take part.
+    """Largest, least or mean sample of a window of ``size`` (rows, cols); padded cells are ignored.
 
-    ``size`` None is the whole picture. With ``count_padding`` padded cells count as zeros in a mean. ``power`` is p of
-    "power": (sum of ``|x|**p``)``**(1/p)``, to which padded cells add nothing.
+    ``size`` None is the whole picture. With ``count_padding`` padded cells count as zeros in a mean. ``power`` is the p
+    of kind "power": (sum of ``|x|**p``)``**(1/p)``, to which padded cells add 0.
     """
 
     kind: Literal["max", "min", "average", "power"]
@@ -102,7 +102,7 @@ class Pooling:
 class Rank:
     """The sample at a fraction of each window's sorted samples, interpolated as in ``numpy.percentile``.
 
-    The window is where the kernel is nonzero; the weights have no other meaning.
+    The window is the cells where the kernel is nonzero; the weights have no other meaning.
     """
 
     kernel: Kernel
@@ -120,9 +120,9 @@ MorphologyKind = Literal["erode", "dilate", "open", "close", "gradient", "tophat
 class Morphology:
     """Smallest (``erode``) or largest sample (``dilate``) under a footprint, and compositions of both.
 
-    The footprint is where the kernel is nonzero; a dilation rotates it by 180 degrees. ``open`` is an erosion followed
-    by a dilation, ``close`` the reverse; ``gradient`` is dilation minus erosion, ``tophat`` the picture minus its
-    opening, and ``blackhat`` the closing minus the picture.
+    The footprint is the cells where the kernel is nonzero; a dilation rotates it by 180 degrees. ``open`` is an erosion
+    followed by a dilation, ``close`` the reverse; ``gradient`` is the dilation minus the erosion, ``tophat`` the
+    picture minus its opening, and ``blackhat`` the closing minus the picture.
     """
 
     kind: MorphologyKind
@@ -130,7 +130,7 @@ class Morphology:
 
     @property
     def is_difference(self) -> bool:
-        """Whether the result is a difference of two extremes, which keeps alpha like an edge filter."""
+        """Whether the result is a difference of two extremes; like an edge filter, it does not change alpha."""
         return self.kind in ("gradient", "tophat", "blackhat")
 
 
@@ -145,7 +145,8 @@ class Compass:
 class Canny:
     """Edges one pixel wide: ridges of a smoothed picture's gradient that are strong, or connected to strong ones.
 
-    ``low`` and ``high`` are fractions of full scale, for Sobel's gradient, which is 4 for a step of 1.
+    ``sigma`` is in pixels. ``low`` and ``high`` are thresholds of Sobel's gradient, as fractions of full scale: a step
+    from black to white has a gradient of 4.
     """
 
     sigma: float = 1.0
@@ -163,11 +164,11 @@ class Canny:
 
 @record(eq=False)
 class Guided:
-    """The linear map from a guide to the picture that fits best in each window, averaged over windows.
+    """The line from a guide to the picture that fits best in each window, averaged over the windows of a pixel.
 
-    ``radius`` in pixels; ``epsilon``, the variance below which a window is smoothed, for samples whose white is 1.
-    ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is yet to be read; None: the
-    picture itself, in each channel.
+    ``radius`` is in pixels. Windows of less variance than ``epsilon``, for samples whose white is 1, are smoothed.
+    ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is read later; None: each
+    channel of the picture guides itself.
     """
 
     radius: int
@@ -183,11 +184,11 @@ class Guided:
 
 @record
 class Bilateral:
-    """Mean of the pixels around, each weighted by a Gaussian of its distance and one of how its colour differs.
+    """Mean of the pixels of a disk, weighted by a Gaussian of their distance and one of their colours' difference.
 
-    ``sigma_space`` in pixels, ``sigma_range`` as a fraction of full scale. Pixels whose centres lie within ``radius``
-    pixels count; None: within 3 ``sigma_space``, rounded, at least 1. The colours of two pixels differ by the sum of
-    their channels' differences ("l1"), or by the root of the sum of squares ("l2").
+    ``sigma_space`` is in pixels, ``sigma_range`` a fraction of full scale. The disk has ``radius`` pixels; None: 3
+    ``sigma_space``, rounded, at least 1. The difference of two colours is the sum of their channels' differences
+    ("l1"), or the root of the sum of squares ("l2").
     """
 
     sigma_space: float
@@ -213,7 +214,7 @@ class Bilateral:
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The window: nonzero where a pixel counts."""
+        """The disk: weights of 1 on the pixels that count."""
         from convfilter.filters import footprints
 
         return footprints.disk(self.reach)
@@ -233,9 +234,9 @@ class Orientation:
 
 @record
 class LocalResponse:
-    """Local response normalisation over ``size`` channels around each.
+    """Local response normalisation: each sample over a power of the squares of ``size`` channels around it.
 
-    ``x / (bias + alpha / size * sum of squares)**beta`` for samples whose white is 1; opacity is no channel.
+    ``x / (bias + alpha / size * sum of squares)**beta`` for samples whose white is 1; opacity is not a channel.
     """
 
     size: int
@@ -248,8 +249,8 @@ class LocalResponse:
 class Softmax:
     """Shares of the channels of each pixel: ``exp(x) / sum of exp(x)`` for samples whose white is 1.
 
-    ``kind`` "log" is their natural logarithm; "hard" is 1 for the first largest channel, and 0 for the others. Opacity
-    is no channel.
+    ``kind`` "log" is the natural logarithm of the shares; "hard" is 1 for the first largest channel, and 0 for the
+    others. Opacity is not a channel.
     """
 
     kind: Literal["soft", "log", "hard"] = "soft"
@@ -259,8 +260,8 @@ class Softmax:
 class MaxIndices:
     """Index of the largest sample of each window: ``(channel * rows + row) * cols + col`` of the picture.
 
-    Of equal samples the first counts. ``by_columns``: ``(channel * cols + col) * rows + row``. White is 1, as in a
-    layer.
+    The first of equal samples counts. With ``by_columns``, the index is ``(channel * cols + col) * rows + row``. White
+    stands for 1, as in a layer.
     """
 
     size: Pair
@@ -287,10 +288,10 @@ LAYER_ACTIVATIONS = ("none", "relu", "prelu", *ACTIVATIONS[:-1])
 
 @record
 class Point:
-    """A function of each colour sample; alpha stays.
+    """A function of each colour sample; alpha does not change.
 
-    ``low`` is the number of a kind that has one (fraction of full scale, or a
-    factor); ``high`` is the upper limit of ``clip``, and the second number of an activation that has two.
+    ``low`` is the first number of a kind that has numbers (a fraction of full scale, or a factor); ``high`` is the
+    upper limit of ``clip``, and the second number of an activation.
     """
 
     kind: PointKind
@@ -302,20 +303,19 @@ class Point:
             raise ParameterError(f"clip high must not be below low, got low {self.low:g} and high {self.high:g}")
 
     @property
-    def settles_sign(self) -> bool:
-        """Whether the result is no longer signed, even if the input was."""
+    def removes_sign(self) -> bool:
+        """Whether the result is unsigned even if the input is signed."""
         return self.kind != "scale"
 
 
 @record(eq=False)
 class Layer:
-    """Kernels across channels, then an activation; see ``layers.layer``, which checks and makes it.
+    """Kernels across channels, then an activation; ``layers.layer`` checks the numbers and makes a layer.
 
-    ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both
-    float64, for samples whose white is 1. If ``transposed``, the stage's stride is the distance of the input's samples
-    on the grid of the result, its padding is cut off, and ``output_padding`` adds rows and columns at the end;
-    ``output_size`` says how many there are then, whatever the padding.
-    ``slope`` is that of leaky_relu, or (C_out,) slopes of prelu.
+    ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both float64, for samples whose white is 1. If
+    ``transposed``, the stage's stride is the distance of the input's samples on the grid of the result, its padding is
+    cut off, and ``output_padding`` adds rows and columns at the end; ``output_size`` sets the size of the result
+    instead. ``slope`` is the slope of leaky_relu, or the (C_out,) slopes of prelu.
     """
 
     weight: npt.NDArray[np.float64]
@@ -348,10 +348,10 @@ class Layer:
 
 @record
 class Unpooling:
-    """The pooling to invert: its window, stride and padding (top, bottom, left, right), and the size of the result.
+    """A pooling to invert: its window, stride and padding (top, bottom, left, right), and the size of the result.
 
-    Indices refer to the picture before pooling, whose size follows from these; a larger ``output_size``
-    adds zeros at the end.
+    Indices refer to the picture before pooling, whose size follows from these numbers; a larger ``output_size`` adds
+    zeros at the end.
     """
 
     window: Pair
@@ -368,10 +368,11 @@ class Unpooling:
 
 @record
 class Join:
-    """Branches with the same input, and their sum, product, quotient, or concatenated channels.
+    """Branches with the same input, joined by sum, product, quotient, or concatenation of channels.
 
-    An empty branch is the input itself. Branches have one size, or a single pixel unless they are concatenated.
-    With ``unpooling`` there are two: samples, and the indices of ``MaxIndices`` that place them among zeros.
+    An empty branch is the input itself. All branches have one size; a branch may have a single pixel unless branches
+    are concatenated. With ``unpooling`` there are two branches: samples, and the indices of ``MaxIndices`` that place
+    them among zeros.
     """
 
     kind: Literal["add", "multiply", "divide", "concat", "unpool"]
@@ -403,10 +404,10 @@ Operator: TypeAlias = (
 class Stage:
     """An operator, its geometry, and the conversion to stored samples.
 
-    Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in
-    pixels. With ``ceil`` sizes are rounded up: a last window that begins on the picture counts although it ends beyond
-    the padding. ``offset`` is a fraction of full scale. ``map`` None means: clip when the result is stored as integers,
-    or take the magnitude if the operator is ``signed``; real results are stored unchanged.
+    Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in pixels. With ``ceil`` sizes are rounded
+    up: a last window that begins on the picture counts although it ends beyond the padding. ``offset`` is a fraction of
+    full scale. ``map`` None: integer results are clipped, after taking the magnitude if the operator is ``signed``;
+    real results are stored unchanged.
     """
 
     operator: Operator

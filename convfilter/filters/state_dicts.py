@@ -1,8 +1,8 @@
 """Read a layer from a PyTorch state dict: a convolution, and the modules that belong to it.
 
 ``features.0.weight`` is the tensor ``weight`` of the module ``features.0``. The tensors identify a module: a weight of
-four axes is a convolution's, ``running_mean`` marks a batch normalisation, and a weight of one axis without it holds
-the slopes of a PReLU.
+four axes belongs to a convolution, ``running_mean`` to a batch normalisation, and a single weight of one axis holds the
+slopes of a PReLU.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Modules:
     Attributes
     ----------
     prefix : str
-        Prefix of the convolution, or of a block that contains it and what belongs to it; empty: the whole file.
+        Prefix of the convolution, or of a block that contains the modules of the layer; empty: the whole file.
     norm, prelu : str
-        Prefixes of a batch normalisation and of a PReLU beside it; empty: those within ``prefix``.
+        Prefixes of a batch normalisation and of a PReLU outside ``prefix``; empty: those within ``prefix``.
     """
 
     prefix: str = ""
@@ -50,30 +50,30 @@ class Modules:
         Raises
         ------
         KernelFileError
-            No name has a prefix.
+            No tensor has one of the prefixes.
         """
-        found: dict[str, None] = {}
+        chosen: dict[str, None] = {}
         for prefix in dict.fromkeys((self.prefix, *filter(None, (self.norm, self.prelu)))):
             under = [name for name in names if not prefix or name.startswith(f"{prefix}.")]
             if not under:
                 raise KernelFileError(f"there is no module {shown(prefix)}; modules are {_listed(_modules(names))}")
-            found.update(dict.fromkeys(under))
-        return list(found)
+            chosen.update(dict.fromkeys(under))
+        return list(chosen)
 
     def arrays(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
-        """Return tensors by their names in a layer's file.
+        """Return the tensors under the names that a layer's file has for them.
 
         Raises
         ------
         KernelFileError
-            There is no convolution or more than one, or a module that does not belong to a layer.
+            There is not exactly one convolution, or a module does not belong to a layer.
         """
         modules: dict[str, dict[str, Array]] = {}
         for name, tensor in tensors.items():
             module, _, last = name.rpartition(".")
             modules.setdefault(module, {})[last] = tensor
-        found: dict[str, Array] = {}
-        convolutions = [name for name, own in modules.items() if _is_convolution(own)]
+        arrays: dict[str, Array] = {}
+        convolutions = [name for name, parts in modules.items() if _is_convolution(parts)]
         if not convolutions:
             raise KernelFileError(f"no weight has the four axes of a convolution; modules are {_listed(list(modules))}")
         if len(convolutions) > 1:
@@ -81,19 +81,19 @@ class Modules:
                 f"a layer has one convolution, got {len(convolutions)}; "
                 f"choose one with prefix=NAME: {_listed(convolutions)}"
             )
-        for name, own in modules.items():
+        for name, parts in modules.items():
             if name == convolutions[0]:
-                found.update(_renamed(name, own, _OF_CONVOLUTION))
-            elif "running_mean" in own:
-                found.update(_once(found, name, _renamed(name, own, _OF_NORM)))
-            elif set(own) == {"weight"} and own["weight"].ndim == 1:
-                found.update(_once(found, name, {"slope": own["weight"], "activation": np.array("prelu")}))
+                arrays.update(_renamed(name, parts, _OF_CONVOLUTION))
+            elif "running_mean" in parts:
+                arrays.update(_once(arrays, name, _renamed(name, parts, _OF_NORM)))
+            elif set(parts) == {"weight"} and parts["weight"].ndim == 1:
+                arrays.update(_once(arrays, name, {"slope": parts["weight"], "activation": np.array("prelu")}))
             else:
                 raise KernelFileError(
-                    f"module {shown(name)} with {', '.join(sorted(own))} does not belong to a layer; "
+                    f"module {shown(name)} with {', '.join(sorted(parts))} does not belong to a layer; "
                     "choose the layer's with prefix=, norm= and prelu="
                 )
-        return found
+        return arrays
 
 
 def is_state_dict(names: Collection[str]) -> bool:
@@ -101,21 +101,21 @@ def is_state_dict(names: Collection[str]) -> bool:
     return bool(names) and all("." in name for name in names)
 
 
-def _is_convolution(own: Mapping[str, Array]) -> bool:
-    return "weight" in own and own["weight"].ndim == _CONVOLUTION_AXES
+def _is_convolution(parts: Mapping[str, Array]) -> bool:
+    return "weight" in parts and parts["weight"].ndim == _CONVOLUTION_AXES
 
 
-def _renamed(module: str, own: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:
-    unknown = sorted(set(own) - {*names, _COUNTER})
+def _renamed(module: str, parts: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:
+    unknown = sorted(set(parts) - {*names, _COUNTER})
     if unknown:
         tensor = shown(f"{module}.{unknown[0]}")
         raise KernelFileError(f"{tensor} does not belong to a layer; known are {', '.join(names)}")
-    return {names[name]: tensor for name, tensor in own.items() if name != _COUNTER}
+    return {names[name]: tensor for name, tensor in parts.items() if name != _COUNTER}
 
 
-def _once(found: Mapping[str, Array], module: str, more: dict[str, Array]) -> dict[str, Array]:
-    """Refuse a second batch normalisation, or a second PReLU."""
-    if found.keys() & more.keys():
+def _once(arrays: Mapping[str, Array], module: str, more: dict[str, Array]) -> dict[str, Array]:
+    """Return ``more`` arrays, or refuse a second batch normalisation or a second PReLU."""
+    if arrays.keys() & more.keys():
         raise KernelFileError(f"a layer has no two modules like {shown(module)}; choose with prefix=, norm=, prelu=")
     return more
 

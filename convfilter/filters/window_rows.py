@@ -1,4 +1,4 @@
-"""Rows of the catalogue: filters of windows that are not weighted sums."""
+"""Rows of the catalogue: ranks, morphology, and the bilateral and guided filters."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def _morphology_row(name: str, kind: MorphologyKind, summary: str, formula: str,
 
 
 def _bilateral(sigma_space: str, sigma_range: float | None, radius: int | None, distance: Literal["l1", "l2"]) -> Stage:
-    """Parse sigma_space alone, or both."""
+    """Build a bilateral filter; the text ``sigma_space`` is one number, or both sigmas."""
     try:
-        found = [Number("NUMBER").parse(part.strip()) for part in sigma_space.split(",")]
+        sigmas = [Number("NUMBER").parse(part.strip()) for part in sigma_space.split(",")]
     except ValueError as error:
         raise ParameterError(f"bilateral SIGMA_SPACE and SIGMA_RANGE {error}, got {shown(sigma_space)}") from None
-    found += [] if sigma_range is None else [sigma_range]
-    if len(found) > 2:
-        raise ParameterError(f"bilateral takes SIGMA_SPACE,SIGMA_RANGE, got {len(found)} numbers")
-    return Stage(Bilateral(found[0], found[1] if len(found) > 1 else 0.1, radius, distance))
+    sigmas += [] if sigma_range is None else [sigma_range]
+    if len(sigmas) > 2:
+        raise ParameterError(f"bilateral takes SIGMA_SPACE,SIGMA_RANGE, got {len(sigmas)} numbers")
+    return Stage(Bilateral(sigmas[0], sigmas[1] if len(sigmas) > 1 else 0.1, radius, distance))
 
 
 def _guided(radius: int, eps: float, guide: str | None) -> Stage:
@@ -128,7 +128,7 @@ WINDOW_ROWS = (
             Parameter(
                 "radius",
                 Number("RADIUS", minimum=1, maximum=500, whole=True),
-                "Pixels within it count; OpenCV's d is 2 RADIUS + 1. If left out, 3 SIGMA_SPACE.",
+                "Pixels within this radius count; OpenCV's d is 2 RADIUS + 1. If left out, 3 SIGMA_SPACE.",
                 unit="px",
             ),
             Parameter(
@@ -160,7 +160,7 @@ WINDOW_ROWS = (
             Parameter(
                 "guide",
                 Text("FILE"),
-                "A picture as large whose edges are kept; if left out, those of each channel itself.",
+                "A picture of the same size whose edges are kept; if left out, each channel keeps its own edges.",
             ),
         ),
         ("stride", "padding_mode", "dilation", "scale", "offset", "map"),

@@ -21,7 +21,6 @@ from convfilter.methods.values import straight
 from convfilter.planning import StagePlan
 from convfilter.planning.chains import block_rows
 from convfilter.planning.plan import for_any_numbers
-from convfilter.sample_types import real_of
 
 
 def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> list[Node]:
@@ -30,8 +29,10 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
     ends = []
     for branch in stage.plan.branches:
         before = len(branch_nodes)
+        incoming = stage.source.dtype
         for number, plan in enumerate(branch):
-            stage_nodes = nodes_of(_in_branch(stage, plan, is_first=number == 0))
+            stage_nodes = nodes_of(_in_branch(stage, plan, incoming))
+            incoming = plan.result
             for place, node in enumerate(stage_nodes):
                 # The input of a branch's first stage lies in front of the nodes of all branches.
                 node.reads = tuple(back + before if number == 0 and back > place else back for back in node.reads)
@@ -42,17 +43,15 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
     return [*branch_nodes, join]
 
 
-def _in_branch(stage: StageSetup, plan: StagePlan, *, is_first: bool) -> StageSetup:
+def _in_branch(stage: StageSetup, plan: StagePlan, incoming: np.dtype[np.generic]) -> StageSetup:
     """Return a stage of a branch, with a method that keeps non-finite samples within their windows."""
     source = stage.source
-    between = real_of(source.dtype, stage.dtype)
-    dtype = source.dtype if is_first else between
     constant = plan.stage.padding_mode == "constant"
-    buffer = placeholder(plan.cols.input, plan.channels, dtype)
+    buffer = placeholder(plan.cols.input, plan.channels, incoming)
     padding = plan.stage.padding_value if constant and plan.algorithm != "pooling" else 0.0
     loaded = Source(buffer, source.full, plan.alpha, False, padding, plan.premultiplied)
     plan = for_any_numbers(plan)
-    return StageSetup(plan, loaded, between, source.full, block_rows(plan))
+    return StageSetup(plan, loaded, plan.result, source.full, block_rows(plan))
 
 
 class _Join(StageNode):

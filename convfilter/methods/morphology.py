@@ -102,7 +102,7 @@ class _Worker:
         unconverted = source.dtype.kind == "u" and source.pads_with_samples and not source.alpha and not source.gray
         self._dtype = source.dtype if unconverted else np.dtype(mapped.plan.precision)
         self._scratch = Scratch(mapped.plan.precision)
-        self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None and self._kind != "gradient"
+        self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None
         self._box = mapped.plan.kernel.is_box
         self._nested_rows: dict[bool, tuple[Indices, Indices, Indices, Indices] | None] = {}
         self._run_tables: dict[bool, tuple[Indices, Indices, Indices, Indices]] = {}
@@ -119,16 +119,20 @@ class _Worker:
         height, length = region.bottom - region.top, (region.right - region.left) * channels
         kinds = {"erode": ("min",), "dilate": ("max",), "gradient": ("max", "min")}[self._kind]
         tile, rows, columns = self._load(region)
-        if self._stores and not self._box and tile.dtype == self._target.dtype and tile.dtype.kind == "u":
+        is_stored = self._stores and tile.dtype == self._target.dtype
+        if is_stored and len(kinds) == 1 and not self._box and tile.dtype.kind == "u":
             stored = self._target.rows(region.top, region.bottom).reshape(-1)[region.left * channels :]
             row_samples, rotated = self._target.row_samples, kinds[0] == "max"
             self._compare(kinds[0], tile, rows, columns, region, stored, row_samples, rotated=rotated)
             return 0
         extremes = [self._extremes(kind, tile, rows, columns, region) for kind in kinds]
-        if self._stores and extremes[0].dtype == self._target.dtype:
+        if is_stored and (len(kinds) == 1 or tile.dtype.kind == "u"):
             out = self._target.rows(region.top, region.bottom)[:, region.left : region.right]
-            out[:] = extremes[0].reshape(out.shape)
-            return 0
+            shaped = [each.reshape(out.shape) for each in extremes]
+            if len(kinds) == 1:
+                out[:] = shaped[0]
+                return 0
+            return _store_saturated(shaped[0], shaped[1], out)
         sums = self._scratch.get("sums", height * length)[: height * length]
         sums[:] = extremes[0].reshape(-1)
         if len(kinds) == 1:
@@ -308,8 +312,19 @@ class _Residue(StageNode):
         operator = self.plan.stage.operator
         assert isinstance(operator, Morphology)
         is_tophat = operator.kind == "tophat"
+        places = self._centre_places(mapped) if self._stores_integers(mapped, smoothed, target) else None
+        centres = mapped.centres()
+
+        def subtract(rows: Rows) -> int:
+            original, opened = picture.slot.array[centres[slice(*rows)]], smoothed.rows(*rows)
+            if places is not None and places.size:
+                original = original[:, places]
+            high, low = (original, opened) if is_tophat else (opened, original)
+            return _store_saturated(high, low, target.rows(*rows))
 
         def make() -> Any:
+            if places is not None:
+                return subtract
             scratch = Scratch(np.float64)
 
             def compute(rows: Rows) -> int:
@@ -324,11 +339,37 @@ class _Residue(StageNode):
 
         return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
 
+    def _stores_integers(self, mapped: MappedStage, smoothed: LineBuffer, target: LineBuffer) -> bool:
+        """Whether both pictures and their difference are integers of one type, without alpha, luminance and scale."""
+        is_of_one_type = smoothed.dtype == target.dtype and target.dtype.kind == "u"
+        has_samples = bool((mapped.centres() >= 0).all()) and bool((_centre_columns(mapped) >= 0).all())
+        return is_of_one_type and mapped.stores_samples(target.dtype) and self.stage.ranges is None and has_samples
+
+    @staticmethod
+    def _centre_places(mapped: MappedStage) -> Indices:
+        """Return the columns at the centres of outputs; none if these are all columns in order."""
+        columns, count = _centre_columns(mapped), mapped.plan.cols.input
+        is_whole = columns.size == count and bool((columns == np.arange(count)).all())
+        return columns[:0] if is_whole else columns
+
+
+def _store_saturated(high: Samples, low: Samples, out: Samples) -> int:
+    """Store the difference of integers, and 0 where it is negative; returns how many samples those are."""
+    np.maximum(high, low, out=out)
+    clipped = int(np.count_nonzero(out != high))
+    out -= low
+    return clipped
+
+
+def _centre_columns(mapped: MappedStage) -> Indices:
+    cols = mapped.plan.cols
+    columns: Indices = mapped.col_index[np.arange(cols.output) * cols.stride + cols.centre]
+    return columns
+
 
 def _centre(mapped: MappedStage, scratch: Scratch, region: Region) -> Samples:
     """Return the picture's stored samples at the centres of outputs."""
-    cols = mapped.plan.cols
-    places = mapped.col_index[np.arange(cols.output) * cols.stride + cols.centre]
+    cols, places = mapped.plan.cols, _centre_columns(mapped)
     columns = Columns(np.ascontiguousarray(places), 0, 0, places[:0])
     source = replace(mapped.source, alpha=False)
     rows = mapped.centres()[region.top : region.bottom]

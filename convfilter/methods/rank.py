@@ -283,9 +283,9 @@ def _straight(pixels: Samples, full: float) -> Samples:
 
 
 def _votes(alpha: Samples, source: Source) -> Indices:
-    """Return alpha as integer weights."""
+    """Return alpha as integer weights; negative alpha, which signed samples can hold, has none."""
     if source.is_finite:
-        return np.rint(alpha).astype(np.int64)
+        return np.rint(np.maximum(alpha, 0)).astype(np.int64)
     share = np.nan_to_num(alpha.astype(np.float64) / source.full, nan=0.0)
     return np.rint(np.clip(share, 0.0, _MOST_OPAQUE) * _OPAQUE_WEIGHT).astype(np.int64)
 

@@ -105,7 +105,7 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     shares = []
     for number, (stage, gain) in enumerate(zip(plan.stages, gains, strict=True)):
         own = _gain(stage) if whole and not isinstance(stage.stage.operator, Point) else 1.0
-        stored = 0.0 if number == last else _UNIT_ROUNDOFF[plan.between.name] / math.sqrt(3)
+        stored = 0.0 if number == last else _UNIT_ROUNDOFF.get(stage.result.name, 0.0) / math.sqrt(3)
         left_out = times(_method_of(stage).left_out(stage), own) * scale
         rounded = times(_rounded(stage) + stored, own) * scale
         shares.append(Share(left_out, rounded, gain if whole else min(gain, 1.0)))

@@ -23,14 +23,11 @@ _COARSE_DEMAND = 256
 COARSE_GROUP = 16
 
 
-def groups(stages: Sequence[StagePlan], between: np.dtype[np.generic]) -> tuple[Group, ...]:
-    """Cut a stack into groups of stages that run together, first to last.
-
-    ``between`` is the sample type of results between two stages.
-    """
+def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
+    """Cut a stack into groups of stages that run together, first to last."""
     firsts = [0] + [number for number in range(1, len(stages)) if not _takes_rows(stages[number])]
     ends = zip(firsts, [*firsts[1:], len(stages)], strict=True)
-    return tuple(_group(stages, first, last, between) for first, last in ends)
+    return tuple(_group(stages, first, last) for first, last in ends)
 
 
 def _takes_rows(stage: StagePlan) -> bool:
@@ -40,7 +37,7 @@ def _takes_rows(stage: StagePlan) -> bool:
     return not is_range
 
 
-def _group(stages: Sequence[StagePlan], first: int, last: int, between: np.dtype[np.generic]) -> Group:
+def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
     chosen = stages[first:last]
     if len(chosen) == 1:
         return Group(first, last)
@@ -49,15 +46,16 @@ def _group(stages: Sequence[StagePlan], first: int, last: int, between: np.dtype
         min(rows_needed(stage, block) + 2 * before, stage.rows.input)
         for stage, block, before in zip(chosen[1:], blocks[1:], blocks, strict=False)
     )
-    return Group(first, last, blocks, held, held_bytes(chosen, held, between))
+    return Group(first, last, blocks, held, held_bytes(chosen, held))
 
 
-def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int], between: np.dtype[np.generic]) -> int:
+def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
     """Return the bytes of the line buffers behind each stage but the last."""
-    samples = sum(
-        count * stage.cols.output * stage.output_channels for count, stage in zip(held_rows, stages, strict=False)
+    held = sum(
+        count * stage.cols.output * stage.output_channels * stage.result.itemsize
+        for count, stage in zip(held_rows, stages, strict=False)
     )
-    return samples * between.itemsize + sum(_decimated_bytes(stage) for stage in stages)
+    return held + sum(_decimated_bytes(stage) for stage in stages)
 
 
 def _decimated_bytes(stage: StagePlan) -> int:

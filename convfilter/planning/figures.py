@@ -43,7 +43,7 @@ def figures(plan: Plan) -> tuple[Figures, ...]:
         samples = stage.rows.output * stage.cols.output * stage.output_channels
         summed = stage.rows.output * stage.cols.output * stage.channels
         weights = _weights(stage)
-        itemsize = plan.dtype.itemsize if number == len(plan.stages) - 1 else plan.between.itemsize
+        itemsize = plan.dtype.itemsize if number == len(plan.stages) - 1 else stage.result.itemsize
         direct = float(weights or stage.rows.kernel * stage.cols.kernel) * summed
         if isinstance(stage.stage.operator, Layer):
             direct /= stage.channels

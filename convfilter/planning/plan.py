@@ -27,7 +27,7 @@ from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
     window_block_rows,
 )
-from convfilter.planning.task import Task, takes_alpha_as_colour
+from convfilter.planning.task import Task, compares_samples, takes_alpha_as_colour
 from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_whole, real_of
 
@@ -50,7 +50,7 @@ class Plan:
     white, out_white : float or None
         Values of white in the input and in an integer result, where they are not the full scale of the sample type.
     between : dtype
-        Sample type of results between two stages.
+        Sample type of real results between two stages; see ``StagePlan.result``.
     """
 
     stages: tuple[StagePlan, ...]
@@ -81,7 +81,7 @@ class Plan:
         """Groups of stages that run together, first to last."""
         if len(self.stages) == 1:
             return (Group(0, 1),)
-        return groups(self.stages, self.between)
+        return groups(self.stages)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -199,8 +199,9 @@ def _tasks_of(
     branches: dict[int, Branches] = {}
     between = real_of(dtype, stored)
     for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
-        incoming = dtype if number == 0 else between
-        result = stored if number == len(stages) - 1 else between
+        is_last = number == len(stages) - 1
+        incoming = dtype if number == 0 else tasks[-1].result
+        result = stored if is_last else between
         luminance, whites = gray and number == 0, _whites(incoming, result, white, out_white)
         separate_alpha = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
         joined = None
@@ -216,6 +217,8 @@ def _tasks_of(
             stage, size, incoming, result=result, alpha=separate_alpha, gray=luminance, whites=whites, stored=stored,
             premultiplied=premultiplied, prefix=prefix, joined=joined,
         )  # fmt: skip
+        if not is_last and compares_samples(stages[number + 1].operator):
+            task = task.selecting()
         tasks.append(task)
         size = task.rows.output, task.cols.output, task.output_channels
     return tasks, branches
@@ -297,6 +300,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         by_taps=chosen.by_taps(task),
         has_own_blocks=chosen.has_own_blocks,
         spreads=chosen.spreads,
+        result=task.result,
     )
     return replace(plan, scratch_bytes=chosen.scratch_bytes(plan, task))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
@@ -55,6 +57,8 @@ class StagePlan:
         Means of a few real samples are summed tap by tap.
     has_own_blocks, spreads : bool
         As for the ``Method``.
+    result : dtype
+        Sample type of the result if another stage follows.
     fields : (rows, cols) of Field
         Receptive field of an output in the picture, through this stage and those before it.
     branches : tuple of tuple of StagePlan
@@ -84,6 +88,7 @@ class StagePlan:
     by_taps: bool = False
     has_own_blocks: bool = False
     spreads: bool = False
+    result: np.dtype[np.generic] = np.dtype(np.float32)
     fields: tuple[Field, Field] = (Field(), Field())
     branches: tuple[tuple[StagePlan, ...], ...] = ()
 

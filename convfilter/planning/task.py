@@ -27,6 +27,7 @@ from convfilter.filters.stage import (
     Orientation,
     Point,
     Pooling,
+    Rank,
     Softmax,
     Stage,
     UnsharpMask,
@@ -176,6 +177,20 @@ class Task:
         unscaled = self.scale == 1 and self.stage.offset == 0 and self.stage.map in (None, "clip", "abs")
         return self.dtype == self.result and self.preserves_white and unscaled and not self.alpha and not self.gray
 
+    def selecting(self) -> Task:
+        """Return a task before another stage with its samples' own type as result, if it selects whole-number samples.
+
+        So do extremes and ranks that fall on one sample. Other results between two stages are real.
+        """
+        own = replace(self, result=self.dtype, whites=self.whites and (self.whites[0], self.whites[0]))
+        operator = self.stage.operator
+        selects = compares_samples(operator)
+        if isinstance(operator, Morphology):
+            selects = not operator.is_difference
+        if isinstance(operator, Rank):
+            selects = float((operator.kernel.nonzeros - 1) * operator.fraction).is_integer()
+        return own if selects and own.preserves_samples and own.pads_with_samples else self
+
     @property
     def pads_with_samples(self) -> bool:
         """Whether samples and padding values are integers."""
@@ -243,6 +258,13 @@ def gain_of_sums(operator: Operator, kernel: Kernel, scale: float) -> float:
     if isinstance(operator, UnsharpMask):
         gain = 1 + abs(operator.amount) * (1 + gain)
     return gain * abs(scale)
+
+
+def compares_samples(operator: Operator) -> bool:
+    """Whether an operator only compares samples, in their own type: ranks, extremes, and differences of extremes."""
+    return isinstance(operator, Rank | Morphology) or (
+        isinstance(operator, Pooling) and operator.kind in ("max", "min")
+    )
 
 
 def takes_alpha_as_colour(stage: Stage) -> bool:

@@ -1,10 +1,10 @@
-"""Compiled code for everyday commands: the set of ``cache warm --everyday``."""
+"""The loops of everyday commands: the set of ``cache warm --everyday``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-#: One stack for each group of loops that the examples in the help texts use, most common first.
+#: A stack for each group of loops that the examples in the help texts use, the most common first.
 STACKS = (
     ("gaussian:4",),
     ("box:9",),
@@ -26,7 +26,7 @@ STACKS = (
     ("median:7",),
     ("gaussian:30",),
 )
-#: Large enough for the methods that photos use.
+#: Side of the small pictures, in pixels: large enough for the methods that photos use.
 _SIDE_PIXELS = 512
 #: Grey, RGB, and RGBA.
 _CHANNELS = (1, 3, 4)
@@ -47,7 +47,7 @@ def warm() -> Iterator[str]:
     from convfilter import files
     from convfilter.pipeline import Options, filter_file
 
-    plain, grey, linear = Options([]), Options([], gray=True), Options([], linear=True)
+    default, grey, linear = Options([]), Options([], gray=True), Options([], linear=True)
 
     with TemporaryDirectory(prefix="convfilter-") as folder:
         names = [f"{folder}/{channels}.png" for channels in _CHANNELS]
@@ -55,7 +55,7 @@ def warm() -> Iterator[str]:
             files.write(name, np.zeros((_SIDE_PIXELS, _SIDE_PIXELS, channels), np.uint8))
         for stack in STACKS:
             for name in names:
-                filter_file(name, f"{folder}/out.png", plain._replace(specs=[*stack]))
+                filter_file(name, f"{folder}/out.png", default._replace(specs=[*stack]))
             yield " ".join(stack)
         for options, stack in ((grey, STACKS[0]), (grey, STACKS[2]), (linear, STACKS[0]), (linear, STACKS[3])):
             filter_file(names[1], f"{folder}/out.png", options._replace(specs=[*stack]))

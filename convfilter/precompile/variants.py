@@ -1,4 +1,4 @@
-"""All loops and sample types that the engine may use: the set of ``cache warm``."""
+"""All loops, with all sample types that the engine may use them for: the set of ``cache warm``."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from convfilter.planning import is_wide
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "S": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
     "A": (np.float32, np.float64),
-    "X": (np.uint8, np.uint16, np.float32, np.float64),  # samples of which extremes are taken, also when loaded
-    "V": (np.uint8, np.uint16, np.float32, np.float64),  # sums, or extremes in their own type, that are stored
+    "X": (np.uint8, np.uint16, np.float32, np.float64),  # samples that extremes compare, stored or loaded
+    "V": (np.uint8, np.uint16, np.float32, np.float64),  # values that are stored: sums, or extremes in their own type
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
-    "K": (np.uint8, np.uint16, np.int32),  # samples as whole numbers in their order
-    "M": (np.uint8, np.uint16, np.int32, np.int64),  # the same, also of double precision
+    "K": (np.uint8, np.uint16, np.int32),  # samples as integer keys in the same order
+    "M": (np.uint8, np.uint16, np.int32, np.int64),  # such keys, of samples in double precision too
     "D": (np.float64,),
-    "N": (np.int32, np.int64),  # counts of samples, or of their weights
+    "N": (np.int32, np.int64),  # counts of samples, or sums of their weights
     "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
 }
 
@@ -92,7 +92,8 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return _wide_can_occur(loop, types)
     if loop is epilogue.STORE_INTEGERS:
         return False
-    if loop.module in ("correlate_eight", "interleave") or loop is interleaved.COPY:  # whole samples, summed in float32
+    # Lane-interleaved samples are integers, and summed in float32.
+    if loop.module in ("correlate_eight", "interleave") or loop is interleaved.COPY:
         return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))
     real_target = types.get("T") == np.float32
     if loop.function in ("store_whole", "correlate_stored", "correlate_four_stored") and real_target:
@@ -102,14 +103,14 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop.function in ("mean_rows_wide", "sum_rows", "look_up"):
         return types.get("S") != np.float32
     if loop.function == "sums" and types["A"] == np.float32:
-        return False  # so many cells that float32 does not hold their sum
+        return False  # these sums have so many terms that they are float64
     if loop.function == "clip_real" and not real_target:
         return False
     return types.get("R") != np.float32 or types.get("V", np.float32) == np.float32
 
 
 def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
-    """Whether this loads or stores wide samples; all loops in between use float64."""
+    """Whether a loop loads or stores wide samples; all loops in between use float64."""
     in_double = all(types.get(letter, np.float64) == np.float64 for letter in "AVR")
     if loop is epilogue.STORE_INTEGERS:
         return in_double and types["T"] in (np.int16, np.uint32)
@@ -119,13 +120,13 @@ def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
 
 
 def cache_warm(processes: int | None = None) -> Iterator[str]:
-    """Compile every loop that is not cached yet; yield the name of each finished loop.
+    """Compile every loop that is not in the code cache yet; yield the name of each loop.
 
     Parameters
     ----------
     processes : int, optional
-        Number of processes, by default one for each available core. Threads would not help: Numba
-        compiles one function at a time in each process.
+        Number of processes, by default one for each available core. Threads would not help: Numba compiles one function
+        at a time in each process.
     """
     variants = list(all_variants())
     missing = []
@@ -137,7 +138,7 @@ def cache_warm(processes: int | None = None) -> Iterator[str]:
     processes = min(processes or available_cores(), len(missing))
     if processes > 1 and threading.active_count() == 1:  # a fork copies only the calling thread
         object_code.announce(object_code.COMPILING)
-        for number, notices in zip(missing, _kept_by_forks(processes, missing), strict=True):
+        for number, notices in zip(missing, _compiled_by_forks(processes, missing), strict=True):
             for notice in notices:
                 object_code.announce(notice)
             yield _name(*variants[number])
@@ -152,7 +153,7 @@ def _name(loop: Loop, types: dict[str, npt.DTypeLike]) -> str:
     return f"{loop.function} ({', '.join(sorted({np.dtype(t).name for t in types.values()}))})"
 
 
-def _kept_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]]:
+def _compiled_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]]:
     """Compile variants, by index into all_variants, in forked processes; yield the notices of each, in order."""
     import multiprocessing
     import signal
@@ -167,10 +168,10 @@ def _kept_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]]:
         # The only other threads are idle ones of NumPy's linear algebra, which can be forked.
         warnings.simplefilter("ignore", DeprecationWarning)
         with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), ignore) as pool:
-            yield from pool.map(_keep, numbers)
+            yield from pool.map(_compile, numbers)
 
 
-def _keep(number: int) -> list[str]:
+def _compile(number: int) -> list[str]:
     loop, types = list(all_variants())[number]
     notices: list[str] = []
     object_code.on_notice(notices.append)
