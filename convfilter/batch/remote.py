@@ -44,7 +44,7 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
     except (UsageError, ReadError) as error:
         error.about(address)
         raise
-    except Exception as error:
+    except Exception as error:  # the stores' libraries raise exceptions of their own
         raise ReadError(cloud.reason(error), subject=address) from error
 
 

@@ -77,7 +77,7 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
         options = options._replace(before_writing=_make_folder, plan=cached_plan)
         report = pipeline.filter_file(job.source, job.destination, options)
         return Outcome(job, report, digests=_digests(job) if options.digests else None)
-    except Exception as error:
+    except Exception as error:  # the failure of one picture, whatever it is, ends no other
         import traceback
 
         return Outcome(job, None, error, "".join(traceback.format_exception(error)))
@@ -298,7 +298,7 @@ def portable(outcome: Outcome) -> Outcome:
     """Replace an exception that cannot be pickled by an equivalent one."""
     try:
         pickle.loads(pickle.dumps(outcome.error))
-    except Exception:
+    except Exception:  # whatever the exception's own methods raise
         error = outcome.error
         return outcome._replace(error=RuntimeError(f"{type(error).__name__}: {error}"))
     return outcome

@@ -82,7 +82,7 @@ def _client(distributed: Any, target: Any) -> Any:
     def connect() -> None:
         try:
             made.put(distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False))
-        except Exception as error:
+        except Exception as error:  # raised again by the thread that waits
             made.put(error)
 
     threading.Thread(target=connect, daemon=True).start()

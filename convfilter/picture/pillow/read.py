@@ -294,7 +294,7 @@ def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
     module, cls = _PLUGINS["WebP"]
     try:
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
-    except Exception:
+    except Exception:  # Pillow raises exceptions of many types for a truncated file
         if not lenient and file.seek(0, 2) < _RIFF_NAME_AND_SIZE_BYTES + size:
             raise ReadError("the WebP is truncated", remedy=DECODE_THE_REST) from None
         raise

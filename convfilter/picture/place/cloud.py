@@ -60,7 +60,7 @@ def load(address: str) -> bytes:
     store, path = filesystem(address)
     try:
         content: bytes = store.cat_file(path)
-    except Exception as error:
+    except Exception as error:  # as in filesystem
         raise ReadError(reason(error)) from error
     return content
 
@@ -91,7 +91,7 @@ def save(address: str, content: bytes) -> None:
         store.mv(temporary, path)
     except UsageError:
         raise
-    except Exception as error:
+    except Exception as error:  # as in filesystem
         raise WriteError(reason(error)) from error
 
 
