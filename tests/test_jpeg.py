@@ -432,8 +432,8 @@ KINDS_IN_BANDS = [
 @pytest.fixture
 def small_pictures_in_bands(monkeypatch):
     """Decode pictures of any size in bands of two rows of MCUs."""
-    monkeypatch.setattr(jpeg_rows, "_LEAST_BYTES", 0)
-    monkeypatch.setattr(jpeg_rows, "_BAND_UNITS", 2)
+    monkeypatch.setattr(jpeg_rows, "LEAST_BYTES", 0)
+    monkeypatch.setattr(jpeg_rows, "BAND_UNITS", 2)
 
 
 @pytest.mark.usefixtures("small_pictures_in_bands")
@@ -457,7 +457,7 @@ def test_a_picture_in_bands_is_filtered_as_in_one_piece(tmp_path, monkeypatch):
     (tmp_path / "in.jpg").write_bytes(encoded(scene(400, 300), restart_marker_rows=1))
     options = Options(["gaussian:2"])
     assert filter_file(str(tmp_path / "in.jpg"), str(tmp_path / "bands.jpg"), options).whole == ""
-    monkeypatch.setattr(jpeg_rows, "_LEAST_BYTES", 1 << 30)
+    monkeypatch.setattr(jpeg_rows, "LEAST_BYTES", 1 << 30)
     assert "one piece" in filter_file(str(tmp_path / "in.jpg"), str(tmp_path / "whole.jpg"), options).whole
     assert (tmp_path / "bands.jpg").read_bytes() == (tmp_path / "whole.jpg").read_bytes()
 

@@ -23,9 +23,9 @@ from convfilter.picture.pixels import Pixels
 
 #: Smaller pictures are decoded in one piece, most of it while planner and engine are imported; in bands they take 5 %
 #: longer, since each sample is copied once more.
-_LEAST_BYTES = 1 << 26
+LEAST_BYTES = 1 << 26
 #: Least rows of MCUs in a band: the one that is decoded twice should cost little.
-_BAND_UNITS = 10
+BAND_UNITS = 10
 _RST0, _RESTARTS, _END = 0xD0, 8, b"\xff\xd9"
 #: Start of a baseline and of an extended sequential frame, with Huffman codes.
 _FRAMES = (0xC0, 0xC1)
@@ -51,7 +51,7 @@ class Rows:
     def __init__(self, data: bytes, layout: Layout, scan: Scan, restarts: Sequence[int], threads: int | None) -> None:
         self._data, self._layout, self._scan, self._threads = data, layout, scan, threads
         self._restarts = np.array(restarts, np.int64)
-        self._units = -(-_BAND_UNITS // _step(scan)) * _step(scan)
+        self._units = -(-BAND_UNITS // _step(scan)) * _step(scan)
         self._interpolates = scan.unit_rows > jpeg.BLOCK
         self._free: list[Pixels] = []
         self._head = bytearray(data[:2])
@@ -122,9 +122,9 @@ def rows_of(data: bytes, layout: Layout, threads: int | None) -> Rows | None:
     threads : int or None
     """
     scan = layout.scan
-    if scan is None or layout.width * layout.height * layout.components < _LEAST_BYTES:
+    if scan is None or layout.width * layout.height * layout.components < LEAST_BYTES:
         return None
-    if scan.down <= max(_step(scan), _BAND_UNITS):
+    if scan.down <= max(_step(scan), BAND_UNITS):
         return None
     restarts = jpeg.restarts_of(data, layout)
     numbers = [data[at + 1] - _RST0 for at in restarts]
