@@ -45,16 +45,16 @@ def schedule_of(plan, image, threads, room=2**26):
 
 
 def by_bands(monkeypatch):
-    monkeypatch.setattr(schedule, "_FOR_THE_UPPER", 1.0)
+    monkeypatch.setattr(schedule, "_MOST_SHARED", 1.0)
 
 
 def by_steps(monkeypatch):
-    monkeypatch.setattr(schedule, "_FOR_THE_UPPER", 0.0)
+    monkeypatch.setattr(schedule, "_MOST_SHARED", 0.0)
     monkeypatch.setattr(schedule, "WHOLE_BYTES", 0)
 
 
 def by_whole_results(monkeypatch):
-    monkeypatch.setattr(schedule, "_FOR_THE_UPPER", 0.0)
+    monkeypatch.setattr(schedule, "_MOST_SHARED", 0.0)
 
 
 @pytest.mark.parametrize("how", [by_bands, by_steps, by_whole_results])

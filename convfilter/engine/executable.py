@@ -1,8 +1,8 @@
-"""An executable runs a group of stages: its nodes, line buffers and programs, for pictures of one shape and type.
+"""An executable runs a group of stages: it holds nodes, line buffers and programs for pictures of one shape and type.
 
 A thread that runs a plan takes the executable out of the cache, so that no two threads share its memory, and puts it
-back after success; after an exception it is dropped. Programs name image and output by slots, which are empty between
-runs.
+back after success; after an exception the executable is dropped. Programs name image and output by slots, which are
+empty between runs.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from convfilter.engine.threads import cut, run_blocks
 #: Number of a node, and a callable of its crew with its argument.
 _Task: TypeAlias = tuple[int, Callable[[Any], None], Any]
 
-#: Bytes of a small page, and of the smallest array for which NumPy asks the system for large ones.
+#: Bytes of a small page, and of the smallest array for which NumPy asks the system for large pages.
 _PAGE = 4096
 _LARGE_PAGED = 4 * 2**20
 
 
-class Place(Protocol):
+class Endpoint(Protocol):
     """A slot or connection that holds a picture or its result during one run."""
 
-    def put(self, what: Any, /) -> None:
-        """Attach it."""
+    def put(self, end: Any, /) -> None:
+        """Attach an array, a row source or a row sink."""
 
     def clear(self) -> None:
-        """Detach it."""
+        """Detach the array, source or sink."""
 
 
 class Executable:
@@ -58,19 +58,19 @@ class Executable:
         Bytes that all buffers and scratch may take.
     """
 
-    def __init__(self, nodes: Sequence[Node], source: Place, sink: Place, threads: int, room: int) -> None:
+    def __init__(self, nodes: Sequence[Node], source: Endpoint, sink: Endpoint, threads: int, room: int) -> None:
         self._nodes, self._source, self._sink = nodes, source, sink
         self._schedule = scheduled(nodes, threads, room)
         self._buffers = [
-            # Zeros, since rows that only fill up a group are computed too: denormal numbers would be slow.
+            # Zeros: rows that only fill up a group are computed, too, and denormal numbers would be slow.
             aligned_array(rows * math.prod(node.row_shape), node.dtype, zeros=True).reshape(rows, *node.row_shape)
             for node, rows in zip(nodes, self._schedule.rows, strict=False)
         ]
-        self._lanes: dict[int, _Lane] = {}
+        self._crews_of_bands: dict[int, _BandCrews] = {}
         self._is_new = True
 
     def run(self, source: Any, sink: Any) -> int:
-        """Filter a picture; returns how many samples were clipped.
+        """Filter a picture; return the number of clipped samples.
 
         Raises
         ------
@@ -81,34 +81,34 @@ class Executable:
         self._is_new = False
         self._source.put(source)
         self._sink.put(sink)
-        for lane in self._lanes.values():
-            lane.begin()
+        for crews in self._crews_of_bands.values():
+            crews.begin()
         if len(schedule.bands) == 1:
             with np.errstate(over="ignore", invalid="ignore"):
-                self._lane_of(0).run(schedule.bands[0].ticks)
+                self._crews_of(0).run(schedule.bands[0].ticks)
         elif not schedule.rows:
-            idle = list(self._lanes.values())
-            run_blocks([band.ticks for band in schedule.bands], lambda: self._any_lane(idle).run, schedule.threads)
+            idle = list(self._crews_of_bands.values())
+            run_blocks([band.ticks for band in schedule.bands], lambda: self._any_crews(idle).run, schedule.threads)
         else:
-            meeting = _Meeting(len(schedule.bands))
-            # From the last one up: a band waits for those below it, which have then begun.
+            events = _BandEvents(len(schedule.bands))
+            # From the last band up: a band waits for the bands below, which have begun before it.
             below_first = range(len(schedule.bands) - 1, -1, -1)
             run_blocks(
-                below_first, lambda: lambda number: self._run_band(number, meeting), schedule.threads, meeting.give_up
+                below_first, lambda: lambda number: self._run_band(number, events), schedule.threads, events.give_up
             )
-        clipped = sum([lane.clipped for lane in self._lanes.values()])
+        clipped = sum([crews.clipped for crews in self._crews_of_bands.values()])
         self._source.clear()
         self._sink.clear()
         return clipped
 
     def prepare(self) -> None:
-        """Make the programs of all bands before the first picture is there; after a run or another call, do nothing."""
+        """Make the programs of all bands before the first picture is read; after a run or another call, do nothing."""
         if not self._is_new:
             return
         self._is_new = False
         if len(self._schedule.bands) == 1 or self._schedule.rows:
             for number in range(len(self._schedule.bands)):
-                self._lane_of(number)
+                self._crews_of(number)
         self._source.clear()
         self._sink.clear()
 
@@ -116,45 +116,45 @@ class Executable:
         """Return the bytes that stay allocated for the next picture."""
         tables = sum(node.table_bytes for node in self._nodes)
         buffers = sum(samples.nbytes for samples in self._buffers)
-        return buffers + sum(tables + lane.held_bytes() for lane in self._lanes.values())
+        return buffers + sum(tables + crews.held_bytes() for crews in self._crews_of_bands.values())
 
-    def _run_band(self, number: int, meeting: _Meeting) -> None:
-        band, run = self._schedule.bands[number], self._lane_of(number).run
+    def _run_band(self, number: int, events: _BandEvents) -> None:
+        band, run = self._schedule.bands[number], self._crews_of(number).run
         run(band.ticks[: band.ready])
-        meeting.begin(number)
+        events.begin(number)
         run(band.ticks[band.ready : band.waits])
-        if band.waits < len(band.ticks) and meeting.wait_for_those_below(number):
+        if band.waits < len(band.ticks) and events.wait_for_bands_below(number):
             run(band.ticks[band.waits :])
 
-    def _lane_of(self, number: int) -> _Lane:
-        """Return the lane of a band, whose line buffers follow the band's own order."""
-        if number not in self._lanes:
-            self._lanes[number] = self._lane(self._schedule.bands[number].places, self._schedule.sharing)
-        return self._lanes[number]
+    def _crews_of(self, number: int) -> _BandCrews:
+        """Return the crews of a band, whose line buffers follow the band's own order."""
+        if number not in self._crews_of_bands:
+            self._crews_of_bands[number] = self._band_crews(self._schedule.bands[number].places, self._schedule.sharing)
+        return self._crews_of_bands[number]
 
-    def _lane(self, places: Sequence[Indices], sharing: Sequence[int]) -> _Lane:
+    def _band_crews(self, places: Sequence[Indices], sharing: Sequence[int]) -> _BandCrews:
         buffers = [LineBuffer(Slot(samples), held) for samples, held in zip(self._buffers, places, strict=True)]
-        return _Lane(self._nodes, [_array_of(self._source), *buffers, _array_of(self._sink)], sharing)
+        return _BandCrews(self._nodes, [_array_of(self._source), *buffers, _array_of(self._sink)], sharing)
 
-    def _any_lane(self, idle: list[_Lane]) -> _Lane:
-        """Return a lane for any band, if there are no line buffers between nodes."""
+    def _any_crews(self, idle: list[_BandCrews]) -> _BandCrews:
+        """Return crews for any band, where no line buffers lie between nodes."""
         with suppress(IndexError):
             return idle.pop()
-        lane = self._lane([], self._schedule.sharing)
-        while self._lanes.setdefault(number := len(self._lanes), lane) is not lane:
+        crews = self._band_crews([], self._schedule.sharing)
+        while self._crews_of_bands.setdefault(number := len(self._crews_of_bands), crews) is not crews:
             assert number >= 0  # another thread took this number
-        return lane
+        return crews
 
 
-class _Meeting:
-    """Where bands that are computed side by side wait for the blocks that they read of each other, in one run."""
+class _BandEvents:
+    """Events of one run, by which bands that are computed side by side wait for blocks of the bands below."""
 
     def __init__(self, bands: int) -> None:
         self._ready = [threading.Event() for _ in range(bands)]
         self._failed = False
 
     def begin(self, number: int) -> None:
-        """Note that a band has computed the blocks that those above it read."""
+        """Signal that a band has computed the blocks that the bands above it read."""
         self._ready[number].set()
 
     def give_up(self) -> None:
@@ -163,14 +163,14 @@ class _Meeting:
         for ready in self._ready:
             ready.set()
 
-    def wait_for_those_below(self, number: int) -> bool:
-        """Wait until the blocks of all bands below one are there; False if a band has failed."""
+    def wait_for_bands_below(self, number: int) -> bool:
+        """Wait until all bands below a band have computed the blocks that it reads; False if a band has failed."""
         for ready in self._ready[number + 1 :]:
             ready.wait()
         return not self._failed
 
 
-class _Lane:
+class _BandCrews:
     """Crews of the nodes, which compute from one line buffer into the next, for one band at a time."""
 
     def __init__(self, nodes: Sequence[Node], buffers: Sequence[LineBuffer], sharing: Sequence[int]) -> None:
@@ -198,7 +198,7 @@ class _Lane:
                 touches = self._touches(following, threads)
                 tasks += touches
                 if len(steps) > 1 or touches:
-                    # Each thread begins with its share of every node, and helps the others at the end.
+                    # Each thread begins with its share of every node, and helps other threads last.
                     tasks = [task for first in range(threads) for task in tasks[first::threads]]
                 run_blocks(tasks, self._worker, threads)
 
@@ -206,10 +206,10 @@ class _Lane:
         return [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
 
     def _touches(self, tick: Tick, threads: int) -> list[_Task]:
-        """Return tasks that touch the rows of a large result that a tick will write, for each thread some of them.
+        """Return a task for each thread, which touches some rows of a large result that a tick will write.
 
-        The system clears a page of a new array when it is first written. Threads that share rows would write first to
-        the same page of 2 MB at the same time, and the system would clear it for each of them.
+        The system clears a page of a new array at its first write. Threads that share rows would write first to the
+        same page of 2 MB at the same time, and the system would clear the page for each of them.
         """
         last = len(self._nodes) - 1
         rows = [row for number, some in self._steps(tick) if number == last for row in some]
@@ -235,7 +235,7 @@ class _Lane:
 
     @property
     def clipped(self) -> int:
-        """How many samples were clipped."""
+        """Number of clipped samples."""
         return sum([crew.clipped for crew in self._crews])
 
     def held_bytes(self) -> int:
@@ -243,7 +243,7 @@ class _Lane:
         return sum(crew.held_bytes() for crew in self._crews)
 
 
-def _array_of(place: Place) -> LineBuffer:
+def _array_of(place: Endpoint) -> LineBuffer:
     """Return the array of a row source or sink; an empty array if rows are streamed."""
     return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
 
@@ -254,10 +254,10 @@ def _array_of(place: Place) -> LineBuffer:
 class Cache:
     """LRU cache of idle executables, the latest last.
 
-    Threads and finalizers may change it at any time: each operation is atomic.
+    Threads and finalizers may change the cache at any time: each operation is atomic.
     """
 
-    #: Most bytes of all executables, or of one.
+    #: Most bytes of all executables together, and of one.
     most_bytes = 128 * 2**20
     most = 32
 

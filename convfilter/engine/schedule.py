@@ -1,8 +1,8 @@
-"""The schedule: how threads share the work of a group of nodes, and the line buffers that this takes.
+"""The schedule: how threads share the blocks of a group of nodes, and the heights of its line buffers.
 
-- By bands: each thread computes a band of rows of the result, and all that it needs.
-- By ticks: threads share the blocks of all nodes, where bands would need too much of the same, or too much memory.
-- By whole results, of one node after the other, where ticks would be shared and all results are small.
+- By bands: each thread computes a band of rows of the result, and all blocks that the band needs.
+- By ticks: threads share the blocks of all nodes, where bands would compute too much twice or take too much memory.
+- By whole results, one node after the other, where ticks would be shared and all results are small.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from convfilter.engine.order import Band, Step, Tick, bands_of, one_by_one, orde
 from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
-#: costs: it wakes after 70 us, and the first one some 50 us after its end.
+#: costs: it wakes after 70 us, and the first thread some 50 us after the end of the second.
 WORTH_A_THREAD = 8_000_000
 #: Multiply-adds that take as long as moving a sample from a node to the next.
 _MOVING = 4
-#: If the whole results between the nodes take at most so many bytes, a step computes all blocks of a node: threads wait
+#: Most bytes of the whole results between the nodes for which a step computes all blocks of a node: threads then wait
 #: for each other only once for each node.
 WHOLE_BYTES = 32 * 2**20
 #: Bytes of a thread besides scratch: programs and their tables.
 _THREAD_BYTES = 4 * 2**20
-#: Above this many bytes of line buffers, a step has as many blocks as there are threads, even if some threads wait.
-_ROOMY = 32 * 2**20
-#: Most of the work at the cuts between bands that threads compute side by side, as a share of all: what both bands
-#: compute, or the lower one for the upper one.
-_TWICE = 0.1
-_FOR_THE_UPPER = 0.25
+#: Most bytes of line buffers for which a step has more blocks than threads; above, some threads may wait instead.
+_MOST_BUFFERS = 32 * 2**20
+#: Most multiply-adds at the cuts between bands, as a share of all: of blocks that both bands compute,
+_MOST_TWICE = 0.1
+#: and of blocks that the lower band computes for the upper band, too.
+_MOST_SHARED = 0.25
 
 
 @record(eq=False)
@@ -58,34 +58,36 @@ class Schedule:
 def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     """Choose the bands and the threads, with ``room`` bytes for all buffers and scratch."""
     blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
-    own = max(node.scratch_bytes for node in nodes) + _THREAD_BYTES
+    thread_bytes = max(node.scratch_bytes for node in nodes) + _THREAD_BYTES
     threads = threads if cost > WORTH_A_THREAD else 1
     alone = [1] * len(nodes)
     if len(nodes) == 1:
-        threads = min(threads, blocks, max(1, room // own))
+        threads = min(threads, blocks, max(1, room // thread_bytes))
         bands = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
         return Schedule(threads, alone, [_single(steps) for steps in bands], [])
     is_in_order = any(node.in_order for node in nodes)
     if 1 < threads <= blocks and not is_in_order:
         side_by_side = _side_by_side(nodes, threads)
-        if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * own <= room:
+        if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * thread_bytes <= room:
             return Schedule(threads, alone, *side_by_side)
     ticks = one_by_one(order_of(nodes, 0, blocks))
-    held = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
-    within = min(threads, max(1, (room - held) // own))
-    if within == 1:
+    buffer_bytes = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
+    threads = min(threads, max(1, (room - buffer_bytes) // thread_bytes))
+    if threads == 1:
         return Schedule(1, alone, *_one_band(nodes, ticks))
-    if not is_in_order and _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, room - within * own):
+    if not is_in_order and _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(
+        WHOLE_BYTES, room - threads * thread_bytes
+    ):
         steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
     else:
-        sizes = _sizes(nodes, within)
-        steps = order_of(nodes, 0, blocks, within if held > _ROOMY else sizes[-1], sizes)
+        sizes = _sizes(nodes, threads)
+        steps = order_of(nodes, 0, blocks, threads if buffer_bytes > _MOST_BUFFERS else sizes[-1], sizes)
     count = Counter(number for number, _ in steps)
-    sharing = [within if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
+    sharing = [threads if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
     if is_in_order:
         return Schedule(1, sharing, *_one_band(nodes, overlapped(nodes, steps)))
     beside, rows = _one_band(nodes, pipelined(nodes, steps))
-    if _bytes(nodes, rows) + within * own > room:
+    if _bytes(nodes, rows) + threads * thread_bytes > room:
         beside, rows = _one_band(nodes, one_by_one(steps))
     return Schedule(1, sharing, beside, rows)
 
@@ -103,14 +105,14 @@ def _one_band(nodes: Sequence[Node], ticks: list[Tick]) -> tuple[list[Band], lis
 
 
 def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list[int]] | None:
-    """Return a band for each thread, and the rows of the line buffers; None if too much is needed by two bands.
+    """Return a band for each thread, and the heights of the line buffers; None if two bands need too many same blocks.
 
-    There is one band for each thread: preparing a band takes about as long as filtering a megapixel.
+    More bands than threads do not pay: preparing a band takes about as long as filtering a megapixel.
     """
     blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
     share = all(node.group_rows <= node.block_rows for node in nodes)
     twice = sum(_cost(node) * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True)) / cost
-    if (threads - 1) * twice > (_FOR_THE_UPPER if share else _TWICE):
+    if (threads - 1) * twice > (_MOST_SHARED if share else _MOST_TWICE):
         return None
     # About half of what both bands need lies above the cut, and is computed for the lower band.
     ends = [round(blocks * (number / threads + (twice / 2 if share else 0))) for number in range(1, threads)]
@@ -130,7 +132,7 @@ def _cost(node: Node) -> float:
 
 
 def _bytes(nodes: Sequence[Node], rows: Sequence[int]) -> int:
-    """Return the bytes of line buffers of so many rows."""
+    """Return the bytes of line buffers of these heights."""
     return sum(
         count * math.prod(node.row_shape) * node.dtype.itemsize for node, count in zip(nodes, rows, strict=False)
     )
@@ -149,10 +151,10 @@ def _overlaps(nodes: Sequence[Node]) -> list[float]:
 
 
 def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
-    """Return how many blocks of each node go in a step.
+    """Return the blocks of each node in a step.
 
-    The first computes all that are asked for: no rows have to be held for it. Any other computes one for each thread,
-    or as many rows as the tallest block before it serves.
+    The first node computes all blocks that a step needs, since its input takes no line buffer. Each other node computes
+    one block for each thread, or as many rows as the tallest block before it suffices for.
     """
     sizes, tallest = [nodes[0].blocks], [float(nodes[0].block_rows)]
     for number, node in enumerate(nodes[1:], 1):

@@ -14,13 +14,13 @@ def folders(controller: str) -> Iterator[str]:
 
     Parameters
     ----------
-    controller : str
-        "cpu", "memory". Version 1 has a tree for each; that of version 2 serves all, and comes first.
+    controller : {"cpu", "memory"}
+        Version 1 has a tree of groups for each controller; the tree of version 2 has all controllers, and comes first.
 
     Yields
     ------
     str
-        A folder may not exist: in a container, the path may be that of the host.
+        Path of a folder, which may not exist: in a container, the path may be that of the host.
     """
     try:
         with open(MEMBERSHIP, encoding="utf-8", errors="surrogateescape") as file:
@@ -42,7 +42,7 @@ def folders(controller: str) -> Iterator[str]:
 
 
 def cores() -> float:
-    """Return the smallest quota, in cores; infinity without a quota."""
+    """Return the smallest CPU quota of the control groups, in cores; infinity if there is none."""
     return min((quota for folder in folders("cpu") if (quota := _quota(folder))), default=float("inf"))
 
 

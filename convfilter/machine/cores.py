@@ -14,12 +14,12 @@ def available_cores() -> int:
     return count if count == 1 else max(1, int(min(count, control_groups.cores())))
 
 
-#: Time of the last count, and its result.
+#: Time of the last count in seconds, and the counted cores.
 _counted = float("-inf"), 1
 
 
 def cores_lately() -> int:
-    """Return :func:`available_cores`, counted at most once a second: it reads files for 0.05 ms."""
+    """Return :func:`available_cores`, counted at most once a second: counting reads files for 0.05 ms."""
     global _counted
     now = monotonic()
     if now - _counted[0] > 1:

@@ -11,7 +11,7 @@ _NO_LIMIT = 2**60
 
 
 def available_memory() -> int:
-    """Return the bytes that this process can still allocate: the least of machine, control group and process limit."""
+    """Return the bytes that this process can still allocate: the least of machine, control groups and own limit."""
     return min(_machine_bytes(), _cgroup_bytes(), _process_bytes())
 
 
@@ -30,7 +30,7 @@ def _machine_bytes() -> int:
 
 
 def _cgroup_bytes() -> int:
-    """Return limit minus use of the control groups; reclaimable file cache does not count as used."""
+    """Return the least that a control group leaves: its limit minus its use, without reclaimable file cache."""
     return min(map(_group_bytes, control_groups.folders("memory")), default=_NO_LIMIT)
 
 

@@ -15,11 +15,13 @@ from convfilter.planning.strips import INTERLEAVED_ROWS, even_block_rows
 
 #: Samples of one block between two stages: the block stays in a core's second cache until the next stage reads it.
 BLOCK_SAMPLES = 2**18
-#: Rows of the coarse grid in one block, unless the whole grid has few samples; source rows of one block, where a line
-#: buffer holds them; and coarse rows of a group, of which one vector holds a sample each.
+#: Rows of the coarse grid in one block,
 _COARSE_ROWS = 32
+#: unless the whole grid has at most this many samples: then all rows are one block.
 COARSE_SAMPLES = 2**21
+#: Most source rows of a block of coarse rows, where a line buffer holds the source.
 _COARSE_DEMAND = 256
+#: Coarse rows of a group, of which one vector holds a sample each.
 COARSE_GROUP = 16
 
 
@@ -31,10 +33,10 @@ def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
 
 
 def _takes_rows(stage: StagePlan) -> bool:
-    """Whether rows can be computed before the whole input is known; a stretched range prevents that."""
+    """Whether rows can be computed before the whole input is known: not if the stage must know a range first."""
     operator = stage.stage.operator
-    is_range = stage.stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
-    return not is_range
+    needs_range = stage.stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
+    return not needs_range
 
 
 def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
@@ -80,7 +82,7 @@ def block_rows(stage: StagePlan) -> int:
 
 
 def _even_rows(rows: int, most: int, unit: int) -> int:
-    """Return the most rows of a block, in whole units, for an even number of blocks; two threads take half of them.
+    """Return the most rows of a block, in whole units, for an even number of blocks: half for each of two threads.
 
     All rows if they are at most ``most``.
     """
@@ -118,7 +120,7 @@ def coarse_rates(stage: StagePlan) -> Rates | None:
 def coarse_block_rows(stage: StagePlan, count: int, *, alone: bool) -> int:
     """Return the block height on a coarse grid of ``count`` rows.
 
-    All rows if they fit the cache and the whole input is there; else few, since each needs many source rows.
+    All rows if they fit the cache and the whole input is in memory; else few rows, since each needs many source rows.
     """
     rates = coarse_rates(stage)
     assert rates is not None

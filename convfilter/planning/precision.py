@@ -1,4 +1,4 @@
-"""Choose the type of sums: float32 where that keeps every promise, else float64."""
+"""Choose the type of sums: float32 where it keeps every promise about errors (``docs/engine.md``), else float64."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from convfilter.sample_types import full_scale
 
 Precision: TypeAlias = Literal["float32", "float64"]
 
-#: Integers up to here are exact in float32.
+#: Largest magnitude up to which float32 holds every integer.
 _SINGLE_WHOLE = 2.0**24
-#: Most levels of float32 sums: their rounding is then 0.0002 of a level at 8 bits, where 0.001 is promised, and 0.03 at
-#: 16 bits, where 1/16 is.
+#: Most levels of float32 sums: their rounding error is then 0.0002 of a level at 8 bits (0.001 is promised), and 0.03
+#: of a level at 16 bits (1/16 is promised).
 _SINGLE_LEVELS = {"uint8": 2.0**12, "uint16": 2.0**17}
 #: A float32 transform spreads the rounding of the brightest sample over its tile, so its limit is lower.
 _SINGLE_TRANSFORM_LEVELS = {"uint8": 2.0**9, "uint16": 0.0, "float32": 0.0}
