@@ -37,31 +37,31 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
         Two inputs have the same output, or an output is an input. Nothing
         has been written yet.
     """
-    found = SearchResult([], [], [], {})
+    result = SearchResult([], [], [], {})
     links = _Links()
     for name in names:
         if is_address(name):
             from convfilter.batch import remote
 
-            remote.take(name, naming, search, found)
+            remote.take(name, naming, search, result)
         elif os.path.isdir(name):
-            for path, relative in _walk(name, search, naming.folder, found.refused):
+            for path, relative in _walk(name, search, naming.folder, result.refused):
                 if is_output(path, naming):
-                    found.skipped.append(path)
+                    result.skipped.append(path)
                 elif (why := why_skipped(path, _head(path, search))) is not None:
-                    skip(path, why, found)
+                    skip(path, why, result)
                 else:
                     job = Job(path, naming.destination(path, relative))
-                    _take(job, "" if search.follow else naming.folder or name, links, found)
+                    _take(job, "" if search.follow else naming.folder or name, links, result)
         elif not is_excluded(name, search.exclude):
             job = Job(name, naming.destination(name, os.path.basename(name)))
             # An input named on the command line may be a link, even if it is overwritten in place.
             free = search.follow or naming == Naming()
-            _take(job, "" if free else naming.folder or os.path.dirname(name) or os.curdir, links, found)
-    return found._replace(jobs=distinct(found.jobs, in_place=naming == Naming()))
+            _take(job, "" if free else naming.folder or os.path.dirname(name) or os.curdir, links, result)
+    return result._replace(jobs=distinct(result.jobs, in_place=naming == Naming()))
 
 
-def _take(job: Job, top: str, links: _Links, found: SearchResult) -> None:
+def _take(job: Job, top: str, links: _Links, result: SearchResult) -> None:
     """Add a job, unless its output is a pipe or a link out of ``top``, which another user may have planted."""
     target = links.target_outside(job.destination, top) if top else None
     if target is not None:
@@ -69,10 +69,10 @@ def _take(job: Job, top: str, links: _Links, found: SearchResult) -> None:
     elif top and not is_address(job.destination) and is_special(job.destination):
         why = "is a pipe or a device"
     else:
-        found.jobs.append(job)
+        result.jobs.append(job)
         return
     problem = f"its output {named(job.destination)} {why}; use {{follow=True}} to write there"
-    found.refused.append((job.source, problem))
+    result.refused.append((job.source, problem))
 
 
 class _Links:

@@ -15,7 +15,7 @@ from convfilter.picture.place.address import is_address
 _GLOB = "*?["
 
 
-def take(address: str, naming: Naming, search: Search, found: SearchResult) -> None:
+def take(address: str, naming: Naming, search: Search, result: SearchResult) -> None:
     """Add the jobs of one address: an object, the objects that a glob names, or those of a folder.
 
     Parameters
@@ -24,7 +24,7 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
         An address; each object that matches a glob counts as named by itself.
     naming : Naming
     search : Search
-    found : SearchResult
+    result : SearchResult
         Receives the jobs, in the order of names, and the files that are not pictures by name.
 
     Raises
@@ -38,9 +38,9 @@ def take(address: str, naming: Naming, search: Search, found: SearchResult) -> N
         names = _matches(address) if _is_glob(address) else [address]
         for name in names:
             if is_folder(name):
-                _take_folder(name, naming, search, found)
+                _take_folder(name, naming, search, result)
             elif not is_excluded(name, search.exclude):
-                found.jobs.append(Job(name, naming.destination(name, os.path.basename(name))))
+                result.jobs.append(Job(name, naming.destination(name, os.path.basename(name))))
     except (UsageError, ReadError) as error:
         error.about(address)
         raise
@@ -85,16 +85,16 @@ def _address(like: str, path: str) -> str:
     return f"{like.partition('://')[0]}://{path.lstrip('/')}"
 
 
-def _take_folder(address: str, naming: Naming, search: Search, found: SearchResult) -> None:
-    before = len(found.jobs) + len(found.skipped)
+def _take_folder(address: str, naming: Naming, search: Search, result: SearchResult) -> None:
+    before = len(result.jobs) + len(result.skipped)
     for name, relative in _walk(address, search, naming.folder):
         if is_output(name, naming):
-            found.skipped.append(name)
+            result.skipped.append(name)
         elif (why := why_skipped(name, _head(name, search))) is not None:
-            skip(name, why, found)
+            skip(name, why, result)
         else:
-            found.jobs.append(Job(name, naming.destination(name, relative)))
-    if len(found.jobs) + len(found.skipped) == before:
+            result.jobs.append(Job(name, naming.destination(name, relative)))
+    if len(result.jobs) + len(result.skipped) == before:
         raise UsageError(
             "the folder is empty", remedy="" if search.recursive else "{recursive=True} searches subfolders"
         )
@@ -118,8 +118,8 @@ def _walk(top: str, search: Search, output: str | None) -> Iterator[tuple[str, s
 
 def _paths(store: Any, root: str, recursive: bool) -> list[str]:
     if recursive:
-        found: list[str] = store.find(root)
-        return found
+        paths: list[str] = store.find(root)
+        return paths
     return [entry["name"] for entry in store.ls(root, detail=True) if entry["type"] == "file"]
 
 

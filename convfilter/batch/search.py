@@ -122,8 +122,8 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
     return f"{advice}, as with {{ext={unsupported.output_for(suffix)}}}" if advice else ""
 
 
-def skip(path: str, why: str, found: SearchResult) -> None:
+def skip(path: str, why: str, result: SearchResult) -> None:
     """Record a skipped file."""
-    found.skipped.append(path)
+    result.skipped.append(path)
     if why:
-        found.reasons.setdefault(why, []).append(path)
+        result.reasons.setdefault(why, []).append(path)

@@ -221,8 +221,8 @@ def pipelines() -> list[str]:
     A shell inserts them verbatim, so names with special characters are left out.
     """
     try:
-        found = _found(None)
-        names = list(_pipelines(found[0], found[1].get(_PIPELINES, {}))) if found else []
+        named_table = _found(None)
+        names = list(_pipelines(named_table[0], named_table[1].get(_PIPELINES, {}))) if named_table else []
     except UsageError:
         return []
     return [name for name in names if re.fullmatch(r"[\w.-]+", name)]

@@ -100,12 +100,12 @@ def _losses(outline: Outline) -> dict[str, list[str]]:
     from convfilter.picture import formats, losses
     from convfilter.picture.options import WriteOptions
 
-    found = {}
+    by_format = {}
     for fmt in formats.FORMATS:
         holds = outline.model in fmt.models
         lost = [loss.text for loss in losses.of_outline(outline, fmt, WriteOptions())]
-        found[fmt.name] = lost if holds else [f"{fmt.name} cannot hold a picture of model {outline.model}"]
-    return found
+        by_format[fmt.name] = lost if holds else [f"{fmt.name} cannot hold a picture of model {outline.model}"]
+    return by_format
 
 
 def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
@@ -117,24 +117,24 @@ def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
 
     options = Options(specs, read=ReadOptions(allow_loss=True), write=WriteOptions(allow_loss=True))
     try:
-        found = forecast(name, options)
+        effect = forecast(name, options)
     except PictureError as error:
         error.about(name)
         raise
-    stages = found.plans[0].stages
+    stages = effect.plans[0].stages
     return {
         "filter": {
             "specs": list(specs),
-            "before": found.before,
-            "after": found.after,
-            "format": found.format,
+            "before": effect.before,
+            "after": effect.after,
+            "format": effect.format,
             "algorithms": [stage.algorithm for stage in stages],
             "precision": [stage.precision for stage in stages],
-            "whole": found.whole or None,
-            "notes": list(found.notes),
-            "plan": plan_text.as_json(found.plans[0]),
+            "whole": effect.whole or None,
+            "notes": list(effect.notes),
+            "plan": plan_text.as_json(effect.plans[0]),
         },
-        "losses": _losses(found.outline),
+        "losses": _losses(effect.outline),
     }
 
 
@@ -174,14 +174,14 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  as {name:<9} {'; '.join(lost) if lost else 'all is kept'}"
 
 
-def _filter_lines(found: dict[str, Any]) -> Iterator[str]:
+def _filter_lines(effect: dict[str, Any]) -> Iterator[str]:
     """Yield the effect of a stack as lines of text."""
-    yield f"  {' + '.join(found['specs'])}:"
-    yield f"    result     {found['before']} -> {found['after']}, as {found['format']}"
-    methods = zip(found["algorithms"], found["precision"], strict=True)
+    yield f"  {' + '.join(effect['specs'])}:"
+    yield f"    result     {effect['before']} -> {effect['after']}, as {effect['format']}"
+    methods = zip(effect["algorithms"], effect["precision"], strict=True)
     yield f"    algorithm  {' + '.join(f'{method} in {precision}' for method, precision in methods)}"
-    yield f"    rows       {found['whole'] or 'streamed in a few megabytes'}"
-    for note in found["notes"]:
+    yield f"    rows       {effect['whole'] or 'streamed in a few megabytes'}"
+    for note in effect["notes"]:
         yield f"    note       {note}"
 
 

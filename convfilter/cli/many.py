@@ -56,24 +56,24 @@ def run_many(request: Request) -> int:
     gc.set_threshold(20_000)  # objects loaded for many files live long
     options = pipeline_options(request)
     stack.stages(options.specs, **options.defaults)  # an invalid filter fails once, not for each file
-    found = found_files(request)
+    files = found_files(request)
     html = html_report(request, options)
-    _say_skipped(found, request)
-    for folder, why in found.refused:
+    _say_skipped(files, request)
+    for folder, why in files.refused:
         say(f"{folder}: {in_flags(why)}")
-    _require_files(request, found)
+    _require_files(request, files)
     if request.depfile and not request.dry_run:
-        _write_depfile(request, found.jobs)
-    log = _log(request, options, found.jobs)
-    jobs = found.jobs
+        _write_depfile(request, files.jobs)
+    log = _log(request, options, files.jobs)
+    jobs = files.jobs
     if log is not None and request.update:
         jobs = [job for job in jobs if not log.is_current(job)]
     elif log is not None:
         log.remember(jobs)
-    current = len(found.jobs) - len(jobs)
+    current = len(files.jobs) - len(jobs)
     wanted = [job for job in jobs if not keeps(request, job.destination)]
     kept, jobs = len(jobs) - len(wanted), wanted
-    counts = Counts(0, len(found.refused), len(found.skipped), current, kept, len(jobs))
+    counts = Counts(0, len(files.refused), len(files.skipped), current, kept, len(jobs))
     if request.dry_run:
         return _announced(jobs, counts, request)
     if request.no_log:
@@ -82,7 +82,7 @@ def run_many(request: Request) -> int:
         _refresh(log)
         options = options._replace(digests=True)
     if request.fail_fast and counts.failed:
-        _write_page(html, found, jobs)
+        _write_page(html, files, jobs)
         return _summed_up(counts, request, time.monotonic() - start)
     share = _share(jobs, request)
     options = options._replace(
@@ -96,7 +96,7 @@ def run_many(request: Request) -> int:
     try:
         status = _summed_up(batch.run(jobs, options), request, time.monotonic() - start)
     finally:  # also for an interrupted run
-        _write_page(html, found, jobs)
+        _write_page(html, files, jobs)
     return status
 
 
@@ -112,14 +112,14 @@ def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> Up
     return update.UpdateLog(update.recipe(options))
 
 
-def _say_skipped(found: SearchResult, request: Request) -> None:
+def _say_skipped(files: SearchResult, request: Request) -> None:
     """Report skipped pictures, once for each reason; with ``-v`` also other files."""
     if not request.quiet:
-        for why, names in found.reasons.items():
+        for why, names in files.reasons.items():
             say(f"{_first_of(names)}: skipped, {in_flags(why)}")
     if request.verbose:
-        explained = {name for names in found.reasons.values() for name in names}
-        for name in found.skipped:
+        explained = {name for names in files.reasons.values() for name in names}
+        for name in files.skipped:
             if name not in explained:
                 say(f"{name}: skipped, this is not a picture file")
 
@@ -136,16 +136,16 @@ def _refresh(log: UpdateLog) -> None:
         say(failure(error)[0])
 
 
-def _write_page(html: HtmlReport | None, found: SearchResult, jobs: Sequence[Job]) -> None:
+def _write_page(html: HtmlReport | None, files: SearchResult, jobs: Sequence[Job]) -> None:
     """Write the page of --html, if requested: unreadable folders first, then files in order."""
     if html is None:
         return
-    refused = [Job(folder, "") for folder, _ in found.refused]
-    for folder, why in found.refused:
+    refused = [Job(folder, "") for folder, _ in files.refused]
+    for folder, why in files.refused:
         html.add(folder, "", None, in_flags(why))
     waiting = set(jobs)
-    current = [job.destination for job in found.jobs if job not in waiting]
-    html.write([*refused, *jobs], current=current, skipped=len(found.skipped))
+    current = [job.destination for job in files.jobs if job not in waiting]
+    html.write([*refused, *jobs], current=current, skipped=len(files.skipped))
 
 
 def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:
@@ -177,9 +177,9 @@ def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
     return resources.share(len(jobs), request.jobs, request.threads, available_cores())
 
 
-def _require_files(request: Request, found: SearchResult) -> None:
+def _require_files(request: Request, files: SearchResult) -> None:
     """Refuse options that need files: times, the log of --update, names for make."""
-    names = [name for job in found.jobs for name in job if is_address(name)]
+    names = [name for job in files.jobs for name in job if is_address(name)]
     for option, given in (("update", request.update), ("depfile", request.depfile)):
         if given and names:
             raise UsageError(f"{names[0]}: --{option} is for files; leave it out for addresses")

@@ -154,8 +154,8 @@ def _explore(plan: Plan, stages: Sequence[Stage], path: str, source: str | None)
         count = plan.input_colours if across else 1
         made_up = {f"channel {number}": example(rows, cols, number).astype(plan.dtype) for number in range(count)}
         channels = f"{count} channels" if across and count > 1 else "one channel"
-        found = of_channels(stages, made_up)
-        explored = Explored(found, f"A picture of small numbers, made up, in {channels}.")
+        patch = of_channels(stages, made_up)
+        explored = Explored(patch, f"A picture of small numbers, made up, in {channels}.")
     else:
         from convfilter.picture.options import ReadOptions
         from convfilter.picture.read import read

@@ -184,14 +184,14 @@ def _pipes(request: Request) -> dict[str, Any]:
     """Replace ``png:-``, ImageMagick's notation for a pipe, by ``-`` and the format."""
     from convfilter.picture import formats
 
-    files, found = list(request.files), {}
+    files, fields = list(request.files), {}
     for index, name in enumerate(files):
         prefix, colon, rest = name.partition(":")
         if colon and rest == "-" and formats.by_name(prefix) is not None and not os.path.lexists(name):
             files[index] = rest
             if index == len(files) - 1 and not request.format:
-                found["format"] = prefix
-    return {**found, "files": tuple(files)}
+                fields["format"] = prefix
+    return {**fields, "files": tuple(files)}
 
 
 def _is_typed(name: str, context: click.Context) -> bool:

@@ -52,12 +52,12 @@ def settled(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: 
     PictureError
         One line that names all unaccepted losses.
     """
-    found = tuple(dict.fromkeys(losses))
-    refused = [loss for loss in found if options.strict or (loss.severe and not options.allow_loss)]
+    distinct = tuple(dict.fromkeys(losses))
+    refused = [loss for loss in distinct if options.strict or (loss.severe and not options.allow_loss)]
     if refused:
         remedies = [*(loss.remedy for loss in refused), "{strict=True} makes this an error" if options.strict else ""]
         raise error("; ".join(loss.text for loss in refused), remedy="; ".join(filter(None, dict.fromkeys(remedies))))
-    return tuple(loss.text for loss in found)
+    return tuple(loss.text for loss in distinct)
 
 
 def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator[Loss]:

@@ -114,8 +114,8 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
         if picture.losses or (picture.notes and options.strict):
             from convfilter.picture import losses
 
-            found = (*map(Loss, picture.notes), *picture.losses)
-            picture = replace(picture, notes=losses.settled(found, options, ReadError), losses=())
+            lost = (*map(Loss, picture.notes), *picture.losses)
+            picture = replace(picture, notes=losses.settled(lost, options, ReadError), losses=())
         try:
             yield picture
         finally:
@@ -159,10 +159,10 @@ def _refuse_foreign(file: BinaryIO) -> None:
     """Refuse a known format that cannot be read."""
     from convfilter.picture import unsupported
 
-    found = unsupported.by_content(file.read(unsupported.HEAD_BYTES))
+    known = unsupported.by_content(file.read(unsupported.HEAD_BYTES))
     file.seek(0)
-    if found is not None:
-        raise ReadError(found.message)
+    if known is not None:
+        raise ReadError(known.message)
 
 
 def _named(error: ReadError, where: object) -> ReadError:
@@ -172,8 +172,8 @@ def _named(error: ReadError, where: object) -> ReadError:
     if not isinstance(where, (str, os.PathLike)):
         return error
     suffix = os.path.splitext(os.fspath(where))[1]
-    found = unsupported.by_suffix(suffix) if isinstance(suffix, str) else None
-    return ReadError(found.message) if found else error
+    known = unsupported.by_suffix(suffix) if isinstance(suffix, str) else None
+    return ReadError(known.message) if known else error
 
 
 def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
@@ -183,9 +183,9 @@ def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
         return
     from convfilter.picture import unsupported
 
-    found = unsupported.raw_by_suffix(suffix)
-    if found is not None:
-        raise ReadError(found.message) from cause
+    known = unsupported.raw_by_suffix(suffix)
+    if known is not None:
+        raise ReadError(known.message) from cause
 
 
 def _settle(picture: Picture, options: ReadOptions) -> None:

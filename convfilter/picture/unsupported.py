@@ -128,8 +128,8 @@ def by_content(head: bytes) -> Unsupported | None:
     for each in FORMATS:
         if any(head[offset : offset + len(bytes_)] == bytes_ for offset, bytes_ in each.signatures):
             return each
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and (found := _MARKUP.search(head)):
-        return _BY_NAME["SVG"] if found[1].lower() == b"svg" else _WEB_PAGE
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and (match := _MARKUP.search(head)):
+        return _BY_NAME["SVG"] if match[1].lower() == b"svg" else _WEB_PAGE
     return None
 
 
@@ -150,16 +150,16 @@ def raw_by_suffix(suffix: str) -> Unsupported | None:
 
 def output_for(suffix: str) -> str | None:
     """Return a suffix, without its dot, for results of pictures whose own suffix can be read but not written."""
-    found = formats.read_only(suffix)
-    return found.instead[0] if found else None
+    fmt = formats.read_only(suffix)
+    return fmt.instead[0] if fmt else None
 
 
 def read_only(suffix: str) -> str | None:
     """Return a remedy for an output suffix that can be read but not written, or None."""
-    found = formats.read_only(suffix)
-    if found is None:
+    fmt = formats.read_only(suffix)
+    if fmt is None:
         unknown = by_suffix(suffix)
         if unknown is None or suffix.lower() in _ARRAYS:
             return None
         return f"{unknown.name} can neither be read nor written; use tif or png for the output"
-    return f"{suffix.lower()} can be read but not written; use {' or '.join(found.instead)} for the output"
+    return f"{suffix.lower()} can be read but not written; use {' or '.join(fmt.instead)} for the output"

@@ -177,7 +177,7 @@ def write(
     target, notes = check(target, picture.outline, options)
     fmt = target.format
     assert fmt is not None
-    found: list[Loss] = []
+    lost: list[Loss] = []
     dtype = np.dtype(picture.outline.dtype)
     stored = fmt.dtype_for(dtype)
     if can_leave(dtype, stored) and stored.kind == "f":
@@ -185,30 +185,30 @@ def write(
 
         with np.errstate(over="ignore"):
             large = sum(overflowed(frame.pixels, frame.pixels.astype(stored)) for frame in picture.frames)
-        found += losses.of_infinity(large, fmt)
+        lost += losses.of_infinity(large, fmt)
     elif can_leave(dtype, stored):
         from convfilter.picture import losses
 
-        found += losses.of_range(picture, fmt)
+        lost += losses.of_range(picture, fmt)
         if options.nan is None:
-            found += losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
+            lost += losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
         else:
             picture = _with_numbers(picture, options.nan)
     if picture.premultiplied and not fmt.premultiplied and options.background is None:
         from convfilter.picture import losses
 
-        found += losses.of_light(picture, fmt)
+        lost += losses.of_light(picture, fmt)
     picture = _prepared(picture, fmt, options)
     if fmt.colours:
         from convfilter.picture import losses
 
-        found += losses.of_palette(picture, fmt)
+        lost += losses.of_palette(picture, fmt)
     if fmt.holds.geo and any(frame.tiff for frame in picture.frames):
         from convfilter.picture import losses
 
-        found += losses.of_pages(picture, fmt)
-    if found:
-        notes += losses.settled(found, options, WriteError)
+        lost += losses.of_pages(picture, fmt)
+    if lost:
+        notes += losses.settled(lost, options, WriteError)
     with atomic.replacing(target.path) as file:
         encode: Writer = formats.loaded(fmt.writer)
         encode(file, replace(picture, format=fmt.name), options)

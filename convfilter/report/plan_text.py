@@ -18,9 +18,9 @@ def lines(plan: Plan) -> Iterator[str]:
     """Yield the plan as lines, stage by stage."""
     rows, cols, channels = (*plan.input_shape, 1)[:3]
     yield f"input        {cols}x{rows}, {channels} channel{'s' if channels > 1 else ''}, {plan.dtype}"
-    found = figures(plan)
+    per_stage = figures(plan)
     held = held_bytes(plan)
-    for number, (stage, each) in enumerate(zip(plan.stages, found, strict=True), 1):
+    for number, (stage, each) in enumerate(zip(plan.stages, per_stage, strict=True), 1):
         yield ""
         yield f"stage {number}      {stage.stage.name}"
         yield f"  kernel     {stage.cols.kernel}x{stage.rows.kernel}, {_weights(stage, each)}"
@@ -47,7 +47,7 @@ def lines(plan: Plan) -> Iterator[str]:
             )
             yield f"together     stages {group.first + 1} to {group.last}, {rows_each} rows at a time"
     rows, cols = plan.output_shape[:2]
-    yield f"output       {cols}x{rows}, {_count(sum(each.multiply_adds for each in found))} multiply-adds"
+    yield f"output       {cols}x{rows}, {_count(sum(each.multiply_adds for each in per_stage))} multiply-adds"
     yield from _comparison(plan)
 
 
@@ -122,19 +122,19 @@ def _bytes(count: int) -> str:
 
 def _comparison(plan: Plan) -> Iterator[str]:
     """Compare the weights with one kernel of the same receptive field."""
-    found = equivalent(plan)
-    if found is not None:
-        rows, cols, weights = found
+    single = equivalent(plan)
+    if single is not None:
+        rows, cols, weights = single
         yield f"instead of   one {cols}x{rows} kernel that sees as much, with {weights}/{rows * cols} of its weights"
 
 
 def budget_lines(plan: Plan) -> Iterator[str]:
     """Yield the error budget of a plan, in total and by stage."""
-    found = budget(plan)
-    what = "levels" if found.unit == "levels" else "times the sum of |weight| * |sample|"
-    total = "not bounded" if math.isinf(found.total) else f"{found.total:.2g} of {found.promised:.2g} {what}"
+    errors = budget(plan)
+    what = "levels" if errors.unit == "levels" else "times the sum of |weight| * |sample|"
+    total = "not bounded" if math.isinf(errors.total) else f"{errors.total:.2g} of {errors.promised:.2g} {what}"
     yield f"budget       {total}"
-    for number, (stage, share) in enumerate(zip(plan.stages, found.shares, strict=True), 1):
+    for number, (stage, share) in enumerate(zip(plan.stages, errors.shares, strict=True), 1):
         name = stage.stage.name
         if not share.left_out and not share.rounded:
             yield f"  stage {number}    {name}: exact"
@@ -150,28 +150,28 @@ def budget_lines(plan: Plan) -> Iterator[str]:
 
 def as_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as a dictionary; pairs have keys ``width`` and ``height``, sizes are in pixels."""
-    found = figures(plan)
+    per_stage = figures(plan)
     rows, cols, channels = (*plan.input_shape, 1)[:3]
     final = plan.output_shape
     return {
         "input": {"width": cols, "height": rows, "channels": channels, "dtype": str(plan.dtype)},
-        "stages": [_stage(stage, each) for stage, each in zip(plan.stages, found, strict=True)],
+        "stages": [_stage(stage, each) for stage, each in zip(plan.stages, per_stage, strict=True)],
         "groups": [_group(group) for group in plan.groups],
         "output": {"width": final[1], "height": final[0], "channels": plan.stages[-1].output_channels},
-        "weights": sum(each.weights for each in found),
-        "multiply_adds": sum(each.multiply_adds for each in found),
+        "weights": sum(each.weights for each in per_stage),
+        "multiply_adds": sum(each.multiply_adds for each in per_stage),
         "error": _error(plan),
     }
 
 
 def _error(plan: Plan) -> dict[str, Any]:
     """Return the error of the result before rounding, and the promise; null if unbounded."""
-    found = budget(plan)
-    numbers = [share.total for share in found.shares]
+    errors = budget(plan)
+    numbers = [share.total for share in errors.shares]
     return {
-        "promised": found.promised,
-        "unit": found.unit,
-        "total": found.total if math.isfinite(found.total) else None,
+        "promised": errors.promised,
+        "unit": errors.unit,
+        "total": errors.total if math.isfinite(errors.total) else None,
         "stages": [number if math.isfinite(number) else None for number in numbers],
     }
 

@@ -42,7 +42,7 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.filters |= {
     "base64": lambda data: Markup(b64encode(data).decode()),
     # Entities are not decoded within a script, so "<" is escaped as in JSON.
-    "json": lambda found: Markup(json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")),
+    "json": lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")),
 }
 _ENVIRONMENT.globals |= {
     "catalog": FILTERS,

@@ -165,11 +165,11 @@ def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[
         luminance = pixels[..., :3] @ weights
         rounded = (np.rint(luminance) if is_whole(before.dtype) else luminance).astype(before.dtype)
         channels = {"luminance": rounded}
-    found = of_channels(stages, channels, at, before.own_white)
+    patch = of_channels(stages, channels, at, before.own_white)
     each = "All channels are drawn" if goes_across(stages) else "One channel is drawn at a time"
     each = "Its luminance is drawn" if plan.gray and before.model == "rgb" else each
     alpha = ", transparency aside" if before.alpha else ""
-    return Explored(found, f"A patch of the first picture, pixel by pixel. {each}{alpha}.")
+    return Explored(patch, f"A patch of the first picture, pixel by pixel. {each}{alpha}.")
 
 
 def _shown(pictures: int, most_bytes: int, before: Picture, after: Picture, plan: Plan, form: Form) -> Shown:

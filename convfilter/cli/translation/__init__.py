@@ -50,10 +50,10 @@ def translated(line: str) -> Translation:
             f"lines of {', '.join(_PROGRAMS)} and calls of ndimage, cv2, skimage and torch.nn can be translated, got "
             f"{shown(line)}"
         )
-    found = Translation()
-    import_module(f"convfilter.cli.translation.{_PROGRAMS[program]}").translate(words[1:], found)
-    if not found.specs:
+    result = Translation()
+    import_module(f"convfilter.cli.translation.{_PROGRAMS[program]}").translate(words[1:], result)
+    if not result.specs:
         raise UsageError(f"no filter was found in {shown(line)}")
-    if len(found.names) > 2:
-        raise UsageError(f"one input and one output can be translated, got {', '.join(map(shown, found.names))}")
-    return found
+    if len(result.names) > 2:
+        raise UsageError(f"one input and one output can be translated, got {', '.join(map(shown, result.names))}")
+    return result

@@ -104,14 +104,14 @@ def translated(line: str) -> Translation:
     call = getattr(body[0], "value", None) if len(body) == 1 else None
     if not isinstance(call, ast.Call):
         raise UsageError(f"one call is needed, got {shown(line)}")
-    found = Translation()
-    translate(call, found)
-    if not found.specs:
+    result = Translation()
+    translate(call, result)
+    if not result.specs:
         raise UsageError(f"no filter was found in {shown(line)}")
-    return found
+    return result
 
 
-def translate(call: ast.Call, found: Translation) -> None:
+def translate(call: ast.Call, result: Translation) -> None:
     """Add the filters of a call, after those of calls inside it; nn.Sequential adds its modules in order."""
     called = ast.unparse(call.func)
     *before, name = called.split(".")
@@ -119,7 +119,7 @@ def translate(call: ast.Call, found: Translation) -> None:
         for each in call.args:
             if not isinstance(each, ast.Call):
                 raise unknown(ast.unparse(each), "the modules of Sequential must be calls")
-            translate(each, found)
+            translate(each, result)
         return
     order, translation = _known(called, name, before[-1] if before else "")
     names = order.split()
@@ -130,26 +130,26 @@ def translate(call: ast.Call, found: Translation) -> None:
         if key not in names:
             raise unknown(f"{name}({key}=...)")
         if key in ("input", "src", "image"):
-            _input(node, found)
+            _input(node, result)
         else:
             values[key] = _value(node)
     arguments = Arguments(name, values)
-    is_nested, options = bool(found.specs), dict(found.options)
-    translation(arguments, found)
+    is_nested, options = bool(result.specs), dict(result.options)
+    translation(arguments, result)
     arguments.finish()
     edge = {"--padding-mode": "edge"}
-    if is_nested and edge | found.options != edge | options:
+    if is_nested and edge | result.options != edge | options:
         raise unknown(f"{called}()", "its borders are not those of the call before it; translate the calls one by one")
 
 
-def _input(node: ast.expr, found: Translation) -> None:
+def _input(node: ast.expr, result: Translation) -> None:
     """Accept the name of a picture, one that is read or converted, or another call that is translated first."""
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func).rpartition(".")[2]
         if name in ("astype", "copy") and isinstance(node.func, ast.Attribute):
-            _input(node.func.value, found)
+            _input(node.func.value, result)
         elif name not in ("imread", "asarray", "array", "float32", "float64", "img_as_float"):
-            translate(node, found)
+            translate(node, result)
     elif not isinstance(node, ast.Name | ast.Attribute):
         raise unknown(ast.unparse(node), "the input must be the name of a picture, or a call with a translation")
 

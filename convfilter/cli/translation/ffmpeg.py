@@ -17,17 +17,17 @@ _WITHOUT_EFFECT = {"-hide_banner": 0, "-nostdin": 0, "-loglevel": 1, "-v": 1, "-
 _BORDER = "windows of 3x3 repeat the last row and column in ffmpeg, and mirror at the first; here all mirror"
 
 
-def translate(words: Sequence[str], found: Translation) -> None:
+def translate(words: Sequence[str], result: Translation) -> None:
     """Translate what follows the program's name."""
     waiting = iter(words)
     for word in waiting:
         if word == "-i":
-            found.names.insert(0, next(waiting, ""))
+            result.names.insert(0, next(waiting, ""))
         elif word in ("-vf", "-filter:v"):
             for part in _split(next(waiting, ""), ","):
-                _filter(part, found)
+                _filter(part, result)
         elif word in ("-y", "-n"):
-            found.options["--overwrite" if word == "-y" else "--no-clobber"] = ""
+            result.options["--overwrite" if word == "-y" else "--no-clobber"] = ""
         elif word in _WITHOUT_EFFECT:
             for _ in range(_WITHOUT_EFFECT[word]):
                 next(waiting, "")
@@ -37,9 +37,9 @@ def translate(words: Sequence[str], found: Translation) -> None:
         elif word.startswith("-") and word != "-":
             raise unknown(word)
         else:
-            found.names.append(word)
-    if not all(name.lower().rpartition(".")[2] in _RGB for name in found.names):
-        found.note("of a JPEG or a video, ffmpeg filters brightness and colour (YUV), convfilter red, green and blue")
+            result.names.append(word)
+    if not all(name.lower().rpartition(".")[2] in _RGB for name in result.names):
+        result.note("of a JPEG or a video, ffmpeg filters brightness and colour (YUV), convfilter red, green and blue")
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -87,47 +87,47 @@ class _Values:
         return self._values.get(name, default)
 
 
-def _filter(part: str, found: Translation) -> None:
+def _filter(part: str, result: Translation) -> None:
     name, _, text = part.partition("=")
     if name not in _FILTERS:
         raise unknown(part)
     known, translation = _FILTERS[name]
-    translation(name, _Values(part, name, text, known), found)
+    translation(name, _Values(part, name, text, known), result)
 
 
-def _gblur(_name: str, values: _Values, found: Translation) -> None:
+def _gblur(_name: str, values: _Values, result: Translation) -> None:
     sigma = values.number("sigma", default=0.5)
     down = values.number("sigmaV", default=-1)
     steps = values.whole("steps", default=1)
     if not 1 <= steps <= 6:
         raise unknown("gblur steps", f"they are 1 to 6, got {steps}")
     times = "once" if steps == 1 else f"{steps} times"
-    found.add(
+    result.add(
         f"gaussian:{pair(sigma, sigma if down < 0 else down)}",
         f"gblur runs a recursive filter {times}, which comes near a Gaussian: of photos, within 44 of 255 levels if "
         "once, within 21 if 6 times",
     )
 
 
-def _avgblur(_name: str, values: _Values, found: Translation) -> None:
+def _avgblur(_name: str, values: _Values, result: Translation) -> None:
     across = values.whole("sizeX", default=1)
     down = values.whole("sizeY", default=0) or across
-    found.add(f"box:{pair(2 * across + 1, 2 * down + 1)}", "avgblur rounds down")
+    result.add(f"box:{pair(2 * across + 1, 2 * down + 1)}", "avgblur rounds down")
 
 
-def _boxblur(_name: str, values: _Values, found: Translation) -> None:
+def _boxblur(_name: str, values: _Values, result: Translation) -> None:
     radius = values.whole("luma_radius", "lr", default=2)
     passes = values.whole("luma_power", "lp", default=2)
     if not 1 <= passes <= _MOST_PASSES:
         raise unknown(f"boxblur luma_power={passes}", f"1 to {_MOST_PASSES} passes have a translation")
     for _ in range(passes):
-        found.add(f"box:{2 * radius + 1},padding_mode=symmetric")
+        result.add(f"box:{2 * radius + 1},padding_mode=symmetric")
     if passes > 1:
         times = "twice by default" if passes == 2 else f"{passes} times"
-        found.note(f"boxblur filters {times}, and rounds in between")
+        result.note(f"boxblur filters {times}, and rounds in between")
 
 
-def _unsharp(_name: str, values: _Values, found: Translation) -> None:
+def _unsharp(_name: str, values: _Values, result: Translation) -> None:
     """Write the kernel: the picture plus ``amount`` times its difference from a binomial blur."""
     cols = values.whole("luma_msize_x", "lx", default=5)
     rows = values.whole("luma_msize_y", "ly", default=5)
@@ -141,14 +141,14 @@ def _unsharp(_name: str, values: _Values, found: Translation) -> None:
         [-amount * math.comb(rows - 1, row) * math.comb(cols - 1, col) for col in range(cols)] for row in range(rows)
     ]
     weights[rows // 2][cols // 2] += (1 + amount) * divisor
-    found.add(
+    result.add(
         kernel_of(weights, f"scale=1/{divisor:.0f}"),
         "unsharp blurs by binomial weights, in whole numbers",
         "unsharp filters brightness (Y of YUV) alone, convfilter red, green and blue",
     )
 
 
-def _convolution(_name: str, values: _Values, found: Translation) -> None:
+def _convolution(_name: str, values: _Values, result: Translation) -> None:
     """Take the matrix of the first plane: a square of 9, 25 or 49 weights."""
     words = values.text("0m").split()
     side = math.isqrt(len(words))
@@ -161,7 +161,7 @@ def _convolution(_name: str, values: _Values, found: Translation) -> None:
     total = sum(map(sum, weights))
     rdiv = values.text("0rdiv")
     if rdiv not in ("", "0"):
-        found.note("ffmpeg 5.1 ignores rdiv, and divides by the sum of the weights")
+        result.note("ffmpeg 5.1 ignores rdiv, and divides by the sum of the weights")
     factor = rdiv if rdiv not in ("", "0") else f"1/{total:.0f}" if total not in (0, 1) else ""
     bias = values.number("0bias", default=0)
     if values.text("1m"):
@@ -169,31 +169,31 @@ def _convolution(_name: str, values: _Values, found: Translation) -> None:
             if {values.text(f"{plane}{name}") or "0" for plane in (1, 2)} != {first}:
                 raise unknown(f"convolution {name}", "it differs from plane to plane; 0, 1 and 2 must be the same")
     else:
-        found.note("a matrix for the first plane alone filters brightness, or green in a picture of RGB planes")
+        result.note("a matrix for the first plane alone filters brightness, or green in a picture of RGB planes")
     arguments = [f"scale={factor}"] if factor and factor != "1" else []
     arguments += [f"offset={numeral(bias)}/255"] if bias else []
-    found.add(kernel_of(weights, *arguments, "padding_mode=reflect"))
+    result.add(kernel_of(weights, *arguments, "padding_mode=reflect"))
     if side == 3:
-        found.note(_BORDER)
+        result.note(_BORDER)
 
 
-def _median(_name: str, values: _Values, found: Translation) -> None:
+def _median(_name: str, values: _Values, result: Translation) -> None:
     radius = values.whole("radius", default=1)
     down = values.whole("radiusV", default=0) or radius
     if values.number("percentile", default=0.5) != 0.5:
         raise unknown("median percentile")
-    found.add(f"median:{pair(2 * radius + 1, 2 * down + 1)}")
+    result.add(f"median:{pair(2 * radius + 1, 2 * down + 1)}")
 
 
-def _extreme(name: str, _values: _Values, found: Translation) -> None:
-    found.add(f"{'erode' if name == 'erosion' else 'dilate'}:3")
+def _extreme(name: str, _values: _Values, result: Translation) -> None:
+    result.add(f"{'erode' if name == 'erosion' else 'dilate'}:3")
 
 
-def _edges(name: str, values: _Values, found: Translation) -> None:
+def _edges(name: str, values: _Values, result: Translation) -> None:
     scale, delta = values.number("scale", default=1), values.number("delta", default=0)
     arguments = [f"scale={numeral(scale)}"] if scale != 1 else []
     arguments += [f"offset={numeral(delta)}/255"] if delta else []
-    found.add(",".join([f"{name}:magnitude", *arguments, "padding_mode=reflect"]), f"{name} rounds down", _BORDER)
+    result.add(",".join([f"{name}:magnitude", *arguments, "padding_mode=reflect"]), f"{name} rounds down", _BORDER)
 
 
 def _roberts(_name: str, _values: _Values, _found: Translation) -> None:

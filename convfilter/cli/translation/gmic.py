@@ -13,32 +13,32 @@ _BOUNDARIES = {
 }  # fmt: skip
 
 
-def translate(words: Sequence[str], found: Translation) -> None:
+def translate(words: Sequence[str], result: Translation) -> None:
     """Translate what follows the program's name."""
     waiting = iter(words)
     for word in waiting:
         match word.removeprefix("-"):
             case "blur" | "b":
-                _blur(next(waiting, ""), found)
+                _blur(next(waiting, ""), result)
             case "median":
                 (side,) = _sizes("median", next(waiting, ""), 1)
-                _add("median", side, side, found)
+                _add("median", side, side, result)
                 if side > 1:
-                    found.note("at borders, G'MIC takes the median of the samples inside the picture")
+                    result.note("at borders, G'MIC takes the median of the samples inside the picture")
             case "erode" | "dilate" as name:
                 sides = _sizes(name, next(waiting, ""), 2)
-                _add(name, sides[0], sides[-1], found)
+                _add(name, sides[0], sides[-1], result)
             case "output" | "o":
-                found.names.append(next(waiting, ""))
+                result.names.append(next(waiting, ""))
             case "input" | "i":
-                found.names.insert(0, next(waiting, ""))
+                result.names.insert(0, next(waiting, ""))
             case _ if re.search(r"\.\w+$", word) and not word.startswith("-"):
-                found.names.append(word)
+                result.names.append(word)
             case _:
                 raise unknown(word)
 
 
-def _blur(text: str, found: Translation) -> None:
+def _blur(text: str, result: Translation) -> None:
     """Read ``SIGMA[,BOUNDARY[,KERNEL]]``: kernels 0 (Deriche) and 1 (van Vliet) are both recursive filters."""
     sigma, *more = text.split(",")
     if not re.fullmatch(NUMBER, sigma) or len(more) > 2:
@@ -46,11 +46,11 @@ def _blur(text: str, found: Translation) -> None:
     if more and more[0] not in _BOUNDARIES:
         raise unknown(f"blur {text}")
     mode = _BOUNDARIES[more[0]] if more else "edge"
-    found.add(with_keywords(f"gaussian:{numeral(float(sigma))}", *[f"padding_mode={mode}"] * (mode != "edge")))
+    result.add(with_keywords(f"gaussian:{numeral(float(sigma))}", *[f"padding_mode={mode}"] * (mode != "edge")))
     if more[1:] not in ([], ["0"], ["1"]):
         raise unknown(f"blur {text}")
-    found.note(f"G'MIC's blur is a recursive filter that comes near, of a photo within 31 of 255 levels; {GAUSSIAN}")
-    found.note("G'MIC cuts off fractions when it writes 8 bits, which darkens by half a level; convfilter rounds")
+    result.note(f"G'MIC's blur is a recursive filter that comes near, of a photo within 31 of 255 levels; {GAUSSIAN}")
+    result.note("G'MIC cuts off fractions when it writes 8 bits, which darkens by half a level; convfilter rounds")
 
 
 def _sizes(name: str, text: str, most: int) -> list[int]:
@@ -60,7 +60,7 @@ def _sizes(name: str, text: str, most: int) -> list[int]:
     return [int(side) for side in sides]
 
 
-def _add(name: str, cols: int, rows: int, found: Translation) -> None:
+def _add(name: str, cols: int, rows: int, result: Translation) -> None:
     if cols % 2 == 0 or rows % 2 == 0:
         raise unknown(f"{name} {pair(cols, rows)}", "even windows reach further to the left there, to the right here")
-    found.add(f"{name}:{pair(cols, rows)}")
+    result.add(f"{name}:{pair(cols, rows)}")

@@ -34,14 +34,14 @@ _RESOLUTION = 1 / 65535
 _MOST_REACH = 4
 
 
-def translate(words: Sequence[str], found: Translation) -> None:
+def translate(words: Sequence[str], result: Translation) -> None:
     """Translate what follows the program's name."""
     waiting = iter(words[1:] if words[:1] == ["convert"] else words)
     for word in waiting:
         if not word.startswith(("-", "+")) or word == "-":
-            found.names.append(word)
+            result.names.append(word)
         elif word in _OPERATIONS:
-            _OPERATIONS[word](word, waiting, found)
+            _OPERATIONS[word](word, waiting, result)
         else:
             raise unknown(word)
 
@@ -52,19 +52,19 @@ def _radius_sigma(word: str, waiting: Iterator[str]) -> tuple[float, float]:
     return radius, 1.0 if sigma is None else sigma
 
 
-def _blur(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _blur(word: str, waiting: Iterator[str], result: Translation) -> None:
     radius, sigma = _radius_sigma(word, waiting)
     if not sigma:
         raise unknown(f"{word} {numeral(radius)}x0", "a sigma of 0 chooses one by the radius")
     cut = f",truncate={numeral(radius / sigma)}" if radius else ""
     note = f"ImageMagick cuts the kernel where its weights fall below one level; {GAUSSIAN}"
-    found.add(f"gaussian:{numeral(sigma)}{cut}", f"ImageMagick {ROUNDED}", *([] if radius else [note]))
+    result.add(f"gaussian:{numeral(sigma)}{cut}", f"ImageMagick {ROUNDED}", *([] if radius else [note]))
     if word == "-blur" and sigma < _WIDE:
         same = math.sqrt(sigma**2 + _THIRDS_VARIANCE)
-        found.note(f"-blur averages the Gaussian over thirds of a pixel, which comes to a sigma of {same:.4g} here")
+        result.note(f"-blur averages the Gaussian over thirds of a pixel, which comes to a sigma of {same:.4g} here")
 
 
-def _sharpen(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _sharpen(word: str, waiting: Iterator[str], result: Translation) -> None:
     """Write the kernel, twice its sum in the middle and a negative Gaussian around, as an unsharp mask.
 
     With the Gaussian g, cut and normalised, the kernel is d + (d - g) / (1 + g[0]), d the unit impulse
@@ -79,10 +79,10 @@ def _sharpen(word: str, waiting: Iterator[str], found: Translation) -> None:
     if radius and reach <= _MOST_REACH:
         weights = [[round(-amount * a * b / sum(line) ** 2, 9) for a in line] for b in line]
         weights[reach][reach] = round(weights[reach][reach] + 1 + amount, 9)
-        found.add(kernel_of(weights))
+        result.add(kernel_of(weights))
     else:
-        found.add(f"unsharp:{numeral(sigma)},amount={amount:.6g}")
-        found.note(f"ImageMagick cuts the kernel {reach} pixels from its middle; {GAUSSIAN}")
+        result.add(f"unsharp:{numeral(sigma)},amount={amount:.6g}")
+        result.note(f"ImageMagick cuts the kernel {reach} pixels from its middle; {GAUSSIAN}")
 
 
 def _reach(sigma: float) -> int:
@@ -95,49 +95,49 @@ def _reach(sigma: float) -> int:
         reach += 1
 
 
-def _unsharp(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _unsharp(word: str, waiting: Iterator[str], result: Translation) -> None:
     form = rf"({NUMBER})(?:x({NUMBER}))?(?:\+({NUMBER}))?(?:\+({NUMBER}))?"
     radius, sigma, amount, threshold = numbers(next(waiting, ""), form, word)
     level = 0.05 if threshold is None else threshold
     words = [f"unsharp:{numeral(1 if sigma is None else sigma)}", f"amount={numeral(1 if amount is None else amount)}"]
-    found.add(",".join([*words, *([f"threshold={numeral(level / 2)}"] if level else [])]))
+    result.add(",".join([*words, *([f"threshold={numeral(level / 2)}"] if level else [])]))
     if radius:
-        found.note(f"ImageMagick cuts the kernel {numeral(radius)} pixels from its middle; {GAUSSIAN}")
+        result.note(f"ImageMagick cuts the kernel {numeral(radius)} pixels from its middle; {GAUSSIAN}")
     if level:
-        found.note("ImageMagick compares twice the difference with the threshold, so half of it stands here")
+        result.note("ImageMagick compares twice the difference with the threshold, so half of it stands here")
 
 
-def _median(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _median(word: str, waiting: Iterator[str], result: Translation) -> None:
     (side,) = numbers(next(waiting, ""), r"(\d+)", word)
     assert side is not None
-    _windowed("median", side, side, f"{word} {numeral(side)}", found)
-    found.note("-median N takes a window of NxN, not a radius")
+    _windowed("median", side, side, f"{word} {numeral(side)}", result)
+    result.note("-median N takes a window of NxN, not a radius")
 
 
-def _statistic(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _statistic(word: str, waiting: Iterator[str], result: Translation) -> None:
     kind, size = next(waiting, ""), next(waiting, "")
     cols, rows = numbers(size, r"(\d+)(?:x(\d+))?", f"{word} {kind}")
     if kind.lower() not in _STATISTICS:
         raise unknown(f"{word} {kind}")
     assert cols is not None
-    _windowed(_STATISTICS[kind.lower()], cols, cols if rows is None else rows, f"{word} {kind} {size}", found)
-    found.note(f"ImageMagick {ROUNDED}")
+    _windowed(_STATISTICS[kind.lower()], cols, cols if rows is None else rows, f"{word} {kind} {size}", result)
+    result.note(f"ImageMagick {ROUNDED}")
 
 
-def _windowed(name: str, cols: float, rows: float, part: str, found: Translation) -> None:
+def _windowed(name: str, cols: float, rows: float, part: str, result: Translation) -> None:
     if cols % 2 == 0 or rows % 2 == 0:
         raise unknown(part, "even windows reach further to the left there, to the right here")
-    found.add(f"{name}:{pair(cols, rows)}")
+    result.add(f"{name}:{pair(cols, rows)}")
 
 
-def _convolve(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _convolve(word: str, waiting: Iterator[str], result: Translation) -> None:
     text = next(waiting, "")
     weights = _weights(text, f"{word} {text}".rstrip())
     divides = "ImageMagick divides the weights by their sum, as normalize does here"
     if abs(sum(map(sum, weights))) < 1e-9:
-        found.add(kernel_of(weights))
+        result.add(kernel_of(weights))
     else:
-        found.add(kernel_of(weights, "normalize=true"), divides)
+        result.add(kernel_of(weights, "normalize=true"), divides)
 
 
 def _weights(text: str, part: str) -> list[list[float]]:
@@ -155,7 +155,7 @@ def _weights(text: str, part: str) -> list[list[float]]:
     return [values[row * cols : (row + 1) * cols] for row in range(rows)]
 
 
-def _morphology(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _morphology(word: str, waiting: Iterator[str], result: Translation) -> None:
     method, kernel = next(waiting, ""), next(waiting, "")
     part = f"{word} {method} {kernel}"
     name, _, count = method.lower().partition(":")
@@ -163,9 +163,9 @@ def _morphology(word: str, waiting: Iterator[str], found: Translation) -> None:
         weights = _weights(kernel, part)
         if name == "convolve":
             note = "-morphology Convolve rotates the kernel, as flip does here"
-            found.add(kernel_of(weights, "flip=true"), note)
+            result.add(kernel_of(weights, "flip=true"), note)
         else:
-            found.add(kernel_of(weights))
+            result.add(kernel_of(weights))
         return
     if name not in _MORPHOLOGY or not re.fullmatch(r"\d{0,2}", count) or (count and name in ("tophat", "bottomhat")):
         raise unknown(part)
@@ -173,7 +173,7 @@ def _morphology(word: str, waiting: Iterator[str], found: Translation) -> None:
     if times > 1 and name in ("open", "close", "edge"):
         raise unknown(part, "write the erosions and dilations one by one")
     for _ in range(times):
-        found.add(f"{_MORPHOLOGY[name]}:{_shape(kernel, part)}")
+        result.add(f"{_MORPHOLOGY[name]}:{_shape(kernel, part)}")
 
 
 def _shape(kernel: str, part: str) -> str:
@@ -194,7 +194,7 @@ def _shape(kernel: str, part: str) -> str:
     return window(round_footprint(name, int(radius)))
 
 
-def _edge(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _edge(word: str, waiting: Iterator[str], result: Translation) -> None:
     """Write the Laplacian of ``-edge``: -1 everywhere, and a centre that makes the sum 0."""
     (radius,) = numbers(next(waiting, ""), rf"({NUMBER})", word)
     reach = math.ceil(radius or 0)
@@ -203,22 +203,22 @@ def _edge(word: str, waiting: Iterator[str], found: Translation) -> None:
     side = 2 * reach + 1
     weights = [[-1.0] * side for _ in range(side)]
     weights[reach][reach] = side * side - 1.0
-    found.add(kernel_of(weights))
+    result.add(kernel_of(weights))
 
 
-def _quality(_word: str, waiting: Iterator[str], found: Translation) -> None:
-    found.options["--quality"] = next(waiting, "")
+def _quality(_word: str, waiting: Iterator[str], result: Translation) -> None:
+    result.options["--quality"] = next(waiting, "")
 
 
-def _strip(_word: str, _waiting: Iterator[str], found: Translation) -> None:
-    found.options["--strip=all"] = ""
+def _strip(_word: str, _waiting: Iterator[str], result: Translation) -> None:
+    result.options["--strip=all"] = ""
 
 
-def _virtual_pixel(word: str, waiting: Iterator[str], found: Translation) -> None:
+def _virtual_pixel(word: str, waiting: Iterator[str], result: Translation) -> None:
     value = next(waiting, "")
     if value.lower() not in _PADDING:
         raise unknown(f"{word} {value}")
-    found.options["--padding-mode"] = _PADDING[value.lower()]
+    result.options["--padding-mode"] = _PADDING[value.lower()]
 
 
 _OPERATIONS: dict[str, Callable[[str, Iterator[str], Translation], None]] = {

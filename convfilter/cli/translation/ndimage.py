@@ -15,27 +15,27 @@ _SIGNED = "{} keeps the sign in an array of floats and wraps around in one of by
 _CHANNELS = "{} takes the colours of a picture for a third axis and filters along it, too; convfilter does not"
 
 
-def border(arguments: Arguments, found: Translation, default: str = "reflect", library: str = "SciPy") -> None:
+def border(arguments: Arguments, result: Translation, default: str = "reflect", library: str = "SciPy") -> None:
     """Translate ``mode`` and ``cval``; the names are SciPy's."""
     mode = str(arguments.take("mode", default))
     if mode not in MODES:
         raise unknown(f"mode={mode}")
     level = arguments.number("cval", 0)
-    found.options["--padding-mode"] = MODES[mode]
+    result.options["--padding-mode"] = MODES[mode]
     if MODES[mode] != mode:
-        found.note(f"{mode} in {library} is {MODES[mode]} here")
+        result.note(f"{mode} in {library} is {MODES[mode]} here")
     if MODES[mode] == "constant":
-        found.options["--padding-value"] = numeral(level)
+        result.options["--padding-value"] = numeral(level)
 
 
-def _common(arguments: Arguments, found: Translation) -> None:
+def _common(arguments: Arguments, result: Translation) -> None:
     """Translate the arguments that all functions share; ``output`` only changes where the result is stored."""
     arguments.take("output")
-    border(arguments, found)
+    border(arguments, result)
     arguments.only("origin", 0, [0, 0])
     arguments.only("radius")
     if arguments.take("axes") not in ([0, 1], [-3, -2]) and not arguments.is_of_colours:
-        found.note(_CHANNELS.format("SciPy"))
+        result.note(_CHANNELS.format("SciPy"))
 
 
 def _axis(arguments: Arguments) -> bool:
@@ -64,19 +64,19 @@ def correlated(weights: object, *arguments: str) -> str:
     return kernel_of(matrix, *arguments) + _before(len(matrix[0]), len(matrix))
 
 
-def _gaussian_filter(arguments: Arguments, found: Translation) -> None:
+def _gaussian_filter(arguments: Arguments, result: Translation) -> None:
     rows, cols = arguments.pair("sigma", flat=0)
     arguments.only("order", 0, [0, 0])
-    found.add(f"gaussian:{pair(cols, rows)},truncate={numeral(arguments.number('truncate', 4.0))}")
-    _common(arguments, found)
+    result.add(f"gaussian:{pair(cols, rows)},truncate={numeral(arguments.number('truncate', 4.0))}")
+    _common(arguments, result)
 
 
-def _gaussian_filter1d(arguments: Arguments, found: Translation) -> None:
+def _gaussian_filter1d(arguments: Arguments, result: Translation) -> None:
     sigma = arguments.number("sigma")
     arguments.only("order", 0)
     size = pair(sigma, 0) if _axis(arguments) else pair(0, sigma)
-    found.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
-    _common(arguments, found)
+    result.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
+    _common(arguments, result)
 
 
 def _size(arguments: Arguments) -> tuple[int, int]:
@@ -87,20 +87,20 @@ def _size(arguments: Arguments) -> tuple[int, int]:
 
 
 def _window(name: str) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         arguments.only("structure")
         if arguments.has("footprint"):
-            found.add(f"{name}:{_footprint(arguments)}")
+            result.add(f"{name}:{_footprint(arguments)}")
         else:
             rows, cols = _size(arguments)
             is_even = not (cols % 2 and rows % 2)
             if is_even and name not in ("box", "median", "erode"):
                 raise unknown(f"{arguments.function} of size ({rows}, {cols})", "even windows are rotated differently")
             spec = windowed("percentile" if is_even and name == "median" else name, cols, rows)
-            found.add(spec + (f",p={numeral(cols * rows // 2 / (cols * rows - 1))}" if spec.startswith("p") else ""))
+            result.add(spec + (f",p={numeral(cols * rows // 2 / (cols * rows - 1))}" if spec.startswith("p") else ""))
             if spec.startswith("p"):
-                found.note("SciPy takes the upper of the two samples in the middle, as p does here")
-        _common(arguments, found)
+                result.note("SciPy takes the upper of the two samples in the middle, as p does here")
+        _common(arguments, result)
 
     return translate
 
@@ -115,17 +115,17 @@ def _footprint(arguments: Arguments) -> str:
 
 
 def _window1d(name: str) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         size = arguments.number("size")
         if size % 2 == 0:
             raise unknown(f"size={size}", "even windows reach further to the left there, to the right here")
-        found.add(f"{name}:{pair(size, 1) if _axis(arguments) else pair(1, size)}")
-        _common(arguments, found)
+        result.add(f"{name}:{pair(size, 1) if _axis(arguments) else pair(1, size)}")
+        _common(arguments, result)
 
     return translate
 
 
-def _ranked(arguments: Arguments, found: Translation) -> None:
+def _ranked(arguments: Arguments, result: Translation) -> None:
     """Write a rank as a fraction p: SciPy takes a sample, and never interpolates between two."""
     if arguments.has("footprint"):
         cells = arguments.matrix("footprint")
@@ -146,35 +146,35 @@ def _ranked(arguments: Arguments, found: Translation) -> None:
     rank += count if rank < 0 else 0
     if rank % 1 or not 0 <= rank < count:
         raise unknown(f"rank={rank}", f"the window has {count} samples")
-    found.add(f"percentile:{text},p={numeral(rank / max(count - 1, 1))}")
-    _common(arguments, found)
+    result.add(f"percentile:{text},p={numeral(rank / max(count - 1, 1))}")
+    _common(arguments, result)
 
 
 def _weights(*, flip: bool) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         weights = arguments.matrix("weights")
         if arguments.function.endswith("1d"):
             weights = weights if _axis(arguments) else [[cell] for cell in weights[0]]
         if flip:
-            found.add(kernel_of(weights, "flip=true"), f"{arguments.function} rotates the kernel, as flip does here")
+            result.add(kernel_of(weights, "flip=true"), f"{arguments.function} rotates the kernel, as flip does here")
         else:
-            found.add(correlated(weights), "both correlate")
-        _common(arguments, found)
+            result.add(correlated(weights), "both correlate")
+        _common(arguments, result)
 
     return translate
 
 
 def _derivative(name: str) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
-        found.add(f"{name}:{'x' if _axis(arguments) else 'y'}", _SIGNED.format("SciPy"))
-        _common(arguments, found)
+    def translate(arguments: Arguments, result: Translation) -> None:
+        result.add(f"{name}:{'x' if _axis(arguments) else 'y'}", _SIGNED.format("SciPy"))
+        _common(arguments, result)
 
     return translate
 
 
-def _laplace(arguments: Arguments, found: Translation) -> None:
-    found.add("laplacian", _SIGNED.format("SciPy"))
-    _common(arguments, found)
+def _laplace(arguments: Arguments, result: Translation) -> None:
+    result.add("laplacian", _SIGNED.format("SciPy"))
+    _common(arguments, result)
 
 
 _RANKED = "size footprint output mode cval origin axes"

@@ -32,15 +32,15 @@ _OPERATIONS = {
 _LAPLACIANS: dict[int, Matrix] = {1: [[0, 1, 0], [1, -4, 1], [0, 1, 0]], 3: [[2, 0, 2], [0, -8, 0], [2, 0, 2]]}
 
 
-def _border(arguments: Arguments, found: Translation) -> None:
+def _border(arguments: Arguments, result: Translation) -> None:
     """Translate the arguments that most functions share; ``dst`` only changes where the result is stored."""
     arguments.take("dst")
     arguments.only("anchor", None, [-1, -1])
     border = str(arguments.take("borderType", "BORDER_DEFAULT"))
     if border not in _BORDERS:
         raise unknown(f"borderType={border}")
-    found.options["--padding-mode"] = _BORDERS[border]
-    found.note(f"{border} in OpenCV is {_BORDERS[border]} here")
+    result.options["--padding-mode"] = _BORDERS[border]
+    result.note(f"{border} in OpenCV is {_BORDERS[border]} here")
 
 
 def _ksize(arguments: Arguments) -> tuple[int, int]:
@@ -48,7 +48,7 @@ def _ksize(arguments: Arguments) -> tuple[int, int]:
     return int(cols), int(rows)
 
 
-def _gaussian_blur(arguments: Arguments, found: Translation) -> None:
+def _gaussian_blur(arguments: Arguments, result: Translation) -> None:
     cols, rows = _ksize(arguments)
     across = arguments.number("sigmaX", 0)
     down = arguments.number("sigmaY", 0) or across
@@ -58,37 +58,39 @@ def _gaussian_blur(arguments: Arguments, found: Translation) -> None:
         raise UsageError("a Gaussian of OpenCV needs a size or a sigma")
     if across <= 0 and cols in _SMALL and rows in _SMALL:
         (over, line), (below, column) = _SMALL[cols], _SMALL[rows]
-        found.add(kernel_of([[a * b for b in line] for a in column], f"scale=1/{over * below}"))
-        found.note("without a sigma OpenCV uses fixed weights for small sizes")
+        result.add(kernel_of([[a * b for b in line] for a in column], f"scale=1/{over * below}"))
+        result.note("without a sigma OpenCV uses fixed weights for small sizes")
     elif not cols:
-        found.add(f"gaussian:{pair(across, down)}")
-        found.note("OpenCV chooses the size of the kernel by sigma; convfilter's Gaussian is not cut and is normalised")
+        result.add(f"gaussian:{pair(across, down)}")
+        result.note(
+            "OpenCV chooses the size of the kernel by sigma; convfilter's Gaussian is not cut and is normalised"
+        )
     else:
         if across <= 0:
             across, down = (0.3 * ((side - 1) * 0.5 - 1) + 0.8 for side in (cols, rows))
-            found.note("a sigma of 0 means 0.3 * ((ksize - 1) / 2 - 1) + 0.8 in OpenCV")
+            result.note("a sigma of 0 means 0.3 * ((ksize - 1) / 2 - 1) + 0.8 in OpenCV")
         if (cols // 2) * down != (rows // 2) * across:
             raise unknown(f"ksize=({cols}, {rows})", "the kernel is cut at different multiples of sigma; give one size")
-        found.add(f"gaussian:{pair(across, down)},truncate={numeral((cols // 2) / across)}")
-    found.note("at 8 bits OpenCV takes weights of 1/256 and rounds after each pass; convfilter rounds once")
-    _border(arguments, found)
+        result.add(f"gaussian:{pair(across, down)},truncate={numeral((cols // 2) / across)}")
+    result.note("at 8 bits OpenCV takes weights of 1/256 and rounds after each pass; convfilter rounds once")
+    _border(arguments, result)
 
 
-def _box(arguments: Arguments, found: Translation) -> None:
+def _box(arguments: Arguments, result: Translation) -> None:
     cols, rows = _ksize(arguments)
     arguments.only("normalize", True)
     if str(arguments.take("ddepth", -1)) not in _OF_BYTES:
-        found.note("the result keeps the picture's type")
-    found.add(windowed("box", cols, rows))
-    _border(arguments, found)
+        result.note("the result keeps the picture's type")
+    result.add(windowed("box", cols, rows))
+    _border(arguments, result)
 
 
-def _median(arguments: Arguments, found: Translation) -> None:
+def _median(arguments: Arguments, result: Translation) -> None:
     arguments.take("dst")
-    found.add(f"median:{numeral(arguments.number('ksize'))}")
+    result.add(f"median:{numeral(arguments.number('ksize'))}")
 
 
-def _signed(spec: str, arguments: Arguments, found: Translation, sign: int = 1) -> None:
+def _signed(spec: str, arguments: Arguments, result: Translation, sign: int = 1) -> None:
     """Add a filter whose results may be negative: OpenCV stores them by ``ddepth``, times ``scale`` plus ``delta``."""
     depth = str(arguments.take("ddepth", "nothing"))
     scale = sign * arguments.number("scale", 1)
@@ -96,47 +98,47 @@ def _signed(spec: str, arguments: Arguments, found: Translation, sign: int = 1) 
     words = [f"scale={numeral(scale)}"] if scale != 1 else []
     words += [f"offset={numeral(delta)}/255"] if delta else []
     if depth in _OF_BYTES:
-        found.add(with_keywords(spec, *words, "map=clip"), "OpenCV and map=clip store negative results as 0")
+        result.add(with_keywords(spec, *words, "map=clip"), "OpenCV and map=clip store negative results as 0")
     else:
-        found.add(with_keywords(spec, *words, "map=offset"))
-        found.note("OpenCV keeps signed numbers; map=offset makes mid-grey zero, and clips beyond half of the range")
-    _border(arguments, found)
+        result.add(with_keywords(spec, *words, "map=offset"))
+        result.note("OpenCV keeps signed numbers; map=offset makes mid-grey zero, and clips beyond half of the range")
+    _border(arguments, result)
 
 
 def _gradient(name: str) -> Callable[[Arguments, Translation], None]:
     """Take the sign into account: OpenCV's kernels are those of this program, times -1."""
 
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         order = (arguments.number("dx"), arguments.number("dy"))
         size = arguments.number("ksize", 3) if name == "sobel" else 3
         if order not in ((1, 0), (0, 1)) or size not in (3, 5, 7):
             raise unknown(f"{arguments.function} of order {order} and ksize {size}")
         spec = f"{name}:{'x' if order == (1, 0) else 'y'}" + (f",size={size}" if size != 3 else "")
-        _signed(spec, arguments, found, sign=-1)
+        _signed(spec, arguments, result, sign=-1)
 
     return translate
 
 
-def _laplacian(arguments: Arguments, found: Translation) -> None:
+def _laplacian(arguments: Arguments, result: Translation) -> None:
     size = int(arguments.number("ksize", 1))
     if size not in _LAPLACIANS:
         raise unknown(f"Laplacian of ksize {size}", "ksize 1 and 3 have a translation")
-    _signed("laplacian" if size == 1 else kernel_of(_LAPLACIANS[size]), arguments, found)
+    _signed("laplacian" if size == 1 else kernel_of(_LAPLACIANS[size]), arguments, result)
 
 
-def _filter(arguments: Arguments, found: Translation) -> None:
+def _filter(arguments: Arguments, result: Translation) -> None:
     spec = correlated(arguments.matrix("kernel"))
     delta = arguments.number("delta", 0)
     if str(arguments.take("ddepth", -1)) not in _OF_BYTES:
-        found.note(
+        result.note(
             "OpenCV keeps signed numbers; convfilter stores what fits the picture's type: --map offset keeps signs"
         )
-    found.add(spec + (f",offset={numeral(delta)}/255" if delta else ""), "both correlate")
-    _border(arguments, found)
+    result.add(spec + (f",offset={numeral(delta)}/255" if delta else ""), "both correlate")
+    _border(arguments, result)
 
 
 def _morph(name: str) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         operation = name or _OPERATIONS.get(str(arguments.take("op")), "")
         if not operation:
             raise unknown("morphologyEx", f"known operations are {', '.join(_OPERATIONS)}")
@@ -154,21 +156,21 @@ def _morph(name: str) -> Callable[[Arguments, Translation], None]:
         if times % 1 or not 1 <= times <= 99:
             raise unknown(f"iterations={times}")
         for _ in range(int(times)):
-            found.add(f"{operation}:{window(cells)}")
+            result.add(f"{operation}:{window(cells)}")
 
     return translate
 
 
-def _bilateral(arguments: Arguments, found: Translation) -> None:
+def _bilateral(arguments: Arguments, result: Translation) -> None:
     diameter, colour, space = (arguments.number(name) for name in ("d", "sigmaColor", "sigmaSpace"))
     radius = max(1, int(diameter) // 2 if diameter > 0 else round(1.5 * space))
     if diameter <= 0:
-        found.note("a d of 0 means a radius of 1.5 sigmaSpace in OpenCV; convfilter's own is 3 sigmas")
-    found.add(
+        result.note("a d of 0 means a radius of 1.5 sigmaSpace in OpenCV; convfilter's own is 3 sigmas")
+    result.add(
         f"bilateral:{numeral(space)},sigma_range={numeral(colour / 255)},radius={radius}",
         "sigmaColor is taken as levels of 8 bits; sigma_range is a fraction of full scale",
     )
-    _border(arguments, found)
+    _border(arguments, result)
 
 
 _REASONS = {

@@ -14,50 +14,52 @@ _DIVISORS = {"sobel": 4, "prewitt": 3, "scharr": 16, "farid": 1, "roberts": 1}
 _CHANNELS = "without channel_axis scikit-image filters along the colours of a picture, too; convfilter does not"
 
 
-def _gaussian(arguments: Arguments, found: Translation) -> None:
+def _gaussian(arguments: Arguments, result: Translation) -> None:
     rows, cols = arguments.pair("sigma", 1, flat=0)
     size = numeral(cols) if cols == rows else f"{numeral(cols)}x{numeral(rows)}"
-    found.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
-    _common(arguments, found, "nearest")
+    result.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
+    _common(arguments, result, "nearest")
 
 
-def _common(arguments: Arguments, found: Translation, mode: str) -> None:
+def _common(arguments: Arguments, result: Translation, mode: str) -> None:
     """Translate the arguments of functions with a border."""
     if arguments.take("channel_axis") not in (-1, 2) and not arguments.is_of_colours:
-        found.note(_CHANNELS)
+        result.note(_CHANNELS)
     arguments.only("preserve_range", False, True)
     arguments.take("out")
-    border(arguments, found, mode, "scikit-image")
+    border(arguments, result, mode, "scikit-image")
 
 
 def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         arguments.only("mask")
         along = {None: axis, 0: "y", 1: "x", -1: "x"}.get(arguments.take("axis"), "")
         if not along:
             raise unknown(f"{arguments.function}(axis)")
         divisor = _DIVISORS[name] * (2**0.5 if along == "magnitude" else 1)
-        found.add(f"{name}:{along}" + (f",scale={1 / divisor:.9g}" if divisor != 1 else ""))
+        result.add(f"{name}:{along}" + (f",scale={1 / divisor:.9g}" if divisor != 1 else ""))
         if along != "magnitude":
-            found.note("scikit-image keeps the sign, convfilter stores the magnitude; --map offset makes mid-grey zero")
-        found.note("scikit-image takes a colour picture for a volume; convfilter filters each colour channel")
-        border(arguments, found, library="scikit-image")
+            result.note(
+                "scikit-image keeps the sign, convfilter stores the magnitude; --map offset makes mid-grey zero"
+            )
+        result.note("scikit-image takes a colour picture for a volume; convfilter filters each colour channel")
+        border(arguments, result, library="scikit-image")
 
     return translate
 
 
-def _laplace(arguments: Arguments, found: Translation) -> None:
+def _laplace(arguments: Arguments, result: Translation) -> None:
     arguments.only("ksize", 3)
     arguments.only("mask")
-    found.add("laplacian", "scikit-image stores the signed result, negated; convfilter stores the magnitude")
-    border(arguments, found, library="scikit-image")
+    result.add("laplacian", "scikit-image stores the signed result, negated; convfilter stores the magnitude")
+    border(arguments, result, library="scikit-image")
 
 
-def _median(arguments: Arguments, found: Translation) -> None:
+def _median(arguments: Arguments, result: Translation) -> None:
     arguments.only("behavior", "ndimage")
     arguments.take("out")
-    found.add(f"median:{_cells(arguments, ones(3, 3))}")
-    border(arguments, found, "nearest", "scikit-image")
+    result.add(f"median:{_cells(arguments, ones(3, 3))}")
+    border(arguments, result, "nearest", "scikit-image")
 
 
 def _cells(arguments: Arguments, default: list[list[float]]) -> str:
@@ -70,13 +72,13 @@ def _cells(arguments: Arguments, default: list[list[float]]) -> str:
     return window(cells)
 
 
-def _unsharp(arguments: Arguments, found: Translation) -> None:
+def _unsharp(arguments: Arguments, result: Translation) -> None:
     radius, amount = arguments.number("radius", 1.0), arguments.number("amount", 1.0)
-    found.add(f"unsharp:{numeral(radius)},amount={numeral(amount)}", "scikit-image cuts the Gaussian at 4 sigma")
-    _common(arguments, found, "reflect")
+    result.add(f"unsharp:{numeral(radius)},amount={numeral(amount)}", "scikit-image cuts the Gaussian at 4 sigma")
+    _common(arguments, result, "reflect")
 
 
-def _canny(arguments: Arguments, found: Translation) -> None:
+def _canny(arguments: Arguments, result: Translation) -> None:
     sigma = arguments.number("sigma", 1.0)
     low, high = arguments.take("low_threshold"), arguments.take("high_threshold")
     arguments.only("mask")
@@ -89,11 +91,11 @@ def _canny(arguments: Arguments, found: Translation) -> None:
     low, high = (default if value is None else value for value, default in ((low, 0.1), (high, 0.2)))
     if max(low, high) > 1:
         low, high = low / 255, high / 255
-        found.note("thresholds above 1 are levels of bytes in scikit-image, so they are divided by 255 here")
-    found.add(f"canny:{numeral(sigma)},{numeral(low)},{numeral(high)}")
+        result.note("thresholds above 1 are levels of bytes in scikit-image, so they are divided by 255 here")
+    result.add(f"canny:{numeral(sigma)},{numeral(low)},{numeral(high)}")
 
 
-def _bilateral(arguments: Arguments, found: Translation) -> None:
+def _bilateral(arguments: Arguments, result: Translation) -> None:
     space, colour = arguments.number("sigma_spatial", 1), arguments.number("sigma_color")
     side = int(arguments.number("win_size", max(5, 2 * math.ceil(3 * space) + 1)))
     arguments.only("bins", 10000)
@@ -102,22 +104,22 @@ def _bilateral(arguments: Arguments, found: Translation) -> None:
         raise unknown(f"mode={mode}")
     if arguments.take("channel_axis") is not None:
         colour *= 3
-        found.note("scikit-image divides the distance of two colours by the number of channels, taken as 3")
-    found.add(
+        result.note("scikit-image divides the distance of two colours by the number of channels, taken as 3")
+    result.add(
         f"bilateral:{numeral(space)},sigma_range={numeral(colour)},radius={side // 2},distance=l2",
         "scikit-image sums a square and takes weights of colours from a table; convfilter sums a disk, exactly",
     )
-    found.options["--padding-mode"] = mode
+    result.options["--padding-mode"] = mode
     level = arguments.number("cval", 0)
     if mode == "constant":
-        found.options["--padding-value"] = numeral(level)
+        result.options["--padding-value"] = numeral(level)
 
 
 def _morph(name: str) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         arguments.take("out")
         arguments.only("mode", "reflect")
-        found.add(f"{name}:{_cells(arguments, round_footprint('diamond', 1))}")
+        result.add(f"{name}:{_cells(arguments, round_footprint('diamond', 1))}")
 
     return translate
 

@@ -29,12 +29,12 @@ def _geometry(arguments: Arguments, *names: str) -> list[str]:
     return words
 
 
-def _convolution(arguments: Arguments, found: Translation) -> None:
+def _convolution(arguments: Arguments, result: Translation) -> None:
     """Translate a layer, whose weights are not in the line."""
     for name in ("in_channels", "out_channels", "kernel_size", "bias", "weight", "device", "dtype"):
         arguments.take(name)
     is_transposed = "ranspose" in arguments.function
-    layers = sum(spec.startswith(("layer:", "convtranspose:")) for spec in found.specs)
+    layers = sum(spec.startswith(("layer:", "convtranspose:")) for spec in result.specs)
     file = f"conv{layers + 1}.npz" if layers else "conv.npz"
     words = [f"{'convtranspose' if is_transposed else 'layer'}:{file}"]
     words += _geometry(arguments, "stride", "dilation", "padding")
@@ -45,17 +45,17 @@ def _convolution(arguments: Arguments, found: Translation) -> None:
         raise unknown(f"padding_mode={mode}")
     if _MODES[mode]:
         words.append(f"padding_mode={_MODES[mode]}")
-        found.note(f"{mode} in torch is {_MODES[mode]} here")
+        result.note(f"{mode} in torch is {_MODES[mode]} here")
     words += _geometry(arguments, "output_padding")
     groups = arguments.number("groups", 1)
     words += [f"groups={numeral(groups)}"] if groups != 1 else []
-    found.add(",".join(words))
-    found.note(f"the weights are not in the line; save them as np.savez('{file}', weight=..., bias=...) of arrays")
-    found.note("white counts as 1; results are stored as the picture's type: name the output maps.npy to keep floats")
+    result.add(",".join(words))
+    result.note(f"the weights are not in the line; save them as np.savez('{file}', weight=..., bias=...) of arrays")
+    result.note("white counts as 1; results are stored as the picture's type: name the output maps.npy to keep floats")
 
 
 def _pool(name: str) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         words = [f"{name}:{_size(arguments, 'kernel_size')}", *_geometry(arguments, "stride", "padding", "dilation")]
         if arguments.take("ceil_mode", False):
             words.append("ceil=true")
@@ -64,45 +64,45 @@ def _pool(name: str) -> Callable[[Arguments, Translation], None]:
         counts = arguments.take("count_include_pad", True)
         if name == "avgpool" and counts and any(word.startswith("padding=") and word != "padding=0" for word in words):
             words.append("count_padding=true")
-            found.note("torch counts the padding in the mean (count_include_pad), as count_padding does here")
-        found.add(",".join(words))
+            result.note("torch counts the padding in the mean (count_include_pad), as count_padding does here")
+        result.add(",".join(words))
 
     return translate
 
 
 def _activation(spec: str, parameter: str = "", default: float = 0) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         arguments.take(_IN_PLACE)
-        found.add(f"{spec}:{numeral(arguments.number(parameter, default))}" if parameter else spec)
+        result.add(f"{spec}:{numeral(arguments.number(parameter, default))}" if parameter else spec)
 
     return translate
 
 
-def _gelu(arguments: Arguments, found: Translation) -> None:
+def _gelu(arguments: Arguments, result: Translation) -> None:
     approximate = arguments.take("approximate", "none")
     if approximate not in ("none", "tanh"):
         raise unknown(f"{arguments.function}(approximate={approximate})")
-    found.add("gelu" if approximate == "none" else "gelu:tanh")
+    result.add("gelu" if approximate == "none" else "gelu:tanh")
 
 
-def _softplus(arguments: Arguments, found: Translation) -> None:
+def _softplus(arguments: Arguments, result: Translation) -> None:
     arguments.only("beta", 1, 1.0)
     arguments.only("threshold", 20, 20.0)  # where it is a straight line: less than 3e-9 from the curve
-    found.add("softplus")
+    result.add("softplus")
 
 
-def _soft_shrink(arguments: Arguments, found: Translation) -> None:
+def _soft_shrink(arguments: Arguments, result: Translation) -> None:
     level = numeral(arguments.number("lambd", 0.5))
-    found.add(f"shrink:{level},bias={level}")
+    result.add(f"shrink:{level},bias={level}")
 
 
 def _clip(low: float, high: float) -> Callable[[Arguments, Translation], None]:
-    def translate(arguments: Arguments, found: Translation) -> None:
+    def translate(arguments: Arguments, result: Translation) -> None:
         arguments.take(_IN_PLACE)
         least, most = arguments.number("min_val", low), arguments.number("max_val", high)
-        if not found.specs:  # samples of a picture are 0 to 1
+        if not result.specs:  # samples of a picture are 0 to 1
             least, most = max(least, -1), min(most, 1)
-        found.add(f"clip:{numeral(least)},high={numeral(most)}")
+        result.add(f"clip:{numeral(least)},high={numeral(most)}")
 
     return translate
 

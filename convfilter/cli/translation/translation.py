@@ -57,10 +57,10 @@ def unknown(part: str, why: str = "") -> UsageError:
 
 def numbers(text: str, form: str, part: str) -> list[float | None]:
     """Read a geometry such as ``0x4`` or ``2x1+1+0.05``."""
-    found = re.fullmatch(form, text)
-    if found is None:
+    result = re.fullmatch(form, text)
+    if result is None:
         raise unknown(f"{part} {text}".rstrip())
-    return [None if group is None else float(group) for group in found.groups()]
+    return [None if group is None else float(group) for group in result.groups()]
 
 
 def numeral(value: float) -> str:

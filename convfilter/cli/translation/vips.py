@@ -19,7 +19,7 @@ _MOST_RANKED = 9
 _INSIDE, _EITHER = 255.0, 128.0
 
 
-def translate(words: Sequence[str], found: Translation) -> None:
+def translate(words: Sequence[str], result: Translation) -> None:
     """Translate what follows the program's name."""
     if len(words) < 3:
         raise UsageError("a line of vips has an operation, an input and an output")
@@ -32,8 +32,8 @@ def translate(words: Sequence[str], found: Translation) -> None:
     known, translation = _OPERATIONS[operation]
     if strange := set(settings) - set(known.split()):
         raise unknown(f"vips {operation} --{min(strange)}")
-    found.names += [_name(values[0], found), _name(values[1], found)]
-    translation(values[2:], settings, found)
+    result.names += [_name(values[0], result), _name(values[1], result)]
+    translation(values[2:], settings, result)
 
 
 def _parted(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -52,7 +52,7 @@ def _parted(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return places, settings
 
 
-def _name(name: str, found: Translation) -> str:
+def _name(name: str, result: Translation) -> str:
     """Return a name without its options in brackets, of which only the quality is translated."""
     options = re.fullmatch(r"(.*)\[(.*)\]", name)
     if options is None:
@@ -60,7 +60,7 @@ def _name(name: str, found: Translation) -> str:
     quality = re.fullmatch(r"Q=(\d+)", options[2])
     if quality is None:
         raise unknown(f"[{options[2]}]")
-    found.options["--quality"] = quality[1]
+    result.options["--quality"] = quality[1]
     return options[1]
 
 
@@ -70,7 +70,7 @@ def _whole(values: Sequence[str], count: int, form: str) -> list[int]:
     return [int(value) for value in values]
 
 
-def _gaussblur(values: Sequence[str], settings: Mapping[str, str], found: Translation) -> None:
+def _gaussblur(values: Sequence[str], settings: Mapping[str, str], result: Translation) -> None:
     try:
         (sigma,) = map(float, values)
         least = float(settings.get("min-ampl", "nan"))
@@ -80,26 +80,28 @@ def _gaussblur(values: Sequence[str], settings: Mapping[str, str], found: Transl
     if settings.get("precision", "integer") not in ("integer", "float"):
         raise unknown(f"--precision {settings['precision']}")
     if 0 < least < 1 and sigma > 0:
-        found.add(f"gaussian:{numeral(sigma)},truncate={numeral(int(sigma * math.sqrt(-2 * math.log(least))) / sigma)}")
+        result.add(
+            f"gaussian:{numeral(sigma)},truncate={numeral(int(sigma * math.sqrt(-2 * math.log(least))) / sigma)}"
+        )
         if in_whole:
-            found.note("vips takes whole numbers for weights, of 20 for the largest (--precision integer)")
+            result.note("vips takes whole numbers for weights, of 20 for the largest (--precision integer)")
     else:
-        found.add(
+        result.add(
             f"gaussian:{numeral(sigma)}",
             f"vips cuts the kernel where a weight is below a fifth of the largest (--min-ampl 0.2){in_whole}; "
             f"{GAUSSIAN}",
         )
-    found.note(f"vips {ROUNDED}")
+    result.note(f"vips {ROUNDED}")
 
 
-def _rank(values: Sequence[str], _settings: Mapping[str, str], found: Translation) -> None:
+def _rank(values: Sequence[str], _settings: Mapping[str, str], result: Translation) -> None:
     cols, rows, index = _whole(values, 3, "rank IN OUT WIDTH HEIGHT INDEX")
     if not 0 <= index < cols * rows:
         raise UsageError(f"the index of vips rank must be below {cols * rows}, got {index}")
     size = _odd(cols, rows, f"vips rank {cols} {rows}")
-    found.add(f"percentile:{size},p={numeral(index / max(cols * rows - 1, 1))}")
+    result.add(f"percentile:{size},p={numeral(index / max(cols * rows - 1, 1))}")
     if cols * rows > _MOST_RANKED and 0 < index < cols * rows - 1:
-        found.note("vips 8.14 returns other samples than the one of that index where a window has more than nine")
+        result.note("vips 8.14 returns other samples than the one of that index where a window has more than nine")
 
 
 def _odd(cols: int, rows: int, part: str) -> str:
@@ -108,15 +110,15 @@ def _odd(cols: int, rows: int, part: str) -> str:
     return pair(cols, rows)
 
 
-def _conv(values: Sequence[str], settings: Mapping[str, str], found: Translation) -> None:
+def _conv(values: Sequence[str], settings: Mapping[str, str], result: Translation) -> None:
     if len(values) != 1:
         raise UsageError("the form is vips conv IN OUT MASK")
-    found.add(f"kernel:{values[0]}", "both correlate, and divide by the scale in the file")
+    result.add(f"kernel:{values[0]}", "both correlate, and divide by the scale in the file")
     if settings.get("precision") == "integer":
-        found.note("vips rounds the weights to whole numbers (--precision integer)")
+        result.note("vips rounds the weights to whole numbers (--precision integer)")
 
 
-def _morph(values: Sequence[str], _settings: Mapping[str, str], found: Translation) -> None:
+def _morph(values: Sequence[str], _settings: Mapping[str, str], result: Translation) -> None:
     """Read the footprint from the mask's file: 255 is inside, 128 is ignored, 0 must be black."""
     if len(values) != 2 or values[1] not in ("erode", "dilate"):
         raise UsageError("the form is vips morph IN OUT MASK erode|dilate")
@@ -126,14 +128,14 @@ def _morph(values: Sequence[str], _settings: Mapping[str, str], found: Translati
     if not {float(cell) for row in matrix for cell in row} <= {_INSIDE, _EITHER}:
         raise unknown(f"vips morph with the mask {values[0]}", "cells other than 255 and 128 look for black pixels")
     cells = [[float(cell == _INSIDE) for cell in row] for row in matrix]
-    found.add(f"{values[1]}:{window(cells)}")
-    found.note("vips is for pictures of black and white (0 and 255); convfilter filters greys, too")
+    result.add(f"{values[1]}:{window(cells)}")
+    result.note("vips is for pictures of black and white (0 and 255); convfilter filters greys, too")
 
 
-def _sobel(values: Sequence[str], _settings: Mapping[str, str], found: Translation) -> None:
+def _sobel(values: Sequence[str], _settings: Mapping[str, str], result: Translation) -> None:
     if values:
         raise UsageError("the form is vips sobel IN OUT")
-    found.add("sobel:magnitude", "vips adds the absolute differences up; convfilter takes the root of their squares")
+    result.add("sobel:magnitude", "vips adds the absolute differences up; convfilter takes the root of their squares")
 
 
 _Operation = Callable[[Sequence[str], Mapping[str, str], Translation], None]

@@ -195,8 +195,8 @@ def _aspect(ratio: float) -> list[tuple[bytes, bytes]]:
     """Return a PNG's pHYs that gives the ratio of a pixel's width to its height; none for square pixels."""
     if ratio == 1 or not _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT:
         return []
-    found = Fraction(ratio).limit_denominator(10_000)
-    return [(b"pHYs", struct.pack(">IIB", found.denominator, found.numerator, 0))]
+    fraction = Fraction(ratio).limit_denominator(10_000)
+    return [(b"pHYs", struct.pack(">IIB", fraction.denominator, fraction.numerator, 0))]
 
 
 def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:

@@ -103,9 +103,9 @@ def _require_whole(unit: Any, file: BinaryIO) -> None:
 
 
 def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
-    found = []
+    lost = []
     if images > 1:
-        found.append(
+        lost.append(
             Loss(
                 f"the FITS holds {images} images",
                 severe=True,
@@ -113,17 +113,17 @@ def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
             )
         )
     if not is_known(dtype):
-        found.append(
+        lost.append(
             Loss(f"the FITS has samples of {dtype}; they are read and written as 64-bit floats of the same values")
         )
     elif bits > 0 and dtype.kind == "f":
-        found.append(
+        lost.append(
             Loss(
                 "the FITS has integers that are scaled (BSCALE, BZERO) or partly missing (BLANK); "
                 f"they are read and written as {8 * dtype.itemsize}-bit floats"
             )
         )
-    return found
+    return lost
 
 
 def _left_out(units: Any, image: Any) -> Iterator[Loss]:
@@ -190,14 +190,14 @@ def _move(header: Any, known: FitsHeader) -> None:
         value = header[key]
         if not isinstance(value, int | float) or isinstance(value, bool):
             continue
-        if found := _CENTRE.match(key):
-            start, jump = axes[int(found[2])]
+        if match := _CENTRE.match(key):
+            start, jump = axes[int(match[2])]
             header[key] = (value - 1 - start) / jump + 1
-        elif found := _LOGICAL.match(key):
-            header[key] = value / axes[int(found[1])][1]
-        elif found := _STEP.match(key):
-            if not (found[1] and has_matrix):
-                header[key] = value * axes[int(found[2] or found[4])][1]
-        elif found := _SIP.match(key):
+        elif match := _LOGICAL.match(key):
+            header[key] = value / axes[int(match[1])][1]
+        elif match := _STEP.match(key):
+            if not (match[1] and has_matrix):
+                header[key] = value * axes[int(match[2] or match[4])][1]
+        elif match := _SIP.match(key):
             across, up = axes[1][1], axes[2][1]
-            header[key] = value * across ** int(found[2]) * up ** int(found[3]) / (across if found[1] == "A" else up)
+            header[key] = value * across ** int(match[2]) * up ** int(match[3]) / (across if match[1] == "A" else up)

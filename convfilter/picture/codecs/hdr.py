@@ -45,10 +45,10 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     kinds = [line for line in lines if line.startswith(b"FORMAT=")]
     if kinds and kinds[-1].strip() != _FORMAT:
         raise ReadError(f"a Radiance HDR of {kinds[-1][7:].decode('latin-1')} cannot be filtered; convert it to RGBE")
-    found = _SIZE.match(lines[-1])
-    if found is None or (found[1], found[3]) != (b"-Y", b"+X"):
+    match = _SIZE.match(lines[-1])
+    if match is None or (match[1], match[3]) != (b"-Y", b"+X"):
         raise ReadError("a Radiance HDR must have its rows from the top down, and columns from the left")
-    height, width = int(found[2]), int(found[4])
+    height, width = int(match[2]), int(match[4])
     limits.require_size(width, height, options.max_pixels, judge=options.judge)
     limits.require_memory(2 * 12 * width * height)
     if len(data) - start < 4 * height * min(width, 2):  # least bytes of a row: its header, or one pixel

@@ -115,7 +115,7 @@ def _decompress(boxes: dict[bytes, bytes]) -> list[Loss]:
     """Add EXIF and XMP that are compressed (Brotli) to the boxes, or return that they are left out."""
     import imagecodecs
 
-    found = []
+    lost = []
     for kind in (b"Exif", b"xml "):
         packed = boxes.get(b"brob " + kind)
         if packed is None or kind in boxes:
@@ -124,25 +124,25 @@ def _decompress(boxes: dict[bytes, bytes]) -> list[Loss]:
             boxes[kind] = bytes(imagecodecs.brotli_decode(packed, out=_MOST_BOX_BYTES))
         except imagecodecs.BrotliError:
             name = kind.decode().strip()
-            found.append(Loss(f"{name} of the JPEG XL is damaged or too large, and left out"))
-    return found
+            lost.append(Loss(f"{name} of the JPEG XL is damaged or too large, and left out"))
+    return lost
 
 
 def _losses(header: Header, options: ReadOptions) -> list[Loss]:
     """Return the parts of the picture that are not read."""
-    found = []
+    lost = []
     others = len(header.extra) - (_ALPHA in header.extra)
     if others:
-        found.append(Loss(f"the JPEG XL has {others} channels beside colours and transparency; they are left out"))
+        lost.append(Loss(f"the JPEG XL has {others} channels beside colours and transparency; they are left out"))
     if header.animated and options.frame is None:
-        found.append(
+        lost.append(
             Loss(
                 "the JPEG XL is an animation, whose times cannot be read",
                 severe=True,
                 remedy="choose a frame with {frame=N}, or keep the first with {allow_loss=True}",
             )
         )
-    return found
+    return lost
 
 
 def _metadata(

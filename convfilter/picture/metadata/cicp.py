@@ -162,11 +162,11 @@ def chunks_of(profile: bytes, model: Model) -> list[tuple[bytes, bytes]]:
 def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:
     from convfilter.picture.metadata.curves import SRGB, cicp_curve
 
-    found = PRIMARIES.get(BT709 if primaries == _UNSPECIFIED else primaries)
+    chromaticities = PRIMARIES.get(BT709 if primaries == _UNSPECIFIED else primaries)
     curve = SRGB if transfer == _UNSPECIFIED else cicp_curve(transfer)
-    if found is None or curve is None:
+    if chromaticities is None or curve is None:
         return None
-    return _made(name_of(primaries, transfer), found, curve, model)
+    return _made(name_of(primaries, transfer), chromaticities, curve, model)
 
 
 def _made(name: str, primaries: Primaries, curve: ParametricCurve, model: Model) -> bytes | None:

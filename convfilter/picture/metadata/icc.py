@@ -37,24 +37,24 @@ COLOURANT_TOLERANCE = 0.003
 def tags(profile: bytes) -> dict[bytes, bytes]:
     """Return the tags of a profile, except those that lie outside of it."""
     count = int.from_bytes(profile[128:132], "big")
-    found = {}
+    by_name = {}
     for index in range(min(count, _MAX_TAGS)):
         entry = profile[132 + 12 * index : 144 + 12 * index]
         if len(entry) < 12:
             break
         name, offset, size = struct.unpack(">4sII", entry)
         if offset + size <= len(profile):
-            found[name] = profile[offset : offset + size]
-    return found
+            by_name[name] = profile[offset : offset + size]
+    return by_name
 
 
 def has_srgb_primaries(profile: bytes) -> bool:
     """Whether the colorants of a profile are those of sRGB."""
-    found = tags(profile)
+    by_name = tags(profile)
     return all(
         abs(have - wanted) <= COLOURANT_TOLERANCE
         for name, column in _SRGB_COLOURANTS.items()
-        for have, wanted in zip(_xyz(found.get(name, b"")), column, strict=True)
+        for have, wanted in zip(_xyz(by_name.get(name, b"")), column, strict=True)
     )
 
 
@@ -62,8 +62,8 @@ def colourants(profile: bytes) -> npt.NDArray[np.float64]:
     """Return the matrix from linear light to the profile connection space; zeros for missing columns."""
     import numpy as np
 
-    found = tags(profile)
-    return np.array([_xyz(found.get(name, b"")) for name in _SRGB_COLOURANTS]).T
+    by_name = tags(profile)
+    return np.array([_xyz(by_name.get(name, b"")) for name in _SRGB_COLOURANTS]).T
 
 
 def luminance(profile: bytes) -> tuple[float, float, float] | None:
@@ -78,8 +78,8 @@ def luminance(profile: bytes) -> tuple[float, float, float] | None:
     three floats of sum 1, or None
         None if the primaries are sRGB's or missing.
     """
-    found = tags(profile)
-    parts = [_xyz(found.get(name, b""))[1] for name in _SRGB_COLOURANTS]
+    by_name = tags(profile)
+    parts = [_xyz(by_name.get(name, b""))[1] for name in _SRGB_COLOURANTS]
     if space_of(profile) != "rgb" or min(parts) < 0 or sum(parts) <= 0 or has_srgb_primaries(profile):
         return None
     red, green, blue = (part / sum(parts) for part in parts)

@@ -35,9 +35,9 @@ def curve_of(profile: bytes) -> Curve | None:
         None if the profile has no curve (but tables in several dimensions),
         or different ones for its channels.
     """
-    found = tags(profile)
+    by_name = tags(profile)
     names = _CURVE_TAGS.get(space_of(profile) or "", ())
-    curves = [_curve(found[name]) for name in names if name in found]
+    curves = [_curve(by_name[name]) for name in names if name in by_name]
     first = curves[0] if curves and len(curves) == len(names) else None
     if first is None:
         return None

@@ -250,14 +250,14 @@ def from_block(exif: bytes, order: str) -> Directories:
     if header is None:
         return Directories({}, {}, {})
     source, offset = header
-    found = directories(lambda start, length: exif[start : start + length], offset, source)
-    return Directories(*(reordered(fields, source, order) for fields in found))
+    entries = directories(lambda start, length: exif[start : start + length], offset, source)
+    return Directories(*(reordered(fields, source, order) for fields in entries))
 
 
-def exif_block(found: Directories, order: str) -> bytes | None:
+def exif_block(entries: Directories, order: str) -> bytes | None:
     """Encode the descriptive fields as an EXIF block; None if there are none."""
-    first = {tag: field for tag, field in found.first.items() if tag in (*DESCRIPTIVE, ORIENTATION)}
-    described = [(tag, fields) for tag, fields in ((EXIF_IFD, found.exif), (GPS_IFD, found.gps)) if fields]
+    first = {tag: field for tag, field in entries.first.items() if tag in (*DESCRIPTIVE, ORIENTATION)}
+    described = [(tag, fields) for tag, fields in ((EXIF_IFD, entries.exif), (GPS_IFD, entries.gps)) if fields]
     if not described and set(first) <= {ORIENTATION}:
         first = {tag: field for tag, field in first.items() if number(field, order) != 1}
         if not first:

@@ -135,21 +135,21 @@ def _text_of(packet: bytes | None) -> str | None:
 
 def _written(keyword: str, remarks: Sequence[Text]) -> str | None:
     """Return the values of a keyword as XML; None if XMP has no property for them."""
-    found = _OF_KEYWORDS.get(keyword)
-    if found is None or any(_FORBIDDEN.search(remark.value) for remark in remarks):
+    field = _OF_KEYWORDS.get(keyword)
+    if field is None or any(_FORBIDDEN.search(remark.value) for remark in remarks):
         return None
-    if found.name == "xmp:CreateDate":
+    if field.name == "xmp:CreateDate":
         return _date(remarks[0].value) if len(remarks) == 1 else None
-    if not found.container:
+    if not field.container:
         return _escaped(remarks[0].value) if len(remarks) == 1 else None
     items = []
     for number, remark in enumerate(remarks):
         language = remark.language if remark.language.replace("-", "").isalnum() else ""
-        named = f' xml:lang="{language or "x-default"}"' if found.container == "Alt" else ""
-        if found.container == "Alt" and number and not language:
+        named = f' xml:lang="{language or "x-default"}"' if field.container == "Alt" else ""
+        if field.container == "Alt" and number and not language:
             return None  # each alternative needs its own language
         items.append(f"<rdf:li{named}>{_escaped(remark.value)}</rdf:li>")
-    return f"<rdf:{found.container}>{''.join(items)}</rdf:{found.container}>"
+    return f"<rdf:{field.container}>{''.join(items)}</rdf:{field.container}>"
 
 
 def _date(value: str) -> str | None:

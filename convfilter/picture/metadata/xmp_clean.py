@@ -87,10 +87,10 @@ def _without_elements(packet: bytes, name: bytes) -> bytes:
     """
     opening = re.compile(rb"<(" + name + rb")(?:\s[^<>]*)?(?<!/)>")
     parts, at, unclosed = [], 0, 0
-    while unclosed < _MOST_UNCLOSED and (found := opening.search(packet, at)):
-        closing = b"</" + found[1] + b">"
-        end = packet.find(closing, found.end())
-        parts.append(packet[at : found.start() if end >= 0 else found.end()])
-        at = end + len(closing) if end >= 0 else found.end()
+    while unclosed < _MOST_UNCLOSED and (match := opening.search(packet, at)):
+        closing = b"</" + match[1] + b">"
+        end = packet.find(closing, match.end())
+        parts.append(packet[at : match.start() if end >= 0 else match.end()])
+        at = end + len(closing) if end >= 0 else match.end()
         unclosed += end < 0
     return b"".join([*parts, packet[at:]]) if parts else packet

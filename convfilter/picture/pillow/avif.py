@@ -42,9 +42,9 @@ def colours(file: BinaryIO) -> Colours:
     -------
     Colours
     """
-    found = dict(reversed(_properties(file)))
-    nclx = found.get(b"colr", b"")
-    mastering, light = found.get(b"mdcv", b""), found.get(b"clli", b"")
+    properties = dict(reversed(_properties(file)))
+    nclx = properties.get(b"colr", b"")
+    mastering, light = properties.get(b"mdcv", b""), properties.get(b"clli", b"")
     return Colours(
         # Decoded samples are RGB of full range.
         bytes([nclx[5], nclx[7], 0, 1]) if len(nclx) >= 11 else None,

@@ -32,22 +32,22 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     """
     position = file.tell()
     try:
-        found = trailing_data.losses(file, name, trailing_data.end_of(file, name))
+        lost = trailing_data.losses(file, name, trailing_data.end_of(file, name))
         if name in _ADD:
             file.seek(0)
-            found += [Loss(text) for text in _ADD[name](metadata, file)]
-        return found
+            lost += [Loss(text) for text in _ADD[name](metadata, file)]
+        return lost
     finally:
         file.seek(position)
 
 
 def _add_of_gif(metadata: Metadata, file: BinaryIO) -> list[str]:
-    found = gif.said(file)
-    metadata.text = [Text("Comment", comment) for comment in found.comments]
-    metadata.xmp, metadata.icc = found.xmp, found.icc
-    if found.aspect:
-        metadata.png.append((b"pHYs", struct.pack(">IIB", 64, found.aspect, 0)))
-    listed = ", ".join(found.others)
+    content = gif.said(file)
+    metadata.text = [Text("Comment", comment) for comment in content.comments]
+    metadata.xmp, metadata.icc = content.xmp, content.icc
+    if content.aspect:
+        metadata.png.append((b"pHYs", struct.pack(">IIB", 64, content.aspect, 0)))
+    listed = ", ".join(content.others)
     return [f"the GIF has blocks that are left out: {listed}"] if listed else []
 
 
@@ -57,9 +57,9 @@ def _add_of_jpeg2000(metadata: Metadata, file: BinaryIO) -> list[str]:
 
 
 def _add_of_avif(metadata: Metadata, file: BinaryIO) -> list[str]:
-    found = avif.colours(file)
-    usual = found.cicp is None or tuple(found.cicp[:2]) in _UNSAID
-    chunks = ((b"cICP", None if usual else found.cicp), (b"mDCV", found.mastering), (b"cLLI", found.light))
+    colours = avif.colours(file)
+    usual = colours.cicp is None or tuple(colours.cicp[:2]) in _UNSAID
+    chunks = ((b"cICP", None if usual else colours.cicp), (b"mDCV", colours.mastering), (b"cLLI", colours.light))
     metadata.png += [(kind, data) for kind, data in chunks if data]
     return []
 

@@ -105,15 +105,15 @@ def _encoded(pixels: Pixels, alpha: bool) -> _Encoded:
     table_bytes = 3 * 2 ** ((data[10] & 7) + 1)
     table = data[at : at + table_bytes]
     at += table_bytes
-    found = None
+    clear_index = None
     while data[at : at + 1] == _EXTENSION:
         if data[at + 1 : at + 2] == _CONTROL and data[at + 3] & 1:
-            found = data[at + 6]
+            clear_index = data[at + 6]
         at += 2
         while data[at]:
             at += 1 + data[at]
         at += 1
-    return _Encoded(table, found, data[at + 10 : -1])
+    return _Encoded(table, clear_index, data[at + 10 : -1])
 
 
 def _indexed(pixels: Pixels, alpha: bool) -> tuple[Any, int | None]:

@@ -70,8 +70,8 @@ def _add_header(metadata: Metadata, header: bytes) -> None:
             rows = struct.iter_unpack(">HHH", content[2 : 2 + (len(content) - 2) // 6 * 6])
             metadata.associated_alpha = any(type_ == _PREMULTIPLIED_OPACITY for _, type_, _ in rows)
         elif kind == b"res ":
-            found = dict(boxes_of(content))
-            metadata.resolution = _dots_per_inch(found.get(b"resd") or found.get(b"resc") or b"")
+            boxes = dict(boxes_of(content))
+            metadata.resolution = _dots_per_inch(boxes.get(b"resd") or boxes.get(b"resc") or b"")
 
 
 def _dots_per_inch(content: bytes) -> tuple[float, float] | None:

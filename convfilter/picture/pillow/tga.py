@@ -34,13 +34,13 @@ def said(file: BinaryIO) -> tuple[list[Text], bool]:
     file.seek(0)
     header = file.read(_HEADER_BYTES)
     name = _text(file.read(header[0])) if header else ""
-    found = [("Description", name)]
+    texts = [("Description", name)]
     extension = _extension(file)
-    found += [(keyword, _text(extension[at : at + length])) for keyword, at, length in _TEXTS]
+    texts += [(keyword, _text(extension[at : at + length])) for keyword, at, length in _TEXTS]
     lines = [extension[_COMMENT_AT + _LINE_BYTES * line :][:_LINE_BYTES] for line in range(_LINES)]
-    found.append(("Comment", "\n".join(map(_text, lines)).strip()))
-    found.append(("Creation Time", _time(extension)))
-    return [Text(keyword, value) for keyword, value in found if value], extension[_ATTRIBUTES_AT:] == _PREMULTIPLIED
+    texts.append(("Comment", "\n".join(map(_text, lines)).strip()))
+    texts.append(("Creation Time", _time(extension)))
+    return [Text(keyword, value) for keyword, value in texts if value], extension[_ATTRIBUTES_AT:] == _PREMULTIPLIED
 
 
 def _extension(file: BinaryIO) -> bytes:

@@ -156,13 +156,13 @@ def completed(data: bytes) -> bytes:
     """
     if len(data) >= _CHUNK_HEAD_BYTES + int.from_bytes(data[4:8], "little"):
         return data
-    found = list(_chunks(data))
-    if len(found) > 1 and found[-1][0] == b"ANMF" and found[-2][0] == b"ANMF":
-        del found[-1]
+    chunks = list(_chunks(data))
+    if len(chunks) > 1 and chunks[-1][0] == b"ANMF" and chunks[-2][0] == b"ANMF":
+        del chunks[-1]
     parts = []
-    present = {kind for kind, _ in found}
+    present = {kind for kind, _ in chunks}
     absent = _EXIF * (b"EXIF" not in present) | _XMP * (b"XMP " not in present)
-    for kind, content in found:
+    for kind, content in chunks:
         named = bytes([content[0] & ~absent]) + content[1:] if kind == b"VP8X" and content else content
         parts.append(_chunk(kind, named))
     return b"RIFF" + struct.pack("<I", 4 + sum(map(len, parts))) + b"WEBP" + b"".join(parts)

@@ -39,14 +39,14 @@ def filesystem(address: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
         # No cached listings: changes by others must be visible, and a million entries take gigabytes.
-        found: tuple[Any, str] = url_to_fs(address, use_listings_cache=False)
+        opened: tuple[Any, str] = url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
         raise UsageError(f"{address}: addresses need packages that are not installed; {_INSTALL}") from error
     except ValueError as error:
         raise UsageError(f"{address}: {first_line(error)}; known are s3://, gs://, file:// and memory://") from error
     except Exception as error:  # store libraries raise their own exceptions for bad settings
         raise ReadError(reason(error)) from error
-    return found
+    return opened
 
 
 def load(address: str) -> bytes:

@@ -53,14 +53,14 @@ class Target(NamedTuple):
         """
         if self.format is not None:
             return self
-        found = formats.by_name(source_format) if source_format else None
-        if found is None:
+        fmt = formats.by_name(source_format) if source_format else None
+        if fmt is None:
             known = formats.row(source_format or "")
             remedy = f"{{format={' or '.join(known.instead)}}}" if known else "{format}"
             raise WriteError(
                 f"pictures cannot be written as {source_format or 'an unknown format'}", remedy=f"use {remedy}"
             )
-        return self._replace(format=found)
+        return self._replace(format=fmt)
 
     def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
         """Return the stored sample type of a picture of ``dtype``.
@@ -119,9 +119,9 @@ def resolve_target(
             raise UsageError(f"format must be one of {names}, got {shown(options.format)}")
         return Target(name, chosen)
     suffix = os.path.splitext(name)[1]
-    found = formats.by_suffix(suffix)
-    if found is not None:
-        return Target(name, found)
+    chosen = formats.by_suffix(suffix)
+    if chosen is not None:
+        return Target(name, chosen)
     if name != "-" and not _is_special(name):
         from convfilter.picture import unsupported
 

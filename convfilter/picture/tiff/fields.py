@@ -145,8 +145,8 @@ def _number(fields: Iterable[Field], tag: int) -> int:
 
 def _is_scale(fields: Iterable[Field]) -> bool:
     """Whether the resolution is in a unit that only other fields name; 1 by 1 means none."""
-    found = scale_of(fields)
-    return found is not None and found[1] == _NO_UNIT and found[0] != (1.0, 1.0)
+    scale = scale_of(fields)
+    return scale is not None and scale[1] == _NO_UNIT and scale[0] != (1.0, 1.0)
 
 
 def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int, ...]) -> tuple[PageFields, list[str]]:
@@ -176,14 +176,14 @@ def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int
         return file.read(length)
 
     order = page.parent.byteorder
-    found = ifd.parsed(read, page.offset, order, big=page.parent.is_bigtiff)
-    found = ifd.reordered(found, order, _ORDER) | _imagej(page, order)
-    found = {tag: field for tag, field in ((tag, _true(field, page)) for tag, field in found.items()) if field.data}
-    is_scale = _is_scale(found.values())
-    kept = [field for tag, field in sorted(found.items()) if _is_kept(field, number, is_scale)]
+    by_tag = ifd.parsed(read, page.offset, order, big=page.parent.is_bigtiff)
+    by_tag = ifd.reordered(by_tag, order, _ORDER) | _imagej(page, order)
+    by_tag = {tag: field for tag, field in ((tag, _true(field, page)) for tag, field in by_tag.items()) if field.data}
+    is_scale = _is_scale(by_tag.values())
+    kept = [field for tag, field in sorted(by_tag.items()) if _is_kept(field, number, is_scale)]
     taken = {field.tag for field in kept} | (_OWN if number == 0 else set()) | _STRUCTURE | {_GDAL}
     taken |= set(_DIRECTORIES) if number == 0 else set()
-    left = [tag.name for tag in page.tags if tag.code not in taken and not _is_cut_description(found.get(tag.code))]
+    left = [tag.name for tag in page.tags if tag.code not in taken and not _is_cut_description(by_tag.get(tag.code))]
     return PageFields(tuple(kept), shape, page.dtype.name, pages, (shape[0], shape[1])), left
 
 
@@ -262,8 +262,8 @@ def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
 def _raster_type(fields: Iterable[Field]) -> int:
     keys = next((field.data for field in fields if field.tag == _KEYS), b"")
     words = struct.unpack(f"{_ORDER}{len(keys) // 2}H", keys[: len(keys) // 2 * 2])
-    found = (words[at + 3] for at in range(4, len(words) - 3, 4) if words[at] == _POINT_KEY and words[at + 1] == 0)
-    return next(found, 0)
+    offsets = (words[at + 3] for at in range(4, len(words) - 3, 4) if words[at] == _POINT_KEY and words[at + 1] == 0)
+    return next(offsets, 0)
 
 
 def _placed(field: Field, at: list[float], jumps: list[float], centres: tuple[float, float]) -> Field:
@@ -295,8 +295,8 @@ def _placed(field: Field, at: list[float], jumps: list[float], centres: tuple[fl
 def _rational(value: float) -> bytes:
     from fractions import Fraction
 
-    found = Fraction(value).limit_denominator(10**6)
-    return struct.pack(f"{_ORDER}2I", min(found.numerator, 2**32 - 1), found.denominator)
+    fraction = Fraction(value).limit_denominator(10**6)
+    return struct.pack(f"{_ORDER}2I", min(fraction.numerator, 2**32 - 1), fraction.denominator)
 
 
 def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) -> tuple[list[Field], Mapping[str, str]]:

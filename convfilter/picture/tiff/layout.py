@@ -206,8 +206,8 @@ def _claimed_slices(page: Any) -> int:
     description = page.tags.valueof(_DESCRIPTION)
     if not isinstance(description, str):
         return 1
-    if found := _IMAGEJ.match(description):
-        return int(found[1])
+    if match := _IMAGEJ.match(description):
+        return int(match[1])
     if not description.startswith('{"shape":'):
         return 1
     try:

@@ -42,15 +42,15 @@ def resized(field: Field, size: tuple[int, int], jumps: tuple[float, float]) -> 
     values = {b"SizeY": size[0], b"SizeX": size[1]}
     factors = {b"PhysicalSizeY": jumps[0], b"PhysicalSizeX": jumps[1]}
 
-    def changed(found: re.Match[bytes]) -> bytes:
-        name, between, value = found.groups()
+    def changed(match: re.Match[bytes]) -> bytes:
+        name, between, value = match.groups()
         if name in values:
             value = b"%d" % values[name]
         elif factors[name] != 1:
             try:
                 value = b"%.15g" % (float(value) * factors[name])
             except ValueError:
-                return found[0]
+                return match[0]
         return bytes(name + between + value)
 
     return field._replace(data=_PIXELS.sub(lambda tag: _ATTRIBUTE.sub(changed, tag[0]), field.data))
@@ -58,12 +58,12 @@ def resized(field: Field, size: tuple[int, int], jumps: tuple[float, float]) -> 
 
 def describe(fields: Iterable[Field], size: tuple[int, int]) -> bool:
     """Whether the fields of a page describe a stack whose pages have ``size`` (rows, columns)."""
-    found = {field.tag: field for field in fields}
-    description = found.get(_DESCRIPTION)
+    by_tag = {field.tag: field for field in fields}
+    description = by_tag.get(_DESCRIPTION)
     if description is None:
         return False
     if description.data.startswith(b"ImageJ="):
-        head = found[_IMAGEJ_DATA].data[:_HEAD_BYTES] if _IMAGEJ_DATA in found else b""
+        head = by_tag[_IMAGEJ_DATA].data[:_HEAD_BYTES] if _IMAGEJ_DATA in by_tag else b""
         return not any(kind in head for kind in _IMAGEJ_OUTLINES)
     return _sizes(description) == {size} and not _OUTLINES.search(description.data)
 
@@ -72,11 +72,11 @@ def _sizes(field: Field) -> set[tuple[int, int]]:
     """Return the sizes in an OME-XML; none for another field."""
     if field.tag != _DESCRIPTION or not field.data.startswith(_OME):
         return set()
-    found = set()
+    sizes = set()
     for tag in _PIXELS.finditer(field.data):
         values = {name: value for name, _, value in _ATTRIBUTE.findall(tag[0])}
         try:
-            found.add((int(values.get(b"SizeY", 0)), int(values.get(b"SizeX", 0))))
+            sizes.add((int(values.get(b"SizeY", 0)), int(values.get(b"SizeX", 0))))
         except ValueError:
             return set()
-    return found
+    return sizes

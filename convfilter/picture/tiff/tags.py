@@ -136,14 +136,14 @@ def _exif(page: Any, file: BinaryIO) -> bytes | None:
         return file.read(length)
 
     order = page.parent.byteorder
-    found = ifd.directories(read, page.offset, order, big=page.parent.is_bigtiff)
-    description = found.first.get(_DESCRIPTION)
+    entries = ifd.directories(read, page.offset, order, big=page.parent.is_bigtiff)
+    description = entries.first.get(_DESCRIPTION)
     if description and description.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS):
-        del found.first[_DESCRIPTION]
-    software = found.first.get(_SOFTWARE)
+        del entries.first[_DESCRIPTION]
+    software = entries.first.get(_SOFTWARE)
     if software and mark.is_mark(Text("Software", software.data.rstrip(b"\0").decode("latin-1"))):
-        del found.first[_SOFTWARE]
-    return ifd.exif_block(found, order)
+        del entries.first[_SOFTWARE]
+    return ifd.exif_block(entries, order)
 
 
 def _bytes(tags: Any, code: int) -> bytes | None:
