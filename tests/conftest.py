@@ -10,9 +10,12 @@ import tempfile
 
 import pytest
 from hypothesis import settings
-from processes import run_python
 
-from convfilter.planning import plan_cache
+# References multiply small matrices, and two threads of OpenBLAS spin while they wait for each other: the self-test and
+# the sweeps of sigma take 47 s of CPU with them, 34 s without. Programs that tests start have the threads of users.
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("OPENBLAS_NUM_THREADS", "1")
+    import numpy  # noqa: F401 - reads the variable once
 
 # The first call of a loop compiles it: no deadline.
 settings.register_profile("check", max_examples=12, deadline=None, derandomize=True)
@@ -36,19 +39,29 @@ def pytest_configure(config):
     os.environ["XDG_CONFIG_HOME"] = f"{scratch.name}/config"
     os.mkdir(f"{scratch.name}/config")  # astropy warns where it is missing
     if config.args_source is config.ArgsSource.TESTPATHS:
+        from processes import run_python
+
         # The whole suite needs every loop; compiled here, on all cores, no test waits for the compiler.
         run_python("from convfilter.precompile.variants import cache_warm; list(cache_warm())", patience=900)
 
 
-def pytest_collection_finish():
-    """Freeze the many objects of the collected tests, so that garbage collections skip them."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collect garbage once after the tests are collected; freeze their many objects, which later collections skip."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
 def no_cached_plans():
     """Empty the cache of plans before each test: another test may have changed how filters are planned."""
+    from convfilter.planning import plan_cache
+
     plan_cache.forget()
 
 

@@ -80,8 +80,10 @@ GEOMETRIES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("mode", ["edge", "symmetric", "reflect", "wrap"])
+@pytest.mark.parametrize(
+    ("dtype", "mode"),
+    [(np.uint8, "edge"), (np.uint16, "symmetric"), (np.float32, "reflect"), (np.uint8, "wrap"), (np.float32, "edge")],
+)
 @pytest.mark.parametrize(("radius", "stride", "dilation"), GEOMETRIES)
 def test_stride_and_dilation_are_those_of_the_formulas(dtype, mode, radius, stride, dilation):
     image = picture(dtype, (150, 41, 2))

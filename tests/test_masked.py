@@ -169,7 +169,7 @@ def large_with_holes(dtype, channels=3):
     return image, counts
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint16, 1), (np.float32, 1)])
 @pytest.mark.parametrize(
     "spec",
     [
@@ -183,8 +183,8 @@ def large_with_holes(dtype, channels=3):
     ],
 )
 @pytest.mark.parametrize("fill", [False, True])
-def test_rectangles_without_holes_are_filtered_like_pictures_without_a_mask(dtype, spec, fill, monkeypatch):
-    image, counts = large_with_holes(dtype)
+def test_rectangles_without_holes_are_filtered_like_pictures_without_a_mask(dtype, channels, spec, fill, monkeypatch):
+    image, counts = large_with_holes(dtype, channels)
     results = [cf.apply(image, spec, mask=counts, fill=fill, threads=threads) for threads in (1, 2)]
     assert results[0].tobytes() == results[1].tobytes()
     with monkeypatch.context() as patch:
