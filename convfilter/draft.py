@@ -24,6 +24,7 @@ from convfilter.keywords import (
     StageKeywords,
     documented,
     pair_of,
+    real,
     require_known,
     stage_values,
     stages_of,
@@ -382,6 +383,5 @@ def _pair(value: FloatPair, name: str) -> str:
 
 def _text(number: Any, name: str) -> str:
     """Format a number exactly for a SPEC."""
-    if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
-        raise ParameterError(f"{name} must be a number, got {shown(number)}")
-    return str(int(number)) if float(number).is_integer() else repr(float(number))
+    value = real(number, name)
+    return str(int(value)) if value.is_integer() else repr(value)

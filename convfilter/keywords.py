@@ -78,6 +78,15 @@ class RunKeywords(TypedDict, total=False):
     fill: bool
 
 
+class TransposedKeywords(RunKeywords, total=False):
+    """Keywords of transposed convolutions; see :class:`FilterKeywords`."""
+
+    dilation: IntPair
+    scale: float
+    offset: float
+    map: ToneMap | None
+
+
 class PoolKeywords(PoolStageKeywords, RunKeywords, total=False):
     """Keywords of the pooling functions; see :class:`FilterKeywords`."""
 
@@ -132,7 +141,9 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
 
 
 #: Keywords of any function.
-Keywords: TypeAlias = FilterKeywords | PoolKeywords | StageKeywords | PoolStageKeywords | RunKeywords
+Keywords: TypeAlias = (
+    FilterKeywords | PoolKeywords | TransposedKeywords | StageKeywords | PoolStageKeywords | RunKeywords
+)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -269,6 +280,13 @@ def pair_of(value: Any, name: str) -> tuple[Any, Any]:
             raise ParameterError(f"{name} must be one number or (rows, cols), got {shown(value)}")
         return value[0], value[1]
     return value, value
+
+
+def real(value: Any, name: str) -> float:
+    """Return a number of any real type; refuse others."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise ParameterError(f"{name} must be a number, got {shown(value)}")
+    return float(value)
 
 
 def whole_pair(value: Any, name: str) -> tuple[int, int]:

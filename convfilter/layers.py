@@ -20,7 +20,9 @@ from convfilter.keywords import (
     IntPair,
     PaddingLike,
     PoolKeywords,
+    TransposedKeywords,
     documented,
+    real,
     require_known,
     stage_values,
     whole_pair,
@@ -107,9 +109,10 @@ def lp_pool(
     window = _window(size)
     if window is None:
         raise ParameterError("lp_pool needs the size of its window, got 'global'")
-    if not (math.isfinite(p) and p > 0):
+    power = real(p, "p")
+    if not (math.isfinite(power) and power > 0):
         raise ParameterError(f"p must be a finite number above 0, got {p}")
-    return _pool(image, Pooling("power", window, power=float(p)), stride, padding, keywords)
+    return _pool(image, Pooling("power", window, power=power), stride, padding, keywords)
 
 
 @documented(FilterKeywords)
@@ -180,7 +183,7 @@ def conv2d(
     return _run_layer(image, "conv2d", operator, keywords)
 
 
-@documented(PoolKeywords)
+@documented(TransposedKeywords)
 def conv_transpose2d(
     image: ImageLike,
     weight: npt.ArrayLike,
@@ -197,7 +200,7 @@ def conv_transpose2d(
     eps: float = 1e-5,
     activation: str = "none",
     slope: npt.ArrayLike | None = None,
-    **keywords: Unpack[PoolKeywords],
+    **keywords: Unpack[TransposedKeywords],
 ) -> Image:
     """Transposed convolutional layer: each sample times the kernel is added to the result, ``stride`` pixels apart.
 
@@ -244,7 +247,7 @@ def conv_transpose2d(
         weight, bias, mean=mean, var=var, gamma=gamma, beta=beta, eps=eps, activation=activation, slope=slope,
         groups=groups, transposed=True, output_padding=whole_pair(output_padding, "output_padding"),
     )  # fmt: skip
-    require_known(keywords, PoolKeywords)
+    require_known(keywords, TransposedKeywords)
     return _run_layer(image, "conv_transpose2d", operator, {**keywords, "stride": stride, "padding": padding})
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.api import run_operator
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Bilateral, Canny, Guided, Morphology, PaddingMode, Rank
 from convfilter.guide_pictures import samples_of
-from convfilter.keywords import FilterKeywords, Image, ImageLike, IntPair, RunKeywords, documented, whole_pair
+from convfilter.keywords import FilterKeywords, Image, ImageLike, IntPair, RunKeywords, documented, real, whole_pair
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is nonzero where a pixel belongs to the window.
 WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
@@ -90,7 +90,7 @@ def percentile(image: ImageLike, window: WindowLike, p: float, **keywords: Unpac
     >>> percentile(np.array([[1, 2, 90, 4, 5]], np.uint8), (1, 3), 1.0)
     array([[ 2, 90, 90, 90,  5]], dtype=uint8)
     """
-    return run_operator(image, "percentile", Rank(window_of(window), p), keywords)
+    return run_operator(image, "percentile", Rank(window_of(window), real(p, "p")), keywords)
 
 
 @documented(FilterKeywords)
@@ -216,7 +216,8 @@ def canny(
     >>> canny(np.repeat([[0, 0, 0, 255, 255, 255]], 5, 0).astype(np.uint8), 0)[2].tolist()
     [0, 0, 255, 255, 0, 0]
     """
-    return run_operator(image, "canny", Canny(sigma, low, high), keywords)
+    operator = Canny(real(sigma, "sigma"), real(low, "low"), real(high, "high"))
+    return run_operator(image, "canny", operator, keywords)
 
 
 @documented(FilterKeywords)
@@ -272,7 +273,8 @@ def bilateral_filter(
     [[1, 2, 3, 201, 203, 202]]
     """
     reach = None if radius is None else whole_pair(radius, "radius")[0]
-    return run_operator(image, "bilateral", Bilateral(sigma_space, sigma_range, reach, distance), keywords)
+    operator = Bilateral(real(sigma_space, "sigma_space"), real(sigma_range, "sigma_range"), reach, distance)
+    return run_operator(image, "bilateral", operator, keywords)
 
 
 @documented(RunKeywords)
@@ -333,9 +335,10 @@ def guided_filter(
     if guide is not None:
         array = np.asarray(guide)
         if array.ndim not in (2, 3):
-            raise ParameterError(f"a guide is an image, got an array of shape {array.shape}")
+            got = f"an array of shape {array.shape}" if array.ndim else shown(guide)
+            raise ParameterError(f"a guide is an image, got {got}; read a file with convfilter.read")
         samples = samples_of(array)
-    operator = Guided(whole_pair(radius, "radius")[0], eps, samples)
+    operator = Guided(whole_pair(radius, "radius")[0], real(eps, "eps"), samples)
     geometry: Any = {"stride": stride, "padding_mode": padding_mode, "dilation": dilation}
     return run_operator(image, "guided", operator, {**keywords, **geometry})
 

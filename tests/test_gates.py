@@ -44,6 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([*SUM_3, "-q", "in.png", "out.png"], ""),
         (["convolve", "--kernel", "-9 0 9", "in.png", "out.png"], f"in.png: 90% {ZERO}"),
         (["apply", "-f", "scale:9", "in.png", "out.png"], f"in.png: 89% {NO_SUM}"),
+        (["edges", "--laplacian", "--scale", "9", "in.png", "out.png"], f"in.png: 95% {NO_SUM}"),
         ([*SUM_3, "--map", "clip", "in.png", "out.png"], ""),
         ([*SUM_3, "--normalize", "in.png", "out.png"], ""),
         (["blur", "--box", "3", "in.png", "out.png"], ""),

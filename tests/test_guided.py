@@ -248,6 +248,25 @@ def test_luminance_alpha_stacks_and_the_command(tmp_path):
     np.testing.assert_array_equal(cf.read(str(tmp_path / "out.png")).pixels, alone)
 
 
+def test_plans_pages_and_explorers_read_the_guide(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    cf.write("in.png", picture(np.uint8))
+    cf.write("guide.png", picture(np.uint8, (33, 40)))
+    spec = "guided:2,guide=guide.png"
+    assert run(["apply", "-f", spec, "--html", "page.html", "in.png", "out.png"]) == 0
+    assert run(["plan", "-f", spec, "--explore", "explorer.html", "in.png"]) == 0
+    assert run(["plan", "-f", spec, "--size", "40x30"]) == 2
+    assert "the guide must be as large as the picture, 40x30, got 40x33" in capfd.readouterr().err
+
+
+def test_integers_take_no_guide_with_nan():
+    image, guide = picture(np.uint8), RNG.random((33, 40)).astype(np.float32)
+    guide[3, 4] = np.nan
+    with pytest.raises(ParameterError, match="the guide has 1 samples that are NaN or infinite"):
+        cf.guided_filter(image, 2, guide=guide)
+    assert np.isnan(cf.guided_filter(image, 2, guide=guide, dtype=np.float32)[3, 4]).all()
+
+
 def test_bad_radii_and_guides():
     image = picture(np.uint8)
     for arguments, words in (
@@ -257,6 +276,8 @@ def test_bad_radii_and_guides():
         ((3, 0.1, picture(np.uint8, (33, 40, 2))), "the guide must be grey or have three colours, got 2"),
         ((3, 0.1, image.astype(np.int64)), "got int64"),
         ((3, 0.1, image[0, 0]), r"a guide is an image, got an array of shape \(3,\)"),
+        ((3, 0.1, "guide.png"), r"a guide is an image, got 'guide.png'; read a file with convfilter.read"),
+        ((3, "small"), "eps must be a number, got 'small'"),
     ):
         with pytest.raises(ParameterError, match=words):
             cf.guided_filter(image, *arguments)

@@ -648,6 +648,22 @@ def test_pytorch_transposes_the_same() -> None:
     )
 
 
+def test_layers_flip_and_round_sizes_up(tmp_path: Path) -> None:
+    pixels, weight = image(3, 16, 15), RNG.normal(size=(4, 3, 3, 2))
+    np.savez(tmp_path / "layer.npz", weight=weight)
+    flipped = convfilter.conv2d(pixels, weight[:, :, ::-1, ::-1])
+    np.testing.assert_array_equal(convfilter.conv2d(pixels, weight, flip=True), flipped)
+    np.testing.assert_array_equal(convfilter.apply(pixels, f"layer:{tmp_path}/layer.npz,flip=true"), flipped)
+    up = convfilter.conv2d(pixels, weight, stride=2, padding=0, ceil=True)
+    assert up.shape == (8, 8, 4) and convfilter.conv2d(pixels, weight, stride=2, padding=0).shape == (7, 7, 4)
+    np.testing.assert_array_equal(
+        convfilter.apply(pixels, f"layer:{tmp_path}/layer.npz,stride=2,padding=0,ceil=true"), up
+    )
+    for unknown in ("ceil", "flip"):
+        with pytest.raises(TypeError, match=f"unexpected keyword '{unknown}'"):
+            convfilter.conv_transpose2d(pixels, weight.swapaxes(0, 1), **{unknown: True})
+
+
 def test_same_sizes_of_transposed_convolutions() -> None:
     pixels, weight = image(1, 5, 6), np.ones((1, 1, 3, 3))
     assert convfilter.conv_transpose2d(pixels, weight, stride=2, padding="same_upper").shape == (10, 12, 1)
@@ -663,6 +679,8 @@ def test_same_sizes_of_transposed_convolutions() -> None:
         ({"output_padding": 2, "stride": 2}, "output_padding must be smaller than stride 2 or dilation 1, got 2"),
         ({"padding": 9}, r"output height must be at least 1, got -11: \(5 - 1\)\*1 - 9 - 9 \+ 1\*\(3 - 1\) \+ 0 \+ 1"),
         ({"groups": 3}, "the 1 input channels of weight do not divide into 3 groups"),
+        ({"groups": "all"}, "groups must be a whole number, got 'all'"),
+        ({"output_padding": -1}, "output_padding must be at least 0, got -1"),
     ],
 )
 def test_transposed_convolutions_that_cannot_be(wrong: dict[str, Any], message: str) -> None:

@@ -205,6 +205,8 @@ def test_models_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "empty.onnx").write_bytes(b"")
     with pytest.raises(KernelFileError, match="this is no usable ONNX model: it has no nodes"):
         convfilter.apply(IMAGE, f"net:{tmp_path / 'empty.onnx'}")
+    with pytest.raises(KernelFileError, match=r"model\.onnx,until=conv1 ends the network at a node"):
+        convfilter.apply(IMAGE, "net:model.onnx#conv1")
     with pytest.raises(KernelFileError, match="cannot be read: no such file"):
         convfilter.apply(IMAGE, f"net:{tmp_path / 'none.onnx'}")
     node = helper.make_node("Conv", ["picture", "w"], ["c"], "conv")
@@ -501,3 +503,5 @@ def test_a_network_on_the_command_line(
     assert "joins      conv3, sigmoid3; pool3" in capsys.readouterr().out
     assert run(["apply", "-f", "box:3", "--until", "relu1", "in.png", "out.png"]) == 2
     assert "--until is for networks" in capsys.readouterr().err
+    assert run(["apply", "-f", "net:model.onnx,until=conv1", "--until", "relu1", "in.png", "out.npy"]) == 2
+    assert "until is given twice, got until=conv1 and --until relu1" in capsys.readouterr().err

@@ -41,8 +41,11 @@ def ended(specs: Sequence[str], until: str | None) -> tuple[str, ...]:
     from convfilter.cli.request import misused
 
     parsed = [parse(spec) for spec in specs]
-    if not any(spec.name.text == "net" for spec in parsed):
+    networks = [spec for spec in parsed if spec.name.text == "net"]
+    if not networks:
         raise misused("--until is for networks, as in -f net:model.onnx")
+    if all("until" in spec.options for spec in networks):
+        raise misused(f"until is given twice, got until={networks[0].options['until'].text} and --until {until}")
     return tuple(
         f"{text},until={until}" if spec.name.text == "net" and "until" not in spec.options else text
         for text, spec in zip(specs, parsed, strict=True)

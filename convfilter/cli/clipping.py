@@ -30,8 +30,9 @@ def _remedy(request: Request) -> str:
     from convfilter.filters import stack
     from convfilter.filters.stage import Correlation
 
-    operator = stack.stages(request.specs, **request.stage)[-1].operator
-    if not isinstance(operator, Correlation):
+    last = stack.stages(request.specs, **request.stage)[-1]
+    operator = last.operator
+    if not isinstance(operator, Correlation) or last.signed:
         return "--scale 1/N or --map stretch fit them in"
     matrix = operator.kernel.matrix
     if abs(float(matrix.sum())) <= _ZERO * float(abs(matrix).sum()):

@@ -114,9 +114,10 @@ def show(spec: str, plot: str | None) -> None:
     Fractions are exact; other weights have six digits.
     """
     from convfilter.filters import stack
+    from convfilter.planning.composites import turned
     from convfilter.report.figures import titled_kernels
 
-    stage = stack.stage(spec)
+    stage = turned(stack.stage(spec))
     for remark in stack.remarks([stage]):
         say(remark)
     row = FILTERS[stage.name.split(":")[0]]

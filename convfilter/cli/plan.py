@@ -58,10 +58,11 @@ def _plan(
     defaults = stage_defaults(stage)
     shape, dtype, alpha = _shape(source, size, channels, depth)
     from convfilter.filters import stack
+    from convfilter.guide_pictures import with_guides
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
 
-    stages = stack.stages(ended(specs, until), **defaults)
+    stages = with_guides(stack.stages(ended(specs, until), **defaults))
     for remark in stack.remarks(stages):
         say(remark)
     planned = plan_stack(

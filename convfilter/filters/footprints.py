@@ -75,6 +75,11 @@ def of_cells(cells: npt.ArrayLike) -> Kernel:
     return Kernel(inside.astype(np.float64))
 
 
+def is_size(text: str) -> bool:
+    """Whether a text is a size or a disk, as in ``5``, ``9x3`` or ``disk:2.5``."""
+    return re.fullmatch(_SIZE, text) is not None or re.fullmatch(_DISK, text) is not None
+
+
 def of_text(text: str) -> Kernel:
     """Return the window of a text: ``5``, ``9x3`` (WIDTHxHEIGHT), ``disk:2.5``, or a kernel's file or rows.
 

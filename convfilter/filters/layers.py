@@ -68,8 +68,12 @@ def layer(
             f"weight must have the shape {'(C_in, C_out' if transposed else '(C_out, C_in'}, K_h, K_w), "
             f"none of them 0, got {shown(weights.shape)}"
         )
+    if isinstance(groups, bool) or not isinstance(groups, int | np.integer):
+        raise ParameterError(f"groups must be a whole number, got {shown(groups)}")
     if groups < 1:
         raise ParameterError(f"groups must be at least 1, got {groups}")
+    if min(output_padding) < 0:
+        raise ParameterError(f"output_padding must be at least 0, got {min(output_padding)}")
     if transposed:
         weights = _flipped(weights, groups)
     elif output_padding != (0, 0):

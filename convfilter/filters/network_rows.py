@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from convfilter.filters.parameters import Choice, Key, Number, Numbers, Pair, Parameter, Text
-from convfilter.filters.row import OF_POINTS, Filter
+from convfilter.filters.row import ALL_KEYWORDS, OF_POINTS, Filter
 from convfilter.filters.stage import LAYER_ACTIVATIONS, Softmax, Stage
 
 #: Parameters that select a layer's parts in its file, or override them.
@@ -76,7 +76,7 @@ NETWORK_ROWS = (
             Parameter("file", Text("FILE"), "An .npz, .npy or .safetensors file with the weight.", None),
             *_OF_LAYER,
         ),
-        ("stride", "dilation", "padding", "padding_mode", "padding_value", "scale", "offset", "map"),
+        ALL_KEYWORDS,
         source="LeCun et al., 1998; batch normalisation: Ioffe and Szegedy, 2015",
     ),
     Filter(

@@ -159,7 +159,10 @@ def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None
     except OSError as error:
-        raise KernelFileError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+        where, mark, node = path.rpartition("#")
+        advice = f"; {named(where)},until={shown(node, quotes=False)} ends the network at a node" if mark else ""
+        reason = (error.strerror or str(error)).lower()
+        raise KernelFileError(f"{name}: cannot be read: {reason}{advice}") from None
 
 
 class _Graph:

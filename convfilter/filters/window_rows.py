@@ -25,6 +25,8 @@ def _percentile(window: str, p: float | None) -> Stage:
     from convfilter.filters import footprints
 
     text, comma, last = window.rpartition(",")
+    if p is not None and comma and footprints.is_size(text.strip()):
+        raise ParameterError(f"percentile takes the fraction once, got {shown(last.strip())} and p={p:g}")
     if p is None:
         if not comma:
             raise ParameterError(f"percentile needs the fraction of samples below it, as in {window},p=0.9")

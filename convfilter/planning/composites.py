@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Morphology, MorphologyKind, Padding, Pair, Point, Pooling, Stage
+from convfilter.filters.stage import (
+    Correlation,
+    Layer,
+    Morphology,
+    MorphologyKind,
+    Padding,
+    Pair,
+    Point,
+    Pooling,
+    Stage,
+)
 from convfilter.record import replace
 
 
@@ -20,7 +30,16 @@ def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
         elif isinstance(operator, Morphology) and operator.kind in ("open", "close"):
             yield from opening(stage)
         else:
-            yield stage
+            yield turned(stage)
+
+
+def turned(stage: Stage) -> Stage:
+    """Return a layer with ``flip`` as one whose weights are rotated by 180 degrees; others as they are."""
+    operator = stage.operator
+    if not (stage.flip and isinstance(operator, Layer)):
+        return stage
+    weight = np.ascontiguousarray(operator.weight[:, :, ::-1, ::-1])
+    return replace(stage, operator=replace(operator, weight=weight), flip=False)
 
 
 def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:

@@ -115,7 +115,7 @@ class Task:
             The output is empty, or a pooling window holds only padding.
         """
         _require_channels(stage, shape[2] - alpha, prefix, shape[0])
-        _require_guide(stage, shape, alpha, prefix)
+        _require_guide(stage, shape, stored or result or dtype, prefix)
         stage = _sized(stage, shape)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
         # The multirate method needs the sigma of a whole Gaussian, whose sums never leave the samples' range.
@@ -279,7 +279,7 @@ def takes_alpha_as_colour(stage: Stage) -> bool:
     return isinstance(operator, Pooling) or (isinstance(operator, Point) and operator.kind in ("relu", "abs"))
 
 
-def _require_guide(stage: Stage, shape: tuple[int, int, int], alpha: bool, prefix: str) -> None:
+def _require_guide(stage: Stage, shape: tuple[int, int, int], stored: np.dtype[np.generic], prefix: str) -> None:
     operator = stage.operator
     if not isinstance(operator, Guided):
         return
@@ -294,6 +294,12 @@ def _require_guide(stage: Stage, shape: tuple[int, int, int], alpha: bool, prefi
         )
     if channels not in (1, 3):
         raise ParameterError(f"{prefix}the guide must be grey or have three colours, got {channels} channels")
+    if stored.kind != "f" and not np.isfinite(operator.guide).all():
+        count = np.count_nonzero(~np.isfinite(operator.guide))
+        raise ParameterError(
+            f"{prefix}the guide has {count} samples that are NaN or infinite, and the result's {stored} holds no NaN; "
+            "replace them, or filter a picture of floats"
+        )
 
 
 def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convfilter.filters.stage import Stage
+from convfilter.guide_pictures import with_guides
 from convfilter.picture.colour import filling, straightened
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
@@ -149,7 +150,7 @@ def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown)
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
         at = (row + height / 2) / before.pixels.shape[0], (col + width / 2) / before.pixels.shape[1]
-    return explored_at(stages, before, plan, at)
+    return explored_at(with_guides(stages), before, plan, at)
 
 
 def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[float, float]) -> Explored:
