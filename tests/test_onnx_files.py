@@ -10,11 +10,12 @@ import pytest
 
 import convfilter
 from convfilter.cli.root import run
-from convfilter.errors import KernelFileError, ParameterError, UsageError
+from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
 from convfilter.filters import stack
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
+ReferenceEvaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
 
 RNG = np.random.default_rng(11)
 IMAGE = RNG.random((21, 18, 3)).astype(np.float32)
@@ -119,7 +120,7 @@ def test_one_layer_of_a_network(model: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("net:{}", "node 'flatten4' (Flatten): nodes of this kind are not supported; until=hardswish3"),
+        ("net:{}", "node 'flatten4' (Flatten): the size of its map is unknown; export the network with the height"),
         ("net:{}", "until=hardswish3 ends the network before it"),
         ("net:{},until=relu9", "no node is called 'relu9'; the network's are conv1, bn1, relu1, pool1, conv2, prelu2,"),
         ("layer:{}", "an ONNX file holds a network; name one of its convolutions, as in model.onnx#conv1"),
@@ -505,3 +506,122 @@ def test_a_network_on_the_command_line(
     assert "--until is for networks" in capsys.readouterr().err
     assert run(["apply", "-f", "net:model.onnx,until=conv1", "--until", "relu1", "in.png", "out.npy"]) == 2
     assert "until is given twice, got until=conv1 and --until relu1" in capsys.readouterr().err
+
+
+def classifier(path: Path, nodes: list[Any], weights: list[Any], *outputs: str, shape: list[Any]) -> str:
+    """Save a network whose input has a size, with a convolution of 3 to 4 channels and a pooling before ``nodes``."""
+    node = helper.make_node
+    made = helper.make_graph(
+        [
+            node("Conv", ["picture", "w", "b"], ["c"], "conv"),
+            node("MaxPool", ["c"], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+            *nodes,
+        ],
+        "net",
+        [helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None) for output in outputs],
+        [tensor("w", 4, 3, 3, 2), tensor("b", 4), *weights],
+    )
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return str(path)
+
+
+def integers(name: str, *values: int) -> Any:
+    return numpy_helper.from_array(np.int64(values), name)
+
+
+_TRANSPOSED = [
+    # As exports of x.permute(0, 3, 2, 1).reshape(len(x), -1), in R-Net and O-Net.
+    helper.make_node("Transpose", ["p"], ["t"], "transpose", perm=[0, 3, 2, 1]),
+    helper.make_node("Shape", ["p"], ["size"], "shape"),
+    helper.make_node("Gather", ["size", "zero"], ["n"], "gather"),
+    helper.make_node("Concat", ["n", "rest"], ["all"], "all", axis=0),
+    helper.make_node("Reshape", ["t", "all"], ["v"], "reshape"),
+]
+_HEADS = [
+    helper.make_node("Relu", ["v"], ["r"], "relu"),
+    helper.make_node("Gemm", ["r", "m1", "b1"], ["d"], "dense", transB=1, alpha=0.5, beta=2.0),
+    helper.make_node("PRelu", ["d", "slope"], ["q"], "prelu"),
+    helper.make_node("Gemm", ["q", "m2"], ["place"], "box"),
+    helper.make_node("MatMul", ["q", "m2"], ["e"], "scores"),
+    helper.make_node("Add", ["e", "b2"], ["f"], "bias"),
+    helper.make_node("BatchNormalization", ["f", "g", "b2", "b2", "g"], ["h"], "norm"),
+    helper.make_node("Concat", ["place", "h"], ["both"], "both", axis=1),
+    helper.make_node("Softmax", ["both"], ["soft"], "softmax", axis=1),
+]
+_LAST = [
+    # As TensorFlow's exports.
+    helper.make_node("Transpose", ["p"], ["t"], "transpose", perm=[0, 2, 3, 1]),
+    helper.make_node("Reshape", ["t", "flat"], ["v"], "reshape"),
+]
+
+
+@pytest.mark.parametrize("nodes", [_TRANSPOSED, _LAST, [helper.make_node("Flatten", ["p"], ["v"], "flatten")]])
+def test_gemm_is_a_convolution_of_the_map(tmp_path: Path, nodes: list[Any]) -> None:
+    weights = [
+        tensor("m1", 5, 4 * 4 * 3), tensor("b1", 5), positive("slope", 5), tensor("m2", 5, 3), tensor("b2", 3),
+        positive("g", 3), integers("zero", 0), integers("rest", -1), integers("flat", -1, 4 * 4 * 3),
+    ]  # fmt: skip
+    path = classifier(tmp_path / "net.onnx", [*nodes, *_HEADS], weights, "place", "soft", shape=["n", 3, 10, 7])
+    evaluator = ReferenceEvaluator(path)
+
+    def theirs(picture: np.ndarray) -> list[np.ndarray]:
+        return evaluator.run(None, {"picture": picture.transpose(2, 0, 1)[np.newaxis]})
+
+    for until, expected in zip(("place", "soft"), theirs(IMAGE[:10, :7]), strict=True):
+        got = convfilter.apply(IMAGE[:10, :7], f"net:{path},until={until}")
+        assert got.shape == (1, 1, expected.shape[1])
+        np.testing.assert_allclose(got[0, 0], expected[0], atol=1e-6)
+    # On a larger picture the network moves by the stride of its pooling.
+    larger = convfilter.apply(IMAGE[:15, :12], f"net:{path},until=soft")
+    assert larger.shape == (3, 3, 6)
+    for row, col in np.ndindex(3, 3):
+        window = IMAGE[2 * row : 2 * row + 10, 2 * col : 2 * col + 7]
+        np.testing.assert_allclose(larger[row, col], theirs(window)[1][0], atol=1e-6)
+    with pytest.raises(SizeError, match=r"stage \d \(dense\+prelu\): output height must be at least 1"):
+        convfilter.apply(IMAGE[:7, :7], f"net:{path},until=place")
+
+
+def test_a_pixel_needs_no_size_of_the_picture(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["p"], ["a"], "mean"),
+        helper.make_node("Squeeze", ["a", "axes"], ["s"], "squeeze"),
+        helper.make_node("Gemm", ["s", "m"], ["v"], "dense", transB=1),
+    ]
+    path = classifier(
+        tmp_path / "net.onnx", nodes, [tensor("m", 5, 4), integers("axes", 2, 3)], "v", shape=[1, 3, "h", "w"]
+    )
+    (expected,) = ReferenceEvaluator(path).run(None, {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    np.testing.assert_allclose(convfilter.apply(IMAGE, f"net:{path}")[0, 0], expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            [("Flatten", ["p"], {})],
+            r"a vector of 4 channels of 3x4 pixels is no picture; a Gemm or MatMul must follow;",
+        ),
+        ([("Flatten", ["p"], {}), ("Softmax", ["x0"], {})], r"\(Softmax\): its input is a vector of 4 channels of 3x4"),
+        ([("Flatten", ["p"], {}), ("Add", ["x0", "b48"], {})], r"\(Add\): its input is a vector of 4 channels of 3x4"),
+        ([("Flatten", ["p"], {}), ("Conv", ["x0", "w"], {})], "of this kind are not supported for vectors"),
+        ([("Flatten", ["p"], {}), ("Gemm", ["x0", "m"], {})], r"a matrix of \(5, 48\) does not fit 4 channels of 3x4"),
+        ([("Flatten", ["p"], {}), ("Gemm", ["m", "x0"], {"transB": 1})], "only a vector times a constant matrix"),
+        ([("Flatten", ["p"], {"axis": 2})], r"only all samples of a map can become one vector, \(N, C \* H \* W\)"),
+        (
+            [("Transpose", ["p"], {"perm": [0, 1, 3, 2]})],
+            "only transposes between .* others before a Flatten; until=pool",
+        ),
+        ([("Transpose", ["p"], {"perm": [1, 0, 2, 3]})], "only transposes between"),
+        ([("Transpose", ["p"], {"perm": [0, 3, 2, 1]}), ("Relu", ["x0"], {})], "another order of axes than"),
+    ],
+)
+def test_vectors_that_are_no_pictures(tmp_path: Path, nodes: list[Any], message: str) -> None:
+    made = [
+        helper.make_node(kind, inputs, [f"x{number}"], f"node{number}", **attributes)
+        for number, (kind, inputs, attributes) in enumerate(nodes)
+    ]
+    weights = [tensor("m", 5, 48), tensor("b48", 48)]
+    path = classifier(tmp_path / "net.onnx", made, weights, made[-1].output[0], shape=[1, 3, 10, 7])
+    with pytest.raises(KernelFileError, match=message):
+        convfilter.apply(IMAGE, f"net:{path}")

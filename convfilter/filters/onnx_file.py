@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -18,8 +18,9 @@ import numpy.typing as npt
 from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
 from convfilter.filters.onnx_branches import JOINS, affine, joined, product, quotient, unpooled
 from convfilter.filters.onnx_channels import part, repeated
+from convfilter.filters.onnx_layouts import Layouts
 from convfilter.filters.onnx_node import Node
-from convfilter.filters.onnx_nodes import ACTIVATION_NODES, NODES, indices
+from convfilter.filters.onnx_nodes import NODES, NOTHING, indices
 from convfilter.filters.stage import Layer, Point, Stage
 from convfilter.record import record, replace
 
@@ -35,21 +36,11 @@ MOST_BYTES = 512 << 20
 _EXTERNAL = 1  # TensorProto.EXTERNAL
 _INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)  # of TensorProto.DataType
 _SHOWN = 12
-#: Nodes that do nothing in inference.
-_NOTHING = ("Identity", "Dropout", "Cast")
-#: Permutations from (N, H, W, C) to (N, C, H, W), and back.
-_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 #: Reasons against nodes of kinds that are supported in part.
 _UNSUPPORTED = {
-    "Transpose": "only transposes between (N, H, W, C) and (N, C, H, W) are supported",
     "Squeeze": "only one of the axes 2 and 3 can be removed",
     "Unsqueeze": "only one of the axes 2 and 3 can be added",
 }
-#: Nodes whose result has the axes of their input.
-_ELEMENTWISE = (
-    "Identity", "Dropout", "Cast", "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", "Softmax", "LogSoftmax",
-    "Hardmax", *ACTIVATION_NODES,
-)  # fmt: skip
 
 
 @record
@@ -182,7 +173,7 @@ class _Graph:
         self._input = inputs[0].name
         self._has_integers = inputs[0].type.tensor_type.elem_type in _INTEGERS
         self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
-        self._channels_last = _channels_last(self._graph.node, {*self._constants})
+        self._layouts = Layouts(model, self._input, {*self._constants})
         self._uses = Counter(name for node in self._graph.node for name in node.input)
 
     @property
@@ -199,19 +190,22 @@ class _Graph:
             if self._is_constant(proto):
                 continue
             shared = any(self._uses[name] > 1 for name in proto.input if name in chains)
-            channels_last = any(name in self._channels_last for name in proto.input)
-            node = Node.of(proto, number, self._constants, self._opset, shared, channels_last, len(self._axes) or 4)
+            node = Node.of(proto, number, self._constants, self._opset, shared, rank=len(self._axes) or 4)
             node = replace(node, channels=self.channels, has_integers=self._has_integers)
-            chain = self._chain_or_reason(node, chains)
+            node = self._layouts.laid(node)
+            chain = self._chain_or_reason(node, chains, proto.output[0])
             if chain is None:
                 continue
             chains[proto.output[0]] = chain
             for place, output in enumerate(proto.output):
                 if place and output:
                     chains[output] = self._chain_of_output(node, place, chains)
-            if not isinstance(chain, str):
+            reason = self._layouts.no_picture(proto.output[0])
+            if not isinstance(chain, str) and not reason:
                 last = node.name
             if target in proto.output:
+                if reason and not isinstance(chain, str):
+                    chains[target] = f"node {node.described}: {reason}"
                 break
         result = chains.get(target)
         if result is None:
@@ -260,8 +254,10 @@ class _Graph:
             names.append(node.name)
         raise KernelFileError(f"no node is called {shown(until)}; the network's are {_listed(names)}")
 
-    def _chain_or_reason(self, node: Node, chains: Mapping[str, Chain | str]) -> Chain | str | None:
+    def _chain_or_reason(self, node: Node, chains: Mapping[str, Chain | str], output: str) -> Chain | str | None:
         """Return a node's chain of stages, or the reason why it has none; None if it does not depend on the input."""
+        if node.kind == "Reshape":  # its result's inferred shape decides
+            node = replace(node, inputs=node.inputs[:1])
         dependent = [chains[name] for name in node.inputs if name in chains]
         if not dependent:
             return None
@@ -273,7 +269,8 @@ class _Graph:
         if missing:
             return f"node {node.described} needs {shown(missing[0])}, which is {self._missing(missing[0], node.name)}"
         try:
-            return self._chain_after(node, inputs)
+            chain = self._layouts.chain_of(node, inputs, output)
+            return self._chain_of_picture(node, inputs) if chain is None else chain
         except ConvfilterError as error:
             return f"node {node.described}: {error}"
 
@@ -305,14 +302,13 @@ class _Graph:
             return f"node {node.described}: {error}"
         return f"node {node.described}: only its first output is supported"
 
-    def _chain_after(self, node: Node, chains: Mapping[str, Chain]) -> Chain:
+    def _chain_of_picture(self, node: Node, chains: Mapping[str, Chain]) -> Chain:
+        """Return the chain of a node that reads pictures."""
         first, *others = [chains[name] for name in node.inputs if name in chains]
-        if node.kind in _NOTHING:
+        if node.kind in NOTHING:
             return first
         if node.kind in ("Squeeze", "Unsqueeze") and node.axes() in ([2], [3], [-1], [-2]):
             return first  # a signal of one axis is a picture of one row, or of one column
-        if node.kind == "Transpose" and tuple(node.integers("perm")) in (_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST):
-            return first
         if node.kind in ("Add", "Sub", "Mul", "Div") and not others:
             return affine(node, first)
         if node.kind in ("Mul", "Div") and len(others) == 1:
@@ -342,25 +338,6 @@ class _Graph:
             raise KernelFileError(
                 f"its weight must have {len(self._axes)} axes, as the network's input, got the shape {weight.shape}"
             )
-
-
-def _channels_last(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[str]:
-    """Return the tensors in (N, H, W, C) layout: between Transposes to and from it, through elementwise nodes."""
-    tensors: set[str] = set()
-    for proto in nodes:
-        perm = tuple(value for each in proto.attribute if each.name == "perm" for value in each.ints)
-        if proto.op_type == "Transpose" and perm in (_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST):
-            tensors.add(proto.input[0] if perm == _TO_CHANNELS_FIRST else proto.output[0])
-    constants = constants.union(*(proto.output for proto in nodes if proto.op_type == "Constant"))
-    elementwise = [proto for proto in nodes if proto.op_type in _ELEMENTWISE]
-    before = -1
-    while len(tensors) > before:
-        before = len(tensors)
-        for proto in elementwise:
-            names = {*proto.input, *proto.output[:1]} - constants
-            if names & tensors:
-                tensors |= names
-    return tensors
 
 
 def _inputs(chain: Chain) -> int | None:

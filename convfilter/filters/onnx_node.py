@@ -46,7 +46,8 @@ class Node:
     channels_last : bool
         Whether its input is in (N, H, W, C) layout.
     rank : int
-        Number of axes of the network's input: 4 are (N, C, H, W), 3 are (N, C, W), 2 are (H, W).
+        Number of axes of the network's input: 4 are (N, C, H, W), 3 are (N, C, W), 2 are (H, W). Of a vector's channels
+        2, (N, C), with ``channels_last``.
     channels : int, optional
         Channels of the network's input, if the file names their number.
     has_integers : bool
@@ -178,7 +179,7 @@ class Node:
     def is_of_channels(self, axis: float) -> bool:
         """Whether an axis is the axis of channels; a tensor of two axes has no such axis."""
         place = int(axis) + (self.rank if axis < 0 else 0)
-        return self.rank > _PLANE and place == (self.rank - 1 if self.channels_last else 1)
+        return (self.rank > _PLANE or self.channels_last) and place == (self.rank - 1 if self.channels_last else 1)
 
     def picture(self, place: int) -> Array:
         """Return a constant operand as (rows, cols, channels); a side of 1 is broadcast.

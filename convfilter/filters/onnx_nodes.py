@@ -294,3 +294,10 @@ NODES: Mapping[str, Callable[[Node, Chain], Chain]] = {
     "Neg": _negative,
     **ACTIVATION_NODES,
 }
+#: Nodes that do nothing in inference.
+NOTHING = ("Identity", "Dropout", "Cast")
+#: Nodes whose result has the axes of their input.
+ELEMENTWISE = (
+    *NOTHING, "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", "Softmax", "LogSoftmax", "Hardmax",
+    *ACTIVATION_NODES,
+)  # fmt: skip
