@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from convfilter.engine.buffer import LineBuffer
-from convfilter.engine.order import bands_of, one_by_one, order_of, overlapped, pipelined, places_of
+from convfilter.engine.order import Ticks, bands_of, one_by_one, order_of, overlapped, pipelined, places_of
 from convfilter.engine.program import Slot
 
 
@@ -219,3 +220,15 @@ def test_rows_of_a_buffer_come_in_the_order_of_the_picture():
     for places in ([2, 3, 4, 5], [2, 0, 1, 5], [4, 5, 0, 1], [2, 4, 3, 5]):
         buffer = LineBuffer(Slot(rows), np.array([*places, -1]))
         np.testing.assert_array_equal(buffer.rows(0, 4), rows[places])
+
+
+def test_ticks_in_arrays_are_those_of_the_list():
+    ticks = [[(0, [0, 1, 2])], [], [(1, [0]), (2, [0, 70_000]), (0, [3])], [(2, [1])]]
+    packed = Ticks(ticks)
+    assert len(packed) == 4
+    assert list(packed) == ticks
+    assert packed[1:3] == ticks[1:3]
+    assert packed[-1] == ticks[-1]
+    with pytest.raises(IndexError):
+        packed[4]
+    assert list(Ticks([])) == []

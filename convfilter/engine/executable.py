@@ -61,6 +61,8 @@ class Executable:
     def __init__(self, nodes: Sequence[Node], source: Endpoint, sink: Endpoint, threads: int, room: int) -> None:
         self._nodes, self._source, self._sink = nodes, source, sink
         self._schedule = scheduled(nodes, threads, room)
+        for node in nodes:
+            node.forget_needed()
         self._buffers = [
             # Zeros: rows that only fill up a group are computed, too, and denormal numbers would be slow.
             aligned_array(rows * math.prod(node.row_shape), node.dtype, zeros=True).reshape(rows, *node.row_shape)

@@ -109,24 +109,31 @@ class Node(ABC):
         top = block * self.block_rows
         return top, min(top + self.block_rows, self.rows)
 
-    def blocks_needed(self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False) -> set[int]:
+    def blocks_needed(
+        self, block: int, source_block_rows: int, number: int = 0, *, follows: bool = False
+    ) -> range | frozenset[int]:
         """Return the blocks of an input that a block needs.
 
         With ``follows``, the crew computes the block right after the block above it.
         """
         incoming = follows and self.persists
-        key = block, source_block_rows, number, incoming
-        if key not in self._needed:
+        known = self._needed.setdefault((source_block_rows, number, incoming), {})
+        if block not in known:
             rows = (self.incoming if incoming else self.demand)(*self.rows_of(block), number)
             blocks = rows // source_block_rows
             # Most rows lie in the block of the row before: a set of all rows would take most of a schedule's time.
-            self._needed[key] = {*blocks[:1].tolist(), *blocks[1:][blocks[1:] != blocks[:-1]].tolist()} - {CONSTANT}
-        return self._needed[key]
+            needed = {*blocks[:1].tolist(), *blocks[1:][blocks[1:] != blocks[:-1]].tolist()} - {CONSTANT}
+            known[block] = _compact(needed)
+        return known[block]
 
     @cached_property
-    def _needed(self) -> dict[tuple[int, int, int, bool], set[int]]:
+    def _needed(self) -> dict[tuple[int, int, bool], dict[int, range | frozenset[int]]]:
         """Cache of the blocks that each block needs: a schedule asks for them several times."""
         return {}
+
+    def forget_needed(self) -> None:
+        """Free the cache of :meth:`blocks_needed`."""
+        self._needed.clear()
 
     @abstractmethod
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
@@ -142,6 +149,14 @@ class Node(ABC):
 
         About ``threads`` threads will share its tasks.
         """
+
+
+def _compact(numbers: set[int]) -> range | frozenset[int]:
+    """Return numbers as a range if they are consecutive: a set takes five times as much memory."""
+    if not numbers:
+        return range(0)
+    least, largest = min(numbers), max(numbers)
+    return range(least, largest + 1) if largest - least < len(numbers) else frozenset(numbers)
 
 
 @record(eq=False)

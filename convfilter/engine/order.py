@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+from typing import TypeAlias, overload
 
 import numpy as np
 
@@ -46,25 +47,31 @@ def order_of(
     done : list of sets of int, optional
         For each node, blocks that are computed already; the blocks of the steps are added.
     """
-    sizes = sizes or [1] * len(nodes)
-    steps: list[Step] = []
-    computed: Blocks = [set() for _ in nodes] if done is None else done
+    order = _Order(nodes, sizes or [1] * len(nodes), done)
+    order.demand(len(nodes) - 1, set(range(first, last)), together)
+    return order.steps
 
-    def demand(number: int, blocks: set[int], size: int) -> None:
-        missing = sorted(blocks - computed[number])
-        node = nodes[number]
+
+class _Order:
+    """Steps in the order in which they are demanded; a recursive closure would keep them alive in a cycle."""
+
+    def __init__(self, nodes: Sequence[Node], sizes: Sequence[int], done: Blocks | None) -> None:
+        self._nodes, self._sizes = nodes, sizes
+        self._computed: Blocks = [set() for _ in nodes] if done is None else done
+        self._inputs = [_inputs_of(nodes, number) for number in range(len(nodes))]
+        self.steps: list[Step] = []
+
+    def demand(self, number: int, blocks: set[int], size: int) -> None:
+        """Add the steps that compute blocks of a node, ``size`` at a time, after those of their inputs."""
+        node, computed = self._nodes[number], self._computed[number]
+        missing = sorted(blocks - computed)
         for start, stop in cut(len(missing), size):
             step_blocks = missing[start:stop]
-            for k, source in enumerate(sources_of(node, number)):
-                if source is not None:
-                    rows = nodes[source].block_rows
-                    needed = set().union(*(node.blocks_needed(block, rows, k) for block in step_blocks))
-                    demand(source, needed, sizes[source])
-            computed[number].update(step_blocks)
-            steps.append((number, step_blocks))
-
-    demand(len(nodes) - 1, set(range(first, last)), together)
-    return steps
+            for k, source, rows in self._inputs[number]:
+                needed = set().union(*[node.blocks_needed(block, rows, k) for block in step_blocks])
+                self.demand(source, needed, self._sizes[source])
+            computed.update(step_blocks)
+            self.steps.append((number, step_blocks))
 
 
 def sources_of(node: Node, number: int) -> list[int | None]:
@@ -134,21 +141,25 @@ def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | No
     return [_places(node, number, ticks, last_use[number]) for number, node in enumerate(nodes[:-1])]
 
 
-def _reads(nodes: Sequence[Node], steps: Sequence[Step]) -> list[list[tuple[int, set[int]]]]:
-    """Return for each step the numbers of its inputs, each with the blocks that the step reads."""
+def _reads(nodes: Sequence[Node], steps: Sequence[Step]) -> Iterator[list[tuple[int, Collection[int]]]]:
+    """Yield for each step the numbers of its inputs, each with the blocks that the step reads."""
     before = [-2] * len(nodes)  # the last block that each node has computed
-    reads = []
+    sources = [_inputs_of(nodes, number) for number in range(len(nodes))]
     for number, blocks in steps:
         node = nodes[number]
-        needed: list[tuple[int, set[int]]] = []
+        needed: list[tuple[int, Collection[int]]] = []
         for block in blocks:
-            for k, source in enumerate(sources_of(node, number)):
-                if source is not None:
-                    follows = block == before[number] + 1
-                    needed.append((source, node.blocks_needed(block, nodes[source].block_rows, k, follows=follows)))
+            follows = block == before[number] + 1
+            for k, source, rows in sources[number]:
+                needed.append((source, node.blocks_needed(block, rows, k, follows=follows)))
             before[number] = block
-        reads.append(needed)
-    return reads
+        yield needed
+
+
+def _inputs_of(nodes: Sequence[Node], number: int) -> list[tuple[int, int, int]]:
+    """List the inputs of a node, except the picture: which input, the number of its node, and its block height."""
+    numbers = enumerate(sources_of(nodes[number], number))
+    return [(k, source, nodes[source].block_rows) for k, source in numbers if source is not None]
 
 
 def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, int]) -> tuple[int, Indices]:
@@ -172,11 +183,42 @@ def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, 
         free += sorted((slots[group] for group in ending.get(time, ()) if group in slots), reverse=True)
     if needed == len(slots):  # all rows stay to the end, in the order of the picture
         slots = {group: slot for slot, group in enumerate(sorted(slots))}
-    row_map = np.full(node.rows + 1, CONSTANT, np.int64)
-    for group, slot in slots.items():
-        top, bottom = group * rows, min((group + 1) * rows, node.rows)
-        row_map[top:bottom] = np.arange(slot * rows, slot * rows + bottom - top)
+    first_rows = np.full((-(-node.rows // rows), 1), CONSTANT, np.int64)
+    first_rows[[*slots], 0] = rows * np.array([*slots.values()], np.int64)
+    places = np.where(first_rows == CONSTANT, CONSTANT, first_rows + np.arange(rows))
+    row_map: Indices = np.append(places.ravel()[: node.rows], CONSTANT)
     return max(1, needed) * rows, row_map
+
+
+class Ticks(Sequence[Tick]):
+    """Ticks whose numbers are kept in arrays; as objects, those of a picture of 40,000 rows take 4 MB."""
+
+    def __init__(self, ticks: Sequence[Tick]) -> None:
+        steps = [step for tick in ticks for step in tick]
+        self._steps = np.cumsum([0, *map(len, ticks)], dtype=np.int32)  # of the ticks before each, and of all
+        self._blocks = np.cumsum([0, *(len(blocks) for _, blocks in steps)], dtype=np.int32)
+        self._node_numbers = np.array([number for number, _ in steps], np.int32)
+        self._block_numbers = np.array([block for _, blocks in steps for block in blocks], np.int32)
+
+    def __len__(self) -> int:
+        return len(self._steps) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Tick: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tick]: ...
+    def __getitem__(self, index: int | slice) -> Tick | list[Tick]:
+        """Return a tick, or those of a slice."""
+        numbers = range(len(self))[index]
+        return self._tick(numbers) if isinstance(numbers, int) else [self._tick(number) for number in numbers]
+
+    def _tick(self, number: int) -> Tick:
+        first, last = self._steps[number : number + 2].tolist()
+        ends = self._blocks[first : last + 1].tolist()
+        blocks = self._block_numbers[ends[0] : ends[-1]].tolist()
+        nodes = self._node_numbers[first:last].tolist()
+        cuts = zip(nodes, pairwise(ends), strict=True)
+        return [(node, blocks[top - ends[0] : end - ends[0]]) for node, (top, end) in cuts]
 
 
 # Bands side by side -------------------------------------------------------------
@@ -188,7 +230,7 @@ class Band:
 
     Attributes
     ----------
-    ticks : list of Tick
+    ticks : sequence of Tick
     places : list of int64 array
         For each node but the last, the place of each row in a line buffer that all bands share.
     ready : int
@@ -197,7 +239,7 @@ class Band:
         Number of ticks before the first tick that reads blocks of bands below.
     """
 
-    ticks: list[Tick]
+    ticks: Sequence[Tick]
     places: list[Indices]
     ready: int
     waits: int
@@ -243,7 +285,7 @@ def _needed(nodes: Sequence[Node], steps: Sequence[Step]) -> Blocks:
     read: Blocks = [set() for _ in nodes]
     for reads in _reads(nodes, steps):
         for source, blocks in reads:
-            read[source] |= blocks
+            read[source].update(blocks)
     return read
 
 
@@ -254,6 +296,6 @@ def _minus(some: Blocks, others: Blocks) -> Blocks:
 def _first_reading(nodes: Sequence[Node], steps: Sequence[Step], some: Blocks) -> int:
     """Return the number of steps before the first step that reads one of some blocks."""
     for time, reads in enumerate(_reads(nodes, steps)):
-        if any(not needed.isdisjoint(some[source]) for source, needed in reads):
+        if any(not some[source].isdisjoint(needed) for source, needed in reads):
             return time
     return len(steps)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from convfilter.engine.node import Node
-from convfilter.engine.order import Band, Step, Tick, bands_of, one_by_one, order_of, overlapped, pipelined, places_of
+from convfilter.engine.order import Band, Step, Tick, Ticks, bands_of, one_by_one, order_of, overlapped, pipelined, places_of
 from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
@@ -27,6 +27,12 @@ WHOLE_BYTES = 32 * 2**20
 _THREAD_BYTES = 4 * 2**20
 #: Most bytes of line buffers for which a step has more blocks than threads; above, some threads may wait instead.
 _MOST_BUFFERS = 32 * 2**20
+#: Least bytes of rows that a node computes in a tick of a group that reads or writes rows: threads wait for its end.
+_TICK_BYTES = 2**20
+#: Least ticks that are kept in arrays, which take less memory, but 5 us to read one.
+_MANY_TICKS = 1000
+#: Most blocks that show how large the line buffers of a group become that reads or writes rows.
+_SAMPLE_BLOCKS = 512
 #: Most multiply-adds at the cuts between bands, as a share of all: of blocks that both bands compute,
 _MOST_TWICE = 0.1
 #: and of blocks that the lower band computes for the upper band, too.
@@ -70,10 +76,12 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         side_by_side = _side_by_side(nodes, threads)
         if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * thread_bytes <= room:
             return Schedule(threads, alone, *side_by_side)
-    ticks = one_by_one(order_of(nodes, 0, blocks))
+    sample = min(blocks, _SAMPLE_BLOCKS) if is_in_order else blocks
+    ticks = one_by_one(order_of(nodes, 0, sample))
     buffer_bytes = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
     threads = min(threads, max(1, (room - buffer_bytes) // thread_bytes))
     if threads == 1:
+        ticks = ticks if sample == blocks else one_by_one(order_of(nodes, 0, blocks))
         return Schedule(1, alone, *_one_band(nodes, ticks))
     if not is_in_order and _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(
         WHOLE_BYTES, room - threads * thread_bytes
@@ -81,6 +89,8 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
     else:
         sizes = _sizes(nodes, threads)
+        if is_in_order and buffer_bytes <= _MOST_BUFFERS:
+            sizes = _of_ticks(nodes, sizes)
         steps = order_of(nodes, 0, blocks, threads if buffer_bytes > _MOST_BUFFERS else sizes[-1], sizes)
     count = Counter(number for number, _ in steps)
     sharing = [threads if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
@@ -98,9 +108,10 @@ def _single(steps: list[Step]) -> Band:
     return Band(ticks, [], 0, len(ticks))
 
 
-def _one_band(nodes: Sequence[Node], ticks: list[Tick]) -> tuple[list[Band], list[int]]:
+def _one_band(nodes: Sequence[Node], ticks: Sequence[Tick]) -> tuple[list[Band], list[int]]:
     """Return the only band, and the rows of its line buffers."""
     places = places_of(nodes, ticks)
+    ticks = ticks if len(ticks) < _MANY_TICKS else Ticks(ticks)
     return [Band(ticks, [row_map for _, row_map in places], 0, len(ticks))], [rows for rows, _ in places]
 
 
@@ -162,3 +173,12 @@ def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
         tallest.append(max(node.block_rows, above))
         sizes.append(max(threads, round(tallest[number] / node.block_rows)))
     return sizes
+
+
+def _of_ticks(nodes: Sequence[Node], sizes: Sequence[int]) -> list[int]:
+    """Return the sizes of steps for ticks that are worth their end, where all threads wait for the last one."""
+    row_bytes = [math.prod(node.row_shape) * node.dtype.itemsize for node in nodes]
+    steps = zip(nodes[1:], sizes[1:], row_bytes[1:], strict=True)
+    largest = max(node.block_rows * size * row for node, size, row in steps)
+    times = max(1, _TICK_BYTES // largest)
+    return [times * size for size in sizes]
