@@ -12,7 +12,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from convfilter.engine.node import Node
-from convfilter.engine.order import Band, Step, Tick, Ticks, bands_of, one_by_one, order_of, overlapped, pipelined, places_of
+from convfilter.engine.order import (
+    Band,
+    Step,
+    Tick,
+    Ticks,
+    bands_of,
+    one_by_one,
+    order_of,
+    overlapped,
+    pipelined,
+    places_of,
+)
 from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
@@ -37,8 +38,10 @@ def strips(mapped: MappedStage, epilogue: Store, target: LineBuffer, threads: in
     if interleaving is None or tone is None or mapped.source.gray or not mapped.source.pads_with_samples:
         return None
 
+    rows = mapped.row_index[interleaving.ring.places()]
+
     def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
-        return _Interleaved(mapped, interleaving, tone, epilogue, target, scratch, persistent).strip(*cols)
+        return _Interleaved(mapped, rows, interleaving, tone, epilogue, target, scratch, persistent).strip(*cols)
 
     return strips_of(mapped.plan.cols.output, interleaving.cols, strip, mapped.plan.precision, threads=threads)
 
@@ -49,6 +52,7 @@ class _Interleaved:
     def __init__(
         self,
         mapped: MappedStage,
+        rows: Indices,
         interleaving: Interleaving,
         tone: Tone,
         epilogue: Store,
@@ -56,8 +60,9 @@ class _Interleaved:
         scratch: Scratch,
         persistent: Scratch,
     ) -> None:
-        self._mapped, self._interleaving, self._tone, self._epilogue, self._target = (
+        self._mapped, self._rows, self._interleaving, self._tone, self._epilogue, self._target = (
             mapped,
+            rows,
             interleaving,
             tone,
             epilogue,
@@ -100,7 +105,7 @@ class _Interleaved:
         natural = self._scratch.get("natural", ring.block * depth * self._lanes, dtype)
         natural[:] = 0
         self._ring = self._persistent.get("ring", ring.slots * depth * self._lanes, dtype)
-        rows = Moving(self._mapped.row_index[ring.places()], ring.lead * ring.block, ring.block)
+        rows = Moving(self._rows, ring.lead * ring.block, ring.block)
         place = columns.indices, columns.count, columns.run_start, columns.run_length
         line, channels = depth * self._lanes, source.channels
         copied = (
