@@ -253,12 +253,12 @@ def bands_of(nodes: Sequence[Node], cuts: Sequence[Rows], *, share: bool) -> tup
     """
     done: Blocks = [set() for _ in nodes]
     orders = [order_of(nodes, first, last, done=done if share else None) for first, last in reversed(cuts)]
-    own = [_computed(nodes, steps) for steps in orders]
-    foreign = [_minus(_needed(nodes, steps), computed) for steps, computed in zip(orders, own, strict=True)]
+    computed_by = [_computed(nodes, steps) for steps in orders]
+    from_below = [_minus(_needed(nodes, steps), computed) for steps, computed in zip(orders, computed_by, strict=True)]
     rows, below = [0] * (len(nodes) - 1), [np.full(node.rows + 1, CONSTANT, np.int64) for node in nodes[:-1]]
     bands = []
-    for number, (steps, computed) in enumerate(zip(orders, own, strict=True)):
-        wanted = [set().union(*(above[k] for above in foreign[number + 1 :])) for k in range(len(nodes))]
+    for number, (steps, computed) in enumerate(zip(orders, computed_by, strict=True)):
+        wanted = [set().union(*(above[k] for above in from_below[number + 1 :])) for k in range(len(nodes))]
         shared = [each & some for each, some in zip(computed, wanted, strict=True)]
         ticks = one_by_one(steps)
         places = places_of(nodes, ticks, shared)
@@ -268,7 +268,7 @@ def bands_of(nodes: Sequence[Node], cuts: Sequence[Rows], *, share: bool) -> tup
         ]
         rows = [first + count for (count, _), first in zip(places, rows, strict=True)]
         ready = max((time + 1 for time, (k, blocks) in enumerate(steps) if not shared[k].isdisjoint(blocks)), default=0)
-        bands.append(Band(ticks, below, ready, _first_reading(nodes, steps, foreign[number])))
+        bands.append(Band(ticks, below, ready, _first_reading(nodes, steps, from_below[number])))
     return bands[::-1], rows
 
 

@@ -61,7 +61,7 @@ def run_in_patches(
     (rows, cols, channels) array
         Undefined where a window has no valid pixel.
     int
-        How many samples were clipped.
+        Number of clipped samples.
     """
     stage, threads = weighted.stages[0], threads or cores_lately()
     pixels, valid = np.ascontiguousarray(pixels), np.ascontiguousarray(valid)
@@ -120,7 +120,7 @@ def _patch(
     patches: list[Rectangle],
     threads: int,
 ) -> int:
-    """Write rectangles of a result, with the mask as alpha; returns how many samples were clipped."""
+    """Write rectangles of a result, with the mask as alpha; return the number of clipped samples."""
     stage = plan.stages[0]
     counts: list[int] = []
     within = 1 if len(patches) >= threads else threads

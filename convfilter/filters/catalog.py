@@ -121,9 +121,9 @@ def _edge_row(family: str, smooth: str, source: str, name: str = "", difference:
     size = Parameter(
         "size", Choice(("3", "5", "7")), "Side of the kernels; 5 and 7 are OpenCV's, with the sign of size 3.", "3"
     )
-    own = (axis, size) if family == "sobel" else (axis,)
+    parameters = (axis, size) if family == "sobel" else (axis,)
     summary = f"Edges, {name or family.title()}."
-    return Filter(family, summary, formula, f"{family}:x", _edges(family), own, source=source)
+    return Filter(family, summary, formula, f"{family}:x", _edges(family), parameters, source=source)
 
 
 def _canny(sigma: str, low: float | None, high: float | None) -> Stage:

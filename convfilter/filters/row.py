@@ -91,8 +91,8 @@ class Filter(NamedTuple):
 
     def parameter(self, name: str) -> Parameter | None:
         """Return one of the filter's own parameters, or a common one that applies."""
-        own = {parameter.name: parameter for parameter in self.parameters}
-        return own.get(name) or (STAGE_PARAMETERS[name] if name in self.stage_keywords else None)
+        parameters = {parameter.name: parameter for parameter in self.parameters}
+        return parameters.get(name) or (STAGE_PARAMETERS[name] if name in self.stage_keywords else None)
 
     @property
     def form(self) -> str:

@@ -40,14 +40,14 @@ def _sum(stage: StageSetup, kernel: Kernel) -> StageSetup:
     """Return the stage that sums by one kernel, unscaled."""
     plan, source = stage.plan, stage.source
     padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
-    own = replace(
+    unmapped = replace(
         plan.stage, operator=Correlation(kernel), signed=False, flip=False, ceil=False, padding=padding, scale=1.0,
         offset=0.0, map=None,
     )  # fmt: skip
     channels = plan.channels + 2 * source.gray
     real = real_of(source.dtype, stage.dtype)
     plan_of_sum = plan_stack(
-        [own], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=real, alpha=source.alpha,
+        [unmapped], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=real, alpha=source.alpha,
         gray=source.gray, white=source.full, out_white=source.full, premultiplied=source.premultiplied,
     )  # fmt: skip
     (planned,) = plan_of_sum.stages

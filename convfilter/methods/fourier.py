@@ -146,10 +146,10 @@ def _plane(mapped: MappedStage, scratch: Scratch, rows: Indices, columns: Column
     """Load one channel of a tile; all channels of a large tile would take several times the memory."""
     plane = scratch.get("plane", rows.size * columns.count)[: rows.size * columns.count].reshape(rows.size, -1)
     for first in range(0, rows.size, _LOADED_ROWS):
-        some = rows[first : first + _LOADED_ROWS]
-        tile, pitch = mapped.source.load(scratch, "tile", some, columns)
-        plane[first : first + some.size] = tile[channel : some.size * pitch : mapped.source.channels].reshape(
-            some.size, -1
+        band = rows[first : first + _LOADED_ROWS]
+        tile, pitch = mapped.source.load(scratch, "tile", band, columns)
+        plane[first : first + band.size] = tile[channel : band.size * pitch : mapped.source.channels].reshape(
+            band.size, -1
         )
     if mapped.source.dtype.kind == "f":
         require_visible(plane)

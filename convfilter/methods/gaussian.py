@@ -73,7 +73,7 @@ class _TapsDown(StageNode):
 
 
 def _checks(source: Source, sums: StepOutput, nonfinite: Indices) -> list[Call]:
-    """Return the call that looks for infinities and NaN in sums, which have one wherever a sample of theirs is one."""
+    """Return the call that looks for infinities and NaN in sums: a sum has one if any of its samples is one."""
     if source.is_finite:
         return []
     find = FIND_NONFINITE.variant(A=dtype_of(sums.memory))

@@ -354,7 +354,7 @@ class _Residue(StageNode):
 
 
 def _store_saturated(high: Samples, low: Samples, out: Samples) -> int:
-    """Store the difference of integers, and 0 where it is negative; returns how many samples those are."""
+    """Store the difference of integers, and 0 where it is negative; return the number of negative differences."""
     np.maximum(high, low, out=out)
     clipped = int(np.count_nonzero(out != high))
     out -= low

@@ -47,10 +47,10 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
 def _derivative(stage: StageSetup, kernel: Kernel) -> StageSetup:
     """Return the stage that differentiates the luminance."""
     plan = stage.plan
-    own = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
+    unmapped = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
     real = _luminance_type(stage)
-    (planned,) = plan_stack([own], (plan.rows.input, plan.cols.input), real).stages
-    padding = own.padding_value if own.padding_mode == "constant" else 0.0
+    (planned,) = plan_stack([unmapped], (plan.rows.input, plan.cols.input), real).stages
+    padding = unmapped.padding_value if unmapped.padding_mode == "constant" else 0.0
     source = Source(placeholder(plan.cols.input, 1, real), 1.0, False, False, padding)
     return StageSetup(planned, source, real, 1.0, block_rows(planned))
 

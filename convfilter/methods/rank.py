@@ -263,13 +263,13 @@ def loaded_tile(
     source: Source, scratch: Scratch, dtype: np.dtype[Any], rows: Indices, columns: Columns
 ) -> tuple[Samples, int]:
     """Load selected rows and columns as samples of a type; return the flat tile, with a tail, and its pitch."""
-    own = Scratch(dtype)
+    real_scratch = Scratch(dtype)
     if dtype.kind == "u":  # loops on integer samples take an integer padding value
         value: Any = int(source.padding_value)
         source = replace(source, padding_value=value)
     pitch = columns.count * source.channels
     tile = scratch.get("tile", rows.size * pitch + TAIL, dtype)
-    for call in source.load_calls(own, rows, rows.size, columns, tile):
+    for call in source.load_calls(real_scratch, rows, rows.size, columns, tile):
         call()
     return tile, pitch
 

@@ -59,8 +59,8 @@ class Share(NamedTuple):
     @property
     def total(self) -> float:
         """Both errors in the result of the stack."""
-        own = self.left_out + self.rounded
-        return times(own, self.gain)
+        error = self.left_out + self.rounded
+        return times(error, self.gain)
 
 
 class Budget(NamedTuple):
@@ -104,10 +104,10 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     last = len(plan.stages) - 1
     shares = []
     for number, (stage, gain) in enumerate(zip(plan.stages, gains, strict=True)):
-        own = _gain(stage) if whole and not isinstance(stage.stage.operator, Point) else 1.0
+        own_gain = _gain(stage) if whole and not isinstance(stage.stage.operator, Point) else 1.0
         stored = 0.0 if number == last else _UNIT_ROUNDOFF.get(stage.result.name, 0.0) / math.sqrt(3)
-        left_out = times(_method_of(stage).left_out(stage), own) * scale
-        rounded = times(_rounded(stage) + stored, own) * scale
+        left_out = times(_method_of(stage).left_out(stage), own_gain) * scale
+        rounded = times(_rounded(stage) + stored, own_gain) * scale
         shares.append(Share(left_out, rounded, gain if whole else min(gain, 1.0)))
     return Budget(PROMISED[dtype.name], "levels" if whole else "share", tuple(shares))
 
