@@ -213,7 +213,7 @@ def foreign(what: str, raised: type[ConvfilterError]) -> Iterator[None]:
     Parameters
     ----------
     what : str
-        Description of the failure, as in "this is no TOML".
+        Description of the failure, as in "this is not TOML".
     raised : type of ConvfilterError
         Type of the error.
 

@@ -275,7 +275,7 @@ def test_a_cluster_writes_the_same_bytes(cluster, bucket, folder):
     done = program(*stack, f"{bucket}/in", f"{bucket}/out", "-r", "--dask", cluster.address, "--json")
     assert done.returncode == 1
     failing, summary = done.stderr.splitlines()
-    assert failing == f"convfilter: {bucket}/in/bad.png: it is no picture of a known format"
+    assert failing == f"convfilter: {bucket}/in/bad.png: it is not a picture of a known format"
     assert summary == "convfilter: 4 done, 1 failed, 1 skipped"
     assert files(f"{bucket}/out") == expected(folder, *stack)
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -59,14 +59,14 @@ def test_floats_of_16_bits(tmp_path: Path) -> None:
         (entry("F32", 2, 4, data_offsets=[-8, 0]), bytes(8), "cannot lie at [-8, 0] of 8 bytes"),
         (entry("F32", 2, 4, shape=[2, 1, 1, -1]), bytes(8), "its sides must be whole numbers"),
         (entry("F32", 2, 4, shape=[1] * 200), bytes(8), "cannot lie at [0, 8] of 8 bytes"),
-        (entry("F32", 2, 4, shape=None), bytes(8), "this is no usable .safetensors file"),
-        (entry("F32", 2, 4, dtype=[]), bytes(8), "this is no usable .safetensors file"),
-        ({"weight": 1}, b"", "this is no usable .safetensors file"),
-        ([], b"", "this is no usable .safetensors file"),
-        ({"__metadata__": 5, **entry("F32", 1, 4)}, bytes(4), "this is no usable .safetensors file"),
-        (b'{"weight":' + b"[" * 100_000, b"", "this is no usable .safetensors file: it is nested too deeply"),
+        (entry("F32", 2, 4, shape=None), bytes(8), "this is not a usable .safetensors file"),
+        (entry("F32", 2, 4, dtype=[]), bytes(8), "this is not a usable .safetensors file"),
+        ({"weight": 1}, b"", "this is not a usable .safetensors file"),
+        ([], b"", "this is not a usable .safetensors file"),
+        ({"__metadata__": 5, **entry("F32", 1, 4)}, bytes(4), "this is not a usable .safetensors file"),
+        (b'{"weight":' + b"[" * 100_000, b"", "this is not a usable .safetensors file: it is nested too deeply"),
         (b'{"weight":' + b"9" * 100_000 + b"}", b"", "it holds a number of too many digits"),
-        (b"\xff\xfe", b"", "this is no usable .safetensors file"),
+        (b"\xff\xfe", b"", "this is not a usable .safetensors file"),
         (b"", b"", "its header would have 0 bytes, and 0 follow"),
         ({f"{'x' * 300}{i}": 1 for i in range(60)}, b"", "a layer has an array called weight, got xxx"),
         ({"x" * 3000: 1, **entry("F32", 1, 4)}, bytes(4), "does not belong to a layer"),
@@ -95,15 +95,15 @@ def array_file(shape: object = (1, 1, 1, 1), descr: object = "<f8", data: bytes 
         (array_file((1, 10**9, 10**9, 9)), "weights may take 256 MB, an array of shape (1, 1000000000, 1000000000, 9)"),
         (array_file((1,) * 64), "none of them 0, got (1, 1, 1, 1,"),
         (array_file((10**30,)), "weights may take 256 MB"),
-        (array_file(descr="|O8"), "this is no usable .npy file: an array must hold numbers, got object"),
-        (array_file(descr=[(f"f{i}", "<f4") for i in range(300)]), "this is no usable .npy file"),
+        (array_file(descr="|O8"), "this is not a usable .npy file: an array must hold numbers, got object"),
+        (array_file(descr=[(f"f{i}", "<f4") for i in range(300)]), "this is not a usable .npy file"),
         (array_file(descr="<M8[s]"), "an array must hold numbers, got datetime64[s]"),
-        (array_file(head="(" * 9000), "this is no usable .npy file: "),
-        (array_file(head="{'descr': " + "9" * 5000), "this is no usable .npy file: "),
-        (array_file(head="{'de\"scr': 1}"), "this is no usable .npy file: "),
+        (array_file(head="(" * 9000), "this is not a usable .npy file: "),
+        (array_file(head="{'descr': " + "9" * 5000), "this is not a usable .npy file: "),
+        (array_file(head="{'de\"scr': 1}"), "this is not a usable .npy file: "),
         (array_file().replace(b"\1\0", b"\7\7", 1), "an array file has version 1.0, 2.0 or 3.0, got 7.7"),
-        (b"\x93NUMPY", "this is no usable .npy file: "),
-        (b"\0" * 100, "this is no usable .npy file: "),
+        (b"\x93NUMPY", "this is not a usable .npy file: "),
+        (b"\0" * 100, "this is not a usable .npy file: "),
     ],
 )
 def test_arrays_that_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -146,7 +146,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     content[6] |= 1
     content[content.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(content)
-    with pytest.raises(KernelFileError, match=r"this is no usable .npz file: .*encrypted"):
+    with pytest.raises(KernelFileError, match=r"this is not a usable .npz file: .*encrypted"):
         layer_files.load(str(path))
 
 

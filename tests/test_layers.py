@@ -351,7 +351,7 @@ def test_safetensors(tmp_path: Path) -> None:
     assert np.array_equal(got.weight, expected.weight) and np.array_equal(got.bias, expected.bias)  # type: ignore[union-attr]
     assert got.activation == "tanh"  # type: ignore[union-attr]
     path.write_bytes(b"no tensors at all")
-    with pytest.raises(KernelFileError, match=r"layer.safetensors: this is no usable .safetensors file"):
+    with pytest.raises(KernelFileError, match=r"layer.safetensors: this is not a usable .safetensors file"):
         layer_files.load(str(path))
 
 
@@ -385,7 +385,7 @@ def test_safetensors(tmp_path: Path) -> None:
         ({"weight": np.ones((1, 1, 1, 1)), "stride": 1.5}, "stride must be one whole number or (rows, cols)"),
         ({"weight": np.ones((1, 1, 1, 1)), "pad": 1}, "'pad' does not belong to a layer; known are weight, bias,"),
         ({"kernel": np.ones((1, 1, 1, 1))}, "a layer has an array called weight, got kernel"),
-        ({"weight": np.array([[[[None]]]], object)}, "this is no usable .npz file"),
+        ({"weight": np.array([[[[None]]]], object)}, "this is not a usable .npz file"),
     ],
 )
 def test_files_that_do_not_fit(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:

@@ -201,10 +201,10 @@ def test_a_wrong_graph_is_refused_in_a_line(what: str, tmp_path: Path, capsys: p
 
 def test_models_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(KernelFileError, match="this is no usable ONNX model"):
+    with pytest.raises(KernelFileError, match="this is not a usable ONNX model"):
         convfilter.apply(IMAGE, f"net:{tmp_path / 'text.onnx'}")
     (tmp_path / "empty.onnx").write_bytes(b"")
-    with pytest.raises(KernelFileError, match="this is no usable ONNX model: it has no nodes"):
+    with pytest.raises(KernelFileError, match="this is not a usable ONNX model: it has no nodes"):
         convfilter.apply(IMAGE, f"net:{tmp_path / 'empty.onnx'}")
     with pytest.raises(KernelFileError, match=r"model\.onnx,until=conv1 ends the network at a node"):
         convfilter.apply(IMAGE, "net:model.onnx#conv1")

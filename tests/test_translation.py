@@ -488,7 +488,7 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("vips rank in.png out.png 3", "the form is vips rank IN OUT WIDTH HEIGHT INDEX"),
         ("vips conv in.png out.png mask.mat --layers 3", "'vips conv --layers' has no translation"),
         ("vips conv in.png[shrink=2] out.png mask.mat", "'[shrink=2]' has no translation"),
-        ("ffmpeg -i in.png -vf boxblur=w/10 out.png", "'w/10' is no number"),
+        ("ffmpeg -i in.png -vf boxblur=w/10 out.png", "'w/10' is not a number"),
         ("ffmpeg -i in.png -vf median=planes=1 out.png", "all planes have a translation"),
         ("ffmpeg -i in.png -vf convolution='1 2 1' out.png", "a matrix of 9, 25 or 49 whole numbers"),
         ("ffmpeg -i in.png -vf unsharp=4:3 out.png", "unsharp takes odd sizes from 3 to 23, got 4x3"),

@@ -83,7 +83,7 @@ def test_a_tiff_with_the_name_of_a_camera_raw_is_one(tmp_path, data):
 
 def test_other_files_are_no_pictures(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"nothing that is known\n" * 99)
-    with pytest.raises(ReadError, match=r"^it is no picture of a known format$"):
+    with pytest.raises(ReadError, match=r"^it is not a picture of a known format$"):
         read(tmp_path / "a.txt")
 
 

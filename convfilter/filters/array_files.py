@@ -40,7 +40,7 @@ def load(path: str, most_bytes: int, choose: Callable[[Collection[str]], Collect
         The file cannot be opened or read.
     """
     suffix = os.path.splitext(path)[1].lower()
-    with open(path, "rb") as file, foreign(f"this is no usable {suffix} file", KernelFileError):
+    with open(path, "rb") as file, foreign(f"this is not a usable {suffix} file", KernelFileError):
         if suffix == ".npy":
             return {"": _array(file, most_bytes)}
         return _archive(file, most_bytes, choose)

@@ -92,7 +92,7 @@ def load(source: str, *, normalize: bool = False) -> Loaded:
     """
     name = named(source) if source.strip() else repr(source)
     try:
-        with foreign("this is no usable kernel", KernelFileError):
+        with foreign("this is not a usable kernel", KernelFileError):
             contents = _contents(source)
             kernel = from_array(contents.weights, contents.divisor, normalize=normalize)
     except KernelFileError as error:
@@ -198,7 +198,7 @@ def _exact(rows: list[Row]) -> tuple[npt.ArrayLike, float]:
 def _from_json(text: str) -> _Contents:
     import json
 
-    with foreign("this is no JSON", KernelFileError):
+    with foreign("this is not JSON", KernelFileError):
         # Decimals stay text until they are converted exactly.
         parsed = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     fields = parsed if isinstance(parsed, dict) else {"weights": parsed}

@@ -75,7 +75,7 @@ def load(
         return _of_network(file, node, activation, transposed)
     name = named(path)
     try:
-        with foreign("this is no usable layer", KernelFileError):
+        with foreign("this is not a usable layer", KernelFileError):
             return _stage(_arrays(path, modules or Modules()), activation, groups, transposed, output_padding)
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None

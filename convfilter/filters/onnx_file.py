@@ -145,7 +145,7 @@ def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
         size = os.path.getsize(path)
         if size > MOST_BYTES:
             raise KernelFileError(f"a model may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
-        with foreign("this is no usable ONNX model", KernelFileError):
+        with foreign("this is not a usable ONNX model", KernelFileError):
             return read(_Graph(onnx.load(path, load_external_data=False)))
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None
@@ -167,7 +167,7 @@ class _Graph:
             self._constants[tensor.name] = _array(tensor)
         inputs = [each for each in self._graph.input if each.name not in self._constants]
         if not self._graph.node:
-            raise KernelFileError("this is no usable ONNX model: it has no nodes")
+            raise KernelFileError("this is not a usable ONNX model: it has no nodes")
         if not inputs:
             raise KernelFileError("the network has no input")
         self._input = inputs[0].name

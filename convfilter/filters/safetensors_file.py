@@ -46,14 +46,14 @@ def load(
     OSError
         The file cannot be opened or read.
     """
-    with open(path, "rb") as file, foreign("this is no usable .safetensors file", KernelFileError):
+    with open(path, "rb") as file, foreign("this is not a usable .safetensors file", KernelFileError):
         data = file.read(most_bytes + 1)
         if len(data) > most_bytes:
             raise KernelFileError(f"weights may take {most_bytes >> 20} MB, and this file has more")
         size = int.from_bytes(data[:_LENGTH_BYTES], "little")
         if not 2 <= size <= min(len(data) - _LENGTH_BYTES, _MOST_HEADER_BYTES):
             raise KernelFileError(
-                f"this is no usable .safetensors file, or it ends early: its header would have {size} bytes, "
+                f"this is not a usable .safetensors file, or it ends early: its header would have {size} bytes, "
                 f"and {max(len(data) - _LENGTH_BYTES, 0)} follow"
             )
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + size])

@@ -100,7 +100,7 @@ def translated(line: str) -> Translation:
     try:
         body = ast.parse(line).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UsageError(f"this is no call of Python: {shown(line)}") from error
+        raise UsageError(f"this is not a Python call: {shown(line)}") from error
     call = getattr(body[0], "value", None) if len(body) == 1 else None
     if not isinstance(call, ast.Call):
         raise UsageError(f"one call is needed, got {shown(line)}")

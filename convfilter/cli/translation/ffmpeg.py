@@ -72,14 +72,14 @@ class _Values:
         if not text:
             return default
         if not re.fullmatch(rf"-?{NUMBER}", text):
-            raise unknown(self._part, f"{shown(text)} is no number")
+            raise unknown(self._part, f"{shown(text)} is not a number")
         return float(text)
 
     def whole(self, *names: str, default: int) -> int:
         """Return a whole number."""
         value = self.number(*names, default=default)
         if value % 1:
-            raise unknown(self._part, f"{numeral(value)} is no whole number")
+            raise unknown(self._part, f"{numeral(value)} is not a whole number")
         return int(value)
 
     def text(self, name: str, default: str = "") -> str:

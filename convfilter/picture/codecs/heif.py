@@ -78,7 +78,7 @@ def _opened(file: BinaryIO) -> Any:
 
 
 def _require_text(file: BinaryIO) -> None:
-    """Refuse names of items and of auxiliary pictures that are no UTF-8: on these the library ends the process."""
+    """Refuse names of items and of auxiliary pictures that are not UTF-8, since the library would end the process."""
     for kind, first, last in boxes(file, 0, file.seek(0, 2)):
         if kind != b"meta":
             continue

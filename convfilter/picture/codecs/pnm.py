@@ -250,7 +250,7 @@ def _plain_samples(
     try:
         values = np.array(words[:count], dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise ReadError("the PNM is damaged: a sample is no whole number") from error
+        raise ReadError("the PNM is damaged: a sample is not a whole number") from error
     if values.min() < 0 or values.max() > largest:
         raise ReadError(f"the PNM is damaged: a sample is outside of 0 to {largest}")
     # By definition a plain file holds one picture.

@@ -270,7 +270,7 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
                 return factory(file, "")
             except (SyntaxError, IndexError, TypeError, struct.error):  # the file is not of the plugin's format
                 continue
-    raise UnknownFormatError("it is no picture of a known format")
+    raise UnknownFormatError("it is not a picture of a known format")
 
 
 def _judge_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
