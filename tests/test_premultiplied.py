@@ -96,6 +96,10 @@ LIKE_STRAIGHT = [
     ["invert", "gaussian:1", "invert"],
     ["threshold:0.5"],
     ["gaussian:1", "relu", "sobel:magnitude", "invert"],
+    ["morphgradient:disk:2"],
+    ["morphgradient:3,map=offset"],
+    ["tophat:disk:2,scale=2,offset=0.1"],
+    ["blackhat:3x2,stride=2"],
 ]
 
 
@@ -115,6 +119,15 @@ def of_both(specs, gray):
 def test_weighted_colours_are_straight_ones_times_opacity(specs, gray):
     got, expected = of_both(specs, gray)
     np.testing.assert_allclose(got, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_morphological_gradient_is_the_difference_of_straight_colours(gray):
+    straight = picture("float32").astype(np.float64)
+    straight[..., 3] = 0.4 + 0.2 * straight[..., 3]
+    how = {"alpha": True, "gray": gray}
+    expected = (cf.dilate(straight, 3, **how) - cf.erode(straight, 3, **how))[..., :-1]
+    np.testing.assert_allclose(cf.morphological_gradient(straight, 3, **how)[..., :-1], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("specs", [["normalize"], ["normalize", "gaussian:1"]], ids=" ".join)

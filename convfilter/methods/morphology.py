@@ -383,16 +383,17 @@ def _store_difference(
 ) -> int:
     """Store the difference of two extremes; alpha is that of the centre pixels.
 
-    Premultiplied colours are divided by alpha first, unless they are ``straight`` or stored premultiplied.
+    The difference is that of straight colours: premultiplied ones are divided by alpha first, unless they are
+    ``straight`` already. Where pictures are stored premultiplied, the result is multiplied by the alpha of the centre.
     """
     source = mapped.source
     alpha = None
     if source.alpha:
-        if not straight and not source.premultiplied:
-            scale = source.full
+        if not straight:
+            scale = source.full * (LUMINANCE_DIVISOR if source.gray else 1)
             for values in (high, low):
-                opacity = values[..., -1:]
-                np.divide(values * scale, opacity, out=values, where=opacity > 0)
+                opacity = values[..., -1:].copy()
+                values[...] = np.divide(values * scale, opacity, out=np.zeros_like(values), where=opacity > 0)
         central = central_alpha(mapped, region.top, region.bottom)[:, region.left : region.right]
         alpha = np.ascontiguousarray(central).reshape(-1)
     with np.errstate(invalid="ignore"):
@@ -400,6 +401,7 @@ def _store_difference(
     if source.alpha:
         values *= epilogue.keep
         if source.premultiplied:
+            values *= central[..., np.newaxis] / source.full
             values += epilogue.shift * central[..., np.newaxis]
         values[..., -1] = 0.0
     calls = epilogue.store(region, np.ascontiguousarray(values).reshape(-1), values.shape[1] * values.shape[2], alpha)
