@@ -378,11 +378,13 @@ def _run_masked(
     ignore: Any = keywords.get("ignore")
     masking = Masking(ignore, None if mask is None else np.asarray(mask))
     dtype = np.dtype(keywords.get("dtype") or pixels.dtype)
-    valid = masking.valid(pixels.reshape(*pixels.shape[:2], -1), alpha)
-    result, valid_results = run_masked(
+    masking.check(pixels.shape, alpha)
+    valid = masking.valid(alpha, pixels.reshape(*pixels.shape[:2], -1))
+    result, there = run_masked(
         stages, pixels, valid, fill=keywords.get("fill", False), out_dtype=dtype, alpha=alpha,
         premultiplied=keywords.get("premultiplied", False), gray=keywords.get("gray", False),
         threads=keywords.get("threads"), white=white, out_white=white,
     )  # fmt: skip
     samples = result.pixels if rounded is None else _rounded(result.pixels, rounded)
-    return marked(samples, valid_results, masking.mark(samples.dtype), alpha)
+    mark = masking.mark(samples.dtype)
+    return marked(samples, there, mark, alpha) if mark else samples

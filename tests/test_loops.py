@@ -709,6 +709,59 @@ def divide_by_alpha(rng, A):
         )  # fmt: skip
 
 
+def _masked_sums(rng, rows, cols, channels, A):
+    """Return sums of colours and of a mask of zeros and powers of two, by which they are divided without rounding."""
+    sums = samples(rng, (rows, cols, channels), A)
+    sums[..., -1] = A(2) ** rng.integers(-2, 3, (rows, cols))
+    sums[rng.random((rows, cols)) < 0.2] = 0
+    divisors = np.where(sums[..., -1:] > 0, sums[..., -1:], 1)
+    return sums, sums[..., :-1] / divisors
+
+
+def divide_by_mask(rng, A):
+    for channels, mask_divisor, divisor in [(2, 1.0, 4.0), (4, 8.0, 1.0), (3, 1.0, 1.0)]:
+        rows, cols = 3, 7
+        sums, quotients = _masked_sums(rng, rows, cols, channels, A)
+        tile = unset((rows, cols * channels + 1), A)
+        tile[:, :-1] = sums.reshape(rows, -1)
+        where = tile.ravel(), tile.shape[1], rows, cols, channels, mask_divisor, divisor, float("inf")
+        out = unset(cols, A), unset(quotients.size, A)
+        yield Case([*where, *out], {8: None, 9: quotients * A(mask_divisor) / A(divisor)})
+
+
+def store_masked(rng, A, T):
+    full = int(np.iinfo(T).max)
+    for channels, factor, exact, scale, offset, absolute in [
+        (2, 0.5, 0, 1.0, 0.0, 0), (4, 1.0, 1, 1.0, 0.0, 0), (4, 2.0, 0, -0.5, 3.0, 1), (2, 1.0, 0, full / 16, 7.0, 0),
+    ]:  # fmt: skip
+        rows, cols = 2, LANES * LANES // channels + 5
+        start, out_pitch = 3, cols * (channels - 1) + 2
+        sums, quotients = _masked_sums(rng, rows, cols, channels, A)
+        tile = unset((rows, cols * channels + 1), A)
+        tile[:, :-1] = sums.reshape(rows, -1)
+        values = np.rint(A(scale) * (quotients * A(factor)) + A(offset))
+        values = np.abs(values) if absolute else values
+        kept = np.clip(values, 0, full)
+        expected = unset(start + rows * out_pitch, T)
+        out = expected.copy()
+        expected[start:].reshape(rows, out_pitch)[:, :-2] = kept.reshape(rows, -1)
+        where = tile.ravel(), tile.shape[1], rows, cols, channels, factor, exact, scale, offset, absolute, float(full)
+        scratch = [unset(size, kind) for size, kind in ((LANES**2, A), (LANES**2, T), (cols * channels + 64, T))]
+        yield Case(
+            [*where, out, start, out_pitch, *scratch],
+            {11: expected, 14: None, 15: None, 16: None}, int(np.count_nonzero(kept != values)),
+        )  # fmt: skip
+
+
+def unmask(rng, A, T):
+    for channels, factor, exact in [(4, 0.5, 0), (2, 1.0, 1)]:
+        sums, quotients = _masked_sums(rng, 6, LANES, channels, A)
+        sums[..., :-1], quotients = np.abs(sums[..., :-1]) / 8, np.abs(quotients) / 8
+        tile = sums.transpose(0, 2, 1)
+        expected = np.rint(quotients * A(factor)).transpose(0, 2, 1).astype(T)
+        yield Case([tile.ravel(), 6, channels, factor, exact, unset(expected.size, T)], {5: expected})
+
+
 def alpha_apart(rng, A):
     for keep, shift, divisor in [(1.0, 0.0, 16.0), (0.0, 0.5, 1.0), (1.0, -0.25, 4.0)]:
         rows, cols, channels, pitch, mean_pitch = 2, 5, 4, 23, 21
@@ -923,6 +976,10 @@ def join(rng, S):
         yield Case([picture.ravel(), *where, *out], {10: joined})
 
 
+def join_whole(rng, S):
+    yield from join(rng, S)
+
+
 def part(rng, S):
     for channels in (1, 2, 3):
         found = samples(rng, (3, 5, channels + 1), S)
@@ -933,12 +990,13 @@ def part(rng, S):
 
 
 def put(rng, S):
-    for channels, written in ((1, 1), (4, 3)):
-        pixels, valid = samples(rng, (20, channels), S), rng.integers(0, 2, 20).astype(np.uint8)
+    for channels, written, count in ((1, 1, 20), (4, 3, 20), (3, 3, 9000)):
+        pixels, valid = samples(rng, (count, channels), S), rng.integers(0, 2, count).astype(np.uint8)
+        valid[4096:8192] = 1
         expected = pixels.copy()
         expected[valid == 0, :written] = 9
         value = 9.0 if np.dtype(S).kind == "f" else 9
-        yield Case([pixels.ravel(), valid, 20, channels, written, value], {0: expected})
+        yield Case([pixels.ravel(), valid, count, channels, written, value], {0: expected})
 
 
 # select, rank, slide -----------------------------------------------------------

@@ -6,9 +6,12 @@ import reference
 
 import convfilter as cf
 from convfilter.cli.root import run
+from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
-from convfilter.executor import patches
-from convfilter.executor.masked import put, run_masked
+from convfilter.executor import bands, patches
+from convfilter.executor.held import Held, put
+from convfilter.executor.masked import Masking, masked_stages, run_masked
+from convfilter.executor.masked_rows import run_rows
 from convfilter.filters import kernels, stack
 
 RNG = np.random.default_rng(5)
@@ -87,6 +90,32 @@ def test_gaussians_boxes_and_means_of_windows(fill):
     same(cf.box_blur(missing, 5, ignore=np.nan, fill=fill), expected(image, counts, np.ones((5, 5)) / 25, fill))
     pooled = cf.average_pool(missing, 3, ignore=np.nan)
     same(pooled, expected(image, counts, np.ones((3, 3)) / 9, True, stride=3, padding=0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("sigma", [1.5, 2, 9])
+def test_gaussians_of_whole_samples_are_near_the_exact_ones(dtype, channels, sigma):
+    shape, full = (45, 700), np.iinfo(dtype).max
+    rng = np.random.default_rng(11)
+    image = rng.integers(0, full, (*shape, channels), dtype=dtype, endpoint=True)
+    scattered, region = rng.random(shape) > 0.05, np.ones(shape, bool)
+    region[10:, 300:500] = False
+    region[30, 400] = True  # alone: what a few taps leave out counts there
+    (down, along) = kernels.gaussian(sigma, sigma, None).factors
+    for counts in (scattered, region, scattered & region):
+        exact = np.empty(image.shape)
+        weights = reference.correlate(reference.correlate(counts * 1.0, down[:, None]), along[None])
+        for channel in range(channels):
+            samples = np.where(counts, image[..., channel], 0.0)
+            sums = reference.correlate(reference.correlate(samples, down[:, None]), along[None])
+            exact[..., channel] = np.where(counts, sums / np.where(counts, weights, 1), 0)
+        given = image if channels > 1 else image[..., 0]
+        results = [cf.gaussian_blur(given, sigma, mask=counts, threads=threads) for threads in (1, 3)]
+        assert results[0].tobytes() == results[1].tobytes()
+        apart = np.abs(results[0].reshape(exact.shape) - exact)
+        assert apart.max() <= (0.51 if dtype == np.uint8 else 0.9)
+        assert np.mean(results[0].reshape(exact.shape) == np.rint(exact)) > (0.999 if dtype == np.uint8 else 0.95)
 
 
 def test_whole_samples_are_rounded_once():
@@ -189,6 +218,7 @@ def test_rectangles_without_holes_are_filtered_like_pictures_without_a_mask(dtyp
     assert results[0].tobytes() == results[1].tobytes()
     with monkeypatch.context() as patch:
         patch.setattr(patches, "_MOST", -1)  # all of it with the mask as alpha
+        patch.setattr(Held, "are_valid", lambda self, runs: False)
         weighted = cf.apply(image, spec, mask=counts, fill=fill)
     if dtype == np.float32:
         np.testing.assert_allclose(results[0], weighted, rtol=2e-5)
@@ -243,6 +273,7 @@ def test_transparent_pixels_stay_transparent():
     ("keywords", "words"),
     [
         ({"mask": np.ones((3, 4))}, "the mask must be as large as the picture, 21x17, got 4x3"),
+        ({"mask": np.ones((17, 21, 3))}, r"the mask must have two axes, rows and columns, got the shape \(17, 21, 3\)"),
         ({"ignore": "alpha=0"}, "ignore alpha=0 needs a picture with alpha"),
         ({"ignore": "black"}, "ignore must be a number, nan or alpha=0, got 'black'"),
         ({"ignore": "nodata"}, "ignore nodata is for files"),
@@ -399,3 +430,75 @@ def test_pixels_without_a_result_are_0_where_the_type_cannot_hold_the_ignored_va
     assert not result[~valid].any()
     real = cf.apply(image, "box:3", mask=valid, ignore=ignore, dtype=np.float32)
     np.testing.assert_array_equal(real[~valid], ignore)
+
+
+STACKS = [
+    ["gaussian:2"],
+    ["gaussian:5,stride=2", "median:3"],
+    ["box:5,padding_mode=reflect", "open:3", "sobel:x,map=abs"],
+    ["gaussian:1,padding_mode=constant,padding_value=30", "maxpool:2"],
+    ["kernel:1 2 0; 0 1 1,padding=full", "unsharp:1"],
+    ["bilateral:1,0.3", "avgpool:3"],
+    ["wrap"],
+]
+
+
+def of_files(folder, image, specs, *options):
+    """Filter a file; return the result."""
+    cf.write(str(folder / "in.png"), image)
+    filters = [word for spec in specs for word in ("-f", spec)]
+    names = str(folder / "in.png"), str(folder / "out.png")
+    assert run(["apply", *filters, "--overwrite", "-v", *options, *names]) == 0
+    return np.asarray(cf.read(str(folder / "out.png")))
+
+
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("channels", [0, 3, 4])
+@pytest.mark.parametrize("specs", STACKS)
+def test_rows_of_files_go_through_some_bands_at_a_time(tmp_path, capsys, monkeypatch, specs, channels, fill):
+    monkeypatch.setattr(bands, "_ROWS", 8)
+    monkeypatch.setattr(bands, "_SPANS", (1, 1))
+    rng = np.random.default_rng(3)
+    shape = (130, 37)
+    image = rng.integers(1, 256, (*shape, channels) if channels else shape, dtype=np.uint8)
+    counts = rng.random(shape) > 0.1
+    counts[40:70, 5:20] = False
+    image[~counts] = 0
+    alpha = channels == 4
+    whole = specs == ["wrap"]
+    specs = ["box:3,padding_mode=wrap"] if whole else specs
+    cf.write(str(tmp_path / "mask.png"), np.where(counts, np.uint8(255), np.uint8(0)))
+    asked = cf.apply(image, *specs, mask=counts, fill=fill, alpha=alpha)
+    filled = ["--fill"] * fill
+    for threads in ("1", "3"):
+        how = [*filled, "--threads", threads]
+        found = of_files(tmp_path, image, specs, "--mask", str(tmp_path / "mask.png"), *how)
+        np.testing.assert_array_equal(found, asked)
+        assert ("input whole: padding_mode=wrap reads the last rows first" in capsys.readouterr().err) == whole
+        ignored = "alpha=0" if alpha else "0"
+        np.testing.assert_array_equal(of_files(tmp_path, image, specs, "--ignore", ignored, *how), asked)
+    monkeypatch.undo()
+    apart = np.abs(cf.apply(image, *specs, mask=counts, fill=fill, alpha=alpha).astype(int) - asked)
+    assert apart.max() <= 1 and np.count_nonzero(apart) <= 0.01 * apart.size
+
+
+def test_few_rows_are_held_at_a_time(monkeypatch):
+    monkeypatch.setattr(bands, "_ROWS", 8)
+    image = np.random.default_rng(4).integers(0, 9, (400, 30, 2), dtype=np.uint8)
+    source, written = Bands(image.shape, image.dtype, lambda: iter(np.split(image, 100))), []
+    stages = masked_stages(
+        stack.stages(["box:3", "median:3"]), image.shape, image.dtype, fill=False, out_dtype=None, alpha=False,
+        premultiplied=False, gray=False, white=None, out_white=None,
+    )  # fmt: skip
+    masking, read = Masking(ignore=0), []
+
+    def judge(pixels, first):
+        read.append(first + len(pixels))
+        return masking.valid(False, pixels, first)
+
+    def write(pixels, valid):
+        written.append(pixels.copy())
+        assert read[-1] <= sum(map(len, written)) + 60
+
+    run_rows(stages, source, judge, write, threads=2)
+    np.testing.assert_array_equal(np.concatenate(written), cf.apply(image, "box:3", "median:3", ignore=0))

@@ -32,6 +32,7 @@ from convfilter.filters.stage import (
     Rank,
     UnsharpMask,
 )
+from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_whole, is_wide
 from convfilter.record import replace
@@ -43,6 +44,8 @@ STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
 CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
 DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
 DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A A* A*")
+DIVIDE_BY_MASK = Loop("store", "divide_by_mask", "A* i8 i8 i8 i8 A A A A* A*")
+STORE_MASKED = Loop("store", "store_masked", "A* i8 i8 i8 i8 A i8 A A i8 A T* i8 i8 A* T* T*")
 STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
 SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
@@ -51,6 +54,8 @@ WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
 #: Up to this divisor, a float32 quotient of at most 255 rounds to the same integer as the exact quotient: a quotient
 #: that is not a tie is at least 1 / (2 * divisor) away from a tie, and float32 errs by at most 2**-17.
 _SINGLE_DIVISOR = 2.0**15
+#: Channels, the mask included, of which a vector holds whole pixels.
+_PAIRS = (2, 4)
 #: A value this close to a level rounds to that level, whatever the error of its sum.
 _ROUNDING_MARGIN = 0.25
 
@@ -86,6 +91,11 @@ class Epilogue(ABC):
         elif self._divides:
             self._tone = replace(tone, divisor=1.0)
 
+    @property
+    def _ratio(self) -> tuple[float, float]:
+        """The divisors of the sums of alpha and of colours, without common factors."""
+        return _reduced(self._alpha_divisor, self._colour_divisor)
+
     def _premultiplied(self, tone: Tone, full: float) -> Tone:
         """Return the tone of premultiplied colours: an offset is weighted with alpha, as the colours are."""
         if tone.scale == 0:
@@ -107,11 +117,16 @@ class Epilogue(ABC):
             0: the calls are for this region only. Else the region belongs to step 0 of a program, and each further
             step lies ``step_rows`` rows below the one before.
         """
-        calls = []
+        calls: list[Call] = []
         if self._counts is not None:
             calls.append(self._average(region, sums, pitch, step_rows))
         if isinstance(self._mapped.plan.stage.operator, UnsharpMask):
             calls += self._sharpen(scratch, region, sums, pitch, step_rows)
+        if self._mapped.source.masked:
+            if self.fuses_mask(scratch.dtype):
+                return [*calls, self.store_masked(scratch, region, sums, pitch, step_rows)]
+            call, quotients, pitch = self._divide_by_mask(scratch, region, sums, pitch)
+            return [*calls, call, *self.store(region, quotients, pitch, None, step_rows)]
         alpha = None
         if self._divides:
             divide, alpha = self._divide(scratch, region, sums, pitch, step_rows)
@@ -177,6 +192,22 @@ class Epilogue(ABC):
             ),
         )  # fmt: skip
         return [*before, call], alpha
+
+    def fuses_mask(self, sums: np.dtype[np.generic]) -> bool:
+        """Whether one loop divides sums of a type by those of a mask and stores them."""
+        return False
+
+    def store_masked(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
+        """Return the call of that loop."""
+        raise NotImplementedError
+
+    def _divide_by_mask(self, scratch: Scratch, region: Region, sums: Samples, pitch: int) -> tuple[Call, Samples, int]:
+        """Return the call that divides sums by those of the mask, and its result, compact rows of a pitch."""
+        rows, cols, channels = region.bottom - region.top, region.right - region.left, self._mapped.source.channels
+        line = cols * (channels - 1)
+        quotients = scratch.get("quotients", rows * line)
+        where = sums, pitch, rows, cols, channels, *self._ratio, math.inf, scratch.get("weights", cols), quotients
+        return Call(DIVIDE_BY_MASK.variant(A=scratch.dtype), where), quotients, line
 
     def _own_alpha(self, neutral: float) -> tuple[float, float]:
         """Return the treatment of the alpha in the sums: ``neutral`` and ``scale`` of ``divide_by_alpha``."""
@@ -255,6 +286,36 @@ class Store(Epilogue):
         tone = self._tone
         return tone.scale, tone.divisor, tone.offset, int(tone.absolute), self._full_out, int(self.stays_within())
 
+    def fuses_mask(self, sums: np.dtype[np.generic]) -> bool:
+        """Whether one loop divides sums of a type by those of a mask and stores them."""
+        plan = self._mapped.plan
+        simple = self._is_integer and not self._is_wide and plan.kernel.has_one_sign and plan.channels in _PAIRS
+        one_division = self._ratio == (1, 1)
+        return simple and (one_division or not plan.exact) and sums == self._precision(sums) == np.float32
+
+    def unmasked(self, sums: np.dtype[np.generic]) -> tuple[float, int] | None:
+        """Return ``factor`` and ``exact`` of ``store_masked`` if that divides and rounds without any clipping."""
+        tone, full = self._tone, self._mapped.source.full
+        plain = tone.scale == tone.divisor == 1 and tone.offset == 0 and not tone.absolute and self._full_out == full
+        fuses = plain and isinstance(self._mapped.plan.stage.operator, Correlation) and self.fuses_mask(sums)
+        of_mask, of_colours = self._ratio
+        return (of_mask / of_colours, int(self._mapped.plan.exact)) if fuses and of_mask == of_colours else None
+
+    def store_masked(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
+        """Return the call of that loop."""
+        tone, channels = self._tone, self._mapped.source.channels
+        rows, cols = region.bottom - region.top, region.right - region.left
+        lanes = vector_bytes() // scratch.dtype.itemsize
+        of_mask, of_colours = self._ratio
+        exact = self._mapped.plan.exact
+        arguments = (
+            sums, pitch, rows, cols, channels, of_mask / of_colours, int(exact), tone.scale, tone.offset,
+            int(tone.absolute), self._full_out, *self.place(region, step_rows),
+            scratch.get("square", lanes**2), scratch.get("few", lanes**2, self.dtype),
+            scratch.get("line", cols * (channels - 1) + vector_bytes(), self.dtype),
+        )  # fmt: skip
+        return Call(STORE_MASKED.variant(A=scratch.dtype, T=self.dtype), arguments)
+
     @property
     def only_converts(self) -> bool:
         """Whether the stage only converts samples to float32."""
@@ -305,7 +366,7 @@ class Store(Epilogue):
             calls = [Call(STORE_REAL.variant(**types), (*numbers, *target))]
         if self._clips_real:
             array, start, out_pitch = target
-            colours = channels - self._mapped.source.alpha
+            colours = channels - (self._mapped.source.alpha and not self._mapped.source.masked)
             clipped = array, start, out_pitch, rows, cols, channels, colours, self._full_out
             calls.append(Call(CLIP_REAL.variant(T=self.dtype), clipped))
         if alpha is not None and not self._stores_alpha_with_colours:

@@ -33,6 +33,8 @@ class Source:
         The last channel is alpha: tiles are premultiplied, on the scale ``full**2``.
     premultiplied : bool
         Samples are stored premultiplied, and tiles keep their scale.
+    masked : bool
+        The last channel, ``alpha``, is a mask of zeros and ones, and colours are 0 where it is 0.
     gray : bool
         Tiles hold the luminance of three colours, times 1000.
     padding_value : float
@@ -45,6 +47,7 @@ class Source:
     gray: bool
     padding_value: float
     premultiplied: bool = False
+    masked: bool = False
 
     @property
     def slot(self) -> Slot:
@@ -74,7 +77,7 @@ class Source:
     @property
     def multiplies(self) -> bool:
         """Whether loading multiplies colours with alpha."""
-        return self.alpha and not self.premultiplied
+        return self.alpha and not (self.premultiplied or self.masked)
 
     @property
     def channels(self) -> int:

@@ -61,7 +61,7 @@ def grid_of(plan: StagePlan) -> Grid:
     match plan.algorithm:
         case "points" | "box" | "network" | "histograms" | "sliding" | "bilateral":  # sample by sample, or exact
             return Grid(1, 1)
-        case "canny" | "guided" | "morphology" if _is_whole(plan):
+        case "canny" | "guided" | "morphology" if is_whole(plan):
             return Grid(plan.rows.output, 0)
         case "morphology":
             return Grid(1, 1)
@@ -88,7 +88,7 @@ def grid_of(plan: StagePlan) -> Grid:
             return Grid(STEP_ROWS, 1)
 
 
-def _is_whole(plan: StagePlan) -> bool:
+def is_whole(plan: StagePlan) -> bool:
     """Whether a stage cannot be split: edges wind through the picture, and two-step operators pad between steps."""
     return plan.algorithm in ("canny", "guided") or is_composite(plan.stage.operator)
 
@@ -200,7 +200,7 @@ def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> C
         Outputs.
     """
     grid = grid_of(plan)
-    if _is_whole(plan):
+    if is_whole(plan):
         return Chunk(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
     mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
     down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])
@@ -238,13 +238,28 @@ def run_chunk_counted(
     plan: Plan, number: int, chunk: Chunk, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
 ) -> tuple[Samples, int]:
     """Compute a chunk of a stage's result as :func:`run_chunk` does; returns also how many samples were clipped."""
+    local, pixels = _local(plan, number, chunk, pixels)
+    result, clipped = run.run_stage(local, number, pixels, out_dtype, threads)
+    return result[: chunk.rows.outputs, : chunk.cols.outputs], clipped
+
+
+def run_chunk_to(plan: Plan, number: int, chunk: Chunk, pixels: Samples, result: Samples, threads: int) -> int:
+    """Compute a chunk as :func:`run_chunk` does, into a contiguous array; returns how many samples were clipped."""
+    if (chunk.rows.axis.output, chunk.cols.axis.output) == result.shape[:2]:
+        local, pixels = _local(plan, number, chunk, pixels)
+        return run.run_stage_to(local, number, pixels, result, threads)
+    result[:], clipped = run_chunk_counted(plan, number, chunk, pixels, result.dtype, threads)
+    return clipped
+
+
+def _local(plan: Plan, number: int, chunk: Chunk, pixels: Samples) -> tuple[Plan, Samples]:
+    """Return the plan and the source samples of a chunk."""
     for axis, side in enumerate((chunk.rows, chunk.cols)):
         if side.selected is not None:
             pixels = np.take(pixels, side.selected, axis=axis)
     stage = _stage_of(plan.stages[number], chunk)
     local = replace(plan, stages=(*plan.stages[:number], stage, *plan.stages[number + 1 :]))
-    result, clipped = run.run_stage(local, number, np.ascontiguousarray(pixels), out_dtype, threads)
-    return result[: chunk.rows.outputs, : chunk.cols.outputs], clipped
+    return local, np.ascontiguousarray(pixels)
 
 
 #: Plans of chunks by the identity of the whole stage's plan; a grid of chunks has few different ones.

@@ -142,7 +142,7 @@ class Group:
         alone = len(self._stages) == 1 and isinstance(source, np.ndarray)
         rows = alone_block_rows(stage) if alone else block_rows(stage)
         dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
-        loaded = Source(buffer, full, stage.alpha, gray, _padding_value(stage), stage.premultiplied)
+        loaded = Source(buffer, full, stage.alpha, gray, _padding_value(stage), stage.premultiplied, stage.masked)
         return StageSetup(stage, loaded, dtype, white, rows, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:

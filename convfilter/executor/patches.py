@@ -1,91 +1,85 @@
-"""Filter pictures with ignored pixels rectangle by rectangle: those without ignored pixels as usual.
+"""Ranks and other operators that a mask slows down, band by band, rectangle by rectangle.
 
 Rectangles whose windows contain an ignored pixel are filtered with the mask as alpha, which takes several times as
-long.
+long; the others as usual.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.threads import cut, run_blocks
-from convfilter.executor.chunks import Chunk, chunk_of, grid_of, run_chunk_counted
-from convfilter.executor.run import run_array
-from convfilter.machine.cores import cores_lately
+from convfilter.engine.threads import cut
+from convfilter.executor.bands import reach_of, run_band
+from convfilter.executor.chunks import Chunk, Side, chunk_of, grid_of, run_chunk_counted
+from convfilter.executor.held import Held, Span, Valid
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan
 
 JOIN = Loop("mask", "join", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
+JOIN_WHOLE = Loop("mask", "join_whole", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
 PART = Loop("mask", "part", "S* i8 i8 i8 i8 S* i8 i8")
 
 #: Least sides of a rectangle in pixels; and in windows, since a rectangle reads one more window around it.
 _ROWS, _COLS, _SPANS = 128, 512, 2
-#: Rows of a band in which more than the share ``_MOST`` of rectangles contain an ignored pixel.
-_BAND, _MOST = 256, 0.5
+#: A band of which more than this share of rectangles contain an ignored pixel is filtered as a whole.
+_MOST = 0.5
 
-Span = tuple[int, int]
 Rectangle = tuple[Span, Span]
 
 
-def run_in_patches(
-    unweighted: Plan,
-    weighted: Plan,
-    pixels: Samples,
-    valid: npt.NDArray[np.bool_],
-    opaque: Any,
-    out_dtype: np.dtype[np.generic],
-    threads: int | None,
-) -> tuple[Samples, int]:
-    """Filter a picture with ignored pixels by one stage.
+class Patches:
+    """Bands of ranks.
 
     Parameters
     ----------
     unweighted, weighted : Plan
-        Plans of that stage for the picture, and for it with an alpha channel added.
-    pixels : (rows, cols, channels) array
-        0 where they are ignored, if they are real.
-    valid : (rows, cols) array
+        Plans of one stage for a picture, and for it with an alpha channel added.
     opaque : number
         Alpha of valid pixels.
-    out_dtype : dtype
-    threads : int, optional
-        At most this many; by default, one for each core.
-
-    Returns
-    -------
-    (rows, cols, channels) array
-        Undefined where a window has no valid pixel.
-    int
-        Number of clipped samples.
     """
-    stage, threads = weighted.stages[0], threads or cores_lately()
-    pixels, valid = np.ascontiguousarray(pixels), np.ascontiguousarray(valid)
-    grid = grid_of(stage)
-    rows = cut(stage.rows.output, _side(stage.rows, grid.rows, _ROWS))
-    cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
-    chunks = {(down, along): chunk_of(stage, down, along) for down in rows for along in cols}
-    whole = {down: all(valid[slice(*run)].all() for run in chunks[down, cols[0]].rows.ranges) for down in rows}
-    needs_mask = {
-        place: not whole[place[0]] and not all(each.all() for each in _pieces(valid, chunk))
-        for place, chunk in chunks.items()
-    }
-    if sum(needs_mask.values()) <= _MOST * len(needs_mask):
-        found = run_array(unweighted, pixels, out_dtype=out_dtype, threads=threads)
-        if found.clipped == 0 or not any(needs_mask.values()):  # otherwise the places of clipped samples are unknown
-            result = found.pixels.reshape(stage.rows.output, stage.cols.output, -1)
-            patches = [
-                (down, span) for down in rows for span in _joined_spans(cols, [needs_mask[down, each] for each in cols])
-            ]
-            return result, _patch(weighted, pixels, valid, opaque, result, patches, threads)
-    result = np.empty((stage.rows.output, stage.cols.output, stage.output_channels - 1), out_dtype)
-    bands = cut(stage.rows.output, _side(stage.rows, grid.rows, _BAND))
-    patches = [(down, (0, stage.cols.output)) for down in bands]
-    return result, _patch(weighted, pixels, valid, opaque, result, patches, threads)
+
+    def __init__(self, unweighted: Plan, weighted: Plan, opaque: Any) -> None:
+        self.plans: tuple[Plan, ...] = unweighted, weighted
+        self._opaque = opaque
+
+    def reach(self, span: Span) -> Span:
+        """Return the rows of the source that some rows of the result read."""
+        return reach_of(self.plans, span)
+
+    def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
+        """Return the bands."""
+        return list(bands)
+
+    def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
+        """Write the rows of a band; undefined where a window has no valid pixel."""
+        unweighted, weighted = self.plans
+        stage = weighted.stages[0]
+        grid = grid_of(stage)
+        rows = cut(span[1] - span[0], _side(stage.rows, grid.rows, _ROWS))
+        rows = [(span[0] + first, span[0] + last) for first, last in rows]
+        cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
+        masked = {(down, along): _is_masked(held, chunk_of(stage, down, along)) for down in rows for along in cols}
+        if sum(masked.values()) <= _MOST * len(masked):
+            clipped = run_band(unweighted, held, span, out, threads)
+            if clipped == 0 or not any(masked.values()):  # otherwise the places of clipped samples are unknown
+                spans = [(down, each) for down in rows for each in _joined_spans(cols, [masked[down, a] for a in cols])]
+                return clipped + sum(self._patch(held, each, span[0], out, threads) for each in spans)
+        return self._patch(held, (span, (0, stage.cols.output)), span[0], out, threads)
+
+    def _patch(self, held: Held, rectangle: Rectangle, top: int, out: Samples, threads: int) -> int:
+        """Write a rectangle, with the mask as alpha, into ``out``, which begins with row ``top``."""
+        plan = self.plans[1]
+        chunk = chunk_of(plan.stages[0], *rectangle)
+        pixels, valid = held.rows(chunk.rows.ranges)
+        found, clipped = run_chunk_counted(
+            plan, 0, chunk, with_mask(pixels, valid, self._opaque, chunk.cols), out.dtype, threads
+        )
+        _put_colours(np.ascontiguousarray(found), out, (rectangle[0][0] - top, rectangle[1][0]))
+        return clipped
 
 
 def _side(axis: AxisPlan, step: int, least: int) -> int:
@@ -93,11 +87,10 @@ def _side(axis: AxisPlan, step: int, least: int) -> int:
     return -(-max(least, _SPANS * axis.span // axis.stride) // step) * step
 
 
-def _pieces(array: Samples, chunk: Chunk) -> Iterator[Samples]:
-    """Yield the slices of a picture that a rectangle reads."""
-    for top, bottom in chunk.rows.ranges:
-        for left, right in chunk.cols.ranges:
-            yield array[top:bottom, left:right]
+def _is_masked(held: Held, chunk: Chunk) -> bool:
+    """Whether a rectangle reads an ignored pixel."""
+    _, valid = held.rows(chunk.rows.ranges)
+    return not all(valid[:, left:right].all() for left, right in chunk.cols.ranges)
 
 
 def _joined_spans(spans: list[Span], wanted: list[bool]) -> Iterator[Span]:
@@ -111,54 +104,37 @@ def _joined_spans(spans: list[Span], wanted: list[bool]) -> Iterator[Span]:
                 first = None
 
 
-def _patch(
-    plan: Plan,
-    pixels: Samples,
-    valid: npt.NDArray[np.bool_],
-    opaque: Any,
-    result: Samples,
-    patches: list[Rectangle],
-    threads: int,
-) -> int:
-    """Write rectangles of a result, with the mask as alpha; return the number of clipped samples."""
-    stage = plan.stages[0]
-    counts: list[int] = []
-    within = 1 if len(patches) >= threads else threads
+def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = None) -> Samples:
+    """Return pixels with a mask as one channel more; invalid ones become 0.
 
-    def patch(rectangle: Rectangle) -> None:
-        chunk = chunk_of(stage, *rectangle)
-        joined = _joined(pixels, valid, opaque, chunk)
-        found, count = run_chunk_counted(plan, 0, chunk, joined, result.dtype, within)
-        _put_colours(np.ascontiguousarray(found), result, rectangle)
-        counts.append(count)
-
-    run_blocks(patches, lambda: patch, threads)
-    return sum(counts)
-
-
-def _joined(pixels: Samples, valid: npt.NDArray[np.bool_], opaque: Any, chunk: Chunk) -> Samples:
-    """Return the rows and columns that a rectangle reads, copied side by side, with the mask as one channel more."""
-    rows, cols = (sum(last - first for first, last in side.ranges) for side in (chunk.rows, chunk.cols))
-    width, channels = pixels.shape[1:]
-    joined = np.empty((rows, cols, channels + 1), pixels.dtype)
-    loop, row = JOIN.variant(S=pixels.dtype), 0
-    for top, bottom in chunk.rows.ranges:
-        col = 0
-        for left, right in chunk.cols.ranges:
-            first, start = top * width + left, row * cols + col
-            loop(
-                pixels, first * channels, width * channels, valid.view(np.uint8), first, width, bottom - top,
-                right - left, channels, opaque.item(), joined, start * (channels + 1), cols * (channels + 1),
-            )  # fmt: skip
-            col += right - left
-        row += bottom - top
+    Parameters
+    ----------
+    pixels : (rows, cols, channels) array
+    valid : (rows, cols) array of bool
+    opaque : number
+        Value of the mask at valid pixels.
+    cols : Side, optional
+        Ranges of columns to return, side by side; by default all.
+    """
+    pixels, valid = np.ascontiguousarray(pixels), np.ascontiguousarray(valid)
+    rows, width, channels = pixels.shape
+    runs = ((0, width),) if cols is None else cols.ranges
+    count = sum(right - left for left, right in runs)
+    joined = np.empty((rows, count, channels + 1), pixels.dtype)
+    loop, col = (JOIN if pixels.dtype.kind == "f" else JOIN_WHOLE).variant(S=pixels.dtype), 0
+    value = pixels.dtype.type(opaque).item()
+    for left, right in runs:
+        loop(
+            pixels, left * channels, width * channels, valid.view(np.uint8), left, width, rows, right - left,
+            channels, value, joined, col * (channels + 1), count * (channels + 1),
+        )  # fmt: skip
+        col += right - left
     return joined
 
 
-def _put_colours(found: Samples, result: Samples, rectangle: Rectangle) -> None:
-    """Write all channels but the last into a rectangle of the result."""
-    (top, _), (left, _) = rectangle
+def _put_colours(found: Samples, result: Samples, corner: tuple[int, int]) -> None:
+    """Write all channels but the last into the rectangle of the result that begins at a corner."""
     rows, cols, channels = found.shape
     pitch = result.shape[1] * result.shape[2]
-    place = result, top * pitch + left * result.shape[2], pitch
+    place = result, corner[0] * pitch + corner[1] * result.shape[2], pitch
     PART.variant(S=found.dtype)(found, cols * channels, rows, cols, channels - 1, *place)

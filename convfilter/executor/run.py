@@ -159,6 +159,11 @@ def whole_because(plan: Plan) -> str:
     return ""
 
 
+def run_stage_to(plan: Plan, number: int, pixels: Samples, result: Samples, threads: int) -> int:
+    """Run one stage of ``plan`` as :func:`run_stage` does, into an array; returns how many samples were clipped."""
+    return _run_stages(plan, number, number + 1, pixels, result, threads)
+
+
 def run_stage(
     plan: Plan, number: int, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
 ) -> tuple[Samples, int]:
@@ -183,7 +188,7 @@ def run_stage(
     stage = plan.stages[number]
     dtype = out_dtype if number + 1 == len(plan.stages) else stage.result
     result = np.empty((stage.rows.output, stage.cols.output, stage.output_channels), dtype)
-    return result, _run_stages(plan, number, number + 1, pixels, result, threads)
+    return result, run_stage_to(plan, number, pixels, result, threads)
 
 
 def _run_stages(

@@ -10,6 +10,8 @@ from __future__ import annotations
 from convfilter.loops import vectors
 
 _LANES = vectors.vector_bytes() // 4
+#: Range of the sums of a mask: at 0, so are the sums of colours.
+_LEAST, _MOST = 1e-37, 1e37
 
 
 def interleave(rows, pitch, row_count, depth, tile):
@@ -40,4 +42,25 @@ def deinterleave(tile, pitch, row_count, depth, line, out, start, out_pitch, len
         for x in range(0, whole, lanes):
             vectors.write(out, to + x, vectors.read(line, x))
         vectors.write_part(out, to + whole, vectors.read(line, whole), length - whole)
+    return 0
+
+
+def unmask(tile, count, channels, factor, exact, out):
+    """Divide the colours of ``count`` interleaved pixels by the sums of a mask in the last channel, and round them.
+
+    Samples are ``sum * factor / mask``, or with ``exact``, for a factor of 1, those of one division. All are in range.
+    """
+    lanes = vectors.lanes(tile)
+    colours = channels - 1
+    factors = vectors.spread(tile, factor)
+    least, most = vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST)
+    for p in range(count):
+        i, o = p * channels * lanes, p * colours * lanes
+        weights = vectors.between(vectors.read(tile, i + colours * lanes), least, most)
+        if exact == 0:
+            weights = vectors.divide(factors, weights)
+        for c in range(colours):
+            values = vectors.read(tile, i + c * lanes)
+            values = vectors.divide(values, weights) if exact != 0 else vectors.multiply(values, weights)
+            vectors.write_as(out, o + c * lanes, vectors.nearest(values))
     return 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Pixels that are passed over together if all are valid.
+_TOGETHER = 4096
+
 
 def join(source, first, pitch, valid, first_valid, valid_pitch, rows, cols, channels, opaque, out, start, out_pitch):
     """Write pixels of ``channels`` samples with one more: ``opaque`` where they are valid; others become 0."""
@@ -26,6 +29,29 @@ def _join(source, i, valid, v, cols, channels, opaque, out, o):
         out[o + p * (channels + 1) + channels] = opaque if counts else zero
 
 
+def join_whole(
+    source, first, pitch, valid, first_valid, valid_pitch, rows, cols, channels, opaque, out, start, out_pitch
+):
+    """Do as ``join`` for integers, by multiplication with the mask of zeros and ones."""
+    for r in range(rows):
+        i, v, o = first + r * pitch, first_valid + r * valid_pitch, start + r * out_pitch
+        if channels == 3:
+            _join_whole(source, i, valid, v, cols, 3, opaque, out, o)
+        elif channels == 1:
+            _join_whole(source, i, valid, v, cols, 1, opaque, out, o)
+        else:
+            _join_whole(source, i, valid, v, cols, channels, opaque, out, o)
+    return 0
+
+
+def _join_whole(source, i, valid, v, cols, channels, opaque, out, o):
+    for p in range(cols):
+        counts = valid[v + p]
+        for c in range(channels):
+            out[o + p * (channels + 1) + c] = source[i + p * channels + c] * counts
+        out[o + p * (channels + 1) + channels] = opaque * counts
+
+
 def part(source, pitch, rows, cols, channels, out, start, out_pitch):
     """Write the first ``channels`` samples of pixels that have one more."""
     for r in range(rows):
@@ -46,9 +72,25 @@ def _part(source, i, cols, channels, out, o):
 
 
 def put(pixels, valid, count, channels, written, value):
-    """Write a value into the first samples of each of ``count`` pixels that is not valid."""
-    for p in range(count):
-        if valid[p] == 0:
-            for c in range(written):
-                pixels[p * channels + c] = value
+    """Write a value into the first samples of each of ``count`` pixels that is not valid (0, not 1)."""
+    for first in range(0, count, _TOGETHER):
+        last = min(first + _TOGETHER, count)
+        present = 0
+        for p in range(first, last):
+            present += valid[p]
+        if present == last - first:
+            continue
+        if channels == 3 and written == 3:  # constants, so that samples are selected in vectors
+            for p in range(first, last):
+                is_valid = valid[p] != 0
+                for c in range(3):
+                    pixels[p * 3 + c] = pixels[p * 3 + c] if is_valid else value
+        elif channels == 1 and written == 1:
+            for p in range(first, last):
+                pixels[p] = pixels[p] if valid[p] != 0 else value
+        else:
+            for p in range(first, last):
+                if valid[p] == 0:
+                    for c in range(written):
+                        pixels[p * channels + c] = value
     return 0

@@ -6,6 +6,9 @@ import numpy as np
 
 from convfilter.loops import vectors
 
+#: Range of the sums of a mask: at 0, so are the sums of colours.
+_LEAST, _MOST = 1e-37, 1e37
+
 
 def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, full, out, start, out_pitch):
     """Store ``scale * (sum / divisor) + offset`` as integers in 0..``full``; return the number clipped.
@@ -206,6 +209,112 @@ def _put_alpha(tile, i, alpha, first, cols, channels, neutral, scale):
     else:
         for p in range(cols):
             tile[i + p * channels] = neutral
+
+
+def divide_by_mask(tile, pitch, rows, cols, channels, mask_divisor, divisor, never, weights, out):
+    """Divide colours by the sums of a mask in the last of ``channels`` samples; write pixels without it, row after row.
+
+    Colours become ``sum / (mask / mask_divisor * divisor)``. Where the mask's sum is not above 0, they are divided by
+    ``never``, which is infinite. ``weights`` is scratch for the divisors of a row.
+    """
+    zero = divisor - divisor
+    for y in range(rows):
+        i, o = y * pitch, y * cols * (channels - 1)
+        for p in range(cols):
+            value = tile[i + p * channels + channels - 1]
+            weights[p] = value / mask_divisor * divisor if value > zero else never
+        if channels == 4:  # a constant, so that the compiler takes the pixels apart in vectors
+            _divide_pixels(tile, i, weights, cols, 4, out, o)
+        elif channels == 2:
+            _divide_pixels(tile, i, weights, cols, 2, out, o)
+        else:
+            _divide_pixels(tile, i, weights, cols, channels, out, o)
+    return 0
+
+
+def _divide_pixels(tile, i, weights, cols, channels, out, o):
+    for p in range(cols):
+        for c in range(channels - 1):
+            out[o + p * (channels - 1) + c] = tile[i + p * channels + c] / weights[p]
+
+
+def store_masked(
+    tile, pitch, rows, cols, channels, factor, exact, scale, offset, absolute, full,
+    out, start, out_pitch, square, few, line,
+):  # fmt: skip
+    """Divide sums by those of a mask, in the last of two or four ``channels``, and store integers in 0..``full``.
+
+    Values are ``scale * (sum * factor / mask) + offset``, or with ``exact``, for a factor of 1, those of one division.
+    Squares of sums are transposed, so that a vector holds one channel of many pixels, and back as samples. Scratch:
+    ``square`` and ``few`` for a square, ``line`` for a row. Returns how many samples were clipped.
+    """
+    if channels == 4:
+        return _store_masked(
+            tile, pitch, rows, cols, 4, factor, exact, scale, offset, absolute, full,
+            out, start, out_pitch, square, few, line,
+        )  # fmt: skip
+    return _store_masked(
+        tile, pitch, rows, cols, 2, factor, exact, scale, offset, absolute, full,
+        out, start, out_pitch, square, few, line,
+    )  # fmt: skip
+
+
+def _store_masked(
+    tile, pitch, rows, cols, channels, factor, exact, scale, offset, absolute, full,
+    out, start, out_pitch, square, few, line,
+):  # fmt: skip
+    clipped = 0
+    zero = full - full
+    lanes = vectors.lanes(tile)
+    colours = channels - 1
+    together = lanes // channels  # pixels of a row of a square
+    many = lanes * together
+    whole = cols - cols % many
+    length = cols * colours
+    lanes_out = vectors.lanes(out)
+    whole_out = length - length % lanes_out
+    scales, offsets, factors = (
+        vectors.spread(tile, scale), vectors.spread(tile, offset), vectors.spread(tile, factor)
+    )  # fmt: skip
+    zeros, fulls = vectors.spread(tile, zero), vectors.spread(tile, full)
+    least, most = vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST)
+    for y in range(rows):
+        i = y * pitch
+        for p in range(0, whole, many):
+            vectors.transpose_by_float_lanes(tile, i + p * channels, lanes, square, 0, lanes)
+            for q in range(together):
+                weights = vectors.read(square, (q * channels + colours) * lanes)
+                weights = vectors.between(weights, least, most)
+                if exact == 0:
+                    weights = vectors.divide(factors, weights)
+                for c in range(colours):
+                    values = vectors.read(square, (q * channels + c) * lanes)
+                    values = vectors.divide(values, weights) if exact != 0 else vectors.multiply(values, weights)
+                    values = vectors.nearest(vectors.multiply_add(offsets, scales, values))
+                    if absolute != 0:
+                        values = vectors.magnitude(values)
+                    in_range = vectors.between(values, zeros, fulls)
+                    clipped += vectors.unequal(in_range, values)
+                    vectors.write_as(few, (q * colours + c) * lanes, in_range)
+            # Each row of samples overwrites what the one before it wrote too far.
+            vectors.transpose_by_float_lanes(few, 0, lanes, line, p * colours, together * colours)
+        for p in range(whole, cols):
+            weight = tile[i + p * channels + colours]
+            for c in range(colours):
+                value = tile[i + p * channels + c]
+                value = value / weight if exact != 0 else value * (factor / weight)
+                value = value if weight > zero else zero
+                value = np.rint(scale * value + offset)
+                value = abs(value) if absolute != 0 else value
+                kept = value if value > zero else zero
+                kept = kept if kept < full else full
+                clipped += int(kept != value)
+                line[p * colours + c] = np.int32(kept)
+        o = start + y * out_pitch
+        for x in range(0, whole_out, lanes_out):
+            vectors.write(out, o + x, vectors.read(line, x))
+        vectors.write_part(out, o + whole_out, vectors.read(line, whole_out), length - whole_out)
+    return clipped
 
 
 def alpha_apart(tile, pitch, mean, mean_pitch, mean_divisor, gain, shift, rows, cols, channels, alpha):

@@ -61,7 +61,7 @@ def nodes(stage: StageSetup) -> list[Node]:
 def sums_samples(stage: StageSetup) -> bool:
     """Whether source samples are summed as they are stored: integers without alpha or luminance."""
     plan, source = stage.plan, stage.source
-    whole = source.pads_with_samples and not source.alpha and not source.gray
+    whole = source.pads_with_samples and (source.masked or not source.alpha) and not source.gray
     whole = whole and not is_wide(source.dtype) and not is_wide(stage.dtype)
     return whole and _area(plan) * full_scale(source.dtype) <= LARGEST_SUM
 

@@ -27,6 +27,7 @@ from convfilter.planning.strips import INTERLEAVED_ROWS, Interleaving
 CORRELATE_EIGHT = Loop("correlate_eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")
 CORRELATE_EIGHT_STORED = Loop("correlate_eight", "correlate_eight_stored", "A* i8* i8 A* i8 T* i8 i8 i8 A A A")
 COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
+UNMASK = Loop("interleave", "unmask", "A* i8 i8 A i8 T*")
 INTERLEAVE = Loop("interleave", "interleave", "S* i8 i8 i8 S*")
 APPEND_HALO = Loop("interleave", "append_halo", "A* i8 i8 i8 i8")
 DEINTERLEAVE = Loop("interleave", "deinterleave", "T* i8 i8 i8 T* T* i8 i8 i8")
@@ -34,7 +35,8 @@ DEINTERLEAVE = Loop("interleave", "deinterleave", "T* i8 i8 i8 T* T* i8 i8 i8")
 
 def strips(mapped: MappedStage, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
     """Return the strips of a stage, or None where rows are not lane-interleaved."""
-    interleaving, tone = mapped.plan.interleaving, epilogue.unclipped_tone(np.dtype(mapped.plan.precision))
+    interleaving, precision = mapped.plan.interleaving, np.dtype(mapped.plan.precision)
+    tone = epilogue.unmasked(precision) if mapped.source.masked else epilogue.unclipped_tone(precision)
     if interleaving is None or tone is None or mapped.source.gray or not mapped.source.pads_with_samples:
         return None
 
@@ -54,7 +56,7 @@ class _Interleaved:
         mapped: MappedStage,
         rows: Indices,
         interleaving: Interleaving,
-        tone: Tone,
+        tone: Tone | tuple[float, int],
         epilogue: Store,
         target: LineBuffer,
         scratch: Scratch,
@@ -80,8 +82,9 @@ class _Interleaved:
         columns = columns_for(mapped.plan.cols, mapped.col_index, left, right)
         columns = columns.subset(self._first, self._first + right - left + taps - 1)
         channels = mapped.source.channels
-        # Enough vectors for all samples, in whole squares.
-        depth = -(-columns.count * channels // self._lanes**2) * self._lanes
+        # Enough vectors for all samples, in whole squares; with a mask also for all pixels, and for the colours alone.
+        unit = self._lanes * (channels if mapped.source.masked else 1)
+        depth = -(-columns.count * channels // (self._lanes * unit)) * unit
         pixels = -(-depth // channels // INTERLEAVED_ROWS) * INTERLEAVED_ROWS
         pitch = max(depth, pixels * channels) + (taps - 1) * channels
         between = self._scratch.get("interleaved sums", INTERLEAVED_ROWS * pitch * self._lanes)
@@ -95,7 +98,7 @@ class _Interleaved:
         def program(rows: int) -> Program:
             along, samples = self._along(between, pitch, pixels, rows)
             outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
-            return Program([*sums, along, outgoing], INTERLEAVED_ROWS)
+            return Program([*sums, *along, outgoing], INTERLEAVED_ROWS)
 
         return Strip.of_steps(self._target, mapped.plan.rows.output, INTERLEAVED_ROWS, program)
 
@@ -131,26 +134,34 @@ class _Interleaved:
         )  # fmt: skip
         return Call(CORRELATE_EIGHT.variant(S=self._ring.dtype, A=between.dtype), arguments)
 
-    def _along(self, between: Samples, pitch: int, pixels: int, rows: int) -> tuple[Call, Samples]:
-        """Return the call that sums along ``rows`` rows, eight pixels at a time, and the samples that it stores."""
+    def _along(self, between: Samples, pitch: int, pixels: int, rows: int) -> tuple[list[Call], Samples]:
+        """Return the calls that sum along ``rows`` rows, eight pixels at a time, and the samples that they store."""
         weights = weights_of_rows(self._row[:, np.newaxis], INTERLEAVED_ROWS, between.dtype)
         pixel = self._mapped.source.channels * self._lanes
         begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, INTERLEAVED_ROWS) * pixel
         offsets = begins.reshape(-1, 1) + np.arange(weights.shape[0]) * pixel
         tone = self._tone
         samples = self._scratch.get("interleaved", rows * pixels * pixel, self._epilogue.dtype)
+        where = between, offsets, weights.shape[0], weights, offsets.shape[0]
+        if not isinstance(tone, Tone):
+            results = self._scratch.get("interleaved results", rows * pixels * pixel)
+            along = Call(CORRELATE_EIGHT.variant(S=between.dtype, A=between.dtype), (*where, results, pixel, pixel))
+            divided = results, rows * pixels, self._mapped.source.channels, *tone, samples
+            return [along, Call(UNMASK.variant(A=between.dtype, T=samples.dtype), divided)], samples
         arguments = (
-            between, offsets, weights.shape[0], weights, offsets.shape[0], samples, pixel, pixel,
+            *where, samples, pixel, pixel,
             int(tone == IDENTITY), tone.scale, tone.divisor, tone.offset,
         )  # fmt: skip
-        return Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=self._epilogue.dtype), arguments), samples
+        return [Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=samples.dtype), arguments)], samples
 
     def _outgoing(self, samples: Samples, pixels: int, depth: int, region: Region) -> Call:
         """Return the call that de-interleaves samples into the target rows."""
         line = self._scratch.get("line", depth * self._lanes + self._lanes**2, self._epilogue.dtype)
         output, start, out_pitch = self._epilogue.place(region, INTERLEAVED_ROWS)
-        channels = self._mapped.source.channels
+        loaded = self._mapped.source.channels
+        channels = loaded - self._mapped.source.masked
         length = (region.right - region.left) * channels
+        depth = depth // loaded * channels if self._mapped.source.masked else depth
         arguments = (
             samples, pixels * channels * self._lanes, region.bottom, depth, line, output, start, out_pitch, length,
         )  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import PictureError, WriteError
 from convfilter.executor.run import prepare, run_array
+from convfilter.executor.run import run as engine_run
 from convfilter.filters.stage import Stage
 from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
@@ -29,10 +31,15 @@ from convfilter.record import replace
 from convfilter.sample_types import can_leave, computed_in, real_of
 
 if TYPE_CHECKING:
+    from convfilter.engine.rows import RowSink, RowSource
+    from convfilter.executor.held import Valid
     from convfilter.executor.masked import Masking
+    from convfilter.executor.masked_stage import MaskedStage
     from convfilter.picture.metadata.curves import Curve
     from convfilter.pipeline.contact_sheet import Form
     from convfilter.pipeline.options import Options
+
+    _Run: TypeAlias = Callable[[RowSource | Pixels, RowSink], int]
 
 #: Most bytes of the engine's tiles and rows, over all threads.
 SCRATCH_BYTES = 90 * 2**20
@@ -119,7 +126,7 @@ class Job:
         streaming = self.streaming
         if self._options.threads != 1 and len(self._picture.frames) == 1:
             (self._picture if streaming.whole_input else self.lit).frames[0].start()
-        if streaming.whole_input and not streaming.whole_output:
+        if streaming.whole_input and not streaming.whole_output and self._options.masking is None:
             prepare(self.plans[0], self._run_dtype, threads=self._options.threads)
 
     def close(self) -> None:
@@ -205,16 +212,34 @@ class Job:
 
         frame, lit, alpha = self._picture.frames[number], self.lit.frames[number], self._picture.alpha
         masking = masking.of_file(_nodata_of(frame, self._picture.format))
-        valid = masking.valid(frame.pixels.reshape(*frame.shape[:2], -1), alpha)
+        masking.check(frame.shape, alpha)
+        valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
         result, there = run_masked(
-            self._stages, lit.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype, alpha=alpha,
-            premultiplied=self._premultiplied, gray=self._options.gray and self._weights is None,
-            white=self.lit.own_white, out_white=self._white if self._target is not None else None,
-            threads=self._options.threads,
+            self._stages, lit.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype,
+            threads=self._options.threads, **self._masked_settings,
         )  # fmt: skip
         pixels = finish(result.pixels)
         opaque = self._background is None
         return marked(pixels, there, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
+
+    def _run_masked_rows(self, masking: Masking, finish: Finish) -> _Run:
+        """Return the function that filters rows with ignored pixels, and writes finished rows."""
+        from convfilter.executor.masked import marked
+        from convfilter.executor.masked_rows import run_rows
+
+        alpha = self._picture.alpha
+        masking = masking.of_file(_nodata_of(self._picture.frames[0], self._picture.format))
+        masking.check(self._picture.frames[0].shape, alpha)
+        has_alpha, mark = self.outline.alpha and self._background is None, masking.mark(self._dtype)
+
+        def run(source: RowSource | Pixels, sink: RowSink) -> int:
+            def write(rows: Pixels, valid: Valid) -> None:
+                sink.write(marked(finish(rows), valid, mark, has_alpha))
+
+            threads = self._options.threads or cores_lately()
+            return run_rows(self._masked_stages(masking), source, partial(masking.valid, alpha), write, threads)
+
+        return run
 
     def rectangle(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
         """Return a rectangle of the first frame's result, equal to :meth:`run`; axes are (first, last + 1).
@@ -261,10 +286,12 @@ class Job:
         finish, drop = self._finish(), dropping(self.result, self.stored)
         steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
         prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
-        plan, frame = self.plans[0], self.lit.frames[0]
-        clipped = through(
-            plan, frame, self._target, self.stored, self._options.write, self._run_dtype, prepare, self._options.threads
-        )
+        plan, frame, threads = self.plans[0], self.lit.frames[0], self._options.threads
+        run: _Run = partial(engine_run, plan, threads=threads)
+        dtype = self._run_dtype
+        if self._options.masking is not None:
+            run, prepare, dtype = self._run_masked_rows(self._options.masking, finish), drop, self._dtype
+        clipped = through(run, frame, self._target, self.stored, self._options.write, dtype, prepare)
         self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
 
     def _page_losses(self) -> tuple[str, ...]:
@@ -369,10 +396,41 @@ class Job:
         if self.form != "picture":
             return "feature maps are laid out as a whole"
         if self._options.masking is not None:
-            return "pixels that do not count are left out"
+            return self._masked_reason(self._options.masking)
         if self._options.look is not None:
             return "the report shows input and output"
         return ""
+
+    def _masked_reason(self, masking: Masking) -> str:
+        """Return why rows with ignored pixels cannot come one by one."""
+        from convfilter.executor.masked import whole_because
+
+        if self._options.look is not None:
+            return "the report shows input and output"
+        if self.lit is not self._picture and masking.ignore is not None:
+            return "ignored values are those before conversion to linear light or grey"
+        return whole_because(self._masked_stages(masking))
+
+    def _masked_stages(self, masking: Masking) -> list[MaskedStage]:
+        """Plan the stages for the first frame with ignored pixels."""
+        from convfilter.executor.masked import masked_stages
+
+        frame = self.lit.frames[0]
+        height, width, channels = (*frame.shape, 1)[:3]
+        return masked_stages(
+            self._stages, (height, width, channels), frame.dtype, fill=masking.fill,
+            out_dtype=self._run_dtype, **self._masked_settings,
+        )  # fmt: skip
+
+    @property
+    def _masked_settings(self) -> dict[str, Any]:
+        return {
+            "alpha": self._picture.alpha,
+            "premultiplied": self._premultiplied,
+            "gray": self._options.gray and self._weights is None,
+            "white": self.lit.own_white,
+            "out_white": self._white if self._target is not None else None,
+        }
 
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
         picture, options = self.lit, self._options

@@ -21,6 +21,7 @@ from convfilter.planning import Plan
 from convfilter.sample_types import can_leave, overflowed
 
 if TYPE_CHECKING:
+    from convfilter.engine.rows import RowSink, RowSource
     from convfilter.picture.metadata.curves import Curve
 
 
@@ -149,30 +150,29 @@ class Finish:
 
 
 def through(
-    plan: Plan,
+    run: Callable[[RowSource | Pixels, RowSink], int],
     frame: Frame,
     target: Target,
     stored: Outline,
     options: WriteOptions,
     dtype: np.dtype[np.generic],
     prepare: Callable[[Pixels], Pixels] | None,
-    threads: int | None,
 ) -> int:
     """Filter a picture into a file, streaming rows; return the number of clipped samples.
 
     Parameters
     ----------
-    plan : Plan
+    run : callable
+        Filters the rows of a source into a sink; returns the number of clipped samples.
     frame : Frame
     target : Target
     stored : Outline
         Outline whose ``write.whole_because`` is "".
     options : WriteOptions
     dtype : dtype
-        Type of the engine's rows.
+        Type of the rows that it gives.
     prepare : callable or None
         Converts them to stored rows.
-    threads : int or None
     """
     assert target.format is not None
     with (
@@ -182,7 +182,7 @@ def through(
         bands = frame.bands
         source = frame.pixels.reshape(*frame.shape[:2], -1) if bands is None else bands
         try:
-            clipped = executor.run(plan, source, writer, threads=threads)
+            clipped = run(source, writer)
             if bands is not None:
                 bands.finish()
         finally:

@@ -27,7 +27,7 @@ from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
     window_block_rows,
 )
-from convfilter.planning.task import Task, compares_samples, takes_alpha_as_colour
+from convfilter.planning.task import Mask, Task, compares_samples, takes_alpha_as_colour
 from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_whole, real_of
 
@@ -104,6 +104,7 @@ def plan_stack(
     white: float | None = None,
     out_white: float | None = None,
     premultiplied: bool = False,
+    mask: Mask = "",
 ) -> Plan:
     """Choose a method for each of ``stages``, for pictures of one shape and sample type.
 
@@ -128,6 +129,8 @@ def plan_stack(
         samples of 12 bits in uint16.
     premultiplied : bool
         Whether colours are stored multiplied by alpha, in input and result.
+    mask : {"", "dense", "sparse"}
+        For one weighted mean: the last channel, ``alpha``, is a mask; see ``Task``.
 
     Raises
     ------
@@ -152,7 +155,7 @@ def plan_stack(
     stored = np.dtype(out_dtype or sample_type)
     tasks, branches = _tasks_of(
         stages, prefixes, (rows, cols, channels), sample_type, stored, alpha=alpha, gray=gray, white=white,
-        out_white=out_white, premultiplied=premultiplied,
+        out_white=out_white, premultiplied=premultiplied, mask=mask,
     )  # fmt: skip
     if len(tasks) > 1:
         from convfilter.planning.gains import levels
@@ -181,6 +184,7 @@ def _tasks_of(
     white: float | None,
     out_white: float | None,
     premultiplied: bool,
+    mask: Mask,
 ) -> tuple[list[Task], dict[int, Branches]]:
     """Return the task of each stage, and the branches of the stages that join some.
 
@@ -192,7 +196,7 @@ def _tasks_of(
         Size of the input; luminance is one channel.
     dtype, stored : dtype
         Sample types of the input and of the stack's result.
-    alpha, gray, white, out_white, premultiplied
+    alpha, gray, white, out_white, premultiplied, mask
         As for ``plan_stack``.
     """
     tasks: list[Task] = []
@@ -215,7 +219,7 @@ def _tasks_of(
             joined = constant_shape(stage.operator, size, prefix, alpha=separate_alpha)
         task = Task.of(
             stage, size, incoming, result=result, alpha=separate_alpha, gray=luminance, whites=whites, stored=stored,
-            premultiplied=premultiplied, prefix=prefix, joined=joined,
+            premultiplied=premultiplied, prefix=prefix, joined=joined, mask=mask,
         )  # fmt: skip
         if not is_last and compares_samples(stages[number + 1].operator):
             task = task.selecting()
@@ -296,6 +300,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         output_channels=task.output_channels,
         preserves_white=task.preserves_white,
         premultiplied=task.premultiplied,
+        masked=bool(task.mask),
         bounded=task.is_bounded,
         by_taps=chosen.by_taps(task),
         has_own_blocks=chosen.has_own_blocks,

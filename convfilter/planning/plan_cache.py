@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from convfilter.filters.stage import Stage
 from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.task import Mask
 
 Value = TypeVar("Value")
 
@@ -38,6 +39,7 @@ def cached_plan(
     white: float | None = None,
     out_white: float | None = None,
     premultiplied: bool = False,
+    mask: Mask = "",
 ) -> Plan:
     """Return the result of :func:`plan_stack`, cached by value.
 
@@ -55,6 +57,7 @@ def cached_plan(
         "white": white,
         "out_white": out_white,
         "premultiplied": premultiplied,
+        "mask": mask,
     }
     key = (*(_value(part, bytes_left) for part in (*stages, *settings.values())), shape, dtype.str, result)
 

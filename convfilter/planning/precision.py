@@ -26,6 +26,9 @@ Precision: TypeAlias = Literal["float32", "float64"]
 
 #: Largest magnitude up to which float32 holds every integer.
 _SINGLE_WHOLE = 2.0**24
+#: Largest sum of whole weights on valid pixels by which a float32 quotient of at most 255 still rounds to the right
+#: integer.
+_SINGLE_WEIGHTS = 2.0**15
 #: Most levels of float32 sums: their rounding error is then 0.0002 of a level at 8 bits (0.001 is promised), and 0.03
 #: of a level at 16 bits (1/16 is promised).
 _SINGLE_LEVELS = {"uint8": 2.0**12, "uint16": 2.0**17}
@@ -67,6 +70,8 @@ def _fits_single(task: Task, algorithm: str) -> bool:
         return False  # stretching a small range would magnify its rounding errors
     if algorithm == "fourier":
         return task.gain * task.largest_term <= _SINGLE_TRANSFORM_LEVELS[task.accuracy]
+    if task.is_exact and task.mask:
+        return _exact_in_single(task) and task.kernel.absolute_sum * abs(task.kernel.divisor) <= _SINGLE_WEIGHTS
     if task.is_exact:
         return not task.alpha and _exact_in_single(task)
     if task.is_bounded:
@@ -135,6 +140,6 @@ def quality(task: Task) -> Quality:
     amplified = abs(task.scale) > 1 or task.stage.map == "stretch"
     if isinstance(operator, UnsharpMask):
         amplified = amplified or abs(operator.amount) > 1 or operator.threshold > 0
-    if amplified or task.alpha or task.accuracy == "float32":
+    if amplified or (task.alpha and task.mask != "dense") or task.accuracy == "float32":
         return FINEST
     return COARSE if task.accuracy == "uint8" else FINE

@@ -46,11 +46,13 @@ class StagePlan:
     sides : (rows, cols)
         For transforms: padded pixels of one transform; 0 columns if it transforms columns only.
     output_channels : int
-        Channels of the result, alpha included.
+        Channels of the result, alpha included, without a mask.
     preserves_white : bool
         Whether results have the same value of white as input samples of their type.
     premultiplied : bool
         Whether colours are stored multiplied by alpha, in input and result.
+    masked : bool
+        The last channel, ``alpha``, is a mask that the result leaves out; see ``Task``.
     bounded : bool
         Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
     by_taps : bool
@@ -84,6 +86,7 @@ class StagePlan:
     output_channels: int = 0
     preserves_white: bool = True
     premultiplied: bool = False
+    masked: bool = False
     bounded: bool = False
     by_taps: bool = False
     has_own_blocks: bool = False

@@ -70,7 +70,12 @@ class Interleaving:
 def interleaving_of(plan: StagePlan) -> Interleaving | None:
     """Return the lane-interleaved layout of ``plan``, or None if it does not apply."""
     steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
-    if plan.algorithm != "separable" or plan.precision != "float32" or plan.alpha or steps != (1, 1, 1, 1):
+    if (
+        plan.algorithm != "separable"
+        or plan.precision != "float32"
+        or (plan.alpha and not plan.masked)
+        or steps != (1, 1, 1, 1)
+    ):
         return None
     (first_row, last_row), (first_col, last_col) = (nonzero_span(factor) for factor in plan.products[0])
     if not {last_row - first_row, last_col - first_col} <= set(_INTERLEAVED_TAPS):

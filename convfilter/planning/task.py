@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -36,6 +37,9 @@ from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cel
 from convfilter.record import cached_property, record, replace
 from convfilter.sample_types import full_scale, is_whole, is_wide, sample_type
 
+#: The kind of a mask beside the colours; see :class:`Task`.
+Mask: TypeAlias = Literal["", "dense", "sparse"]
+
 #: Numerators of the luminance (ITU-R BT.601), over 1000: integers, so that grey stays exact.
 LUMINANCE = (299.0, 587.0, 114.0)
 LUMINANCE_DIVISOR = 1000.0
@@ -68,6 +72,9 @@ class Task:
         12 bits.
     premultiplied : bool
         Whether colours are stored multiplied by alpha, in input and result.
+    mask : {"", "dense", "sparse"}
+        The last channel, ``alpha``, is a mask of zeros and ones that the result leaves out, and colours are 0 where it
+        is 0. Dense: each result has a good share of valid pixels near its centre.
     stored, levels : numpy.dtype and float
         In a stack: its final sample type, and the largest magnitude of this stage's result in levels of that type; see
         ``gains.levels``.
@@ -90,6 +97,7 @@ class Task:
     levels: float = float("inf")
     premultiplied: bool = False
     joined_channels: int = 0
+    mask: Mask = ""
 
     @classmethod
     def of(
@@ -106,6 +114,7 @@ class Task:
         premultiplied: bool = False,
         prefix: str = "",
         joined: tuple[int, int, int] | None = None,
+        mask: Mask = "",
     ) -> Task:
         """Return the task of a stage; ``joined`` is the shape of joined branches or of a constant.
 
@@ -136,7 +145,7 @@ class Task:
             require_real_cells(rows, cols, prefix)
         return cls(
             stage, kernel, scale, rows, cols, shape[2], dtype, result or dtype, alpha, gray, whites, stored,
-            premultiplied=premultiplied and alpha, joined_channels=joined[2] if joined else 0,
+            premultiplied=premultiplied and alpha, joined_channels=joined[2] if joined else 0, mask=mask,
         )  # fmt: skip
 
     @cached_property
@@ -148,13 +157,13 @@ class Task:
 
     @property
     def output_channels(self) -> int:
-        """Channels of the result, alpha included."""
+        """Channels of the result, alpha included, without a mask."""
         operator = self.stage.operator
         if isinstance(operator, Layer):
             return int(operator.weight.shape[0]) + self.alpha
         if isinstance(operator, Join | Constant):
             return self.joined_channels
-        return 3 + self.alpha if isinstance(operator, Orientation) else self.channels
+        return 3 + self.alpha if isinstance(operator, Orientation) else self.channels - bool(self.mask)
 
     @property
     def is_linear(self) -> bool:
@@ -210,7 +219,7 @@ class Task:
         largest = max(-properties.low, properties.full)
         if self.stage.padding_mode == "constant":
             largest = max(largest, abs(self.stage.padding_value))
-        if self.alpha and not self.premultiplied:
+        if self.alpha and not (self.premultiplied or self.mask):
             largest *= largest
         return largest * (LUMINANCE_DIVISOR if self.gray else 1.0)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine import epilogue, load, program, sums
-from convfilter.executor import masked, patches
+from convfilter.executor import held, patches
 from convfilter.machine.cores import available_cores
 from convfilter.methods import (
     bilateral,
@@ -64,7 +64,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             canny,
             gaussian,
             guided,
-            masked,
+            held,
             medians,
             morphology,
             patches,
@@ -86,12 +86,18 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever uses this combination of types."""
+    if loop.function in ("join", "join_whole"):
+        return (np.dtype(types["S"]).kind == "f") == (loop.function == "join")
+    if loop.function == "store_masked":
+        return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
     if loop.module == "mask":
         return True
     if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):
         return _wide_can_occur(loop, types)
     if loop is epilogue.STORE_INTEGERS:
         return False
+    if loop is interleaved.CORRELATE_EIGHT and types["S"] == types["A"] == np.float32:
+        return True  # along the rows, to be divided by a mask
     # Lane-interleaved samples are integers, and summed in float32.
     if loop.module in ("correlate_eight", "interleave") or loop is interleaved.COPY:
         return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))

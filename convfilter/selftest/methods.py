@@ -39,6 +39,7 @@ from convfilter.selftest.pixel_jobs import (
     guided_fits,
     layer,
     masked_mean,
+    masked_median,
     png_rows,
     transposed_layer,
     weighted_ranks,
@@ -206,7 +207,16 @@ def _joins() -> list[Job]:
 
 
 def _masks() -> list[Job]:
-    return [masked_mean(_positive(5, 3)), masked_mean(np.ones((4, 6)) / 24)]
+    column, signed = _positive(9, 1), _positive(3, 3)
+    signed[0, 0] *= -0.2
+    signed /= signed.sum()
+    return [
+        masked_mean(_positive(5, 3), with_alpha=True),
+        masked_mean(np.ones((4, 6)) / 24, with_alpha=True),
+        masked_mean(column * column.T, on_large=True),  # in lane-interleaved rows on the large picture
+        masked_mean(signed),
+        masked_median(),
+    ]
 
 
 def _canny() -> list[Job]:

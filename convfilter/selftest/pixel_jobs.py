@@ -102,8 +102,8 @@ def activation(spec: str) -> Job:
     return in_stack(_job(nothing, expect, geometries=({},), with_alpha=True), spec)
 
 
-def _job(run: Callable[..., Samples], expect: ExpectPixels, **fields: Any) -> Job:
-    return Job(run, nothing, nothing, expect_pixels=expect, on_large=False, **fields)
+def _job(run: Callable[..., Samples], expect: ExpectPixels, *, on_large: bool = False, **fields: Any) -> Job:
+    return Job(run, nothing, nothing, expect_pixels=expect, on_large=on_large, **fields)
 
 
 # Layers, and branches -----------------------------------------------------------------
@@ -186,29 +186,51 @@ def branches(kind: Literal["add", "multiply", "concat"], scale: float) -> Job:
 # Masks --------------------------------------------------------------------------------
 
 
-def masked_mean(weights: Real) -> Job:
-    """Take the weighted mean of the pixels of each window that a mask counts: two of three."""
+def _two_of_three(picture: Samples) -> Real:
+    y, x = np.indices(picture.shape[:2])
+    counts: Real = np.where((y + 2 * x) % 3, 1.0, 0.0)[..., np.newaxis]
+    return counts
 
-    def valid(picture: Samples) -> Real:
-        y, x = np.indices(picture.shape[:2])
-        counts: Real = np.where((y + 2 * x) % 3, 1.0, 0.0)[..., np.newaxis]
-        return counts
+
+def masked_median() -> Job:
+    """Take the median of the pixels of 3x3 that a mask counts: six of nine."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return windows.median(picture, 3, mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, _ = _split(picture, how)
+        samples = np.where(_two_of_three(picture) > 0, colours, np.nan)
+        padded = np.pad(samples, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))
+        medians: Real = np.nanmedian(around, axis=(3, 4))
+        return _with(medians, None), _with(np.abs(medians), None)
+
+    return _job(run, expect, geometries=({},))
+
+
+def masked_mean(weights: Real, **fields: Any) -> Job:
+    """Take the weighted mean of the pixels of each window that a mask counts: two of three."""
+    valid = _two_of_three
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return api.convolve(picture, weights, mask=valid(picture)[..., 0], fill=True, **keywords)
 
     def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
-        def sums(samples: Real) -> Real:
+        def sums(samples: Real, weights: Real = weights) -> Real:
             return weighted_sums(with_border(samples, 0.0), weights, how)
 
         colours, alpha = _split(picture, how)
         counts = valid(picture)
         opacities = counts if alpha is None else counts * alpha
-        means, sizes = (sums(each * opacities) / sums(opacities) for each in (colours, np.abs(colours)))
+        means, sizes = (
+            sums(colours * opacities) / sums(opacities),
+            sums(np.abs(colours) * opacities, np.abs(weights)) / sums(opacities),
+        )
         opacity = None if alpha is None else sums(opacities) / sums(counts)
         return _with(means, opacity), _with(sizes, opacity)
 
-    return _job(run, expect, geometries=PLAIN[:4], with_alpha=True)
+    return _job(run, expect, geometries=PLAIN[:4], **fields)
 
 
 # Ranks, edges, rows of PNG ---------------------------------------------------------------

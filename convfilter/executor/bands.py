@@ -1,0 +1,90 @@
+"""Bands of rows of one stage's result, and the rows of the source that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import lcm
+from typing import Protocol
+
+import numpy as np
+
+from convfilter.engine.buffer import Samples
+from convfilter.engine.threads import cut
+from convfilter.executor.chunks import Chunk, Side, chunk_of, grid_of, run_chunk_to
+from convfilter.executor.held import Held, Span
+from convfilter.planning import Plan, StagePlan
+
+#: Source rows and pixels of a band; and windows, at least and if the pixels allow: each band reads one window more.
+_ROWS, _PIXELS, _SPANS = 256, 2**21, (2, 4)
+
+
+class Operation(Protocol):
+    """Computes bands of a stage's result from the held rows of its source.
+
+    Attributes
+    ----------
+    plans : tuple of Plan
+        Plans for the whole picture, each of one stage.
+    """
+
+    plans: tuple[Plan, ...]
+
+    def reach(self, span: Span) -> Span:
+        """Return the rows of the source that some rows of the result read."""
+
+    def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
+        """Return the bands, some of them joined to larger ones, that are computed at a time."""
+
+    def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
+        """Write the rows of a span into ``out``; return how many samples were clipped."""
+
+
+def bands_of(plans: Iterable[Plan]) -> list[Span]:
+    """Cut a stage's result into bands that all its plans can begin with."""
+    stages = [plan.stages[0] for plan in plans]
+    output = max(stage.rows.output for stage in stages)
+    step = 1
+    for stage in stages:
+        rows = grid_of(stage).rows
+        step = output if rows >= stage.rows.output else lcm(step, rows)
+    least = max(_source_rows(stage) // stage.rows.stride for stage in stages)
+    return cut(output, -(-max(1, least) // step) * step)
+
+
+def _source_rows(stage: StagePlan) -> int:
+    """Return the least rows that a band's outputs are centred on: some windows, but few where rows are long."""
+    fit = _PIXELS // stage.cols.input
+    few, many = (spans * stage.rows.span for spans in _SPANS)
+    return max(few, min(fit, max(_ROWS, many)))
+
+
+def band(stage: StagePlan, span: Span) -> Chunk:
+    """Return the chunk of rows of a stage's result, in its full width."""
+    cols = stage.cols
+    return Chunk(chunk_of(stage, span, (0, cols.output)).rows, Side(((0, cols.input),), None, cols, cols.output))
+
+
+def reach_of(plans: Iterable[Plan], span: Span) -> Span:
+    """Return the source rows that plans of one stage read for some rows of its result."""
+    runs = [run for plan in plans for run in band(plan.stages[0], span).rows.ranges]
+    return min(start for start, _ in runs), max(stop for _, stop in runs)
+
+
+def run_band(plan: Plan, held: Held, span: Span, out: Samples, threads: int) -> int:
+    """Compute rows of a plan's result from held rows, without their mask."""
+    chunk = band(plan.stages[0], span)
+    pixels, _ = held.rows(chunk.rows.ranges)
+    return run_chunk_to(plan, 0, chunk, np.ascontiguousarray(pixels), out, threads)
+
+
+def joined(bands: Sequence[Span], threads: int, plan: Plan) -> list[Span]:
+    """Join neighbouring bands to as few as suit the threads.
+
+    Bands of real samples stay apart if the method spreads infinities over whole tiles: it is replaced for all rows of a
+    run that contain one, which must not depend on the number of threads.
+    """
+    if not bands:
+        return []
+    if plan.stages[0].spreads and plan.dtype.kind == "f":
+        return list(bands)
+    return [(bands[first][0], bands[last - 1][1]) for first, last in cut(len(bands), -(-len(bands) // threads))]

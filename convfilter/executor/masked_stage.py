@@ -1,0 +1,304 @@
+"""One stage on a picture with ignored pixels, band by band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isclose
+from typing import Any
+
+import numpy as np
+
+from convfilter.engine.buffer import Samples
+from convfilter.engine.threads import run_blocks
+from convfilter.executor.bands import Operation, bands_of, joined, reach_of, run_band
+from convfilter.executor.chunks import is_whole
+from convfilter.executor.group import takes_range
+from convfilter.executor.held import Held, Span, Valid, put
+from convfilter.executor.means import Means
+from convfilter.executor.patches import Patches
+from convfilter.executor.validity import Validity, is_difference
+from convfilter.filters.stage import Correlation, Morphology, Point, Pooling, Stage
+from convfilter.planning import AxisPlan, Plan, full_scale
+from convfilter.planning.plan_cache import cached_plan
+from convfilter.planning.task import Mask
+from convfilter.record import record, replace
+
+#: Channels of a picture whose luminance can be taken.
+_COLOURS = 3
+_ALL = slice(None)
+
+
+@record(eq=False)
+class Setting:
+    """What a stage reads and writes; see ``plan_stack``.
+
+    Attributes
+    ----------
+    shape : (rows, cols, channels)
+        Of the whole source.
+    dtype, out_dtype : dtype
+    alpha, premultiplied, gray : bool
+    white, out_white : float or None
+    fill : bool
+        Whether ignored pixels get results too.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    out_dtype: np.dtype[np.generic]
+    alpha: bool = False
+    premultiplied: bool = False
+    gray: bool = False
+    white: float | None = None
+    out_white: float | None = None
+    fill: bool = False
+
+    def plan(self, stage: Stage, channels: int, *, alpha: bool = False, mask: Mask = "") -> Plan:
+        """Plan a stage on pictures of some channels; ``alpha`` may be a mask."""
+        algorithm = None
+        if self.fill and alpha and isinstance(stage.operator, Correlation) and stage.operator.kernel.sigma:
+            algorithm = "separable"  # tap by tap: far from valid pixels, only the tail of a wide Gaussian counts
+        return cached_plan(
+            [stage], (*self.shape[:2], channels), self.dtype, out_dtype=self.out_dtype, alpha=alpha,
+            algorithm=algorithm, gray=self.gray and channels - alpha == _COLOURS, white=self.white,
+            out_white=self.out_white, premultiplied=self.premultiplied and alpha and self.alpha, mask=mask,
+        )  # fmt: skip
+
+
+@record
+class _Part:
+    """An operation on some channels of the source, and the channels of the result that it gives."""
+
+    source: slice
+    operation: Operation
+    result: slice
+
+
+class MaskedStage:
+    """One stage on a picture with ignored pixels.
+
+    Parameters
+    ----------
+    stage : Stage
+    setting : Setting
+
+    Attributes
+    ----------
+    shape : (rows, cols, channels)
+        Of the result.
+    dtype : dtype
+        Of the result.
+    bands : list of (first, last + 1)
+        Rows that are computed at a time. They depend neither on threads nor on how many rows are held.
+    """
+
+    def __init__(self, stage: Stage, setting: Setting) -> None:
+        self.stage, self.dtype, self._alpha = stage, setting.out_dtype, setting.alpha
+        self._parts = _parts(stage, setting)
+        planned = setting.plan(stage, setting.shape[2], alpha=setting.alpha).stages[0]
+        self._validity = Validity(stage, planned, fill=setting.fill)
+        plans = [*(plan for part in self._parts for plan in part.operation.plans), *self._validity.plans]
+        self._planned = planned
+        self.bands = [(0, planned.rows.output)] if takes_range([planned]) else bands_of(plans)
+        self.shape = planned.rows.output, planned.cols.output, planned.output_channels
+
+    @property
+    def whole_because(self) -> str:
+        """Why the stage needs all rows of its source at once; "" if it does not."""
+        planned = self._planned
+        if takes_range([planned]):
+            return "the range of all samples must be known first (normalize, map=stretch)"
+        if self.stage.padding_mode == "wrap" and planned.rows.before > 0:
+            return "padding_mode=wrap reads the last rows first"
+        if any(is_whole(plan.stages[0]) for part in self._parts for plan in part.operation.plans):
+            return f"{self.stage.name} leaves out pixels of the whole picture at once"
+        return ""
+
+    def reach(self, span: Span) -> Span:
+        """Return the rows of the source that some rows of the result read."""
+        reaches = [self._validity.reach(span), *(part.operation.reach(span) for part in self._parts)]
+        return min(first for first, _ in reaches), max(last for _, last in reaches)
+
+    def run(self, held: Held, bands: Sequence[Span], out: Samples, valid: Valid, threads: int) -> int:
+        """Compute neighbouring bands.
+
+        Parameters
+        ----------
+        held : Held
+            The rows of their ``reach``.
+        bands : sequence of (first, last + 1)
+            Some of ``bands``.
+        out : (rows, cols, channels) array
+            Their rows; 0 where they are not valid.
+        valid : (rows, cols) array of bool
+            Their valid pixels.
+        threads : int
+
+        Returns
+        -------
+        int
+            How many samples were clipped.
+        """
+        top, single = bands[0][0], len(self._parts) == 1
+        held_parts = [held if part.source == _ALL else held.channels(part.source) for part in self._parts]
+        spans = self._parts[0].operation.spans(held_parts[0], bands, threads) if single else list(bands)
+        within = 1 if len(spans) >= threads else threads
+        counts: list[int] = []
+
+        def run(span: Span) -> None:
+            rows = out[span[0] - top : span[1] - top]
+            for number, (part, source) in enumerate(zip(self._parts, held_parts, strict=True)):
+                operation = part.operation
+                if single:
+                    counts.append(operation.run(source, span, rows, within))
+                    continue
+                channels = operation.plans[0].stages[0].output_channels
+                result = np.empty((*rows.shape[:2], channels), rows.dtype)
+                clipped = operation.run(source, span, result, within)
+                rows[..., part.result] = result
+                counts.append(clipped if number == 0 else 0)
+            there = valid[span[0] - top : span[1] - top]
+            there[:] = self._validity.of(held, span)
+            put(rows, there, 0)
+
+        run_blocks(spans, lambda: run, threads)
+        return sum(counts)
+
+
+def _parts(stage: Stage, setting: Setting) -> list[_Part]:
+    """Return the operations that compute a stage."""
+    channels = setting.shape[2]
+    if not setting.alpha:
+        return [_Part(_ALL, _operation(stage, setting, channels), _ALL)]
+    # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
+    every = _Part(_ALL, Plain(setting.plan(stage, channels, alpha=True), 0), _ALL)
+    if is_difference(stage) or isinstance(stage.operator, Point):
+        return [every]
+    colours, last = slice(0, -1), slice(-1, None)
+    straight = replace(setting, alpha=False, premultiplied=False)
+    opacity = _Part(last, _operation(_stage_of_alpha(stage), replace(straight, gray=False), 1), last)
+    if setting.premultiplied and _is_mean(stage) and not stage.offset:  # colours and alpha are means alike
+        return [_Part(colours, _operation(stage, straight, channels - 1), colours), opacity]
+    return [every, opacity]
+
+
+def _operation(stage: Stage, setting: Setting, channels: int) -> Operation:
+    """Return the operation that computes a stage without alpha."""
+    operator = stage.operator
+    if is_difference(stage) or isinstance(operator, Point):
+        return Plain(setting.plan(stage, channels), 0)
+    if isinstance(operator, Morphology) or (isinstance(operator, Pooling) and operator.kind != "average"):
+        return Plain(setting.plan(stage, channels), _loser(operator, setting.dtype))
+    if stage.padding_mode == "constant" and not isinstance(operator, Pooling):
+        return _Surrounded(stage, setting, channels)
+    return _weighted(stage, setting, channels)
+
+
+def _weighted(stage: Stage, setting: Setting, channels: int) -> Operation:
+    """Return the operation for sums and ranks whose weights are those on valid pixels."""
+    plain = setting.plan(stage, channels)
+    if _is_mean(stage):
+        masks: tuple[Mask, Mask] = ("dense", "sparse")
+        return Means(plain, *(setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks))
+    opaque = setting.white or full_scale(setting.dtype)
+    return Patches(plain, setting.plan(stage, channels + 1, alpha=True), opaque)
+
+
+def _is_mean(stage: Stage) -> bool:
+    """Whether a result is a weighted sum that a mask divides by the weights it leaves."""
+    operator = stage.operator
+    if isinstance(operator, Pooling):
+        return operator.kind == "average"
+    return isinstance(operator, Correlation) and not is_difference(stage)
+
+
+def _stage_of_alpha(stage: Stage) -> Stage:
+    """Return the stage for alpha, of which a sum is the mean."""
+    operator = stage.operator
+    total = operator.kernel.sum if isinstance(operator, Correlation) else 1.0
+    scale = 1.0 if isclose(total, 1) else 1 / total
+    return replace(stage, scale=scale, offset=0.0, map=None, signed=False)
+
+
+def _loser(operator: Pooling | Morphology, dtype: np.dtype[Any]) -> float:
+    """Return the sample that never wins a comparison."""
+    largest = operator.kind in ("max", "dilate")
+    if dtype.kind == "f":
+        return -np.inf if largest else np.inf
+    return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)
+
+
+class Plain:
+    """Bands of a stage that is computed without the mask: ignored pixels have one value.
+
+    Parameters
+    ----------
+    plan : Plan
+    value : number
+        Of ignored pixels. ``normalize`` gives them the colours of a valid pixel, so that its range is that of these.
+    """
+
+    def __init__(self, plan: Plan, value: float) -> None:
+        self.plans: tuple[Plan, ...] = (plan,)
+        self._value = value
+        self._takes_range = takes_range(plan.stages)
+
+    def reach(self, span: Span) -> Span:
+        """Return the rows of the source that some rows of the result read."""
+        return reach_of(self.plans, span)
+
+    def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
+        """Return bands joined for the threads."""
+        return joined(bands, threads, self.plans[0])
+
+    def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
+        """Write the rows of a span."""
+        first, last = self.reach(span)
+        pixels, valid = held.rows([(first, last)])
+        if not valid.all():
+            if self._takes_range:
+                place = np.unravel_index(int(valid.argmax()), valid.shape)
+                pixels = np.where(valid[..., np.newaxis], pixels, pixels[place])
+            else:
+                pixels = put(np.array(pixels), valid, self._value)
+        return run_band(self.plans[0], Held(first, pixels, valid), span, out, threads)
+
+
+class _Surrounded:
+    """Bands of a stage with constant padding, whose pixels are valid: the picture is padded instead."""
+
+    def __init__(self, stage: Stage, setting: Setting, channels: int) -> None:
+        planned = setting.plan(stage, channels).stages[0]
+        self._rows, self._cols = _border(planned.rows), _border(planned.cols)
+        self._height = setting.shape[0]
+        self._value = setting.dtype.type(stage.padding_value)
+        own = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0)
+        shape = self._height + sum(self._rows), setting.shape[1] + sum(self._cols), setting.shape[2]
+        self._operation = _weighted(own, replace(setting, shape=shape), channels)
+        self.plans = self._operation.plans
+        self._made: tuple[Held, Held] | None = None
+
+    def reach(self, span: Span) -> Span:
+        """Return the rows of the source that some rows of the result read."""
+        first, last = (place - self._rows[0] for place in self._operation.reach(span))
+        first = min(max(first, 0), self._height - 1)
+        return first, max(first + 1, min(last, self._height))
+
+    def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
+        """Return the bands as the stage without padding does."""
+        return self._operation.spans(self._around(held), bands, threads)
+
+    def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
+        """Write the rows of a span."""
+        return self._operation.run(self._around(held), span, out, threads)
+
+    def _around(self, held: Held) -> Held:
+        made = self._made  # read once: threads share it
+        if made is None or made[0] is not held:
+            around = held.surrounded(self._rows, self._cols, self._value, self._height)
+            made = self._made = held, around
+        return made[1]
+
+
+def _border(axis: AxisPlan) -> tuple[int, int]:
+    return max(0, axis.before), max(0, axis.after - axis.beyond)

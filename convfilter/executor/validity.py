@@ -1,0 +1,153 @@
+"""The valid pixels of a stage's result: which of them have a valid input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convfilter.engine.borders import CONSTANT, Indices, index_map
+from convfilter.executor.bands import reach_of, run_band
+from convfilter.executor.held import Held, Span, Valid
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import (
+    Bilateral,
+    Canny,
+    Compass,
+    Gradient,
+    Guided,
+    Layer,
+    Morphology,
+    NetworkOperator,
+    Orientation,
+    Point,
+    Pooling,
+    Rank,
+    Stage,
+)
+from convfilter.planning import AxisPlan, Plan
+from convfilter.planning.plan_cache import cached_plan
+from convfilter.planning.stage_plan import StagePlan
+from convfilter.record import replace
+
+
+def is_difference(stage: Stage) -> bool:
+    """Whether the result is a difference of samples, which needs all of them."""
+    operator = stage.operator
+    if isinstance(operator, Gradient | NetworkOperator | Orientation | Layer | Compass | Canny | Guided):
+        return True
+    if isinstance(operator, Morphology):
+        return operator.is_difference
+    return not isinstance(operator, Pooling | Rank | Bilateral | Point) and operator.kernel.sums_to_zero
+
+
+class Validity:
+    """Finds the valid pixels of a stage's result.
+
+    Parameters
+    ----------
+    stage : Stage
+    planned : StagePlan
+        The stage's geometry.
+    fill : bool
+        Whether results that are centred on ignored pixels are valid too.
+
+    Attributes
+    ----------
+    plans : tuple of Plan
+        Plans that filter the mask, if needed.
+    """
+
+    def __init__(self, stage: Stage, planned: StagePlan, *, fill: bool) -> None:
+        self._stage, self._planned = stage, planned
+        self._every = is_difference(stage)
+        cells = self._cells()
+        self._centres = not (fill or isinstance(stage.operator, Pooling | Point))
+        extreme = not isinstance(stage.operator, Point)
+        if self._centres and not self._every and self._sees_centre(cells):
+            extreme = False
+        self.plans = (self._extreme(cells),) if extreme else ()
+        axes = (planned.rows, planned.cols)
+        self._rows, self._cols = (_centres_of(axis, stage.padding_mode) for axis in axes)
+        self._in_place = np.array_equal(self._cols, np.arange(planned.cols.input))
+
+    def reach(self, span: Span) -> Span:
+        """Return the rows of the mask that some rows of the result read."""
+        reaches = [reach_of([plan], span) for plan in self.plans]
+        rows = self._rows[slice(*span)]
+        rows = rows[rows != CONSTANT]
+        if rows.size and (self._centres or not reaches):
+            reaches.append((int(rows.min()), int(rows.max()) + 1))
+        starts, stops = zip(*(reaches or [(0, 1)]), strict=True)
+        return min(starts), max(stops)
+
+    def of(self, held: Held, span: Span) -> Valid:
+        """Return the valid pixels of some rows of the result."""
+        if held.are_valid([self.reach(span)]):
+            return np.ones((span[1] - span[0], self._planned.cols.output), bool)
+        if not self.plans:
+            return self._central(held, span)
+        (plan,) = self.plans
+        marks = Held(held.first, np.ascontiguousarray(held.valid).view(np.uint8)[..., np.newaxis], held.valid)
+        out = np.empty((span[1] - span[0], self._planned.cols.output, 1), np.uint8)
+        run_band(plan, marks, span, out, 1)
+        found: Valid = out[..., 0] > 0
+        return found & self._central(held, span) if self._centres else found
+
+    def _central(self, held: Held, span: Span) -> Valid:
+        """Return the validity of the centre pixel of each result; centres beyond the border are valid."""
+        rows, cols = self._rows[slice(*span)], self._cols
+        first, last = int(rows[0]), int(rows[-1])
+        if self._in_place and first != CONSTANT and np.array_equal(rows, np.arange(first, last + 1)):
+            return held.valid[first - held.first : last + 1 - held.first]
+        found: Valid = held.valid[np.ix_(np.maximum(rows - held.first, 0), np.maximum(cols, 0))]
+        found |= (rows == CONSTANT)[:, np.newaxis] | (cols == CONSTANT)
+        return found
+
+    def _cells(self) -> Kernel | None:
+        """Return the cells with nonzero weights; None: all of the window."""
+        operator = self._stage.operator
+        if isinstance(operator, Pooling | Point):
+            return None
+        if isinstance(operator, Layer):
+            return _where(np.abs(operator.weight).sum(axis=(0, 1)))
+        if isinstance(operator, Compass):
+            return _where(np.abs([kernel.matrix for kernel in operator.kernels]).sum(axis=0))
+        if isinstance(operator, Gradient | Orientation):
+            return _where(np.abs(operator.x.matrix) + np.abs(operator.y.matrix))
+        kernel = self._planned.kernel
+        if isinstance(operator, Morphology) and operator.kind == "dilate":
+            return kernel.rotated() if not kernel.is_box else None
+        # A Gaussian's window may be too large for its matrix.
+        return None if kernel.factors is not None and all(map(np.all, kernel.factors)) else _where(kernel.matrix)
+
+    def _extreme(self, cells: Kernel | None) -> Plan:
+        """Return the plan that finds where all, or any, of the cells of a window are valid."""
+        operator, stage, every = self._stage.operator, self._stage, self._every
+        shape = cells.shape if cells is not None else self._planned.kernel.shape
+        # The kernels of other operators are flipped already.
+        flips = stage.flip and isinstance(operator, Gradient | Orientation | Compass)
+        own = replace(
+            stage, flip=flips, scale=1.0, offset=0.0, map=None,
+            signed=False, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
+        )  # fmt: skip
+        if isinstance(operator, Pooling):
+            own = replace(own, operator=replace(operator, kind="max"))
+        else:
+            window = cells if cells is not None else Kernel(factors=(np.ones(shape[0]), np.ones(shape[1])))
+            rotated = window if every or window.is_box else window.rotated()
+            own = replace(own, operator=Morphology("erode" if every else "dilate", rotated))
+        return cached_plan([own], (self._planned.rows.input, self._planned.cols.input, 1), np.dtype(np.uint8))
+
+    def _sees_centre(self, cells: Kernel | None) -> bool:
+        """Whether a result that is centred on a valid pixel has one in its window: that pixel."""
+        rows, cols = self._planned.rows.kernel, self._planned.cols.kernel
+        return rows % 2 == cols % 2 == 1 and (cells is None or bool(cells.matrix[rows // 2, cols // 2]))
+
+
+def _where(weights: np.ndarray) -> Kernel:
+    return Kernel((weights != 0).astype(np.float64))
+
+
+def _centres_of(axis: AxisPlan, mode: str) -> Indices:
+    """Return the source place of the centre of each output; ``CONSTANT`` in constant padding."""
+    centres = np.arange(axis.output) * axis.stride + axis.centre
+    return index_map(axis.input, axis.before, axis.padded, mode)[centres]
