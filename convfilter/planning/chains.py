@@ -8,10 +8,9 @@ import numpy as np
 
 from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Point, Pooling
-from convfilter.planning.methods.extremes import rows_between
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import Group, StagePlan
-from convfilter.planning.strips import INTERLEAVED_ROWS, even_block_rows
+from convfilter.planning.strips import even_block_rows
 
 #: Samples of one block between two stages: the block stays in a core's second cache until the next stage reads it.
 BLOCK_SAMPLES = 2**18
@@ -75,7 +74,7 @@ def block_rows(stage: StagePlan) -> int:
     if _has_own_blocks(stage):
         return stage.block_rows
     row = max(stage.rows.stride * stage.cols.input * stage.channels, stage.cols.output * stage.output_channels)
-    unit = unit_rows(stage)
+    unit = stage.unit_rows
     rows = _even_rows(stage.rows.output, max(1, BLOCK_SAMPLES // row // unit) * unit, unit)
     # Each block of interpolated rows begins with many coarse rows.
     return rows if coarse_rates(stage) is None else 2 * rows
@@ -92,13 +91,6 @@ def _even_rows(rows: int, most: int, unit: int) -> int:
         if -(-rows // block) % 2 == 0:
             return block
     return unit
-
-
-def unit_rows(stage: StagePlan) -> int:
-    """Return the rows that a block height is a multiple of: steps of programs, or pieces of running extremes."""
-    if stage.algorithm == "pooling" and not stage.by_taps:
-        return rows_between(stage.rows, stage.cols, stage.channels)
-    return 2 * INTERLEAVED_ROWS if stage.algorithm == "box" else INTERLEAVED_ROWS
 
 
 def alone_block_rows(stage: StagePlan) -> int:

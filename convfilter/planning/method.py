@@ -11,7 +11,7 @@ from convfilter.filters.factors import Product
 from convfilter.filters.multirate import Rates
 from convfilter.planning.precision import precision
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import PERSISTENT_BYTES, window_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, window_block_rows
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -98,6 +98,10 @@ def _nothing(_plan: StagePlan) -> float:
     return 0.0
 
 
+def _interleaved_rows(_task: Task) -> int:
+    return INTERLEAVED_ROWS
+
+
 class Method(NamedTuple):
     """The planner's view of a method; the module of the same name in ``methods/`` computes it.
 
@@ -112,6 +116,8 @@ class Method(NamedTuple):
         Measured time of one multiply-add, and of moving one sample, in multiply-adds of the direct method in float32.
     block_rows : callable
         Output rows of one block.
+    unit_rows : callable
+        Rows that a block height in a group is a multiple of: steps of programs, or pieces of running extremes.
     has_own_blocks : bool
         Whether the block height is fixed, because another height costs more or rounds differently.
     scratch_bytes : callable
@@ -134,6 +140,7 @@ class Method(NamedTuple):
     multiply_add_time: float = 1.0
     sample_time: float = 0.0
     block_rows: Callable[[Task], int] = _window_rows
+    unit_rows: Callable[[Task], int] = _interleaved_rows
     has_own_blocks: bool = False
     scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors

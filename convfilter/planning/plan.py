@@ -25,6 +25,7 @@ from convfilter.planning.offsets import in_fractions
 from convfilter.planning.precision import precision
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
+    INTERLEAVED_ROWS,
     window_block_rows,
 )
 from convfilter.planning.task import Mask, Task, compares_samples, takes_alpha_as_colour
@@ -294,6 +295,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         chosen.multiply_adds(task),
         scratch_bytes=0,
         block_rows=chosen.block_rows(task),
+        unit_rows=chosen.unit_rows(task),
         rates=chosen.rates(task),
         products=chosen.products(task),
         sides=chosen.sides(task),
@@ -316,5 +318,10 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
         return plan
     algorithm: Algorithm = "separable" if plan.products else "direct"
     return replace(
-        plan, algorithm=algorithm, block_rows=window_block_rows(plan.rows), has_own_blocks=False, spreads=False
+        plan,
+        algorithm=algorithm,
+        block_rows=window_block_rows(plan.rows),
+        unit_rows=INTERLEAVED_ROWS,
+        has_own_blocks=False,
+        spreads=False,
     )

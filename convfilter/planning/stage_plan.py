@@ -57,6 +57,7 @@ class StagePlan:
         Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
     by_taps : bool
         Means of a few real samples are summed tap by tap.
+    unit_rows : int
     has_own_blocks, spreads : bool
         As for the ``Method``.
     result : dtype
@@ -80,6 +81,7 @@ class StagePlan:
     multiply_adds: float
     scratch_bytes: int
     block_rows: int
+    unit_rows: int
     rates: tuple[Rates | None, Rates | None] = (None, None)
     products: tuple[Product, ...] = ()
     sides: tuple[int, int] = (0, 0)

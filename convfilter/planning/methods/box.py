@@ -6,6 +6,7 @@ import numpy as np
 
 from convfilter.planning.method import Method
 from convfilter.planning.stage_plan import StagePlan
+from convfilter.planning.strips import INTERLEAVED_ROWS
 from convfilter.planning.task import Task
 
 #: Source rows of one block: their scratch fits a core's L2 cache.
@@ -37,4 +38,8 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     return np.dtype(plan.precision).itemsize * samples * (3 * max(1, min(PASS_ROWS, PASS_SAMPLES // samples)) + 2)
 
 
-BOX = Method("box", box_cost, _can, block_rows=_block_rows, scratch_bytes=_scratch_bytes)
+def _unit_rows(_task: Task) -> int:
+    return 2 * INTERLEAVED_ROWS
+
+
+BOX = Method("box", box_cost, _can, block_rows=_block_rows, unit_rows=_unit_rows, scratch_bytes=_scratch_bytes)

@@ -12,7 +12,7 @@ from convfilter.planning.method import Method, window_bytes
 from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.strips import whole_vectors, window_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, whole_vectors, window_block_rows
 from convfilter.planning.task import Task
 from convfilter.sample_types import is_whole, is_wide
 
@@ -142,4 +142,15 @@ def _block_rows(task: Task) -> int:
     return window_block_rows(task.rows) if is_summed_by_taps(task) else pass_rows_of(task.rows)
 
 
-POOLING = Method("pooling", _cost, block_rows=_block_rows, scratch_bytes=_scratch_bytes, by_taps=is_summed_by_taps)
+def _unit_rows(task: Task) -> int:
+    return INTERLEAVED_ROWS if is_summed_by_taps(task) else rows_between(task.rows, task.cols, task.channels)
+
+
+POOLING = Method(
+    "pooling",
+    _cost,
+    block_rows=_block_rows,
+    unit_rows=_unit_rows,
+    scratch_bytes=_scratch_bytes,
+    by_taps=is_summed_by_taps,
+)
