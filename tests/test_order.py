@@ -197,10 +197,10 @@ def look_up(nodes, bands, rows, order):
         passed[number] += 1
 
 
-@given(chains(), st.integers(1, 4), st.integers(1, 3))
-def test_nodes_compute_beside_each_other(nodes, together, size):
+@given(chains(), st.integers(1, 4), st.integers(1, 3), st.integers(1, 2))
+def test_nodes_compute_beside_each_other(nodes, together, size, every):
     steps = order_of(nodes, 0, nodes[-1].blocks, together, [size] * len(nodes))
-    ticks = pipelined(nodes, steps)
+    ticks = pipelined(nodes, steps, every)
     check(nodes, ticks, places_of(nodes, ticks), together, size)
     assert sorted(map(str, steps)) == sorted(str(step) for tick in ticks for step in tick)
 
@@ -212,6 +212,10 @@ def test_a_pipeline_has_a_step_of_each_node_in_a_tick():
     assert len(ticks) == 12
     assert sorted(ticks[5]) == [(0, [5]), (1, [4]), (2, [3])]
     assert [rows for rows, _ in places_of(nodes, ticks)] == [16, 16]
+    turns = pipelined(nodes, order_of(nodes, 0, 10), 2)
+    assert len(turns) == 21
+    assert [sorted(tick) for tick in turns[9:11]] == [[(1, [4])], [(0, [5]), (2, [4])]]
+    assert [rows for rows, _ in places_of(nodes, turns)] == [8, 8]
 
 
 def test_rows_of_a_buffer_come_in_the_order_of_the_picture():

@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -189,7 +189,7 @@ class _BandCrews:
 
     def run(self, ticks: Sequence[Tick]) -> None:
         """Compute the blocks of a band."""
-        for tick, following in pairwise([*ticks, []]):
+        for tick, following in pairwise(chain(ticks, [[]])):
             steps = self._steps(tick)
             tasks: list[_Task] = [(number, *task) for number, rows in steps for task in self._crews[number].tasks(rows)]
             threads = max(self._sharing[number] for number, _ in steps)

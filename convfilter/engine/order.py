@@ -106,22 +106,24 @@ def overlapped(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
     return [tick for tick in (*ticks, computed) if tick]
 
 
-def pipelined(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
-    """Return ticks that hold a step of each node: threads wait for each other once for all nodes.
+def pipelined(nodes: Sequence[Node], steps: Sequence[Step], every: int = 1) -> list[Tick]:
+    """Return ticks that hold a step of ``every``-th nodes: threads wait for each other once for all of them.
 
-    Each step lies in the first tick after the ticks of its inputs and of the node's previous step.
+    Each step lies in the first tick after the ticks of its inputs and of the node's previous step. If neighbours take
+    turns (``every`` is 2), a line buffer need not hold rows that are written beside those that are read.
     """
     ticks: list[Tick] = []
     times: list[dict[int, int]] = [{} for _ in nodes]  # tick of each block
     after = [0] * len(nodes)  # tick after each node's last step
     for (number, blocks), reads in zip(steps, _reads(nodes, steps), strict=True):
         inputs = [times[source][block] + 1 for source, needed in reads for block in needed]
-        time = after[number] = max([after[number], *inputs])
-        after[number] += 1
+        time = max([after[number], *inputs])
+        time += (number - time) % every
+        after[number] = time + 1
         times[number].update(dict.fromkeys(blocks, time))
         ticks += [[] for _ in range(time + 1 - len(ticks))]
         ticks[time].append((number, blocks))
-    return ticks
+    return [tick for tick in ticks if tick]
 
 
 def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None) -> Places:

@@ -107,9 +107,10 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     sharing = [threads if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
     if is_in_order:
         return Schedule(1, sharing, *_one_band(nodes, overlapped(nodes, steps)))
-    beside, rows = _one_band(nodes, pipelined(nodes, steps))
-    if _bytes(nodes, rows) + threads * thread_bytes > room:
-        beside, rows = _one_band(nodes, one_by_one(steps))
+    for ticks in (pipelined(nodes, steps), pipelined(nodes, steps, 2), one_by_one(steps)):
+        beside, rows = _one_band(nodes, ticks)
+        if _bytes(nodes, rows) + threads * thread_bytes <= room:
+            break
     return Schedule(1, sharing, beside, rows)
 
 
@@ -149,8 +150,8 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
 
 
 def _cost(node: Node) -> float:
-    """Return the time of a node, in multiply-adds."""
-    return node.cost + _MOVING * node.rows * math.prod(node.row_shape)
+    """Return the time of a node, in multiply-adds; a node with a stride moves the rows that it skips, too."""
+    return node.cost + _MOVING * max(1.0, node.jump) * node.rows * math.prod(node.row_shape)
 
 
 def _bytes(nodes: Sequence[Node], rows: Sequence[int]) -> int:

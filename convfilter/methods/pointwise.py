@@ -19,7 +19,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Moving, Program, Slot
-from convfilter.engine.strips import Strip, Strips, strips_of
+from convfilter.engine.strips import Strip, StripPool, strips_of
 from convfilter.filters.stage import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
@@ -55,7 +55,7 @@ class _Pointwise(StageNode):
         narrow = is_whole(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
         depends_on_value = narrow and not source.gray and not source.premultiplied
         if depends_on_value and table_pays and self.stage.ranges is None:
-            return self._lookup_strips(mapped, target, threads)
+            return self._lookup_strips(mapped, target)
         epilogue = self.epilogue(mapped, target)
         cols = max(1, _STRIP_SAMPLES // source.channels)
         return strips_of(
@@ -66,7 +66,7 @@ class _Pointwise(StageNode):
             threads=threads,
         )
 
-    def _lookup_strips(self, mapped: MappedStage, target: LineBuffer, threads: int) -> Strips:
+    def _lookup_strips(self, mapped: MappedStage, target: LineBuffer) -> StripPool:
         """Return strips that use a lookup table."""
         source, stage = mapped.source, self.stage
         levels = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
@@ -79,18 +79,13 @@ class _Pointwise(StageNode):
         rows = _in_steps(mapped.row_index)
         store = Store(mapped, stage.tone_of_sums, target, stage.full_out)
 
-        def strip(span: tuple[int, int], *_: object) -> Strip:
-            left, right = span
+        def program(count: int) -> Program:
+            where = source.slot, cols * channels, Moving(rows, 0, STEP_ROWS), count
+            kinds = cols, channels, channels - source.alpha, table, opacities, counts
+            place = store.place(Region(0, count, 0, cols), STEP_ROWS)
+            return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
 
-            def program(count: int) -> Program:
-                where = Moving(source.slot, left * channels), cols * channels, Moving(rows, 0, STEP_ROWS), count
-                kinds = right - left, channels, channels - source.alpha, table, opacities, counts
-                place = store.place(Region(0, count, left, right), STEP_ROWS)
-                return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
-
-            return Strip.of_steps(target, self.rows, STEP_ROWS, program)
-
-        return strips_of(self.plan.cols.output, cols, strip, "float64", threads=threads)
+        return StripPool(lambda: Strip.of_steps(target, self.rows, STEP_ROWS, program, persists=False))
 
     def _stored(self, mapped: MappedStage, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
         """Return the stored results of real values, and 1 for each that is clipped, else 0."""

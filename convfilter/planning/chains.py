@@ -81,13 +81,15 @@ def block_rows(stage: StagePlan) -> int:
 
 
 def _even_rows(rows: int, most: int, unit: int) -> int:
-    """Return the most rows of a block, in whole units, for an even number of blocks: half for each of two threads.
+    """Return the rows of a block, in whole units, for the least even number of blocks: two threads take half of them.
 
-    All rows if they are at most ``most``.
+    The blocks are as equal as units allow. All rows if they are at most ``most``.
     """
     if rows <= most:
         return -(-rows // unit) * unit
-    for block in range(most, unit, -unit):
+    least = -(-rows // most)
+    for blocks in range(least + least % 2, rows // unit, 2):
+        block = -(-rows // (blocks * unit)) * unit
         if -(-rows // block) % 2 == 0:
             return block
     return unit
