@@ -502,3 +502,14 @@ def test_few_rows_are_held_at_a_time(monkeypatch):
 
     run_rows(stages, source, judge, write, threads=2)
     np.testing.assert_array_equal(np.concatenate(written), cf.apply(image, "box:3", "median:3", ignore=0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("spec", ["gaussian:2", "gaussian:20,stride=2", "box:11", "avgpool:5,stride=1", "maxpool:7"])
+def test_bands_of_large_pictures_are_much_lower_than_the_picture(spec, dtype):
+    (stage,) = masked_stages(
+        stack.stages([spec]), (8160, 12288, 3), np.dtype(dtype), fill=False, out_dtype=None, alpha=False,
+        premultiplied=False, gray=False, white=None, out_white=None,
+    )  # fmt: skip
+    assert stage.whole_because == ""
+    assert max(last - first for first, last in stage.bands) <= stage.shape[0] / 8

@@ -40,12 +40,12 @@ class Operation(Protocol):
 
 
 def bands_of(plans: Iterable[Plan]) -> list[Span]:
-    """Cut a stage's result into bands that all its plans can begin with."""
+    """Cut a stage's result into bands that all its plans can begin with; exact means can begin anywhere."""
     stages = [plan.stages[0] for plan in plans]
     output = max(stage.rows.output for stage in stages)
     step = 1
     for stage in stages:
-        rows = grid_of(stage).rows
+        rows = 1 if stage.exact and stage.algorithm == "pooling" else grid_of(stage).rows
         step = output if rows >= stage.rows.output else lcm(step, rows)
     least = max(_source_rows(stage) // stage.rows.stride for stage in stages)
     return cut(output, -(-max(1, least) // step) * step)
