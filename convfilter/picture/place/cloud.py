@@ -14,6 +14,9 @@ _ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs"}
 _WHOLE = ("s3", "gs", "abfs", "memory")
 #: Name of the content type for each store, so that browsers show pictures.
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
+#: File systems that are never finalised before the process ends. A worker process inherits those of its parent by fork,
+#: and fsspec forgets them there; s3fs would then close the parent's session in the worker's event loop, which fails.
+_OPENED: set[Any] = set()
 
 
 def scheme_of(address: str) -> str:
@@ -46,6 +49,7 @@ def filesystem(address: str) -> tuple[Any, str]:
         raise UsageError(f"{address}: {first_line(error)}; known are s3://, gs://, file:// and memory://") from error
     except Exception as error:  # store libraries raise their own exceptions for bad settings
         raise ReadError(reason(error)) from error
+    _OPENED.add(opened[0])
     return opened
 
 
