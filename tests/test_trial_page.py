@@ -163,7 +163,7 @@ def test_a_coarser_look_at_the_whole_has_its_size(page, monkeypatch):
     picture = "document.getElementById('picture')"
     place = f"(() => {{ const b = {picture}.getBoundingClientRect(); return [b.width, b.height] }})()"
     usual, factor = page.value(place), int(page.value("document.documentElement.dataset.factor"))
-    monkeypatch.setattr(Pace, "coarser", lambda pace, kind: 4)
+    monkeypatch.setattr(Pace, "factor", lambda pace, kind: 4)
     page.value("ask(true).then(() => null)")
     width, height = page.value(place)
     assert page.value(f"{picture}.naturalWidth") == -(-600 // (4 * factor))

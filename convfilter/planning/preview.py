@@ -26,7 +26,7 @@ def for_preview(plan: Plan) -> Plan:
     (alone,) = plan_stack(
         [first.stage], plan.input_shape, plan.dtype, alpha=plan.alpha, gray=plan.gray, premultiplied=first.premultiplied
     ).stages
-    return replace(plan, stages=(alone, *others))
+    return replace(plan, stages=(replace(alone, result=first.result), *others))
 
 
 def _in_single(stage: StagePlan) -> StagePlan:
