@@ -95,7 +95,7 @@ def average_pool(
 @documented(PoolKeywords)
 def lp_pool(
     image: ImageLike,
-    size: IntPair,
+    size: IntPair | Literal["global"],
     stride: IntPair | None = None,
     padding: PaddingLike = 0,
     *,
@@ -104,15 +104,12 @@ def lp_pool(
 ) -> Image:
     """Lp pooling: ``(sum of |x|**p) ** (1/p)`` of each window of ``size`` (rows, cols); padded cells add 0.
 
-    The stride is the window's size by default. Errors as in :func:`max_pool`.
+    The stride is the window's size by default; size "global" is the whole image. Errors as in :func:`max_pool`.
     """
-    window = _window(size)
-    if window is None:
-        raise ParameterError("lp_pool needs the size of its window, got 'global'")
     power = real(p, "p")
     if not (math.isfinite(power) and power > 0):
         raise ParameterError(f"p must be a finite number above 0, got {p}")
-    return _pool(image, Pooling("power", window, power=power), stride, padding, keywords)
+    return _pool(image, Pooling("power", _window(size), power=power), stride, padding, keywords)
 
 
 @documented(FilterKeywords)

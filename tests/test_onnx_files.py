@@ -595,6 +595,24 @@ def test_a_pixel_needs_no_size_of_the_picture(tmp_path: Path) -> None:
     np.testing.assert_allclose(convfilter.apply(IMAGE, f"net:{path}")[0, 0], expected[0], atol=1e-6)
 
 
+@pytest.mark.parametrize(("attributes", "power"), [({}, 2), ({"p": 1}, 1), ({"p": 3}, 3)])
+def test_global_lp_pooling_is_that_of_a_window_as_large_as_the_map(tmp_path, attributes, power) -> None:
+    """The reference has no GlobalLpPool, but LpPool."""
+    convolution = helper.make_node("Conv", ["picture", "w"], ["c"], "conv", strides=[2, 1])
+    paths = [
+        saved(tmp_path / f"{node.op_type}.onnx", [convolution, node], [weight], "g")
+        for weight in [tensor("w", 4, 3, 3, 3)]
+        for node in (
+            helper.make_node("GlobalLpPool", ["c"], ["g"], "global", **attributes),
+            helper.make_node("LpPool", ["c"], ["g"], "window", kernel_shape=[10, 16], p=power),
+        )
+    ]
+    (expected,) = ReferenceEvaluator(paths[1]).run(None, {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    got = convfilter.apply(IMAGE, f"net:{paths[0]}")
+    assert got.shape == (1, 1, 4)
+    np.testing.assert_allclose(got[0, 0], expected[0, :, 0, 0], rtol=3e-6)
+
+
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [

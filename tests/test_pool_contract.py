@@ -117,8 +117,25 @@ def test_the_whole_picture_is_one_window():
     assert_same_picture(convfilter.max_pool(image, "global"), image.max(axis=(0, 1), keepdims=True))
     means = image.astype(np.float64).mean(axis=(0, 1), keepdims=True)
     assert_same_picture(convfilter.average_pool(image, "global"), np.rint(means).astype(np.uint8))
-    with pytest.raises(ParameterError, match="lp_pool needs the size of its window"):
-        convfilter.lp_pool(image, "global")
+    for p in (1, 2, 3.5):
+        expected = reference.lp_pool(reference.real(image) / 255, image.shape[:2], p) * 255
+        got = convfilter.lp_pool(image, "global", p=p, dtype=np.float32)
+        np.testing.assert_allclose(got, expected, rtol=3e-6)
+
+
+def test_lp_pooling_of_the_whole_picture_is_that_of_a_window_as_large():
+    """Also with padding, behind another filter, with alpha in both forms, as grey, and with ignored pixels."""
+    image = pictures.picture((12, 9, 4), "uint8", seed=7)
+    valid = image[..., 0] > 60
+    for keywords in (
+        {"padding": 2}, {"alpha": True}, {"alpha": True, "premultiplied": True}, {"gray": True, "alpha": True},
+        {"mask": valid}, {"mask": valid, "alpha": True}, {"scale": 0.25, "offset": 0.1},
+    ):  # fmt: skip
+        got = convfilter.lp_pool(image, "global", p=3, dtype=np.float32, **{"scale": 0.5} | keywords)
+        expected = convfilter.lp_pool(image, (12, 9), 1, p=3, dtype=np.float32, **{"scale": 0.5} | keywords)
+        assert_same_picture(got, expected)
+    of_both = (convfilter.apply(image, "maxpool:2", f"lppool:{size},p=3,scale=1/20") for size in ("global", "4x6"))
+    assert_same_picture(*of_both)
 
 
 @pytest.mark.parametrize("dtype", pictures.DTYPES)

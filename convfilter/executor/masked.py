@@ -25,7 +25,7 @@ from convfilter.executor.run import Result
 from convfilter.filters.stage import Constant, Join, Layer, MaxIndices, Stage
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import full_scale
-from convfilter.planning.composites import expanded
+from convfilter.planning.composites import expanded, sized
 from convfilter.record import record, replace
 from convfilter.sample_types import real_of
 
@@ -219,7 +219,8 @@ def masked_stages(
     target, between = np.dtype(out_dtype or dtype), real_of(dtype)
     full = white or full_scale(dtype)  # of real numbers between two stages, too
     made: list[MaskedStage] = []
-    for number, stage in enumerate(every):
+    for number, each in enumerate(every):
+        stage = sized(each, shape)
         _require_local(stage)
         last = number == len(every) - 1
         setting = Setting(

@@ -102,13 +102,12 @@ def _pool(kind: Literal["max", "min", "average"]) -> Callable[..., Stage]:
     return build
 
 
-def _power_pool(size: tuple[int, int], p: float) -> Stage:
-    return Stage(Pooling("power", size, power=p), stride=size, padding="valid")
+def _power_pool(size: tuple[int, int] | None, p: float) -> Stage:
+    return Stage(Pooling("power", size, power=p), stride=size or (1, 1), padding="valid")
 
 
 _SIZE_OF_BOX = Parameter("size", SIZE, "Side of the window; N, or WIDTHxHEIGHT.", None, "px")
-_SIZE_OF_POOL = _SIZE_OF_BOX._replace(help="Side of the window, and the stride unless set; N, or WIDTHxHEIGHT.")
-_SIZE_OR_WHOLE = _SIZE_OF_POOL._replace(
+_SIZE_OR_WHOLE = _SIZE_OF_BOX._replace(
     kind=OrWord(SIZE, "global", None),
     help="Side of the window, and the stride unless set; N, WIDTHxHEIGHT, or global: the whole picture.",
 )
@@ -297,7 +296,7 @@ FILTERS: Mapping[str, Filter] = {
             "lppool:3,p=2,stride=1,padding=1",
             _power_pool,
             (
-                _SIZE_OF_POOL,
+                _SIZE_OR_WHOLE,
                 Parameter("p", Number("P", minimum=0.125, maximum=64), "The power; 2 is the Euclidean length.", "2"),
             ),
             OF_POOLING,

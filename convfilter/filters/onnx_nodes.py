@@ -211,7 +211,8 @@ def indices(node: Node, chain: Chain) -> Chain:
 
 def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
     def chain_after(node: Node, chain: Chain) -> Chain:
-        return *chain, Stage(Pooling(kind, None), name=node.name, padding="valid")  # type: ignore[arg-type]
+        operator = Pooling(kind, None, power=node.number("p", 2))  # type: ignore[arg-type]
+        return *chain, Stage(operator, name=node.name, padding="valid")
 
     return chain_after
 
@@ -287,6 +288,7 @@ NODES: Mapping[str, Callable[[Node, Chain], Chain]] = {
     "AveragePool": _pooling("average"),
     "LpPool": _pooling("power"),
     "GlobalMaxPool": _global_pooling("max"),
+    "GlobalLpPool": _global_pooling("power"),
     "GlobalAveragePool": _global_pooling("average"),
     "ReduceMean": _mean_of_all,
     "Pad": _pad,

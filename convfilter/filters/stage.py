@@ -83,10 +83,11 @@ class Pooling:
     """Largest, least or mean sample of a window of ``size`` (rows, cols); padded cells are ignored.
 
     ``size`` None is the whole picture. With ``count_padding`` padded cells count as zeros in a mean. ``power`` is the p
-    of kind "power": (sum of ``|x|**p``)``**(1/p)``, to which padded cells add 0.
+    of kind "power": (sum of ``|x|**p``)``**(1/p)``, to which padded cells add 0. Kind "sum" is the sum of the whole
+    picture.
     """
 
-    kind: Literal["max", "min", "average", "power"]
+    kind: Literal["max", "min", "average", "power", "sum"]
     size: Pair | None
     count_padding: bool = False
     power: float = 2.0

@@ -1,4 +1,7 @@
-"""Expand composite operators into chains of stages: openings, closings, and pooling with powers."""
+"""Expand composite operators into chains of stages, and size windows of the whole picture.
+
+Composite operators are openings, closings, and pooling with powers.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +47,9 @@ def turned(stage: Stage) -> Stage:
 
 def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
     """Yield the power, the sum over each window (padding adds 0), and the root."""
-    assert operator.size is not None
-    ones = Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
     yield Stage(Point("power", operator.power), name=f"{stage.name}, powers")
     yield Stage(
-        Correlation(ones),
+        Pooling("sum", None) if operator.size is None else _sum(operator.size),
         name=f"{stage.name}, sums",
         stride=stage.stride,
         dilation=stage.dilation,
@@ -63,6 +64,20 @@ def _power_pooling(stage: Stage, operator: Pooling) -> Iterator[Stage]:
         offset=stage.offset,
         map=stage.map,
     )
+
+
+def sized(stage: Stage, shape: tuple[int, ...]) -> Stage:
+    """Return a stage with a global pooling window sized to a picture of ``shape`` (rows, cols, ...)."""
+    operator = stage.operator
+    if not isinstance(operator, Pooling) or operator.size is not None:
+        return stage
+    size = shape[0], shape[1]
+    return replace(stage, operator=_sum(size) if operator.kind == "sum" else replace(operator, size=size))
+
+
+def _sum(size: Pair) -> Correlation:
+    """Return the sum over a window."""
+    return Correlation(Kernel(factors=(np.ones(size[0]), np.ones(size[1]))))
 
 
 def opening(stage: Stage, padding: tuple[int, int, int, int] | None = None) -> tuple[Stage, Stage]:

@@ -16,7 +16,7 @@ from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.kernels import identity
 from convfilter.filters.stage import Constant, Correlation, Join, NetworkOperator, Stage
 from convfilter.planning.chains import groups
-from convfilter.planning.composites import expanded
+from convfilter.planning.composites import expanded, sized
 from convfilter.planning.field import Field
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
 from convfilter.planning.method import ALGORITHMS, Algorithm
@@ -203,8 +203,8 @@ def _tasks_of(
     tasks: list[Task] = []
     branches: dict[int, Branches] = {}
     between = real_of(dtype, stored)
-    for number, (stage, prefix) in enumerate(zip(stages, prefixes, strict=True)):
-        is_last = number == len(stages) - 1
+    for number, (each, prefix) in enumerate(zip(stages, prefixes, strict=True)):
+        stage, is_last = sized(each, size), number == len(stages) - 1
         incoming = dtype if number == 0 else tasks[-1].result
         result = stored if is_last else between
         luminance, whites = gray and number == 0, _whites(incoming, result, white, out_white)

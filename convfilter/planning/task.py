@@ -125,7 +125,6 @@ class Task:
         """
         _require_channels(stage, shape[2] - alpha, prefix, shape[0])
         _require_guide(stage, shape, stored or result or dtype, prefix)
-        stage = _sized(stage, shape)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
         # The multirate method needs the sigma of a whole Gaussian, whose sums never leave the samples' range.
         if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
@@ -251,14 +250,6 @@ class Task:
         # An extra half level, as for mid-grey, would make every result a tie.
         offset = self.stage.offset + (0.5 if self.stage.map == "offset" else 0.0)
         return (offset * (self.whites[1] if self.whites else full_scale(self.result))).is_integer()
-
-
-def _sized(stage: Stage, shape: tuple[int, int, int]) -> Stage:
-    """Return the stage, with a global pooling window sized to the picture."""
-    operator = stage.operator
-    if not isinstance(operator, Pooling) or operator.size is not None:
-        return stage
-    return replace(stage, operator=replace(operator, size=shape[:2]))
 
 
 def gain_of_sums(operator: Operator, kernel: Kernel, scale: float) -> float:

@@ -30,7 +30,7 @@ from convfilter.filters.stage import (
     UnsharpMask,
 )
 from convfilter.planning import AxisPlan, full_scale, plan_stack
-from convfilter.planning.composites import expanded
+from convfilter.planning.composites import expanded, sized
 from convfilter.record import replace
 from convfilter.report.figures import titled_kernels
 from convfilter.sample_types import real_of
@@ -204,7 +204,8 @@ def _steps(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[_Step]:
     """Return the geometry of each stage on its rows and columns; a transposed convolution is two steps."""
     steps = []
     size = shape
-    for number, stage in enumerate(stages):
+    for number, each in enumerate(stages):
+        stage = sized(each, size)
         (planned,) = plan_stack([stage], size, np.float32).stages
         axes = planned.rows, planned.cols
         if any(axis.inserted for axis in axes):
