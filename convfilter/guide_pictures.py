@@ -43,7 +43,7 @@ def _with_guide(stage: Stage) -> Stage:
     if len(picture.frames) > 1:
         raise ParameterError(f"a guide is one picture, got {len(picture.frames)} frames", subject=operator.guide)
     guide = samples_of(pixels[..., : pixels.shape[2] - picture.alpha], picture.white)
-    return replace(stage, operator=replace(operator, guide=guide))
+    return replace(stage, operator=replace(operator, guide=guide, name=operator.guide))
 
 
 def samples_of(pixels: npt.NDArray[np.generic], white: float | None = None) -> Samples:

@@ -198,7 +198,7 @@ def test_a_guide_from_a_file(tmp_path, monkeypatch, capfd):
     assert run(["plan", "-f", "guided:3,guide=guide.png", "--size", "40x33"]) == 0
     capfd.readouterr()
     for name, status, words in (
-        ("small.png", 2, "the guide must be as large as the picture, 40x33, got 40x5"),
+        ("small.png", 2, "the guide small.png must be as large as the picture, 40x33, got 40x5"),
         ("none.png", 1, "none.png: "),
     ):
         assert run(["blur", "--guided", "3", "--guide", name, "in.png", "out.png"]) == status
@@ -256,7 +256,7 @@ def test_plans_pages_and_explorers_read_the_guide(tmp_path, monkeypatch, capfd):
     assert run(["apply", "-f", spec, "--html", "page.html", "in.png", "out.png"]) == 0
     assert run(["plan", "-f", spec, "--explore", "explorer.html", "in.png"]) == 0
     assert run(["plan", "-f", spec, "--size", "40x30"]) == 2
-    assert "the guide must be as large as the picture, 40x30, got 40x33" in capfd.readouterr().err
+    assert "the guide guide.png must be as large as the picture, 40x30, got 40x33" in capfd.readouterr().err
 
 
 def test_integers_take_no_guide_with_nan():

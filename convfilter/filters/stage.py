@@ -169,12 +169,13 @@ class Guided:
 
     ``radius`` is in pixels. Windows of less variance than ``epsilon``, for samples whose white is 1, are smoothed.
     ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is read later; None: each
-    channel of the picture guides itself.
+    channel of the picture guides itself. ``name`` is the name of that file in messages.
     """
 
     radius: int
     epsilon: float = 0.01
     guide: npt.NDArray[np.float32 | np.float64] | str | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.radius <= _MOST_RADIUS:

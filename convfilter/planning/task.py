@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from convfilter.errors import ParameterError
+from convfilter.errors import ParameterError, named
 from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
 from convfilter.filters.stage import (
@@ -288,16 +288,15 @@ def _require_guide(stage: Stage, shape: tuple[int, int, int], stored: np.dtype[n
     if operator.guide is None or isinstance(operator.guide, str):
         return
     rows, cols, channels = operator.guide.shape
+    guide = f"{prefix}the guide {named(operator.name)}".rstrip()
     if (rows, cols) != shape[:2]:
-        raise ParameterError(
-            f"{prefix}the guide must be as large as the picture, {shape[1]}x{shape[0]}, got {cols}x{rows}"
-        )
+        raise ParameterError(f"{guide} must be as large as the picture, {shape[1]}x{shape[0]}, got {cols}x{rows}")
     if channels not in (1, 3):
-        raise ParameterError(f"{prefix}the guide must be grey or have three colours, got {channels} channels")
+        raise ParameterError(f"{guide} must be grey or have three colours, got {channels} channels")
     if stored.kind != "f" and not np.isfinite(operator.guide).all():
         count = np.count_nonzero(~np.isfinite(operator.guide))
         raise ParameterError(
-            f"{prefix}the guide has {count} samples that are NaN or infinite, and the result's {stored} holds no NaN; "
+            f"{guide} has {count} samples that are NaN or infinite, and the result's {stored} holds no NaN; "
             "replace them, or filter a picture of floats"
         )
 
