@@ -10,9 +10,10 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut
-from convfilter.executor.chunks import Chunk, Side, chunk_of, grid_of, run_chunk_to
+from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_to
 from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
+from convfilter.planning.methods import grid_of
 
 #: Source rows and pixels of a band; and windows, at least and if the pixels allow: each band reads one window more.
 _ROWS, _PIXELS, _SPANS = 256, 2**21, (2, 4)
@@ -40,12 +41,12 @@ class Operation(Protocol):
 
 
 def bands_of(plans: Iterable[Plan]) -> list[Span]:
-    """Cut a stage's result into bands that all its plans can begin with; exact means can begin anywhere."""
+    """Cut a stage's result into bands that all its plans can begin with."""
     stages = [plan.stages[0] for plan in plans]
     output = max(stage.rows.output for stage in stages)
     step = 1
     for stage in stages:
-        rows = 1 if stage.exact and stage.algorithm == "pooling" else grid_of(stage).rows
+        rows = grid_of(stage).rows
         step = output if rows >= stage.rows.output else lcm(step, rows)
     least = max(_source_rows(stage) // stage.rows.stride for stage in stages)
     return cut(output, -(-max(1, least) // step) * step)

@@ -1,16 +1,12 @@
 """A rectangle (chunk) of a stage's result, with the same bits as in the whole result.
 
-The rounding of a sum depends on the order of its terms, which some methods
-choose by position within a block, tile or band. So chunks begin and end where
-blocks do. Padding at the border is computed here, from the geometry of the
-whole picture.
+Chunks begin and end on the grid that the stage's method declares. Padding at the border is computed here, from the
+geometry of the whole picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd, lcm
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,85 +17,12 @@ from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation, Pooling
 from convfilter.methods.coarse import Coarse
 from convfilter.planning import AxisPlan, Plan, StagePlan
-from convfilter.planning.methods.morphology import is_composite
+from convfilter.planning.methods import grid_of
 from convfilter.planning.plan_cache import cached_value
-from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record, replace
 
 #: Modes whose padding depends on the border row only: a chunk at the border is padded like the whole picture.
 _AT_THE_BORDER = ("edge", "constant")
-
-
-class Grid(NamedTuple):
-    """Where chunks may begin.
-
-    Attributes
-    ----------
-    rows, cols : int
-        Chunks begin at multiples of these outputs; ``cols`` 0: each chunk has the full width.
-    ahead : (rows, cols)
-        Outputs past a chunk's end that are computed and dropped.
-    """
-
-    rows: int
-    cols: int
-    ahead: tuple[int, int] = (0, 0)
-
-
-def grid_of(plan: StagePlan) -> Grid:
-    """Return the grid of chunks of a stage.
-
-    Parameters
-    ----------
-    plan : StagePlan
-        For the whole picture.
-
-    Returns
-    -------
-    Grid
-    """
-    match plan.algorithm:
-        case "points" | "box" | "network" | "histograms" | "sliding" | "bilateral":  # sample by sample, or exact
-            return Grid(1, 1)
-        case "canny" | "guided" | "morphology" if is_whole(plan):
-            return Grid(plan.rows.output, 0)
-        case "morphology":
-            return Grid(1, 1)
-        case "pooling":  # extremes are exact; sums of real samples are differences of sums along the whole row
-            operator = plan.stage.operator
-            is_mean = isinstance(operator, Pooling) and operator.kind == "average"
-            return Grid(plan.block_rows, 0 if is_mean and not plan.exact else 1)
-        case "layer":
-            return Grid(plan.block_rows, 0)
-        case "orientation":
-            return Grid(1, 0)
-        case "multirate" if plan.rates[0] is not None:
-            return _multirate_grid(plan, plan.rates[0])
-        case "multirate":
-            return Grid(STEP_ROWS, 0)
-        case "fourier" if plan.sides[1] == 0:
-            return Grid(plan.block_rows, 1)
-        case "fourier":
-            cols = max(1, (plan.sides[1] - plan.cols.span) // plan.cols.stride)
-            # The last pixels of a transform affect no output that stays, but they affect its rounding.
-            ahead = tuple(-(-2 * (axis.stride - 1) // axis.stride) for axis in (plan.rows, plan.cols))
-            return Grid(plan.block_rows, cols, (ahead[0], ahead[1]))
-        case _:
-            return Grid(STEP_ROWS, 1)
-
-
-def is_whole(plan: StagePlan) -> bool:
-    """Whether a stage cannot be split: edges wind through the picture, and two-step operators pad between steps."""
-    return plan.algorithm in ("canny", "guided") or is_composite(plan.stage.operator)
-
-
-def _multirate_grid(plan: StagePlan, rates: Rates) -> Grid:
-    """Split where a step of coarse rows and a step of outputs begin.
-
-    Each chunk has all phases, so its steps read as many coarse rows as those of the whole.
-    """
-    period, stride = STEP_ROWS * rates.step, plan.rows.stride
-    return Grid(lcm(lcm(period, stride) // stride, period // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
 
 
 @record
@@ -200,7 +123,7 @@ def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> C
         Outputs.
     """
     grid = grid_of(plan)
-    if is_whole(plan):
+    if grid.whole:
         return Chunk(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
     mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
     down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])

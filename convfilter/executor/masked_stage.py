@@ -11,7 +11,6 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.bands import Operation, bands_of, joined, reach_of, run_band
-from convfilter.executor.chunks import is_whole
 from convfilter.executor.group import takes_range
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
@@ -19,6 +18,7 @@ from convfilter.executor.patches import Patches
 from convfilter.executor.validity import Validity, is_difference
 from convfilter.filters.stage import Correlation, Morphology, Point, Pooling, Stage
 from convfilter.planning import AxisPlan, Plan, full_scale
+from convfilter.planning.methods import grid_of
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.task import Mask
 from convfilter.record import record, replace
@@ -110,7 +110,8 @@ class MaskedStage:
             return "the range of all samples must be known first (normalize, map=stretch)"
         if self.stage.padding_mode == "wrap" and planned.rows.before > 0:
             return "padding_mode=wrap reads the last rows first"
-        if any(is_whole(plan.stages[0]) for part in self._parts for plan in part.operation.plans):
+        stages = [plan.stages[0] for part in self._parts for plan in part.operation.plans]
+        if any(grid_of(stage).whole for stage in stages):
             return f"{self.stage.name} leaves out pixels of the whole picture at once"
         return ""
 

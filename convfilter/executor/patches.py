@@ -14,10 +14,11 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut
 from convfilter.executor.bands import reach_of, run_band
-from convfilter.executor.chunks import Chunk, Side, chunk_of, grid_of, run_chunk_counted
+from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_counted
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan
+from convfilter.planning.methods import grid_of
 
 JOIN = Loop("mask", "join", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
 JOIN_WHOLE = Loop("mask", "join_whole", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")

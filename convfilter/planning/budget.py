@@ -26,8 +26,7 @@ from convfilter.filters.stage import (
     Rank,
 )
 from convfilter.planning.gains import largest_gain, times
-from convfilter.planning.method import Method
-from convfilter.planning.methods import methods_of
+from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.sample_types import full_scale, is_whole
@@ -106,7 +105,7 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     for number, (stage, gain) in enumerate(zip(plan.stages, gains, strict=True)):
         own_gain = _gain(stage) if whole and not isinstance(stage.stage.operator, Point) else 1.0
         stored = 0.0 if number == last else _UNIT_ROUNDOFF.get(stage.result.name, 0.0) / math.sqrt(3)
-        left_out = times(_method_of(stage).left_out(stage), own_gain) * scale
+        left_out = times(chosen_method(stage).left_out(stage), own_gain) * scale
         rounded = times(_rounded(stage) + stored, own_gain) * scale
         shares.append(Share(left_out, rounded, gain if whole else min(gain, 1.0)))
     return Budget(PROMISED[dtype.name], "levels" if whole else "share", tuple(shares))
@@ -130,8 +129,4 @@ def _rounded(stage: StagePlan) -> float:
         return _UNIT_ROUNDOFF["float64"]
     if isinstance(operator, Pooling) and operator.kind != "average":
         return 0.0
-    return roundoff * math.sqrt(max(1, _method_of(stage).terms(stage))) / 3
-
-
-def _method_of(stage: StagePlan) -> Method:
-    return next(method for method in methods_of(stage.stage.operator) if method.name == stage.algorithm)
+    return roundoff * math.sqrt(max(1, chosen_method(stage).terms(stage))) / 3

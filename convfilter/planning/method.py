@@ -13,6 +13,7 @@ from convfilter.planning.precision import precision
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, window_block_rows
 from convfilter.planning.task import Task
+from convfilter.record import record
 
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan
@@ -98,6 +99,43 @@ def _nothing(_plan: StagePlan) -> float:
     return 0.0
 
 
+@record
+class Grid:
+    """Where chunks of a stage's result may begin, for the same bits as in the whole result.
+
+    The rounding of a sum depends on the order of its terms, which some methods choose by position within a block, tile
+    or band. So chunks begin and end where blocks do.
+
+    Attributes
+    ----------
+    rows, cols : int
+        Chunks begin at multiples of these outputs; ``cols`` 0: each chunk has the full width.
+    ahead : (rows, cols)
+        Outputs past a chunk's end that are computed and dropped.
+    whole : bool
+        Whether the result cannot be split.
+    """
+
+    rows: int = STEP_ROWS
+    cols: int = 1
+    ahead: tuple[int, int] = (0, 0)
+    whole: bool = False
+
+
+def _grid_of_steps(_plan: StagePlan) -> Grid:
+    return Grid()
+
+
+def grid_of_samples(_plan: StagePlan) -> Grid:
+    """Return the grid of methods whose results are exact, or computed sample by sample: chunks begin anywhere."""
+    return Grid(1, 1)
+
+
+def unsplit(plan: StagePlan) -> Grid:
+    """Return the grid of a result that cannot be split."""
+    return Grid(plan.rows.output, 0, whole=True)
+
+
 def _interleaved_rows(_task: Task) -> int:
     return INTERLEAVED_ROWS
 
@@ -120,6 +158,8 @@ class Method(NamedTuple):
         Rows that a block height in a group is a multiple of: steps of programs, or pieces of running extremes.
     has_own_blocks : bool
         Whether the block height is fixed, because another height costs more or rounds differently.
+    grid : callable
+        The ``Grid`` of a plan for the whole picture.
     scratch_bytes : callable
         Working memory of one thread, from the plan and its task.
     products, rates, sides : callable
@@ -142,6 +182,7 @@ class Method(NamedTuple):
     block_rows: Callable[[Task], int] = _window_rows
     unit_rows: Callable[[Task], int] = _interleaved_rows
     has_own_blocks: bool = False
+    grid: Callable[[StagePlan], Grid] = _grid_of_steps
     scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors
     rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates

@@ -5,6 +5,8 @@ The module of the same name in ``convfilter/methods/`` computes the method.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convfilter.filters.stage import (
     Bilateral,
     Canny,
@@ -22,8 +24,11 @@ from convfilter.filters.stage import (
     Rank,
     UnsharpMask,
 )
-from convfilter.planning.method import Algorithm, Method
+from convfilter.planning.method import Algorithm, Grid, Method
 from convfilter.planning.task import Task
+
+if TYPE_CHECKING:
+    from convfilter.planning.stage_plan import StagePlan
 
 
 def methods_of(operator: Operator) -> tuple[Method, ...]:
@@ -64,6 +69,16 @@ def methods_of(operator: Operator) -> tuple[Method, ...]:
 
             METHOD = method_of(operator)
     return (METHOD,)
+
+
+def chosen_method(stage: StagePlan) -> Method:
+    """Return the method that a stage's plan names."""
+    return next(method for method in methods_of(stage.stage.operator) if method.name == stage.algorithm)
+
+
+def grid_of(stage: StagePlan) -> Grid:
+    """Return where chunks of a stage's result may begin; the plan is that for the whole picture."""
+    return chosen_method(stage).grid(stage)
 
 
 def capable(task: Task) -> tuple[Method, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.planning.method import Method
+from convfilter.planning.method import Method, grid_of_samples
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -40,4 +40,11 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     return np.dtype(plan.precision).itemsize * (tile * (2 * plan.channels + 2) + 3 * outputs)
 
 
-BILATERAL = Method("bilateral", _cost, block_rows=_block_rows, has_own_blocks=True, scratch_bytes=_scratch_bytes)
+BILATERAL = Method(
+    "bilateral",
+    _cost,
+    block_rows=_block_rows,
+    has_own_blocks=True,
+    grid=grid_of_samples,
+    scratch_bytes=_scratch_bytes,
+)

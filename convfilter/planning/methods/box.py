@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.planning.method import Method
+from convfilter.planning.method import Method, grid_of_samples
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import INTERLEAVED_ROWS
 from convfilter.planning.task import Task
@@ -42,4 +42,12 @@ def _unit_rows(_task: Task) -> int:
     return 2 * INTERLEAVED_ROWS
 
 
-BOX = Method("box", box_cost, _can, block_rows=_block_rows, unit_rows=_unit_rows, scratch_bytes=_scratch_bytes)
+BOX = Method(
+    "box",
+    box_cost,
+    _can,
+    block_rows=_block_rows,
+    unit_rows=_unit_rows,
+    grid=grid_of_samples,
+    scratch_bytes=_scratch_bytes,
+)

@@ -8,7 +8,7 @@ import numpy as np
 
 from convfilter.filters.stage import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Method, window_bytes
+from convfilter.planning.method import Grid, Method, grid_of_samples, window_bytes
 from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
 from convfilter.planning.stage_plan import StagePlan
@@ -146,11 +146,19 @@ def _unit_rows(task: Task) -> int:
     return INTERLEAVED_ROWS if is_summed_by_taps(task) else rows_between(task.rows, task.cols, task.channels)
 
 
+def _grid(plan: StagePlan) -> Grid:
+    if plan.exact:
+        return grid_of_samples(plan)
+    # Sums of real samples are differences of sums along the whole row.
+    return Grid(plan.block_rows, 1 if takes_extremes(plan.stage.operator) else 0)
+
+
 POOLING = Method(
     "pooling",
     _cost,
     block_rows=_block_rows,
     unit_rows=_unit_rows,
+    grid=_grid,
     scratch_bytes=_scratch_bytes,
     by_taps=is_summed_by_taps,
 )

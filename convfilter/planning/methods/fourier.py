@@ -8,7 +8,7 @@ from math import log2
 import numpy as np
 
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Method
+from convfilter.planning.method import Grid, Method
 from convfilter.planning.precision import precision
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
@@ -114,6 +114,15 @@ def _block_rows(task: Task) -> int:
     return max(1, (_sides(task)[0] - task.rows.span) // task.rows.stride)
 
 
+def _grid(plan: StagePlan) -> Grid:
+    if plan.sides[1] == 0:
+        return Grid(plan.block_rows, 1)
+    cols = max(1, (plan.sides[1] - plan.cols.span) // plan.cols.stride)
+    # The last pixels of a transform affect no output that stays, but they affect its rounding.
+    down, along = (-(-2 * (axis.stride - 1) // axis.stride) for axis in (plan.rows, plan.cols))
+    return Grid(plan.block_rows, cols, (down, along))
+
+
 def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     cols, channels, itemsize = plan.cols, plan.channels, np.dtype(plan.precision).itemsize
     if plan.sides[1] == 0:
@@ -134,6 +143,7 @@ FOURIER = Method(
     multiply_add_time=1.2,
     block_rows=_block_rows,
     has_own_blocks=True,
+    grid=_grid,
     scratch_bytes=_scratch_bytes,
     sides=_sides,
     spreads=True,

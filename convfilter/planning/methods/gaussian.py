@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from math import gcd, lcm
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Method
+from convfilter.planning.method import Grid, Method
 from convfilter.planning.methods.stencil import taps_of
 from convfilter.planning.precision import quality
+from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
 
@@ -120,6 +122,18 @@ def _phase_misplaced(rates: Rates, phase: int, gaussian: Weights) -> float:
     return float(np.abs(difference).sum()) / 2
 
 
+def _grid(plan: StagePlan) -> Grid:
+    """Split where a step of coarse rows and a step of outputs begin.
+
+    Each chunk has all phases, so its steps read as many coarse rows as those of the whole.
+    """
+    rates = plan.rates[0]
+    if rates is None:
+        return Grid(STEP_ROWS, 0)
+    period, stride = STEP_ROWS * rates.step, plan.rows.stride
+    return Grid(lcm(lcm(period, stride) // stride, period // gcd(STEP_ROWS * stride, rates.step), STEP_ROWS), 0)
+
+
 # Samples are transposed and transposed back, and coarse rows go through memory.
 MULTIRATE = Method(
     "multirate",
@@ -127,6 +141,7 @@ MULTIRATE = Method(
     _can,
     multiply_add_time=3.0,
     sample_time=30.0,
+    grid=_grid,
     rates=rates_of,
     spreads=True,
     terms=_terms,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.stage import Guided
-from convfilter.planning.method import Method
+from convfilter.planning.method import Method, unsplit
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -64,4 +64,11 @@ def _planes(operator: Guided) -> int:
     return _COLOURS if isinstance(operator.guide, str) else operator.guide.shape[2]
 
 
-GUIDED = Method("guided", _cost, block_rows=_block_rows, has_own_blocks=True, scratch_bytes=_scratch_bytes)
+GUIDED = Method(
+    "guided",
+    _cost,
+    block_rows=_block_rows,
+    has_own_blocks=True,
+    grid=unsplit,  # lines are padded before their means
+    scratch_bytes=_scratch_bytes,
+)

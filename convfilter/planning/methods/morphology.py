@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Morphology, Operator
-from convfilter.planning.method import Method
+from convfilter.planning.method import Grid, Method, grid_of_samples, unsplit
 from convfilter.planning.methods.extremes import comparisons, pass_rows_of
 from convfilter.planning.task import Task
 
@@ -86,4 +86,16 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     return plan.channels * (12 * tile + 24 * plan.block_rows * cols)
 
 
-MORPHOLOGY = Method("morphology", _cost, block_rows=_block_rows, has_own_blocks=True, scratch_bytes=_scratch_bytes)
+def _grid(plan: StagePlan) -> Grid:
+    # The second of two operations pads the result of the first.
+    return unsplit(plan) if is_composite(plan.stage.operator) else grid_of_samples(plan)
+
+
+MORPHOLOGY = Method(
+    "morphology",
+    _cost,
+    block_rows=_block_rows,
+    has_own_blocks=True,
+    grid=_grid,
+    scratch_bytes=_scratch_bytes,
+)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from convfilter.planning.method import Method
+from convfilter.planning.method import Method, grid_of_samples
 
-POINTS = Method("points", lambda _: 1.0, terms=lambda _: 3)
+POINTS = Method("points", lambda _: 1.0, grid=grid_of_samples, terms=lambda _: 3)

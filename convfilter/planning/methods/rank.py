@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Rank
-from convfilter.planning.method import Method
+from convfilter.planning.method import Method, grid_of_samples
 from convfilter.planning.networks import Network, of_rectangle, of_taps
 from convfilter.planning.task import Task
 
@@ -133,6 +133,7 @@ NETWORK = Method(
     multiply_add_time=0.25,
     block_rows=lambda task: rank_block_rows(task, "network"),
     has_own_blocks=True,
+    grid=grid_of_samples,
     scratch_bytes=rank_bytes,
 )
 HISTOGRAMS = Method(
@@ -142,6 +143,7 @@ HISTOGRAMS = Method(
     multiply_add_time=3.0,
     block_rows=lambda task: rank_block_rows(task, "histograms"),
     has_own_blocks=True,
+    grid=grid_of_samples,
     scratch_bytes=rank_bytes,
 )
 SLIDING = Method(
@@ -150,5 +152,6 @@ SLIDING = Method(
     multiply_add_time=3.0,
     block_rows=lambda task: rank_block_rows(task, "sliding"),
     has_own_blocks=True,
+    grid=grid_of_samples,
     scratch_bytes=rank_bytes,
 )
