@@ -20,7 +20,6 @@ from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.tone import Tone, tone_of
 from convfilter.filters.stage import Layer, Orientation, Point
-from convfilter.planning.chains import rows_needed
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 
@@ -219,8 +218,8 @@ class StageNode(Node):
         """Return the input rows of the windows of some output rows."""
         axis = self.plan.rows
         first = top * axis.stride
-        if axis.span + 1 >= axis.stride or self.plan.algorithm == "fourier":
-            return self._row_index[first : first + rows_needed(self.plan, bottom - top)]
+        if axis.span + 1 >= axis.stride:
+            return self._row_index[first : (bottom - 1) * axis.stride + axis.span + 1]
         # Rows between two windows are not needed.
         starts = np.arange(top, bottom)[:, np.newaxis] * axis.stride
         needed: Indices = self._row_index[(starts + np.arange(axis.span + 1)).ravel()]

@@ -29,6 +29,11 @@ def nodes(stage: StageSetup) -> list[Node]:
 class _Fourier(StageNode):
     """Products of spectra, a row of tiles in each block."""
 
+    def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
+        """Return the input rows of one transform."""
+        first = top * self.plan.rows.stride
+        return self._row_index[first : first + self.plan.sides[0]]
+
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         mapped = self.mapped(sources[0])

@@ -26,7 +26,7 @@ from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
 from convfilter.methods.stencil import Tables, incoming, window_of
 from convfilter.native.loop import Loop
-from convfilter.planning.chains import COARSE_GROUP, coarse_block_rows
+from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols
 from convfilter.record import replace
@@ -88,7 +88,7 @@ class _CoarseNode(Node):
         self.stage, self.plan, self.coarse, self.rows = stage, plan, coarse, coarse.count
         self.row_shape = cols, plan.channels
         self.dtype = np.dtype(plan.precision)
-        self.block_rows = coarse_block_rows(plan, coarse.count, alone=stage.alone)
+        self.block_rows = coarse_block_rows(plan, coarse.rates, coarse.count, alone=stage.alone)
         self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels / 3
         self.scratch_bytes = plan.scratch_bytes

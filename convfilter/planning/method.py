@@ -52,7 +52,8 @@ Algorithm: TypeAlias = Choice | _Only
 ALGORITHMS: tuple[Choice, ...] = get_args(Choice)
 
 
-def _always(_task: Task) -> bool:
+def always(_task: Task) -> bool:
+    """Return True, for every task."""
     return True
 
 
@@ -70,9 +71,18 @@ def window_bytes(plan: StagePlan, _task: Task) -> int:
         sums = itemsize * STEP_ROWS * (loaded + 2 * window.cols * channels)
         total = rings + strips * sums if rings <= PERSISTENT_BYTES else -(-rings // strips) + sums
         return max(total, plan.interleaving.scratch_bytes(plan) if plan.interleaving else 0)
-    row = max(cols.input + 1, cols.output) * channels * itemsize
-    read = rows.kernel if plan.rates[0] is None else plan.rates[0].decimation.size + STEP_ROWS * plan.rates[0].step
+    return rows_bytes(plan, rows.kernel)
+
+
+def rows_bytes(plan: StagePlan, read: int) -> int:
+    """Return the bytes of a step's rows, and of the ``read`` source rows under its windows, in full width."""
+    row = max(plan.cols.input + 1, plan.cols.output) * plan.channels * np.dtype(plan.precision).itemsize
     return 4 * STEP_ROWS * row + min(read * row, PERSISTENT_BYTES)
+
+
+def rows_of_windows(plan: StagePlan, block: int) -> int:
+    """Return the rows of the padded input from the first window of ``block`` neighbouring output rows to the last."""
+    return (block - 1) * plan.rows.stride + plan.rows.span + 1
 
 
 def _own_factors(task: Task) -> tuple[Product, ...]:
@@ -136,6 +146,10 @@ def unsplit(plan: StagePlan) -> Grid:
     return Grid(plan.rows.output, 0, whole=True)
 
 
+def _no_bytes(_plan: StagePlan) -> int:
+    return 0
+
+
 def _interleaved_rows(_task: Task) -> int:
     return INTERLEAVED_ROWS
 
@@ -156,8 +170,12 @@ class Method(NamedTuple):
         Output rows of one block.
     unit_rows : callable
         Rows that a block height in a group is a multiple of: steps of programs, or pieces of running extremes.
-    has_own_blocks : bool
+    has_own_blocks : callable
         Whether the block height is fixed, because another height costs more or rounds differently.
+    rows_read : callable
+        Rows of the padded input that a block reads in a group, from the plan and the block's height.
+    buffer_bytes : callable
+        Bytes of the line buffers between the nodes of the method in a group.
     grid : callable
         The ``Grid`` of a plan for the whole picture.
     scratch_bytes : callable
@@ -176,12 +194,14 @@ class Method(NamedTuple):
 
     name: Algorithm
     multiply_adds: Callable[[Task], float]
-    can: Callable[[Task], bool] = _always
+    can: Callable[[Task], bool] = always
     multiply_add_time: float = 1.0
     sample_time: float = 0.0
     block_rows: Callable[[Task], int] = _window_rows
     unit_rows: Callable[[Task], int] = _interleaved_rows
-    has_own_blocks: bool = False
+    has_own_blocks: Callable[[Task], bool] = _never
+    rows_read: Callable[[StagePlan, int], int] = rows_of_windows
+    buffer_bytes: Callable[[StagePlan], int] = _no_bytes
     grid: Callable[[StagePlan], Grid] = _grid_of_steps
     scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors

@@ -305,7 +305,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         masked=bool(task.mask),
         bounded=task.is_bounded,
         by_taps=chosen.by_taps(task),
-        has_own_blocks=chosen.has_own_blocks,
+        has_own_blocks=chosen.has_own_blocks(task),
         spreads=chosen.spreads,
         result=task.result,
     )
@@ -322,6 +322,8 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
         algorithm=algorithm,
         block_rows=window_block_rows(plan.rows),
         unit_rows=INTERLEAVED_ROWS,
+        rates=(None, None),
+        sides=(0, 0),
         has_own_blocks=False,
         spreads=False,
     )

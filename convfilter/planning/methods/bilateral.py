@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.planning.method import Method, grid_of_samples
+from convfilter.planning.method import Method, always, grid_of_samples
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ BILATERAL = Method(
     "bilateral",
     _cost,
     block_rows=_block_rows,
-    has_own_blocks=True,
+    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_scratch_bytes,
 )

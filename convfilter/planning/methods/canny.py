@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convfilter.filters.stage import Canny
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Method, unsplit
+from convfilter.planning.method import Method, always, unsplit
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import CANNY_SIGMAS, Task
 
@@ -40,7 +40,7 @@ CANNY = Method(
     "canny",
     _cost,
     block_rows=lambda task: task.rows.output,
-    has_own_blocks=True,
+    has_own_blocks=always,
     grid=unsplit,  # edges wind through the picture
     scratch_bytes=_scratch_bytes,
 )

@@ -146,6 +146,10 @@ def _unit_rows(task: Task) -> int:
     return INTERLEAVED_ROWS if is_summed_by_taps(task) else rows_between(task.rows, task.cols, task.channels)
 
 
+def _has_own_blocks(task: Task) -> bool:
+    return not (takes_extremes(task.stage.operator) or is_summed_by_taps(task))
+
+
 def _grid(plan: StagePlan) -> Grid:
     if plan.exact:
         return grid_of_samples(plan)
@@ -158,6 +162,7 @@ POOLING = Method(
     _cost,
     block_rows=_block_rows,
     unit_rows=_unit_rows,
+    has_own_blocks=_has_own_blocks,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
     by_taps=is_summed_by_taps,

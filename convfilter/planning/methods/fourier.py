@@ -8,7 +8,7 @@ from math import log2
 import numpy as np
 
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Grid, Method
+from convfilter.planning.method import Grid, Method, always
 from convfilter.planning.precision import precision
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
@@ -142,7 +142,8 @@ FOURIER = Method(
     _can,
     multiply_add_time=1.2,
     block_rows=_block_rows,
-    has_own_blocks=True,
+    has_own_blocks=always,
+    rows_read=lambda plan, _: plan.sides[0],
     grid=_grid,
     scratch_bytes=_scratch_bytes,
     sides=_sides,

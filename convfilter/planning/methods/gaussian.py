@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Grid, Method
+from convfilter.planning.method import Grid, Method, rows_bytes, rows_of_windows
 from convfilter.planning.methods.stencil import taps_of
 from convfilter.planning.precision import quality
 from convfilter.planning.ring import STEP_ROWS
@@ -21,6 +21,14 @@ Weights = npt.NDArray[np.float64]
 
 #: Widest row, in samples, whose coarse rows fit in little memory.
 _SAMPLES = 200_000
+#: Rows of the coarse grid in one block,
+_COARSE_ROWS = 32
+#: unless the whole grid has at most this many samples: then all rows are one block.
+COARSE_SAMPLES = 2**21
+#: Most source rows of a block of coarse rows, where a line buffer holds the source.
+_COARSE_DEMAND = 256
+#: Coarse rows of a group, of which one vector holds a sample each.
+COARSE_GROUP = 16
 
 
 def _can(task: Task) -> bool:
@@ -69,6 +77,41 @@ def _decimation(steps: Rates) -> float:
 def _reached(axis: AxisPlan) -> float:
     """Return the source samples read for one output; samples past the border count, too."""
     return axis.stride + axis.span / axis.output
+
+
+def coarse_block_rows(plan: StagePlan, rates: Rates, count: int, *, alone: bool) -> int:
+    """Return the block height on a coarse grid of ``count`` rows.
+
+    All rows if they fit the cache and the whole input is in memory; else few rows, since each needs many source rows.
+    """
+    row = max(plan.cols.input + 1, plan.cols.output) * plan.channels
+    if alone:
+        rows = count if count * row <= COARSE_SAMPLES else min(count, _COARSE_ROWS)
+        return -(-rows // COARSE_GROUP) * COARSE_GROUP
+    sizes = 2 * COARSE_GROUP, COARSE_GROUP
+    return next((rows for rows in sizes if rows * rates.step <= _COARSE_DEMAND), STEP_ROWS)
+
+
+def _rows_read(plan: StagePlan, block: int) -> int:
+    rates = plan.rates[0]
+    if rates is None:
+        return rows_of_windows(plan, block)
+    return (coarse_block_rows(plan, rates, COARSE_GROUP, alone=False) - 1) * rates.step + rates.decimation.size
+
+
+def _buffer_bytes(plan: StagePlan) -> int:
+    """Return the bytes of decimated rows, before and after their horizontal pass."""
+    rates = plan.rates[0]
+    if rates is None:
+        return 0
+    rows = 2 * COARSE_GROUP + rates.blur.size + rates.interpolation_taps + 2 * plan.block_rows // rates.step
+    samples: int = rows * max(plan.cols.input, plan.cols.output) * plan.channels
+    return samples * np.dtype(plan.precision).itemsize
+
+
+def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
+    rates = plan.rates[0]
+    return rows_bytes(plan, plan.rows.kernel if rates is None else rates.decimation.size + STEP_ROWS * rates.step)
 
 
 def _terms(plan: StagePlan) -> int:
@@ -141,7 +184,10 @@ MULTIRATE = Method(
     _can,
     multiply_add_time=3.0,
     sample_time=30.0,
+    rows_read=_rows_read,
+    buffer_bytes=_buffer_bytes,
     grid=_grid,
+    scratch_bytes=_scratch_bytes,
     rates=rates_of,
     spreads=True,
     terms=_terms,

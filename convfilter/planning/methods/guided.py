@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.stage import Guided
-from convfilter.planning.method import Method, unsplit
+from convfilter.planning.method import Method, always, unsplit
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ GUIDED = Method(
     "guided",
     _cost,
     block_rows=_block_rows,
-    has_own_blocks=True,
+    has_own_blocks=always,
     grid=unsplit,  # lines are padded before their means
     scratch_bytes=_scratch_bytes,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convfilter.filters.stage import Layer
-from convfilter.planning.method import Grid, Method
+from convfilter.planning.method import Grid, Method, always
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
 
@@ -34,7 +34,7 @@ LAYER = Method(
     "layer",
     _cost,
     block_rows=_block_rows,
-    has_own_blocks=True,  # a matrix product of another size need not give the same bytes
+    has_own_blocks=always,  # a matrix product of another size need not give the same bytes
     grid=lambda plan: Grid(plan.block_rows, 0),
     terms=lambda plan: int(_operator(plan).weight[0].size),
 )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Morphology, Operator
-from convfilter.planning.method import Grid, Method, grid_of_samples, unsplit
+from convfilter.planning.method import Grid, Method, always, grid_of_samples, unsplit
 from convfilter.planning.methods.extremes import comparisons, pass_rows_of
 from convfilter.planning.task import Task
 
@@ -95,7 +95,7 @@ MORPHOLOGY = Method(
     "morphology",
     _cost,
     block_rows=_block_rows,
-    has_own_blocks=True,
+    has_own_blocks=always,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Rank
-from convfilter.planning.method import Method, grid_of_samples
+from convfilter.planning.method import Method, always, grid_of_samples
 from convfilter.planning.networks import Network, of_rectangle, of_taps
 from convfilter.planning.task import Task
 
@@ -132,7 +132,7 @@ NETWORK = Method(
     can_compare,
     multiply_add_time=0.25,
     block_rows=lambda task: rank_block_rows(task, "network"),
-    has_own_blocks=True,
+    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=rank_bytes,
 )
@@ -142,7 +142,7 @@ HISTOGRAMS = Method(
     can_count_columns,
     multiply_add_time=3.0,
     block_rows=lambda task: rank_block_rows(task, "histograms"),
-    has_own_blocks=True,
+    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=rank_bytes,
 )
@@ -151,7 +151,7 @@ SLIDING = Method(
     sliding_cost,
     multiply_add_time=3.0,
     block_rows=lambda task: rank_block_rows(task, "sliding"),
-    has_own_blocks=True,
+    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=rank_bytes,
 )
