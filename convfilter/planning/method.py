@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.filters.factors import Product
 from convfilter.filters.multirate import Rates
-from convfilter.planning.precision import precision
+from convfilter.planning.precision import Precision, sums_fit
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, window_block_rows
 from convfilter.planning.task import Task
@@ -89,7 +89,8 @@ def _own_factors(task: Task) -> tuple[Product, ...]:
     return () if task.kernel.factors is None else (task.kernel.factors,)
 
 
-def _never(_task: Task) -> bool:
+def never(_task: Task) -> bool:
+    """Return False, for every task."""
     return False
 
 
@@ -186,6 +187,8 @@ class Method(NamedTuple):
         Whether means are summed tap by tap, in a sliding window.
     spreads : bool
         Whether an infinite sample or a NaN reaches outputs whose windows do not contain it.
+    fits_single : callable
+        Whether float32 sums keep the promises about errors for a task without samples that need float64.
     terms : callable
         Rounded additions of one output sample, for the error budget.
     left_out : callable
@@ -199,7 +202,7 @@ class Method(NamedTuple):
     sample_time: float = 0.0
     block_rows: Callable[[Task], int] = _window_rows
     unit_rows: Callable[[Task], int] = _interleaved_rows
-    has_own_blocks: Callable[[Task], bool] = _never
+    has_own_blocks: Callable[[Task], bool] = never
     rows_read: Callable[[StagePlan, int], int] = rows_of_windows
     buffer_bytes: Callable[[StagePlan], int] = _no_bytes
     grid: Callable[[StagePlan], Grid] = _grid_of_steps
@@ -207,12 +210,17 @@ class Method(NamedTuple):
     products: Callable[[Task], tuple[Product, ...]] = _own_factors
     rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates
     sides: Callable[[Task], tuple[int, int]] = _no_sides
-    by_taps: Callable[[Task], bool] = _never
+    by_taps: Callable[[Task], bool] = never
     spreads: bool = False
+    fits_single: Callable[[Task], bool] = sums_fit
     terms: Callable[[StagePlan], int] = _taps
     left_out: Callable[[StagePlan], float] = _nothing
 
+    def precision(self, task: Task) -> Precision:
+        """Return the type of the sums of a task."""
+        return "float32" if task.accuracy != "float64" and self.fits_single(task) else "float64"
+
     def time(self, task: Task) -> float:
         """Return the approximate time of one output sample."""
-        vectors = 2.0 if precision(task, self.name) == "float64" else 1.0
+        vectors = 2.0 if self.precision(task) == "float64" else 1.0
         return vectors * (self.multiply_add_time * self.multiply_adds(task) + self.sample_time)

@@ -22,7 +22,6 @@ from convfilter.planning.joining import Branches, constant_shape, joined_fields,
 from convfilter.planning.method import ALGORITHMS, Algorithm
 from convfilter.planning.methods import capable, fastest
 from convfilter.planning.offsets import in_fractions
-from convfilter.planning.precision import precision
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import (
     INTERLEAVED_ROWS,
@@ -290,7 +289,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         chosen.name,
         task.kernel,
         task.scale,
-        precision(task, chosen.name),
+        chosen.precision(task),
         task.is_exact,
         chosen.multiply_adds(task),
         scratch_bytes=0,

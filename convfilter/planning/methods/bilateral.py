@@ -47,4 +47,5 @@ BILATERAL = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_scratch_bytes,
+    fits_single=always,  # it sums differences from the centre pixel
 )

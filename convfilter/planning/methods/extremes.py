@@ -11,6 +11,7 @@ from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, grid_of_samples, window_bytes
 from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
+from convfilter.planning.precision import sums_fit
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import INTERLEAVED_ROWS, whole_vectors, window_block_rows
 from convfilter.planning.task import Task
@@ -146,6 +147,12 @@ def _unit_rows(task: Task) -> int:
     return INTERLEAVED_ROWS if is_summed_by_taps(task) else rows_between(task.rows, task.cols, task.channels)
 
 
+def _fits_single(task: Task) -> bool:
+    if takes_extremes(task.stage.operator):
+        return task.dtype.name != "uint16" or not task.alpha
+    return sums_fit(task)
+
+
 def _has_own_blocks(task: Task) -> bool:
     return not (takes_extremes(task.stage.operator) or is_summed_by_taps(task))
 
@@ -166,4 +173,5 @@ POOLING = Method(
     grid=_grid,
     scratch_bytes=_scratch_bytes,
     by_taps=is_summed_by_taps,
+    fits_single=_fits_single,
 )

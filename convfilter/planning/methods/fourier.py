@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, always
-from convfilter.planning.precision import precision
+from convfilter.planning.precision import weights_fit
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import column_samples
@@ -19,6 +19,8 @@ from convfilter.planning.task import Task
 _DOUBLING_COST = 40.0
 #: Least padded pixels of a transform's side.
 _LEAST_SIDE = 320
+#: Most levels of float32 transforms, which spread the rounding of the brightest sample over a tile.
+_SINGLE_LEVELS = {"uint8": 2.0**9, "uint16": 0.0, "float32": 0.0}
 #: Most levels of unclipped results: float64 errors are then 0.0005 of a level.
 _MOST_LEVELS = 2.0**38
 #: Ratios of a transform's side to the kernel's span, the fastest first; the first that fits the memory is used.
@@ -77,7 +79,7 @@ def _sides_of(task: Task) -> tuple[int, int] | None:
 
 
 def _square_sides(task: Task) -> tuple[int, int] | None:
-    itemsize = np.dtype(precision(task, "fourier")).itemsize
+    itemsize = np.dtype(FOURIER.precision(task)).itemsize
     for spans in _SPANS:
         rows, cols = (_side(axis, spans) for axis in (task.rows, task.cols))
         if rows * cols * _PLANES * itemsize <= _MOST_BYTES:
@@ -132,6 +134,10 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     return itemsize * (plan.sides[0] * plan.sides[1] * _PLANES + stored)
 
 
+def _fits_single(task: Task) -> bool:
+    return weights_fit(task) and task.gain * task.largest_term <= _SINGLE_LEVELS[task.accuracy]
+
+
 def _terms(plan: StagePlan) -> int:
     return int(4 * log2(max(*plan.sides, 2))) ** 2
 
@@ -148,5 +154,6 @@ FOURIER = Method(
     scratch_bytes=_scratch_bytes,
     sides=_sides,
     spreads=True,
+    fits_single=_fits_single,
     terms=_terms,
 )

@@ -12,7 +12,7 @@ from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, rows_bytes, rows_of_windows
 from convfilter.planning.methods.stencil import taps_of
-from convfilter.planning.precision import quality
+from convfilter.planning.precision import quality, sums_fit
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
@@ -190,6 +190,7 @@ MULTIRATE = Method(
     scratch_bytes=_scratch_bytes,
     rates=rates_of,
     spreads=True,
+    fits_single=lambda task: sums_fit(task, taps=0),  # each pass has few taps
     terms=_terms,
     left_out=_left_out,
 )

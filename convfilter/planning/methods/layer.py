@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from convfilter.filters.stage import Layer
 from convfilter.planning.method import Grid, Method, always
+from convfilter.planning.precision import SINGLE_LEVELS, SINGLE_RANGE, SINGLE_WHOLE
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
+from convfilter.sample_types import full_scale
 
 #: Bytes of the matrix of windows (im2col) that is multiplied with the weights: about a core's cache.
 _MATRIX_BYTES = 4 << 20
@@ -30,11 +34,31 @@ def _block_rows(task: Task) -> int:
     return max(task.rows.step, _MATRIX_BYTES * phases // (4 * windows))
 
 
+def _fits_single(task: Task) -> bool:
+    """Whether float32 sums of each output channel are exact, or as accurate as the result has to be."""
+    layer = _operator(task)
+    magnitudes = np.abs(layer.weight[layer.weight != 0])
+    low, high = SINGLE_RANGE
+    if magnitudes.size and not low <= magnitudes.min() <= magnitudes.max() <= high:
+        return False
+    if (task.stored or task.result).kind == "f" and bool((layer.weight >= 0).all(axis=(1, 2, 3)).any()):
+        return False  # such a channel stays within the bounds of its windows, as a filter does: see ``Task.is_bounded``
+    if task.dtype.kind != "u":
+        return True
+    reach, whole = layer.reach
+    accurate = np.full(whole.shape, task.accuracy == "float32")
+    if task.accuracy in SINGLE_LEVELS and task.stage.map != "stretch":
+        levels = abs(task.scale) * full_scale(task.accuracy) * reach / layer.fractions[1]
+        accurate = levels <= SINGLE_LEVELS[task.accuracy]
+    return bool(np.where(whole, reach * task.largest_term <= SINGLE_WHOLE, accurate).all())
+
+
 LAYER = Method(
     "layer",
     _cost,
     block_rows=_block_rows,
     has_own_blocks=always,  # a matrix product of another size need not give the same bytes
     grid=lambda plan: Grid(plan.block_rows, 0),
+    fits_single=_fits_single,
     terms=lambda plan: int(_operator(plan).weight[0].size),
 )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from convfilter.filters.stage import Morphology, Operator
 from convfilter.planning.method import Grid, Method, always, grid_of_samples, unsplit
 from convfilter.planning.methods.extremes import comparisons, pass_rows_of
+from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -98,4 +99,5 @@ MORPHOLOGY = Method(
     has_own_blocks=always,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
+    fits_single=samples_fit,
 )

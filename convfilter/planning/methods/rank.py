@@ -11,6 +11,7 @@ from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Rank
 from convfilter.planning.method import Method, always, grid_of_samples
 from convfilter.planning.networks import Network, of_rectangle, of_taps
+from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ NETWORK = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=rank_bytes,
+    fits_single=samples_fit,
 )
 HISTOGRAMS = Method(
     "histograms",
@@ -145,6 +147,7 @@ HISTOGRAMS = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=rank_bytes,
+    fits_single=samples_fit,
 )
 SLIDING = Method(
     "sliding",
@@ -154,4 +157,5 @@ SLIDING = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=rank_bytes,
+    fits_single=samples_fit,
 )

@@ -9,7 +9,7 @@ import numpy as np
 from convfilter.filters.factors import Product, low_rank, trimmed
 from convfilter.filters.stage import Gradient, Stage
 from convfilter.planning.method import Method
-from convfilter.planning.precision import unseen
+from convfilter.planning.precision import sums_fit, unseen
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
 
@@ -103,6 +103,7 @@ SEPARABLE = Method(
     multiply_add_time=1.4,
     sample_time=6.0,
     products=_separable_products,
+    fits_single=lambda task: sums_fit(task, sum(task.kernel.shape)),
     terms=_sides_sum,
 )
 LOW_RANK = Method(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import prod
 
 from convfilter.filters.stage import Constant, LocalResponse, MaxIndices, Softmax
-from convfilter.planning.method import Method
+from convfilter.planning.method import Method, never
 
-RESPONSE = Method("response", lambda _: 20.0)
-SOFTMAX = Method("softmax", lambda _: 10.0)
-INDICES = Method("indices", lambda task: 4.0 * prod(task.kernel.shape))
-CONSTANT = Method("constant", lambda _: 1.0)
+RESPONSE = Method("response", lambda _: 20.0, fits_single=never)
+SOFTMAX = Method("softmax", lambda _: 10.0, fits_single=never)
+INDICES = Method("indices", lambda task: 4.0 * prod(task.kernel.shape), fits_single=never)
+CONSTANT = Method("constant", lambda _: 1.0, fits_single=never)
 
 
 def method_of(operator: LocalResponse | Softmax | MaxIndices | Constant) -> Method:
