@@ -8,7 +8,10 @@ from samples import wide_noise
 import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.errors import ParameterError
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels
+from convfilter.filters.stack import stages
+from convfilter.planning import plan_stack
 
 PATTERNS = {"kirsch": [5, 5, 5, -3, -3, -3, -3, -3], "robinson": [1, 2, 1, 0, -1, -2, -1, 0]}
 CLOCKWISE = [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0)]
@@ -96,3 +99,12 @@ def test_the_command(tmp_path):
     ):
         assert run(["edges", "--overwrite", *options, str(tmp_path / "in.png"), str(tmp_path / "out.png")]) == 0
         np.testing.assert_array_equal(cf.read(str(tmp_path / "out.png")).pixels, expected)
+
+
+@pytest.mark.parametrize("premultiplied", [False, True])
+def test_alpha_never_counts_as_clipped(premultiplied):
+    image = wide_noise((20, 30, 4), np.uint8)
+    image[..., 3] = 200
+    plan = plan_stack(stages(["robinson:scale=3"]), image.shape, "uint8", alpha=True, premultiplied=premultiplied)
+    result = run_array(plan, image)
+    assert 0 < result.clipped <= np.count_nonzero(result.pixels[..., :3] == 255)

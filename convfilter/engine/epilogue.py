@@ -137,6 +137,27 @@ class Epilogue(ABC):
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
         """Return the calls that store values, and alpha, if any, as compact rows on the source's scale."""
 
+    def store_values(self, region: Region, values: Samples, alpha: Samples | None = None) -> int:
+        """Store the straight or premultiplied results of a region, and return the number of clipped samples.
+
+        Parameters
+        ----------
+        region : Region
+        values : (rows, cols, channels) array
+            Premultiplied if the source is; overwritten.
+        alpha : (rows, cols) array, optional
+            On the source's scale. It replaces the last channel of ``values``.
+        """
+        if alpha is not None:
+            alpha = np.ascontiguousarray(alpha)
+            if self._mapped.source.premultiplied:
+                values *= self.keep
+                values += self.shift * alpha[..., np.newaxis]
+            values[..., -1] = 0  # alpha has its own call
+            alpha = alpha.reshape(-1)
+        pitch = values.shape[1] * values.shape[2]
+        return sum(call() for call in self.store(region, np.ascontiguousarray(values).reshape(-1), pitch, alpha))
+
     def _average(self, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
         assert self._counts is not None
         down, along = (counts.astype(sums.dtype) for counts in self._counts)

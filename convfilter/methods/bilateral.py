@@ -97,13 +97,7 @@ class _Worker:
         """Store means; alpha is that of the centre pixel."""
         source, alpha = self._mapped.source, None
         if source.alpha:
-            central = central_alpha(self._mapped, *rows)
+            alpha = central_alpha(self._mapped, *rows).astype(values.dtype)
             if source.premultiplied:
-                opaque = central[..., np.newaxis].astype(values.dtype)
-                values *= self._epilogue.keep / source.full * opaque
-                values += self._epilogue.shift * opaque
-            values[..., -1] = 0
-            alpha = np.ascontiguousarray(central, values.dtype).reshape(-1)
-        pitch = values.shape[1] * values.shape[2]
-        calls = self._epilogue.store(Region(*rows, 0, values.shape[1]), values.reshape(-1), pitch, alpha)
-        return sum(call() for call in calls)
+                values *= 1 / source.full * alpha[..., np.newaxis]
+        return self._epilogue.store_values(Region(*rows, 0, values.shape[1]), values, alpha)

@@ -79,14 +79,8 @@ class _Largest(StageNode):
                 size = (rows[1] - rows[0]) * self.row_shape[0] * self.row_shape[1]
                 values = scratch.get("largest", size)[:size].reshape(rows[1] - rows[0], *self.row_shape)
                 values[:] = np.maximum.reduce([each.rows(*rows) for each in sources])
-                alpha = None
-                if mapped.source.alpha:
-                    alpha = np.ascontiguousarray(values[..., -1]).reshape(-1)
-                    values[..., :-1] *= epilogue.keep
-                    values[..., :-1] += epilogue.shift * values[..., -1:]
-                region = Region(*rows, 0, self.row_shape[0])
-                calls = epilogue.store(region, values.reshape(-1), self.row_shape[0] * self.row_shape[1], alpha)
-                return sum(call() for call in calls)
+                alpha = values[..., -1].copy() if mapped.source.alpha else None
+                return epilogue.store_values(Region(*rows, 0, self.row_shape[0]), values, alpha)
 
             return compute
 

@@ -238,17 +238,11 @@ class _Worker:
         """Store results; colours are divided by the alpha of their pixel, and alpha does not change."""
         source, alpha = self._mapped.source, None
         if source.alpha:
-            central = central_alpha(self._mapped, *rows)
-            opaque = central[..., np.newaxis]
+            alpha = central_alpha(self._mapped, *rows)
             if not source.premultiplied:
-                values[...] = np.divide(values, opaque, out=np.zeros_like(values), where=opaque > 0)
-            values *= self._epilogue.keep
-            values += self._epilogue.shift * opaque
-            values[..., -1] = 0
-            alpha = np.ascontiguousarray(central).reshape(-1)
-        pitch = values.shape[1] * values.shape[2]
-        calls = self._epilogue.store(Region(*rows, 0, values.shape[1]), values.reshape(-1), pitch, alpha)
-        return sum(call() for call in calls)
+                opacity = alpha[..., np.newaxis]
+                values[...] = np.divide(values, opacity, out=np.zeros_like(values), where=opacity > 0)
+        return self._epilogue.store_values(Region(*rows, 0, values.shape[1]), values, alpha)
 
 
 def _any_in_windows(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:

@@ -281,17 +281,12 @@ def finish(
     size = rows * cols * channels
     values = scratch.get("values", size)[:size].reshape(rows, cols, channels)
     values[..., : colours.shape[2]] = colours
-    alpha = None
-    if mapped.source.alpha:
-        central = central_alpha(mapped, region.top, region.bottom) if central is None else central
-        if mapped.source.premultiplied:
-            values *= central[..., np.newaxis] / mapped.source.full
-        values *= epilogue.keep
-        values += epilogue.shift * central[..., np.newaxis]
-        values[..., -1] = 0.0
-        alpha = central.reshape(-1)
-    calls = epilogue.store(region, values.reshape(-1), cols * channels, alpha)
-    return sum(call() for call in calls)
+    if not mapped.source.alpha:
+        return epilogue.store_values(region, values)
+    central = central_alpha(mapped, region.top, region.bottom) if central is None else central
+    if mapped.source.premultiplied:
+        values *= central[..., np.newaxis] / mapped.source.full
+    return epilogue.store_values(region, values, central)
 
 
 def central_alpha(mapped: MappedStage, top: int, bottom: int) -> Real:

@@ -394,15 +394,9 @@ def _store_difference(
             for values in (high, low):
                 opacity = values[..., -1:].copy()
                 values[...] = np.divide(values * scale, opacity, out=np.zeros_like(values), where=opacity > 0)
-        central = central_alpha(mapped, region.top, region.bottom)[:, region.left : region.right]
-        alpha = np.ascontiguousarray(central).reshape(-1)
+        alpha = central_alpha(mapped, region.top, region.bottom)[:, region.left : region.right]
     with np.errstate(invalid="ignore"):
         values = high - low
-    if source.alpha:
-        values *= epilogue.keep
-        if source.premultiplied:
-            values *= central[..., np.newaxis] / source.full
-            values += epilogue.shift * central[..., np.newaxis]
-        values[..., -1] = 0.0
-    calls = epilogue.store(region, np.ascontiguousarray(values).reshape(-1), values.shape[1] * values.shape[2], alpha)
-    return sum(call() for call in calls)
+    if alpha is not None and source.premultiplied:
+        values *= alpha[..., np.newaxis] / source.full
+    return epilogue.store_values(region, values, alpha)

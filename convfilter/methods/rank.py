@@ -148,14 +148,10 @@ class _Worker:
         else:
             assert isinstance(self._finder, _Sliding)
             values[:] = self._weighted(self._finder, tile, region)
-            alpha = np.ascontiguousarray(values[..., -1]) / (LUMINANCE_DIVISOR if source.gray else 1.0)
+            alpha = values[..., -1] / (LUMINANCE_DIVISOR if source.gray else 1.0)
             if source.premultiplied:
-                values *= (self._epilogue.keep / source.full) * alpha[..., np.newaxis]
-                values += self._epilogue.shift * alpha[..., np.newaxis]
-            values[..., -1] = 0.0
-            alpha = alpha.reshape(-1)
-        calls = self._epilogue.store(region, values.reshape(-1), cols * channels, alpha)
-        return sum(call() for call in calls)
+                values *= 1 / source.full * alpha[..., np.newaxis]
+        return self._epilogue.store_values(region, values, alpha)
 
     def _at_ranks(self, tile: _Tile, region: Region, ranks: tuple[int, int]) -> tuple[Samples, Samples]:
         """Return the samples of two ranks."""
