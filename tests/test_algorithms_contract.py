@@ -240,7 +240,7 @@ def test_the_same_bytes_for_any_number_of_threads(algorithm, dtype):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("job", ["real", "separable", "box", "gaussian", "wide gaussian"])
-def test_what_is_not_finite_stays_in_the_windows_that_hold_it(algorithm, job):
+def test_nan_and_infinity_stay_in_the_windows_that_contain_them(algorithm, job):
     image = pictures.picture((190, 200, 2), "float32", seed=3)
     sound = image.copy()
     sound[97, 90, 1], image[97, 90, 1] = 0, np.nan

@@ -431,7 +431,7 @@ def test_numbers_may_be_arrays_without_axes():
         (2, {"algorithm": ["direct"]}, "algorithm must be one of"),
     ],
 )
-def test_what_cannot_be_told_from_others_by_its_hash_is_refused_in_words(sigma, keywords, message):
+def test_arguments_that_cannot_be_hashed_are_refused(sigma, keywords, message):
     convfilter.gaussian_blur(GRAY, 2)  # there are others
     with pytest.raises(ParameterError, match=message):
         convfilter.gaussian_blur(GRAY, sigma, **keywords)

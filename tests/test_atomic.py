@@ -55,7 +55,7 @@ def test_failure_leaves_the_old_file_and_no_litter(tmp_path, error):
 
 
 @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="there are no nameless files here")
-def test_a_file_system_without_nameless_files_gets_a_named_one_and_other_errors_are_said(tmp_path, monkeypatch):
+def test_only_a_file_system_without_o_tmpfile_gets_a_named_temporary_file(tmp_path, monkeypatch):
     opened, number = os.open, errno.EOPNOTSUPP
 
     def refuse(path, flags, *others, **keywords):
@@ -85,7 +85,7 @@ def test_without_nameless_files_the_same_holds(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_signal_hook_removes_what_is_unfinished(tmp_path, monkeypatch):
+def test_signal_hook_removes_unfinished_files(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "O_TMPFILE")
     with pytest.raises(WriteError), atomic.replacing(tmp_path / "a") as file:
         file.write(b"half")
@@ -219,8 +219,8 @@ def test_refusals_say_why(tmp_path):
         put(tmp_path / "loop")
 
 
-def test_what_may_not_be_written(tmp_path):
-    """As another user where the tests run as root, who may write everywhere."""
+def test_paths_without_write_permission_are_refused(tmp_path):
+    """Root may write everywhere, so that tests run by root write as another user."""
     closed, opened = tmp_path / "closed", tmp_path / "opened"
     for folder in (closed, opened):
         folder.mkdir()

@@ -165,7 +165,7 @@ def test_another_format() -> None:
         ("--padding-mode mirror photos out", "--padding-mode: padding_mode must be one of"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused_before_anything_starts(
+def test_invalid_batches_are_refused_before_the_first_picture(
     capfd: pytest.CaptureFixture[str], arguments: str, message: str
 ) -> None:
     Path("zeros").write_text("photos/a.png\0photos/b.png\0")
@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(
     scandir = os.scandir
 
     def guarded(folder: str) -> Any:
-        if os.path.basename(folder) == "er":  # as root, who runs tests in containers, no mode would keep it closed
+        if os.path.basename(folder) == "er":  # no mode keeps out root, as which containers run tests
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
@@ -243,7 +243,7 @@ def test_fail_fast_stops() -> None:
     ]
 
 
-def test_quiet_says_only_what_fails() -> None:
+def test_quiet_prints_only_failures() -> None:
     done = program(*BLUR, "-q", "photos/a.png", "missing.png", "out/")
     assert (done.returncode, done.stderr) == (1, "convfilter: missing.png: there is no such file\n")
 
@@ -408,7 +408,9 @@ def test_jobs_run_alone_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
-def test_signals_keep_what_is_done_and_leave_no_litter(folder: Path, number: signal.Signals, status: int) -> None:
+def test_signals_keep_finished_files_and_leave_no_partial_ones(
+    folder: Path, number: signal.Signals, status: int
+) -> None:
     os.mkfifo("slow.png")
     child = subprocess.Popen(
         [*PROGRAM, *BLUR, "-j1", "-v", "photos/a.png", "slow.png", "photos/b.png", "out/"],
@@ -450,7 +452,7 @@ def test_workers_that_are_stopped_clean_up(folder: Path, monkeypatch: pytest.Mon
 # Up to date -------------------------------------------------------------------
 
 
-def test_update_does_what_has_changed_and_no_more(capfd: pytest.CaptureFixture[str]) -> None:
+def test_update_filters_only_changed_inputs(capfd: pytest.CaptureFixture[str]) -> None:
     Path("weights.txt").write_text("1 2 1\n")
 
     def left(*options: str, kernel: str = "weights.txt") -> list[str]:
@@ -465,7 +467,7 @@ def test_update_does_what_has_changed_and_no_more(capfd: pytest.CaptureFixture[s
     both = ["photos/a.png", "photos/b.png"]
     assert left() == both
     assert left() == []
-    assert left("--threads", "1") == []  # who does it does not matter
+    assert left("--threads", "1") == []  # in the same process, too
     assert left(kernel="1 2 1") == []  # the same weights
     assert left("--stride", "2") == both
     assert left("--strip") == both
@@ -756,7 +758,7 @@ def test_a_batch_leaves_a_log_and_a_later_update_knows_it(capfd: pytest.CaptureF
 
 def test_a_pipe_has_no_content_to_log() -> None:
     os.mkfifo("pipe.png")
-    assert update.digest_of("pipe.png") is None  # and nobody waits for who writes into it
+    assert update.digest_of("pipe.png") is None  # and digest_of does not wait for a writer of the pipe
 
 
 def test_an_input_that_changes_while_it_is_filtered_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:

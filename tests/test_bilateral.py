@@ -136,7 +136,7 @@ def test_luminance_scale_and_offset():
     assert np.abs(cf.bilateral_filter(image, 2.0, 0.1, radius=3, scale=0.5, offset=0.25) - values).max() <= 0.501
 
 
-def test_what_is_no_number_stays_in_its_windows_and_missing_data_do_not_leak():
+def test_nan_stays_in_its_windows_and_missing_data_do_not_leak():
     image = picture(np.float32, (20, 30))
     image[9, 9] = np.nan
     spoilt = np.isnan(cf.bilateral_filter(image, 1.0, radius=2))

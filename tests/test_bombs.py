@@ -214,7 +214,7 @@ def said(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs_are_judged_by_their_headers(said, name):
+def test_bombs_are_refused_by_their_headers(said, name):
     assert BOMBS[name][1] in said[name], said[name]
 
 

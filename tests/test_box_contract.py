@@ -124,7 +124,7 @@ def test_a_bright_float_sample_leaves_no_trace_outside_its_windows(peak):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("size", [3, (5, 12), (1, 9), (9, 1)])
-def test_what_is_not_finite_stays_in_the_windows_that_hold_it(bad, size):
+def test_nan_and_infinity_stay_in_the_windows_that_contain_them(bad, size):
     image = pictures.picture((50, 60, 3), "float32", seed=3)
     sound = image.copy()
     sound[17, 20, 1], image[17, 20, 1] = 0, bad

@@ -79,7 +79,7 @@ def test_deeper_results_have_a_finer_promise():
         assert 0 < found.total < found.promised
 
 
-def test_what_nothing_bounds_is_said():
+def test_unbounded_errors_are_reported():
     faint = planned("gaussian:2", channels=4, alpha=True)
     assert math.isinf(budget(faint).total)
     assert "colours are divided by their alpha" in "\n".join(budget_lines(faint))

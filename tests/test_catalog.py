@@ -171,7 +171,7 @@ def test_defaults_are_used_where_the_spec_is_silent() -> None:
         ("box:3,operator=x", SpecError, "box has no parameter 'operator'"),
     ],
 )
-def test_what_is_refused(text: str, kind: type[UsageError], message: str) -> None:
+def test_invalid_specs_are_refused(text: str, kind: type[UsageError], message: str) -> None:
     with pytest.raises(kind) as caught:
         stack.stage(text)
     assert message in str(caught.value)

@@ -206,7 +206,7 @@ def test_a_chain_is_what_its_stages_make_in_float64(stack_, dtype, shape):
 # Numbers that are not finite ----------------------------------------------------------
 
 
-def test_what_is_not_finite_stays_in_its_windows():
+def test_nan_and_infinity_stay_in_their_windows():
     """A transform would spread an infinity over its tile; this one first appears in the result of the first stage."""
     image = byte_noise((80, 70), "float32")
     image[40, 30] = 3e38

@@ -562,7 +562,7 @@ UNUSED = ["numba", "tifffile", "importlib.metadata", "concurrent", "jinja2"]
     ],
     ids=lambda value: " ".join(value[:2]),
 )
-def test_what_is_not_needed_is_not_loaded(arguments: list[str], absent: list[str]) -> None:
+def test_commands_import_no_module_that_they_do_not_use(arguments: list[str], absent: list[str]) -> None:
     program("blur", "--box", "3", "in.png", "out.png")  # from here on the loops are compiled
     code = f"import sys, convfilter.cli as c; c.main({arguments!r}); sys.stderr.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -164,7 +164,7 @@ def test_two_objects_of_one_name_are_refused(memory, capsys):
         (("memory://in/a.png", "memory:///in/a.png"), 2, "memory:///in/a.png: input and output are the same file"),
     ],
 )
-def test_what_cannot_be_is_one_line(memory, folder, capsys, arguments, status, message):
+def test_invalid_cluster_commands_fail_with_one_line(memory, folder, capsys, arguments, status, message):
     before = files("memory://")
     assert run([*BLUR, *arguments]) == status
     error = capsys.readouterr().err
@@ -316,7 +316,7 @@ def reads(pid: int, name: str) -> bool:
         return False
 
 
-def test_ctrl_c_ends_it_and_leaves_what_is_done(cluster, folder):
+def test_ctrl_c_stops_a_cluster_run_and_keeps_finished_files(cluster, folder):
     os.mkfifo("pipe.png")
     process = subprocess.Popen(
         [*PROGRAM, *BLUR, "in/a.png", "pipe.png", "in/b.png", "out/", "--dask", cluster.address, "--jobs", "1"],
@@ -353,7 +353,7 @@ def test_workers_may_come_later(folder, s3_server, tmp_path_factory):
     assert sorted(os.listdir("out")) == [LOG, "a.png", "b.png"]
 
 
-def test_another_worker_is_asked_for_what_one_cannot_do(cluster, folder, monkeypatch):
+def test_a_task_that_fails_on_one_worker_runs_on_another(cluster, folder, monkeypatch):
     """The file does not exist; each worker must have tried before the error is reported."""
     asked = []
     submit = scheduler._Run._submit_elsewhere
@@ -451,7 +451,7 @@ def test_whatever_answers_in_place_of_a_scheduler(answer, folder, monkeypatch, c
     assert said.count("\n") == 1
 
 
-def test_what_a_scheduler_breaks_on_the_way_is_one_line(cluster, folder, monkeypatch, capsys):
+def test_other_errors_of_a_scheduler_fail_with_one_line(cluster, folder, monkeypatch, capsys):
     def broken(*_unused):
         raise struct.error("unpack_from requires a buffer")
 
@@ -484,7 +484,7 @@ def test_a_worker_at_fault_is_not_the_only_one_to_try(folder):
     assert (missing.elsewhere, broken.elsewhere) == (True, False)
 
 
-def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server, monkeypatch):
+def test_a_scheduler_that_stops_is_reported(folder, tmp_path_factory, s3_server, monkeypatch):
     monkeypatch.setattr(scheduler, "GONE_SECONDS", 0.5)
     os.mkfifo("pipe.png")
     jobs = [Job("in/a.png", "a.png"), Job("pipe.png", "p.png")]
@@ -513,6 +513,6 @@ def test_a_scheduler_that_goes_away_is_said(folder, tmp_path_factory, s3_server,
         (("in/", "memory://out/", "--dask", "local"), "memory://out/a.png: memory:// exists in one process only"),
     ],
 )
-def test_what_makes_no_sense_on_a_cluster(folder, capsys, arguments, message):
+def test_options_without_meaning_on_a_cluster_are_refused(folder, capsys, arguments, message):
     assert run([*BLUR, *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"convfilter: {message}")

@@ -47,7 +47,7 @@ def test_nothing_is_fetched_where_nothing_was_kept(tmp_path):
 
 
 @pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
-def test_only_the_owner_can_write_what_is_kept(tmp_path, mask):
+def test_only_the_owner_can_write_to_the_code_cache(tmp_path, mask):
     with umask(mask):
         assert store(tmp_path / "a" / "b", NAME, CONTENT) is None
     assert os.listdir(tmp_path / "a" / "b") == [NAME]
@@ -177,7 +177,7 @@ def test_a_link_to_a_folder_is_judged_by_the_folder(folder, tmp_path):
 
 
 @pytest.mark.parametrize("below", ["file", "file/folder", "dangling"])
-def test_a_folder_that_cannot_be_made_is_said(tmp_path, below):
+def test_a_code_cache_folder_that_cannot_be_created_is_reported(tmp_path, below):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "at all")
     assert str(tmp_path / below) in store(tmp_path / below, NAME, CONTENT)
@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path, below):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_folder_without_write_permission_is_said(tmp_path):
+def test_a_code_cache_folder_without_write_permission_is_reported(tmp_path):
     user = 65534 if os.geteuid() == 0 else os.geteuid()  # root may write everywhere
     (tmp_path / "cache").mkdir(mode=0o500)
     if user != os.geteuid():
@@ -205,7 +205,7 @@ print(fetch(Path("cache"), {NAME!r}))
     assert os.listdir(tmp_path / "cache") == []
 
 
-def test_a_full_disk_is_said_and_leaves_no_litter(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_no_partial_file(tmp_path):
     program = f"""
 import resource
 from pathlib import Path
@@ -253,7 +253,7 @@ def test_turns_are_taken_one_after_the_other(tmp_path):
         threads = [threading.Thread(target=target) for target in (second, other)]
         for thread in threads:
             thread.start()
-        assert over.wait(30)  # who makes something else does not wait
+        assert over.wait(30)  # a process that compiles another loop does not wait
         order.append("first")
     for thread in threads:
         thread.join()
@@ -293,7 +293,7 @@ with lock(Path({str(folder)!r}), {NAME!r}):
 # Emptying --------------------------------------------------------------------
 
 
-def test_clear_removes_what_was_kept_and_nothing_else(folder):
+def test_clear_removes_cached_code_and_nothing_else(folder):
     store(folder, "second" + SUFFIX, CONTENT)
     (folder / f".{NAME}.123.abcdef01").write_text("left by a killed process")
     others = ["README", f"notes-on{SUFFIX}.txt", f"folder{SUFFIX}", ".hidden"]

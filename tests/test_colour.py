@@ -51,7 +51,7 @@ def test_backgrounds(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "reddish", "1,2", "1,2,3,4", "#12345", "#11223344", "256,0,0", "-1,0,0"])
-def test_what_is_no_background(text):
+def test_invalid_backgrounds_are_refused(text):
     with pytest.raises(ParameterError, match="opaque colour"):
         colour.parse_background(text)
 

@@ -190,7 +190,7 @@ def test_plots_are_files_with_the_same_bytes_each_time(tmp_path: Path, suffix: s
         ("gaussian:400", "k.png", "up to 2048 taps"),
     ],
 )
-def test_what_cannot_be_plotted(
+def test_plots_that_are_refused(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, spec: str, name: str, message: str
 ) -> None:
     assert main(["kernel", "show", spec, "--plot", str(tmp_path / name)]) == 2

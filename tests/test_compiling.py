@@ -35,7 +35,7 @@ def said(*arguments: str, **environment: str) -> str:
     return str(done.stderr)
 
 
-def test_compiling_is_said_once_for_a_machine_not_for_a_filter(folder: Path) -> None:
+def test_compiling_is_reported_once_for_a_machine_not_for_a_filter(folder: Path) -> None:
     cache = {"CONVFILTER_CACHE_DIR": str(folder / "cache")}
     assert said("apply", "-f", "invert", "a.png", "out.png", **cache) == COMPILING
     before = len(os.listdir("cache"))

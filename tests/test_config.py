@@ -133,7 +133,9 @@ def test_a_mistake_is_laid_to_where_it_stands(capfd: pytest.CaptureFixture[str])
         ("apply in.png out.png", "a filter is needed: -f SPEC, or the @NAME of a pipeline"),
     ],
 )  # fmt: skip
-def test_what_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str], arguments: str, message: str) -> None:
+def test_missing_pipelines_and_files_fail_with_one_line(
+    capfd: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
     Path("some.toml").write_text('[pipelines]\nsmall = ["box:3"]\n')
     assert run(arguments.split()) == 2
     said = capfd.readouterr().err

@@ -116,7 +116,7 @@ def test_a_loop_is_added(tree):
     assert run(tree, "-c", TRIED).split() == ["float32", "float64"]
 
 
-def test_what_is_named_is_there():
+def test_paths_named_in_contributing_exist():
     named = set(
         re.findall(
             r"`((?:convfilter|tests|docs|benchmarks|sample_images|picture|planning|loops|native)/[\w/.]*)`", PAGE

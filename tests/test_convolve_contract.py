@@ -292,7 +292,7 @@ def test_huge_float_samples_do_not_overflow_on_the_way():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("weights", [pictures.fractions, pictures.separable, pictures.whole, pictures.sparse])
-def test_what_is_not_finite_stays_in_the_windows_that_hold_it(bad, weights):
+def test_nan_and_infinity_stay_in_the_windows_that_contain_them(bad, weights):
     image = pictures.picture((40, 50, 3), "float32", seed=3)
     kernel = pictures.asymmetric(weights(np.random.default_rng(4), (5, 4)))
     sound = image.copy()

@@ -215,7 +215,7 @@ def test_whole_numbers_that_float64_does_not_hold_are_refused():
         (da.zeros((3, 3), dtype="u1"), ("bax:9",), {}, "SpecError", "no filter is called 'bax'"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_computed(array, specs, keywords, error, message):
+def test_invalid_stacks_are_refused_before_anything_is_computed(array, specs, keywords, error, message):
     with pytest.raises(getattr(convfilter, error), match=message):
         apply(array, *specs, **keywords)
 

@@ -107,7 +107,7 @@ def test_slope_and_spacing_are_kept_beside_the_values(tmp_path):
     assert b"Jane" not in (tmp_path / "b.tif").read_bytes()
 
 
-def test_what_cannot_be_read_or_written_is_named():
+def test_unsupported_dicom_files_are_refused_with_a_reason():
     with pytest.raises(UsageError, match=r"\.dcm can be read but not written; use tif for the output"):
         resolve_target("a.dcm")
     inverse = read(dicom(ramp(8), 8, PhotometricInterpretation="MONOCHROME1"))

@@ -193,7 +193,7 @@ def test_threads_that_call_at_once_have_memory_of_their_own():
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_what_an_exception_leaves_is_thrown_away(error, monkeypatch):
+def test_an_executable_is_dropped_after_an_exception(error, monkeypatch):
     plan = plan_stack([STAGES["wide"]], (50, 40, 3), "uint8")
     image = picture((50, 40, 3), "uint8", 0)
     expected = run_array(plan, image).pixels
@@ -212,7 +212,7 @@ def test_what_an_exception_leaves_is_thrown_away(error, monkeypatch):
     assert len(cache) == 1
 
 
-def test_what_is_kept_is_bounded_and_counted(monkeypatch):
+def test_the_cache_of_executables_is_bounded(monkeypatch):
     shape = (300, 200, 3)
     image = picture(shape, "uint8", 0)
     plans = [plan_stack(stages, shape, "uint8") for stages in KEPT_STACKS.values()]

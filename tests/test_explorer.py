@@ -162,7 +162,7 @@ def test_a_layer_across_channels_is_the_sum_over_all_its_inputs(case, dtype, lay
                 )
 
 
-def test_more_channels_than_are_drawn_are_said(tmp_path):
+def test_more_channels_than_are_drawn_are_reported(tmp_path):
     np.save(tmp_path / "many.npy", np.ones((17, 1, 1, 1)))
     stages = stack.stages([f"layer:{tmp_path / 'many.npy'}"])
     assert of_channels(stages, {"gray": DIGITS}) == "17 channels are more than the 16 that are drawn"
@@ -208,13 +208,13 @@ def page_of(explored):
         ("box:3,padding=40,padding_value=3", "the patch lies in the padding altogether"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(spec, reason):
+def test_the_explorer_names_why_a_stack_is_not_drawn(spec, reason):
     found = exploration(stack.stages([spec]), np.zeros((200, 200), np.uint8))
     assert found == reason
     assert f"Not drawn: {reason}." in page_of(Explored(found, ""))
 
 
-def test_what_is_no_number_is_none():
+def test_nan_and_infinity_become_null():
     pixels = PHOTO.astype(np.float32)
     pixels[0, 0], pixels[1, 2] = np.nan, np.inf
     found = exploration(stack.stages(["kernel:1 1"]), pixels)
@@ -378,7 +378,7 @@ def test_a_layer_lights_its_window_in_every_channel_and_adds_up_all_of_them(brow
     assert chromium.faults(browser) == [] and browser.complaints() == []
 
 
-def test_a_zero_between_samples_is_said(browser, tmp_path):
+def test_a_zero_between_samples_is_reported(browser, tmp_path):
     np.save(tmp_path / "up.npy", np.ones((1, 1, 2, 2)))
     page = tmp_path / "up.html"
     spec = f"convtranspose:{tmp_path / 'up.npy'},stride=2"

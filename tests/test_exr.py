@@ -125,7 +125,7 @@ def test_a_filter_works_on_light(tmp_path):
     assert report.notes == ()
 
 
-def test_what_is_not_filtered_is_an_error_that_names_it():
+def test_unsupported_exr_files_are_refused_with_a_reason():
     more = {**planes_of(light(3)), "Z": light(1)[..., 0].copy(), "normal.X": light(1)[..., 0].copy()}
     with pytest.raises(ReadError, match=r"more channels \(Z, normal.X\), which are not filtered"):
         read(exr(more))
@@ -166,7 +166,7 @@ def test_truncated_files_are_refused(capfd):
             read(io.BytesIO(data[:size]), ReadOptions())
 
 
-def test_to_integers_light_is_said_by_code_points(tmp_path):
+def test_integer_results_name_linear_light_by_code_points(tmp_path):
     picture = read(exr(planes_of((light(3, np.float32) / 4).astype(np.float32))))
     write(tmp_path / "a.png", picture, WriteOptions())
     after = read(tmp_path / "a.png")
@@ -174,7 +174,7 @@ def test_to_integers_light_is_said_by_code_points(tmp_path):
     np.testing.assert_allclose(after.pixels / 65535, picture.pixels, atol=1e-5)
 
 
-def test_what_the_library_prints_of_damage_is_not_shown(tmp_path, capfd):
+def test_messages_of_the_exr_library_are_not_printed(tmp_path, capfd):
     pixels = np.sqrt(np.arange(64 * 50 * 3, dtype=np.float32)).reshape(64, 50, 3)
     data = exr(planes_of(pixels)).getvalue()
     for damaged in (data[:-2000] + bytes(100) + data[-1900:], data[:-700]):

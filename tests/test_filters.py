@@ -415,7 +415,7 @@ def test_points_are_the_same_for_any_number_of_threads() -> None:
         ("bias", UsageError, "bias needs its level"),
     ],
 )
-def test_what_is_refused(spec: str, kind: type[UsageError], message: str) -> None:
+def test_invalid_specs_are_refused(spec: str, kind: type[UsageError], message: str) -> None:
     with pytest.raises(kind) as caught:
         convfilter.apply(IMAGE, spec)
     assert message in str(caught.value)

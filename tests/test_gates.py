@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["blur", "--box", "3", "in.png", "out.png"], ""),
     ],
 )
-def test_clipping_is_said_once(capfd: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
+def test_clipping_is_reported_once(capfd: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
     assert run(arguments) == 0
     said = [text for text in capfd.readouterr().err.splitlines() if "clipped" in text]
     assert [text.startswith(f"convfilter: {line}") for text in said] == [True] * bool(line)
@@ -82,7 +82,7 @@ def test_compare_gates_a_build(capfd: pytest.CaptureFixture[str], gate: str, sta
     )
 
 
-def test_gates_do_not_open_for_what_is_no_number(capfd: pytest.CaptureFixture[str]) -> None:
+def test_gates_fail_for_nan(capfd: pytest.CaptureFixture[str]) -> None:
     for name, value in (("a.pfm", 0.5), ("b.pfm", np.nan)):
         pixels = np.full((12, 12), 0.5, np.float32)
         pixels[5, 6] = value

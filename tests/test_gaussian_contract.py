@@ -186,7 +186,7 @@ def test_the_same_bytes_for_any_number_of_threads(dtype, sigma):
 
 
 @pytest.mark.parametrize("sigma", [1, 3, 6, 12])
-def test_what_is_not_finite_stays_in_the_windows_that_hold_it(sigma):
+def test_nan_and_infinity_stay_in_the_windows_that_contain_them(sigma):
     image = pictures.picture((160, 170), "float32", seed=3)
     sound = image.copy()
     sound[80, 90], image[80, 90] = 0, np.nan

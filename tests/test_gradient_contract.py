@@ -175,7 +175,7 @@ def test_the_same_bytes_for_any_number_of_threads(dtype):
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_what_is_not_finite_stays_in_the_windows_that_hold_it(axis):
+def test_nan_and_infinity_stay_in_the_windows_that_contain_them(axis):
     image = pictures.picture((40, 50, 3), "float32", seed=3)
     sound = image.copy()
     sound[17, 20, 1], image[17, 20, 1] = 0, np.nan

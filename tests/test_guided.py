@@ -135,7 +135,7 @@ def test_a_stack_of_blocks_is_the_whole():
 
 
 @pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (3, 2)), ((2, 3), (3, 2)), ((11, 1), (1, 1))])
-def test_what_is_no_number_stays_in_its_dilated_windows(stride, dilation):
+def test_nan_stays_in_its_dilated_windows(stride, dilation):
     image = picture(np.float32, (90, 40))
     spoilt = image.copy()
     spoilt[33, 22] = np.nan
@@ -171,7 +171,7 @@ def test_opencv_finds_the_same():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, np.finfo(np.float32).min])
-def test_what_is_no_number_stays_in_its_windows(value):
+def test_nan_and_infinity_stay_in_their_windows(value):
     image = picture(np.float32, (90, 40))
     plain = cf.guided_filter(image, 2)
     spoilt = image.copy()

@@ -1,4 +1,4 @@
-"""HEIC: every depth as it is stored, upright, with its colours; what lies beside the picture is said."""
+"""HEIC: every depth as it is stored, upright, with its colours; a note names further pictures."""
 
 import io
 import struct
@@ -94,7 +94,7 @@ def test_sequences_are_named(brand):
 
 
 @pytest.mark.parametrize(("suffix", "name"), [("svg", "SVG"), ("dpx", "DPX"), ("nef", "the camera raw NEF")])
-def test_what_can_neither_be_read_nor_written_is_named(tmp_path, suffix, name):
+def test_formats_without_reader_and_writer_are_named(tmp_path, suffix, name):
     with pytest.raises(UsageError, match=f"{name} can neither be read nor written; use tif or png for the output"):
         resolve_target(tmp_path / f"a.{suffix}")
 

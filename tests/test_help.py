@@ -65,7 +65,7 @@ def test_info_tells_what_a_picture_holds(capfd: pytest.CaptureFixture[str]) -> N
     assert facts["losses"]["JPEG"] == [] and any("EXIF" in lost for lost in facts["losses"]["BMP"])
 
 
-def test_info_tells_losses_and_who_wrote_it(capfd: pytest.CaptureFixture[str]) -> None:
+def test_info_names_losses_and_the_program_that_wrote_the_file(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["blur", "--box", "3", "alpha.png", "out.png"]) == 0
     capfd.readouterr()
     lines = printed(capfd, "info", "out.png").splitlines()

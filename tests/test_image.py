@@ -129,7 +129,7 @@ def test_relocations_of_another_code_model_are_left_to_llvm(model):
     assert image.link(machine.emit_object(llvm.parse_assembly(CODE)), ENTRIES) is None
 
 
-def test_a_name_that_is_not_there_is_left_to_llvm(code):
+def test_unknown_symbols_are_left_to_llvm(code):
     assert image.link(code, ("chosen", "nowhere")) is None
 
 

@@ -104,7 +104,7 @@ def test_an_extension_that_does_not_fit_is_left_out_with_a_note(tmp_path, damage
         read(tmp_path / "in.jpg", ReadOptions(strict=True))
 
 
-def test_what_is_too_long_for_a_jpeg_is_said(tmp_path):
+def test_metadata_too_long_for_a_jpeg_are_reported(tmp_path):
     block = Image.Exif()
     block[271] = "x" * 70000
     metadata = Metadata(exif=block.tobytes().removeprefix(b"Exif\0\0"), xmp=b"<x:xmpmeta>" + b" " * 70000)
@@ -230,7 +230,7 @@ def test_further_pictures_are_noted_or_refused(tmp_path):
         (b"\r\n", None),
     ],
 )
-def test_what_lies_behind_the_picture_is_said(tmp_path, rest, word):
+def test_data_behind_the_picture_are_reported(tmp_path, rest, word):
     (tmp_path / "in.jpg").write_bytes(encoded() + rest)
     notes = read(tmp_path / "in.jpg").notes
     assert (notes == ()) if word is None else (len(notes) == 1 and word in notes[0])

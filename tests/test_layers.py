@@ -301,7 +301,7 @@ def test_blas_gets_its_threads_back() -> None:
     assert thread_count.get() == before
 
 
-def test_what_is_transparent_counts_as_black(tmp_path: Path) -> None:
+def test_transparent_pixels_count_as_black(tmp_path: Path) -> None:
     weight = weights(3, 3, 1, 1)
     np.save(tmp_path / "k.npy", weight)
     pixels = RNG.random((5, 6, 4)).astype(np.float32)
@@ -533,7 +533,7 @@ def test_four_maps_beside_alpha_are_a_sheet_and_inks_stay_inks(folder: Path) -> 
 def test_a_stack_that_cannot_be_is_refused_before_pixels_are_read(
     folder: Path, capfd: pytest.CaptureFixture[str], suffix: str
 ) -> None:
-    """Of the picture only the beginning is there: who decodes it finds that out first."""
+    """The picture is truncated: decoding it would fail first."""
     whole = io.BytesIO()
     noise = Image.fromarray(RNG.integers(0, 256, (120, 90, 3), np.uint8))
     noise.save(whole, {"jpg": "jpeg"}.get(suffix, suffix))
@@ -567,7 +567,7 @@ def test_a_picture_that_exif_turns_is_judged_as_it_will_be(folder: Path) -> None
     assert main(["convolve", "--kernel", "1 " * 60, "--padding", "valid", "turned.jpg", "out.png"]) == 1
 
 
-def test_what_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_stacks_and_results_that_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["blur", "--box", "3", "--sheet", "in.png", "out.npy"]) == 2
     assert "a sheet is a picture" in capfd.readouterr().err
     assert main(["apply", "-f", "layer:five.npy", "-f", "layer:five.npy", "in.png", "out.png"]) == 2

@@ -62,7 +62,7 @@ def copied(source: str, destination: str, **options: object) -> tuple[str, ...]:
 
 
 def noted(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out what is said of every picture that is written as a Radiance HDR."""
+    """Leave out the notes on every Radiance HDR that is written."""
     return tuple(note for note in notes if "bits a sample and an exponent" not in note)
 
 
@@ -88,7 +88,7 @@ def test_every_kind_of_metadata_has_a_name() -> None:
 
 @every_format
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_depth_is_kept_or_said(fmt: Format, dtype: type) -> None:
+def test_depth_is_kept_or_reported(fmt: Format, dtype: type) -> None:
     shape = (6, 5) if fmt.models == ("gray",) else (6, 5, 3)
     pixels = noise(shape, dtype)
     notes = copied(saved(Picture.from_array(pixels), "in.tif"), name_of(fmt))
@@ -172,7 +172,7 @@ def test_bands_are_kept_or_refused(fmt: Format) -> None:
     assert read(name_of(fmt)).pixels.shape[:2] == (6, 5)
 
 
-def test_opacity_that_is_rounded_is_said() -> None:
+def test_opacity_that_is_rounded_is_reported() -> None:
     pixels = np.dstack([np.full((4, 4, 3), 9, np.uint8), np.arange(16, dtype=np.uint8).reshape(4, 4) * 17])
     write("in.png", pixels)
     (note,) = copied("in.png", "out.gif")
@@ -180,7 +180,7 @@ def test_opacity_that_is_rounded_is_said() -> None:
     assert copied("out.gif", "again.gif") == ()
 
 
-def test_colours_that_are_reduced_are_said() -> None:
+def test_colours_that_are_reduced_are_reported() -> None:
     write("in.png", noise((40, 40, 3)))
     (note,) = copied("in.png", "out.gif")
     assert "GIF holds 256 colours" in note
@@ -248,7 +248,7 @@ def test_pages_are_kept_or_refused(fmt: Format) -> None:
         ("png", (1, 100_000), False),
     ],
 )
-def test_delays_that_are_rounded_are_said(suffix: str, delay: tuple[int, int], exact: bool) -> None:
+def test_delays_that_are_rounded_are_reported(suffix: str, delay: tuple[int, int], exact: bool) -> None:
     picture = animation((delay, (1, 10)))
     picture.format = "PNG"
     notes = write(f"out.{suffix}", picture)
@@ -258,7 +258,7 @@ def test_delays_that_are_rounded_are_said(suffix: str, delay: tuple[int, int], e
     assert numerator / denominator == pytest.approx(min(delay[0] / delay[1], longest), rel=1e-2, abs=0.01)
 
 
-def test_repetitions_that_have_no_place_are_said() -> None:
+def test_repetitions_that_have_no_place_are_reported() -> None:
     write("in.png", animation(loop=3))
     for fmt in FORMATS:
         if fmt.frames == "animation":
@@ -542,7 +542,7 @@ def is_kept(kind: str, name: str) -> bool:
 
 @every_format
 @pytest.mark.parametrize("suffix", RICH)
-def test_metadata_are_kept_or_said(fmt: Format, suffix: str) -> None:
+def test_metadata_are_kept_or_reported(fmt: Format, suffix: str) -> None:
     model = fmt.models[0] if "rgb" not in fmt.models else "rgb"
     source, destination = f"in.{suffix}", f"out{fmt.suffixes[0]}"
     make, kinds = RICH[suffix]
@@ -557,7 +557,7 @@ def test_metadata_are_kept_or_said(fmt: Format, suffix: str) -> None:
     assert noted(filter_file(source, destination, options._replace(write=WriteOptions(strip="all"))).notes) == ()
 
 
-def test_what_only_other_programs_understand_is_named() -> None:
+def test_private_chunks_and_extensions_are_named() -> None:
     image = Image.fromarray(few_colours((6, 8, 3)))
     image.save("a.webp", lossless=True)
     data = Path("a.webp").read_bytes()
@@ -584,7 +584,7 @@ def test_what_only_other_programs_understand_is_named() -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_background_colour_of_a_png_is_kept_or_said(bits: int) -> None:
+def test_background_colour_of_a_png_is_kept_or_reported(bits: int) -> None:
     dtype = np.uint8 if bits == 8 else np.uint16
     write("in.png", noise((4, 4, 4), dtype))
     data = Path("in.png").read_bytes()
@@ -653,7 +653,7 @@ def with_holes(shape: tuple[int, ...], value: float = np.nan) -> np.ndarray:
 
 @every_format
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_is_kept_or_refused(fmt: Format, value: float) -> None:
+def test_nan_and_infinity_are_kept_or_refused(fmt: Format, value: float) -> None:
     pixels = with_holes((6, 8), value)
     write("in.tif", pixels)
     name = name_of(fmt)
@@ -678,7 +678,7 @@ def test_what_is_no_number_is_kept_or_refused(fmt: Format, value: float) -> None
 
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_what_is_stored_for_nan(channels: int, linear: bool) -> None:
+def test_nan_is_stored_as_zero_or_as_the_requested_value(channels: int, linear: bool) -> None:
     write("in.tif", with_holes((9, 9, channels)))
     spread = Options(["box:3"], linear=linear)
     filter_file("in.tif", "real.tif", spread)

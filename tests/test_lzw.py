@@ -67,7 +67,7 @@ def test_the_codes_are_found_behind_runs_of_any_length(length, old):
             assert not is_sound(packed(codes, old)), (length, before[:3])
 
 
-def test_what_is_behind_the_end_does_not_matter():
+def test_bytes_after_the_end_code_are_ignored():
     assert is_sound(packed([*run(3), END]) + b"\xff" * 50)
     assert is_sound(packed([*run(300), END]) + b"\xff" * 50)
     assert is_sound(b"")

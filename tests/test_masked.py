@@ -281,7 +281,7 @@ def test_transparent_pixels_stay_transparent():
         ({"ignore": 0, "algorithm": "direct"}, "leave out algorithm"),
     ],
 )
-def test_what_cannot_be_left_out_is_said(keywords, words):
+def test_stages_without_ignored_pixels_are_refused(keywords, words):
     with pytest.raises(ParameterError, match=words):
         cf.box_blur(picture(), 3, **keywords)
 

@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_escaped() -> None:
+def test_control_characters_are_escaped() -> None:
     assert printable(NAME) == SHOWN
     assert printable("é 中 'a'") == "é 中 'a'"
     assert printable("\u2028\x7f\u200b\ud800") == r"\u2028\x7f\u200b\ud800"
@@ -103,7 +103,7 @@ def test_a_plot_shows_a_name_and_no_formula() -> None:
     minidom.parse("kernel.svg")
 
 
-def test_what_a_stream_cannot_encode_is_escaped() -> None:
+def test_characters_that_a_stream_cannot_encode_are_escaped() -> None:
     Path("é.txt").write_text("1 2 1\n")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(PACKAGE.parent)}
     command = [sys.executable, "-m", "convfilter", "kernel", "show", "kernel:é.txt"]

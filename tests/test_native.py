@@ -79,7 +79,7 @@ def test_a_loop_is_compiled_once_and_kept(folder, compiled):
     assert kept.startswith("premultiply-")
 
 
-def test_llvm_loads_what_is_not_linked_ahead(folder, monkeypatch):
+def test_llvm_loads_code_that_is_not_linked_ahead(folder, monkeypatch):
     """On processors whose relocations ``native/image.py`` does not know, the object file itself is kept."""
     monkeypatch.setattr(object_code.image, "link", lambda code, entries: None)
     assert answer() == RIGHT
@@ -211,7 +211,7 @@ def temporary(folder):
     [in_the_way, below_a_file, *map(writable_by, (0o770, 0o707, 0o777, 0o1777)), linked_to_writable, foreign],
     ids=lambda spoil: spoil.__name__,
 )
-def test_an_unusable_folder_is_told_once_and_another_is_taken(folder, monkeypatch, compiled, notices, spoil):
+def test_an_unusable_folder_is_reported_once_and_another_is_taken(folder, monkeypatch, compiled, notices, spoil):
     chosen = spoil(folder) or folder
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(chosen))
     assert answer() == RIGHT
@@ -246,8 +246,8 @@ def without_locks():
     object_code.compile_with_lock(True)
 
 
-def test_nobody_waits_for_who_compiles_ahead(folder, compiled, without_locks):
-    """A process that holds the lock of a loop, as one of the lowest priority may for long, holds up nobody else."""
+def test_a_run_does_not_wait_for_compilation_ahead_of_time(folder, compiled, without_locks):
+    """A process of low priority may hold the lock of a loop for long; others compile the loop themselves."""
     assert answer() == RIGHT
     (name,) = os.listdir(folder)
     (folder / name).unlink()
@@ -453,10 +453,10 @@ def test_threads_that_need_a_loop_at_once_get_the_same_one(folder, compiled, usa
     assert compiled == ["premultiply"]
 
 
-# What is told, what is imported ------------------------------------------------------
+# Notices and imports ------------------------------------------------------
 
 
-def test_compiling_is_told_once_and_only_when_it_happens(folder, notices):
+def test_compilation_is_announced_once(folder, notices):
     answer()
     Loop("load", "premultiply", SIGNATURE).variant(A=np.float64)
     assert len(notices) == 1
@@ -467,7 +467,7 @@ def test_compiling_is_told_once_and_only_when_it_happens(folder, notices):
     assert notices == []
 
 
-def test_nobody_is_told_before_a_program_asks(folder, notices):
+def test_notices_need_a_listener(folder, notices):
     object_code.on_notice(None)
     answer()
     assert notices == []
@@ -598,7 +598,7 @@ def test_warm_compiles_in_several_processes(folder, two_loops, compiled, notices
     assert list(cache_warm()) == told
 
 
-def test_warm_tells_what_its_processes_could_not_keep(tmp_path, monkeypatch, two_loops, notices):
+def test_warm_reports_loops_that_its_processes_could_not_cache(tmp_path, monkeypatch, two_loops, notices):
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     (tmp_path / "file").touch()
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "file"))

@@ -69,7 +69,7 @@ def test_the_command_line_refuses_it_in_linear_light_too(
         np.testing.assert_array_equal(np.asarray(image), np.minimum(RAMP.astype(int) + 128, 255))
 
 
-def test_how_weights_were_read_is_said(
+def test_how_weights_were_read_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -86,7 +86,7 @@ def test_onnxruntime_gives_the_same(model: str, until: str) -> None:
         np.testing.assert_allclose(got, theirs[0].transpose(1, 2, 0), atol=1e-5)
 
 
-def test_what_is_done_to_a_picture_first_is_said_in_the_spec(model: str) -> None:
+def test_preprocessing_of_a_network_appears_in_the_spec(model: str) -> None:
     mean, std = np.array([10, 20, 30.0]), np.array([40, 50, 60.0])
     prepared = ((IMAGE[..., ::-1] * 255 - mean) / std).astype(np.float32)
     expected = convfilter.apply(prepared, f"net:{model},until=relu1")
@@ -128,7 +128,7 @@ def test_one_layer_of_a_network(model: str) -> None:
         ("layer:{}#up3", "'up3' is a transposed convolution; read it with convtranspose:"),
     ],
 )
-def test_what_a_network_has_that_is_no_filter(model: str, spec: str, message: str) -> None:
+def test_layers_that_are_missing_or_unsupported_are_named(model: str, spec: str, message: str) -> None:
     with pytest.raises(KernelFileError) as caught:
         convfilter.apply(IMAGE, spec.format(model))
     assert message in str(caught.value)
@@ -289,7 +289,7 @@ def test_means_over_other_axes_are_refused(how: dict[str, Any], tmp_path: Path) 
         convfilter.apply(IMAGE, f"net:{path}")
 
 
-def test_what_branches_see(branched: str) -> None:
+def test_receptive_fields_of_branches(branched: str) -> None:
     (_, joined) = convfilter.plan((64, 64, 3), f"net:{branched},until=add2").stages
     assert (joined.receptive_field, joined.jump, joined.start) == ((7, 7), (1, 1), (0, 0))
     last = convfilter.plan((64, 64, 3), f"net:{branched},until=add3").stages[-1]
@@ -349,7 +349,7 @@ def test_places_of_maxima_are_those_of_the_largest_samples(unpooled: str) -> Non
     np.testing.assert_allclose(raw, same, atol=1e-4)
 
 
-def test_what_unpooling_and_constants_refuse(unpooled: str) -> None:
+def test_invalid_unpooling_and_constants_are_refused(unpooled: str) -> None:
     with pytest.raises(ParameterError, match="the constant has 18x21 pixels and is for pictures of that size, got 12x"):
         convfilter.apply(IMAGE[:15, :12], f"net:{unpooled},until=add2")
     pixels = np.concatenate([IMAGE, IMAGE[..., :1]], axis=2)

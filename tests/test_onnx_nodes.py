@@ -1,4 +1,4 @@
-"""The node tests of the ``onnx`` package: each is said as a network and equal, or refused with a reason.
+"""The node tests of the ``onnx`` package: each gives the expected values as a network, or is refused with a reason.
 
 The package makes the cases where it is imported; only the modules of the nodes in question are.
 """

@@ -94,10 +94,10 @@ def test_the_mark_of_a_tiff_is_no_exif(capfd: pytest.CaptureFixture[str]) -> Non
         ("a.jpg", "sub/a.jpg", ("a.jpg", "sub")),  # a folder is meant
         ("a.jpg", "b.jpg", ("a.jpg", "-o", "b.jpg")),  # named as the output
         ("a.jpg", "b.jpg", ("--overwrite", "a.jpg", "b.jpg")),
-        ("a.bmp", "b.bmp", ("a.bmp", "b.bmp")),  # no field tells who wrote it
+        ("a.bmp", "b.bmp", ("a.bmp", "b.bmp")),  # BMP has no field for the program
     ],
 )
-def test_what_is_meant_is_replaced(source: str, there: str, arguments: tuple[str, ...]) -> None:
+def test_intended_overwriting_succeeds(source: str, there: str, arguments: tuple[str, ...]) -> None:
     Path("sub").mkdir()
     Image.fromarray(SAMPLES).save(there)
     before = Path(there).read_bytes()
@@ -132,7 +132,7 @@ def test_a_mark_is_lost_without_a_word(capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr().err == ""
 
 
-def test_no_clobber_leaves_what_is_there(capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_clobber_keeps_existing_files(capfd: pytest.CaptureFixture[str]) -> None:
     before = Path("b.jpg").read_bytes()
     assert run([*BLUR, "-n", "a.jpg", "b.jpg"]) == 0
     assert capfd.readouterr().err == "convfilter: b.jpg: skipped, since it exists (--no-clobber)\n"

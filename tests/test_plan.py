@@ -297,7 +297,7 @@ def test_whole_kernels_are_summed_without_rounding(dtype, size):
         Stage(UnsharpMask(kernels.box(3, 3), 1.0)),
     ],
 )
-def test_what_is_rounded_does_not_claim_to_be_exact(stage):
+def test_sums_that_round_are_not_exact(stage):
     assert not plan_one(stage).exact
 
 

@@ -82,7 +82,7 @@ def test_large_weights_are_not_cached():
     assert planned(**large) is not planned(**large)
 
 
-def test_what_cannot_be_planned_is_refused_each_time():
+def test_plan_errors_are_not_cached():
     for _ in range(2):
         with pytest.raises(SizeError):
             planned(stages=[Stage(Pooling("max", (99, 99)), padding="valid")])

@@ -147,7 +147,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_forbidden_is_refused(name):
+def test_files_that_the_standard_forbids_are_refused(name):
     with pytest.raises((ReadError, SizeError)) as caught:
         read(io.BytesIO(WRONG[name]))
     assert "\n" not in str(caught.value)
@@ -181,7 +181,7 @@ def test_bomb_of_pixels_is_inflated_only_as_far_as_needed():
     ("name", "rows_left"),
     [("cut in the middle", 1), ("no IEND", 8), ("IDAT with wrong CRC", 8), ("no Adler-32", 8), ("too few rows", 7)],
 )
-def test_what_is_left_is_decoded_on_demand(name, rows_left):
+def test_remaining_rows_are_decoded_on_demand(name, rows_left):
     picture = read(io.BytesIO(WRONG[name]), LENIENT)
     assert picture.notes
     assert picture.pixels.shape == (8, 8)

@@ -84,7 +84,7 @@ def test_size_is_judged_from_the_header():
         pixels_of(b"P2 100000 100000 255 1 2 3")
 
 
-def test_what_is_left_is_decoded_on_demand():
+def test_remaining_rows_are_decoded_on_demand():
     for data in (b"P5 2 2 255 abc", b"P2 2 2 255 97 98 99"):
         picture = read(io.BytesIO(data), ReadOptions(lenient=True))
         np.testing.assert_array_equal(picture.pixels, [[97, 98], [99, 0]])

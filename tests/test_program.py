@@ -43,7 +43,7 @@ def test_steps_before_the_first_count_backwards(image):
     assert not tile[0].any()
 
 
-def test_what_leads_runs_alone_before_the_first_step(image):
+def test_leading_calls_run_once_before_the_first_step(image):
     rows, tile = np.arange(20), np.zeros(30, np.float32)
     out = np.zeros((10, 30), np.float32)
     keep = load_call(image, Moving(rows, 0, 2), Moving(out.ravel(), 0, 30))
@@ -60,7 +60,7 @@ def test_what_leads_runs_alone_before_the_first_step(image):
     assert not tile.any()
 
 
-def test_what_follows_starts_some_rows_later(image):
+def test_following_calls_start_some_rows_later(image):
     out = np.zeros((32, 15), np.float32)
     program = Program([load_call(image, Moving(np.arange(20), 0, 2), Rebased(out.ravel(), 0, 60))])
     for rows in (6, 3):

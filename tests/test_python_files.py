@@ -73,7 +73,7 @@ def test_a_protected_file_is_no_permission(tmp_path):
         (lambda: convfilter.read(GRAY), "read takes a path or an open file, got ndarray"),
     ],
 )
-def test_what_stands_in_the_wrong_place_is_refused_in_a_sentence(call, message):
+def test_misplaced_arguments_are_refused_with_a_sentence(call, message):
     with pytest.raises(ParameterError) as caught:
         call()
     assert str(caught.value).startswith(message)

@@ -1,4 +1,4 @@
-"""Reading: every depth and colour kind arrives as it is; what is no picture is refused in one line."""
+"""Reading: every depth and colour model is kept; other files are refused in one line."""
 
 import io
 import os
@@ -156,7 +156,7 @@ def test_endless_rubbish_from_a_device_is_refused_at_once():
         (b"RIFF\x08\0\0\0WEBPVP8 ", "damaged"),
     ],
 )
-def test_what_is_no_picture_is_refused_in_one_line(content, message):
+def test_other_files_are_refused_in_one_line(content, message):
     with pytest.raises(ReadError, match=message) as caught:
         read(io.BytesIO(content))
     assert "\n" not in str(caught.value)
@@ -184,7 +184,7 @@ def test_truncated_pictures_are_refused(fmt):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "BMP", "TGA", "GIF", "PPM", "PNG", "TIFF", "WEBP", "WEBP with EXIF"])
-def test_what_is_left_is_decoded_on_demand(kind):
+def test_remaining_rows_are_decoded_on_demand(kind):
     fmt, _, exif = kind.partition(" with ")
     rows = np.repeat(np.repeat(noise((6, 2, 3), seed=4), 16, axis=0), 40, axis=1)
     data = saved(Image.fromarray(rows), fmt, **({"exif": b"II*\0\x08\0\0\0\0\0\0\0\0\0"} if exif else {})).getvalue()

@@ -113,7 +113,7 @@ def test_a_cached_property_can_wait_for_threads_that_need_it_too() -> None:
     assert Measured(Measured()).size == 7
 
 
-def test_records_are_told_from_other_values() -> None:
+def test_is_record_rejects_other_values() -> None:
     assert is_record(Place(1))
     assert not is_record(Place)
     assert not is_record((1, 2))

@@ -1,4 +1,4 @@
-"""The page of ``--html``: what is in it, what is not, and what Chromium makes of it (where there is one)."""
+"""The page of ``--html``: its content, and its layout in Chromium, where that is installed."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_primaries_and_gamma_of_a_bmp_become_a_profile(size):
         assert copied("in.bmp", "out.bmp") == ()
 
 
-def test_a_profile_that_cannot_be_read_is_said():
+def test_a_profile_that_cannot_be_read_is_reported():
     Path("linked.bmp").write_bytes(bmp(0x4C494E4B, profile=b"C:\\wide.icc\0"))
     Path("cut.bmp").write_bytes(bmp(0x4D424544, profile=WIDE)[:-9])
     assert "names a colour profile in another file" in copied("linked.bmp", "out.png")[0]
@@ -82,7 +82,7 @@ def tga(attributes=0, opacity=False):
     return body + extension + struct.pack("<II", len(body), 0) + b"TRUEVISION-XFILE.\0"
 
 
-def test_the_remarks_of_a_tga_are_kept_or_said():
+def test_the_remarks_of_a_tga_are_kept_or_reported():
     Path("in.tga").write_bytes(tga())
     assert copied("in.tga", "out.png") == ()
     kept = {text.keyword: text.value for text in read("out.png").metadata.text}
@@ -126,7 +126,7 @@ def test_comments_without_end_are_refused(head):
         copied("in.ppm", "out.png")
 
 
-def test_the_shape_of_a_gifs_pixels_is_kept_or_said():
+def test_the_shape_of_a_gifs_pixels_is_kept_or_reported():
     Image.fromarray(PIXELS[..., 0]).save("in.gif")
     data = bytearray(Path("in.gif").read_bytes())
     for aspect, ratio in ((100, (64, 115)), (49, None), (0, None)):

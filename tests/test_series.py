@@ -180,7 +180,7 @@ def test_what_holds_one_picture_refuses_several(monkeypatch, name):
     assert filter_file("-", name, BOX).notes == ()
 
 
-def test_damage_in_the_stream_is_told_by_number(monkeypatch):
+def test_damage_in_a_stream_is_reported_with_the_number_of_the_picture(monkeypatch):
     data = concatenated("pgm")
     for broken, message in (
         (data[:-5], "picture 3: the PNM is truncated"),

@@ -351,7 +351,7 @@ def test_a_late_helper_does_nothing_and_no_thread_waits_for_it(no_helpers, monke
     assert not done
 
 
-def test_an_end_waits_for_those_who_have_begun(no_helpers):
+def test_end_waits_for_started_tasks(no_helpers):
     done = []
     done_with_helpers(lambda: (time.sleep(0.05), done.append(1)), 3)
     assert len(done) == 3

@@ -149,7 +149,7 @@ def test_a_palette_whose_brightest_colour_needs_nine_bits_has_sixteen():
     assert pixels[0, :, 0].tolist() == [3, 256]
 
 
-def test_a_file_without_a_page_is_said_to_have_none():
+def test_a_tiff_without_a_page_is_refused():
     with pytest.raises(ReadError, match="holds no page"):
         read(io.BytesIO(b"II*\0" + bytes(24)))
 

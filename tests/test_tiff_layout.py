@@ -267,7 +267,7 @@ def test_masks_belong_to_the_page_in_front_of_them(dtype):
         np.testing.assert_array_equal(frame.pixels, np.dstack([pages[number], opacity]))
 
 
-def test_masks_that_fit_no_page_are_told_of():
+def test_masks_that_fit_no_page_are_reported():
     mask = noise((4, 5)) > 100
     picture = read(tiff((noise((9, 20)), {}), (mask, {"subfiletype": 4, "photometric": "mask"})))
     assert not picture.alpha
@@ -278,14 +278,14 @@ def test_masks_that_fit_no_page_are_told_of():
     assert "the mask is left out" in picture.notes[0]
 
 
-def test_reduced_versions_are_told_of():
+def test_reduced_versions_are_reported():
     source = tiff((noise((8, 8)), {}), (noise((4, 4)), {"subfiletype": 1}), (noise((2, 2)), {"subfiletype": 1}))
     picture = read(source)
     assert len(picture.frames) == 1
     assert re.match("the TIFF holds 2 reduced versions of the picture", picture.notes[0])
 
 
-def test_directories_below_a_page_are_told_of():
+def test_directories_below_a_page_are_reported():
     source = tiff((noise((8, 8)), {"subifds": 2}), (noise((4, 4)), {"subfiletype": 1}), (noise((8, 8)), {}))
     notes = read(source).notes
     assert "1 reduced version of" in notes[0]
@@ -308,7 +308,7 @@ def test_of_previews_alone_the_largest_is_taken():
     assert "2 reduced versions" in picture.notes[0]
 
 
-def test_photoshop_layers_are_told_of():
+def test_photoshop_layers_are_reported():
     picture = read(tiff((noise((8, 8)), {"extratags": [(37724, 7, 40, bytes(40), True)]})))
     assert "Photoshop's layers" in picture.notes[0]
 
@@ -352,7 +352,7 @@ def test_raws_are_known_by_their_compression_and_signature():
         read(io.BytesIO(by_hand(4, 3, b"CR\2\0" + bytes(8))))
 
 
-def test_a_cloud_optimised_file_is_said_to_be_one_no_more():
+def test_the_loss_of_cloud_optimisation_is_reported():
     samples, ghost = noise((4, 6)), b"GDAL_STRUCTURAL_METADATA_SIZE=000028 bytes\nLAYOUT=IFDS_BEFORE_DATA\n  \n"
     place = {273: (4, 8 + len(ghost)), 279: (4, samples.size)}
     picture = read(io.BytesIO(by_hand(6, 4, ghost + samples.tobytes(), extra=place)))

@@ -534,7 +534,7 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("magick in.png -blur '0x4", "the line cannot be split into words: No closing quotation"),
     ],
 )
-def test_what_is_not_certain_is_named(line: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ambiguous_commands_are_refused(line: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["from", line]) == 2
     captured = capfd.readouterr()
     assert message in captured.err and captured.err.count("\n") == 1

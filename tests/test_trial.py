@@ -85,13 +85,13 @@ def test_the_command_and_the_rule_are_quoted_for_shell_and_make():
         {"stack": [{"filter": "box", "values": {"size": "3"}}] * 33},
     ],
 )
-def test_what_is_no_stack_is_refused(content):
+def test_an_invalid_request_for_a_stack_is_refused(content):
     with pytest.raises(UsageError):
         stack_request(content)
 
 
 @pytest.mark.parametrize("view", [None, {}, {"width": "x"}, {"width": 0, "height": 5}, {"width": 1e400, "height": 5}])
-def test_what_is_no_place_is_refused(view):
+def test_an_invalid_rectangle_is_refused(view):
     with pytest.raises(UsageError):
         view_request(view)
 
@@ -110,7 +110,7 @@ def test_what_is_no_place_is_refused(view):
         StackRequest(("maxpool:3,stride=1",)),
     ],
 )
-def test_what_is_seen_is_what_the_command_writes(wanted, scene):
+def test_the_view_equals_the_file_that_the_command_writes(wanted, scene):
     command = shlex.split(wanted.command(scene.source, scene.output))
     assert main(command[1:]) == 0
     expected = convfilter.read(scene.output).pixels
@@ -169,7 +169,7 @@ def test_the_pace_follows_the_time_of_looks_of_one_kind():
         assert (rate.factor("a"), rate.factor("b")) == (factor, 1)
 
 
-def test_what_lies_beyond_the_border_is_moved_inside(scene):
+def test_rectangles_beyond_the_border_move_inside(scene):
     _, facts = scene.view(StackRequest(("box:3",)), ViewRequest(False, 900, -5, 50, 40))
     assert (facts["left"], facts["top"]) == (110, 0)
     assert shown(scene.view(StackRequest(("box:3",)), ViewRequest(False, 0, 0, 900, 900))[0]).shape == PHOTO.shape
@@ -223,7 +223,7 @@ def test_stacks_that_cannot_be_are_refused_as_by_the_command(specs, error, scene
 # The whole, saved -----------------------------------------------------------------
 
 
-def test_what_is_saved_is_what_the_command_writes(scene, tmp_path):
+def test_a_saved_file_equals_that_of_the_command(scene, tmp_path):
     wanted = StackRequest(("gaussian:2", "sobel"))
     assert scene.save(wanted, "saved.png", replaces=False) == str(tmp_path / "saved.png")
     assert main(shlex.split(wanted.command(scene.source, scene.output))[1:]) == 0
@@ -274,7 +274,7 @@ def request(server, method, path, body=None, *, read=True, **headers):
     return answer
 
 
-def test_only_who_knows_the_address_is_served(scene, monkeypatch):
+def test_requests_without_the_secret_are_refused(scene, monkeypatch):
     with served(scene, monkeypatch) as (server, _):
         assert server.server_address[0] == "127.0.0.1"
         own, body = f"/{server.token}", json.dumps({"stack": server.stack, "view": {"width": 9, "height": 7}})
@@ -321,7 +321,7 @@ def test_only_who_knows_the_address_is_served(scene, monkeypatch):
         ("save", b'{"stack": [{"filter": "abs"}], "name": "in.png"}', "in.png exists; tick 'replace it'"),
     ],
 )
-def test_what_goes_wrong_is_a_sentence_on_the_page(name, body, message, scene, monkeypatch):
+def test_errors_are_answered_with_one_sentence(name, body, message, scene, monkeypatch):
     with served(scene, monkeypatch) as (server, _):
         answer = request(server, "POST", f"/{server.token}/{name}", body)
         assert answer.status == 422
@@ -387,7 +387,7 @@ def test_a_configuration_holds_as_it_does_for_the_command(tmp_path, monkeypatch)
         (["--port", "70000", "in.png"], 2, "--port: port must be at most 65535, got 70000"),
     ],
 )
-def test_what_cannot_be_tried_is_said_at_once(arguments, status, message, tmp_path, monkeypatch, capsys):
+def test_invalid_arguments_fail_before_the_server_starts(arguments, status, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     convfilter.write("in.png", PHOTO[:4, :4])
     assert main(["try", "--no-browser", *arguments]) == status

@@ -171,7 +171,7 @@ def test_a_coarser_look_at_the_whole_has_its_size(page, monkeypatch):
     assert 0 <= width - usual[0] < 4 and 0 <= height - usual[1] < 4
 
 
-def test_a_stack_that_cannot_be_is_said_and_the_picture_stays(page):
+def test_an_invalid_stack_shows_its_error_and_keeps_the_picture(page):
     before = pixels(page)[0]
     move(page, "#stack .field", "x")
     assert "must be one number" in page.value("document.getElementById('problem').textContent")

@@ -147,7 +147,7 @@ def photos(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_folder_lists_what_cannot_be_read_by_itself(photos):
+def test_unreadable_files_of_a_folder_are_listed(photos):
     done = program("blur", "--box", "3", "photos", "out")
     lines = done.stderr.splitlines()
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""Samples of 9 to 15 bits, and of any largest value in PNM: their numbers stay, or it is said how they change."""
+"""Samples of 9 to 15 bits, and of any largest value in PNM: their numbers stay, or a note says how they change."""
 
 import io
 import re
@@ -221,7 +221,7 @@ def test_formats_hand_bits_on(tmp_path, source, output):
     ("white", "output", "dtype"),
     [(4095, "png", np.uint16), (1000, "tif", np.uint16), (1000, "jp2", np.uint16), (100, "png", np.uint8)],
 )
-def test_a_factor_is_told_of(tmp_path, white, output, dtype):
+def test_scaled_white_values_are_reported(tmp_path, white, output, dtype):
     pixels = noise((64, 80), white)
     report, out = filtered(pnm_of(pixels, white), tmp_path, "pgm", output)
     full = np.iinfo(dtype).max

@@ -56,7 +56,7 @@ PREDICTED = ("zlib", "lzw", "zstd")
 @pytest.mark.parametrize("dtype", FILES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "zstd", "packbits"])
-def test_what_is_not_changed_stays_as_it_is(tmp_path, dtype, layout, compression):
+def test_identity_keeps_samples_of_wide_files(tmp_path, dtype, layout, compression):
     pixels = noise(dtype, (61, 37, 3))
     options = LAYOUTS[layout] | ({"predictor": True} if compression in PREDICTED else {})
     source = saved(tmp_path / "in.tif", pixels, compression=compression, **options)
@@ -164,7 +164,7 @@ def test_results_are_those_of_float64_by_rows_and_whole(tmp_path, dtype, spec):
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint32"])
 @pytest.mark.parametrize("planar", [False, True])
-def test_what_is_clipped_is_counted_once(tmp_path, dtype, planar):
+def test_clipped_samples_of_wide_files_are_counted_once(tmp_path, dtype, planar):
     pixels = noise(dtype, (30, 22, 3))
     source = saved(tmp_path / "in.tif", pixels, **({"planarconfig": "separate"} if planar else {}))
     report = filtered(source, tmp_path / "out.tif", "kernel:3")

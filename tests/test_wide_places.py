@@ -59,7 +59,7 @@ def test_white_becomes_white_in_formats_of_fewer_bits(dtype, name, full):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "float64"])
-def test_what_lies_below_black_is_no_picture_of_few_bits(dtype):
+def test_negative_samples_cannot_become_a_picture_of_few_bits(dtype):
     white = reference.full_scale(dtype)
     pixels = np.array([[0, white, white * -1 // 4]], dtype)
     saved("in.tif", pixels)
