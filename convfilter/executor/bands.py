@@ -15,7 +15,8 @@ from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.methods import grid_of
 
-#: Source rows and pixels of a band; and windows, at least and if the pixels allow: each band reads one window more.
+#: Source rows and pixels of a band, and its height in windows: the least, and the height if pixels allow it. A band
+#: reads one window more than it has, so that low bands read many rows twice.
 _ROWS, _PIXELS, _SPANS = 256, 2**21, (2, 4)
 
 
@@ -34,14 +35,14 @@ class Operation(Protocol):
         """Return the rows of the source that some rows of the result read."""
 
     def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
-        """Return the bands, some of them joined to larger ones, that are computed at a time."""
+        """Return spans that are computed at a time: bands, or neighbouring bands joined."""
 
     def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
         """Write the rows of a span into ``out``; return how many samples were clipped."""
 
 
 def bands_of(plans: Iterable[Plan]) -> list[Span]:
-    """Cut a stage's result into bands that all its plans can begin with."""
+    """Cut a stage's result into bands that begin on the grids of all its plans."""
     stages = [plan.stages[0] for plan in plans]
     output = max(stage.rows.output for stage in stages)
     step = 1
@@ -53,7 +54,7 @@ def bands_of(plans: Iterable[Plan]) -> list[Span]:
 
 
 def _source_rows(stage: StagePlan) -> int:
-    """Return the least rows that a band's outputs are centred on: some windows, but few where rows are long."""
+    """Return the least height of a band in source rows: some windows, fewer where rows are long."""
     fit = _PIXELS // stage.cols.input
     few, many = (spans * stage.rows.span for spans in _SPANS)
     return max(few, min(fit, max(_ROWS, many)))
@@ -81,8 +82,8 @@ def run_band(plan: Plan, held: Held, span: Span, out: Samples, threads: int) -> 
 def joined(bands: Sequence[Span], threads: int, plan: Plan) -> list[Span]:
     """Join neighbouring bands to as few as suit the threads.
 
-    Bands of real samples stay apart if the method spreads infinities over whole tiles: it is replaced for all rows of a
-    run that contain one, which must not depend on the number of threads.
+    Bands of float samples are not joined if the method spreads infinities over tiles: a run that finds an infinity
+    repeats all its rows with another method, and which rows these are must not depend on the number of threads.
     """
     if not bands:
         return []

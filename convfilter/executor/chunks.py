@@ -27,7 +27,7 @@ _AT_THE_BORDER = ("edge", "constant")
 
 @record
 class Side:
-    """One axis of a chunk: which source samples it needs, and its own geometry on them.
+    """One axis of a chunk: the source samples that it reads, and its geometry on them.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ def _local(plan: Plan, number: int, chunk: Chunk, pixels: Samples) -> tuple[Plan
     return local, np.ascontiguousarray(pixels)
 
 
-#: Plans of chunks by the identity of the whole stage's plan; a grid of chunks has few different ones.
+#: Cache of plans of chunks, by identity of the whole stage's plan and by axes; few chunks of a grid differ.
 _plans: dict[tuple[int, AxisPlan, AxisPlan], tuple[StagePlan, StagePlan]] = {}
 _MOST_PLANS = 32
 

@@ -1,4 +1,4 @@
-"""Rows of a picture with ignored pixels that are in memory, beside their mask."""
+"""Consecutive rows of a picture with ignored pixels, held in memory with their mask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convfilter.native.loop import Loop
 from convfilter.record import record
 
 Valid: TypeAlias = npt.NDArray[np.bool_]
-#: First, and last + 1.
+#: Rows or columns, as (first, last + 1).
 Span: TypeAlias = tuple[int, int]
 
 PUT = Loop("mask", "put", "S* u1* i8 i8 i8 S")
@@ -38,7 +38,7 @@ class Held:
     valid: Valid
 
     def rows(self, runs: Sequence[Span]) -> tuple[Samples, Valid]:
-        """Return ranges of rows, one below the other; a single range is a view."""
+        """Return ranges of rows, concatenated; a single range is a view."""
         parts = [slice(start - self.first, stop - self.first) for start, stop in runs]
         if len(parts) == 1:
             return self.pixels[parts[0]], self.valid[parts[0]]

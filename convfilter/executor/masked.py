@@ -29,12 +29,12 @@ from convfilter.planning.composites import expanded, sized
 from convfilter.record import record, replace
 from convfilter.sample_types import real_of
 
-#: The ignored pixels: those of one value, NaN, transparent ones, or those of the file's nodata value.
+#: Selects pixels by a value of their colours (NaN stands for every NaN), alpha 0, or the file's nodata value.
 Ignore: TypeAlias = float | Literal["alpha=0", "nodata"]
 
 TRANSPARENT: Literal["alpha=0"] = "alpha=0"
 NODATA: Literal["nodata"] = "nodata"
-#: Pixels that a thread judges at a time.
+#: Pixels whose validity a thread finds at a time.
 _AT_A_TIME = 2**18
 
 
@@ -61,7 +61,7 @@ class Masking:
             raise ParameterError(f"ignore must be a number, nan or {TRANSPARENT}, got {shown(self.ignore)}")
 
     def of_file(self, nodata: float | None) -> Masking:
-        """Return this with the file's nodata value filled in.
+        """Return the masking with the file's nodata value as ``ignore``.
 
         Raises
         ------
@@ -111,19 +111,19 @@ class Masking:
         rows, cols = pixels.shape[:2]
         valid = np.ones((rows, cols), bool) if self.mask is None else np.empty((rows, cols), bool)
 
-        def judge(span: tuple[int, int]) -> None:
-            place = slice(*span)
+        def find_valid(span: tuple[int, int]) -> None:
+            block = slice(*span)
             if self.mask is not None:
-                np.not_equal(self.mask[first + span[0] : first + span[1]], 0, out=valid[place])
+                np.not_equal(self.mask[first + span[0] : first + span[1]], 0, out=valid[block])
             if self.ignore is not None:
-                _leave_out(self.ignore, pixels[place], alpha, valid[place])
+                _invalidate(self.ignore, pixels[block], alpha, valid[block])
 
-        run_blocks(cut(rows, max(1, _AT_A_TIME // cols)), lambda: judge, cores_lately())
+        run_blocks(cut(rows, max(1, _AT_A_TIME // cols)), lambda: find_valid, cores_lately())
         return valid
 
 
-def _leave_out(ignore: Ignore, pixels: Samples, alpha: bool, valid: Valid) -> None:
-    """Make the pixels invalid that are transparent, or whose colours have the ignored value."""
+def _invalidate(ignore: Ignore, pixels: Samples, alpha: bool, valid: Valid) -> None:
+    """Mark transparent pixels, or pixels whose colours all have the ignored value, as invalid, in place."""
     if isinstance(ignore, str):
         valid &= pixels[..., -1] > 0
         return
@@ -133,10 +133,10 @@ def _leave_out(ignore: Ignore, pixels: Samples, alpha: bool, valid: Valid) -> No
         for channel in colours if pixels.dtype.kind == "f" else ():
             valid &= ~np.isnan(pixels[..., channel])
     elif _holds(pixels.dtype, value):
-        others = np.zeros(valid.shape, bool)
+        differs = np.zeros(valid.shape, bool)
         for channel in colours:
-            others |= pixels[..., channel] != pixels.dtype.type(value)
-        valid &= others
+            differs |= pixels[..., channel] != pixels.dtype.type(value)
+        valid &= differs
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
@@ -160,7 +160,7 @@ def run_masked(
 ) -> tuple[Result, Valid]:
     """Filter an array with ignored pixels; other arguments are those of ``plan_stack`` and ``run_array``.
 
-    Results between the stages are real, some bands of rows at a time.
+    Results between the stages are unrounded, and computed some bands of rows at a time.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def run_masked(
     Returns
     -------
     Result
-        0 where no result could be computed or none is wanted.
+        0 where the result is not valid.
     (rows, cols) array of bool
         Valid pixels of the result.
 
@@ -182,13 +182,15 @@ def run_masked(
         A stage needs the range of all its results, or is a transposed layer.
     """
     pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
-    made = masked_stages(
+    planned = masked_stages(
         stages, pixels.shape, pixels.dtype, fill=fill, out_dtype=out_dtype, alpha=alpha, premultiplied=premultiplied,
         gray=gray, white=white, out_white=out_white,
     )  # fmt: skip
-    found, there, clipped = run_array(made, pixels, np.ascontiguousarray(valid), threads or cores_lately())
-    squeeze = found.shape[2] == 1 and (image.ndim == 2 or gray)
-    return Result(found[..., 0] if squeeze else found, clipped, found.size), there
+    filtered, valid_results, clipped = run_array(
+        planned, pixels, np.ascontiguousarray(valid), threads or cores_lately()
+    )
+    squeeze = filtered.shape[2] == 1 and (image.ndim == 2 or gray)
+    return Result(filtered[..., 0] if squeeze else filtered, clipped, filtered.size), valid_results
 
 
 def masked_stages(
@@ -211,29 +213,29 @@ def masked_stages(
     ParameterError
         A stage needs the range of all its results, or is a transposed layer.
     """
-    every = [*expanded(stages)]
-    if any(isinstance(stage.operator, Join | MaxIndices | Constant) for stage in every):
+    simple_stages = [*expanded(stages)]
+    if any(isinstance(stage.operator, Join | MaxIndices | Constant) for stage in simple_stages):
         raise ParameterError(
             "branches and indices of a network count every pixel; end the network before them, or ignore none"
         )
     target, between = np.dtype(out_dtype or dtype), real_of(dtype)
-    full = white or full_scale(dtype)  # of real numbers between two stages, too
-    made: list[MaskedStage] = []
-    for number, each in enumerate(every):
-        stage = sized(each, shape)
+    full = white or full_scale(dtype)  # also of unrounded results between two stages
+    planned: list[MaskedStage] = []
+    for number, simple_stage in enumerate(simple_stages):
+        stage = sized(simple_stage, shape)
         _require_local(stage)
-        last = number == len(every) - 1
+        last = number == len(simple_stages) - 1
         setting = Setting(
             shape, dtype, target if last else between, alpha, premultiplied, gray and number == 0,
             full if number else white, out_white if last else None, fill,
         )  # fmt: skip
-        made.append(MaskedStage(stage, setting))
-        shape, dtype = made[-1].shape, made[-1].dtype
-    return made
+        planned.append(MaskedStage(stage, setting))
+        shape, dtype = planned[-1].shape, planned[-1].dtype
+    return planned
 
 
 def whole_because(stages: Sequence[MaskedStage]) -> str:
-    """Return why rows with ignored pixels cannot come one by one; "" if they can."""
+    """Return why rows with ignored pixels cannot be streamed; "" if they can."""
     return next((stage.whole_because for stage in stages if stage.whole_because), "")
 
 

@@ -1,4 +1,7 @@
-"""Rows of pictures with ignored pixels go through the stages of a stack, some bands of each at a time."""
+"""Stream rows with ignored pixels through the stages of a stack, some bands of each stage at a time.
+
+Each stage pulls the rows that it reads from the stage before, and discards rows that no later band reads.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ from convfilter.engine.rows import RowSource
 from convfilter.executor.held import Held, Valid
 from convfilter.executor.masked_stage import MaskedStage
 
-#: Returns the valid pixels of some rows, given these and the number of the first.
+#: Returns the mask of valid pixels of some rows, from the rows and the number of the first.
 Judge: TypeAlias = Callable[[Samples, int], Valid]
 
 
 class _Rows(Protocol):
-    """Rows with a mask, asked for from the first to the last."""
+    """Rows with a mask, read from the first to the last."""
 
     def held(self, first: int, last: int) -> Held:
-        """Return rows ``first`` to ``last - 1``; no earlier row is asked for afterwards."""
+        """Return rows ``first`` to ``last - 1``; no later call reads a row before ``first``."""
 
 
-class _Whole:
+class _ArrayRows:
     """The rows of an array."""
 
     def __init__(self, pixels: Samples, valid: Valid) -> None:
@@ -34,26 +37,26 @@ class _Whole:
         return self._held
 
 
-class _Read:
-    """The rows of a row source."""
+class _StreamedRows:
+    """The rows of a row source, with those that are still needed in memory."""
 
     def __init__(self, source: RowSource, judge: Judge) -> None:
         self._source, self._judge = source, judge
-        self._held = Held(0, *_room(0, source.shape, source.dtype))
+        self._held = Held(0, *_allocated(0, source.shape, source.dtype))
 
     def held(self, first: int, last: int) -> Held:
-        """Read rows up to the last, and keep those from the first on."""
-        kept = _kept(self._held, first)
-        begin = kept.first + len(kept.pixels)
+        """Read rows up to ``last - 1``, and discard those before ``first``."""
+        held = _from_row(self._held, first)
+        begin = held.first + len(held.pixels)
         if last > begin:
-            pixels, valid = _room(last - kept.first, self._source.shape, self._source.dtype)
-            fresh = begin - kept.first
-            pixels[:fresh], valid[:fresh] = kept.pixels, kept.valid
+            pixels, valid = _allocated(last - held.first, self._source.shape, self._source.dtype)
+            fresh = begin - held.first
+            pixels[:fresh], valid[:fresh] = held.pixels, held.valid
             self._source.read(pixels[fresh:])
             valid[fresh:] = self._judge(pixels[fresh:], begin)
-            kept = Held(kept.first, pixels, valid)
-        self._held = kept
-        return kept
+            held = Held(held.first, pixels, valid)
+        self._held = held
+        return held
 
 
 class _Results:
@@ -61,7 +64,7 @@ class _Results:
 
     def __init__(self, stage: MaskedStage, source: _Rows, threads: int, at_once: int) -> None:
         self._stage, self._source, self._threads, self._at_once = stage, source, threads, at_once
-        self._held, self._next, self.clipped = Held(0, *_room(0, stage.shape, stage.dtype)), 0, 0
+        self._held, self._next, self.clipped = Held(0, *_allocated(0, stage.shape, stage.dtype)), 0, 0
 
     @property
     def rows(self) -> int:
@@ -69,37 +72,37 @@ class _Results:
         return self._stage.shape[0]
 
     def held(self, first: int, last: int) -> Held:
-        """Compute bands up to the last row, and keep rows from the first on."""
-        kept = _kept(self._held, first)
-        while kept.first + len(kept.pixels) < last:
-            kept = self._more(kept)
-        self._held = kept
-        return kept
+        """Compute bands up to row ``last - 1``, and discard rows before ``first``."""
+        held = _from_row(self._held, first)
+        while held.first + len(held.pixels) < last:
+            held = self._extended(held)
+        self._held = held
+        return held
 
     def following(self) -> Held:
-        """Return the next bands, and forget those before."""
-        self._held = self._more(_kept(self._held, self._held.first + len(self._held.pixels)))
+        """Compute and return the next bands, and discard those before."""
+        self._held = self._extended(_from_row(self._held, self._held.first + len(self._held.pixels)))
         return self._held
 
-    def _more(self, kept: Held) -> Held:
-        """Return the kept rows, and those of the next bands."""
+    def _extended(self, held: Held) -> Held:
+        """Compute the next bands; return their rows below the held ones."""
         bands = self._stage.bands[self._next : self._next + self._at_once]
         self._next += len(bands)
-        fresh, last = len(kept.pixels), bands[-1][1]
-        pixels, valid = _room(last - kept.first, self._stage.shape, self._stage.dtype)
-        pixels[:fresh], valid[:fresh] = kept.pixels, kept.valid
+        fresh, last = len(held.pixels), bands[-1][1]
+        pixels, valid = _allocated(last - held.first, self._stage.shape, self._stage.dtype)
+        pixels[:fresh], valid[:fresh] = held.pixels, held.valid
         reaches = [self._stage.reach(band) for band in bands]
         source = self._source.held(min(low for low, _ in reaches), max(high for _, high in reaches))
         self.clipped += self._stage.run(source, bands, pixels[fresh:], valid[fresh:], self._threads)
-        return Held(kept.first, pixels, valid)
+        return Held(held.first, pixels, valid)
 
 
-def _room(rows: int, shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> tuple[Samples, Valid]:
+def _allocated(rows: int, shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> tuple[Samples, Valid]:
     return np.empty((rows, *shape[1:]), dtype), np.empty((rows, shape[1]), bool)
 
 
-def _kept(held: Held, first: int) -> Held:
-    """Return the rows from ``first`` on; an empty one begins there."""
+def _from_row(held: Held, first: int) -> Held:
+    """Return the held rows from ``first`` on; ``first`` is the next row to hold if none is left."""
     gone = first - held.first
     return Held(first, held.pixels[gone:], held.valid[gone:]) if gone > 0 else held
 
@@ -120,7 +123,7 @@ def run_array(stages: Sequence[MaskedStage], pixels: Samples, valid: Valid, thre
         The result, its valid pixels, and how many of its samples were clipped.
     """
     *before, last = stages
-    source: _Rows = _Whole(pixels, valid)
+    source: _Rows = _ArrayRows(pixels, valid)
     if before:
         source = _chain(before, source, threads, threads)
     results = _Results(last, source, threads, threads if before else len(last.bands))
@@ -135,8 +138,10 @@ def run_rows(
     write: Callable[[Samples, Valid], None],
     threads: int,
 ) -> int:
-    """Filter the rows of a source; ``write`` takes those of the result. Returns how many samples were clipped."""
-    rows: _Rows = _Whole(source, judge(source, 0)) if isinstance(source, np.ndarray) else _Read(source, judge)
+    """Filter the rows of a source, and pass those of the result to ``write``; return the number of clipped samples."""
+    rows: _Rows = (
+        _ArrayRows(source, judge(source, 0)) if isinstance(source, np.ndarray) else _StreamedRows(source, judge)
+    )
     results, row = _chain(stages, rows, threads, threads), 0
     while row < results.rows:
         held = results.following()

@@ -66,8 +66,8 @@ class Setting:
 
 
 @record
-class _Part:
-    """An operation on some channels of the source, and the channels of the result that it gives."""
+class _ChannelOperation:
+    """An operation on some channels of the source, which computes some channels of the result."""
 
     source: slice
     operation: Operation
@@ -94,7 +94,7 @@ class MaskedStage:
 
     def __init__(self, stage: Stage, setting: Setting) -> None:
         self.stage, self.dtype, self._alpha = stage, setting.out_dtype, setting.alpha
-        self._parts = _parts(stage, setting)
+        self._parts = _channel_operations(stage, setting)
         planned = setting.plan(stage, setting.shape[2], alpha=setting.alpha).stages[0]
         self._validity = Validity(stage, planned, fill=setting.fill)
         plans = [plan for part in self._parts for plan in part.operation.plans]
@@ -158,45 +158,47 @@ class MaskedStage:
                 clipped = operation.run(source, span, result, within)
                 rows[..., part.result] = result
                 counts.append(clipped if number == 0 else 0)
-            there = valid[span[0] - top : span[1] - top]
-            there[:] = self._validity.of(held, span)
-            put(rows, there, 0)
+            valid_rows = valid[span[0] - top : span[1] - top]
+            valid_rows[:] = self._validity.of(held, span)
+            put(rows, valid_rows, 0)
 
         run_blocks(spans, lambda: run, threads)
         return sum(counts)
 
 
-def _parts(stage: Stage, setting: Setting) -> list[_Part]:
-    """Return the operations that compute a stage."""
+def _channel_operations(stage: Stage, setting: Setting) -> list[_ChannelOperation]:
+    """Return the operations that compute a stage, each some channels of its result."""
     channels = setting.shape[2]
     if not setting.alpha:
-        return [_Part(_ALL, _operation(stage, setting, channels), _ALL)]
+        return [_ChannelOperation(_ALL, _operation_without_alpha(stage, setting, channels), _ALL)]
     # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
-    every = _Part(_ALL, Plain(setting.plan(stage, channels, alpha=True), 0), _ALL)
+    all_channels = _ChannelOperation(_ALL, FilledBands(setting.plan(stage, channels, alpha=True), 0), _ALL)
     if is_difference(stage) or isinstance(stage.operator, Point):
-        return [every]
+        return [all_channels]
     colours, last = slice(0, -1), slice(-1, None)
     straight = replace(setting, alpha=False, premultiplied=False)
-    opacity = _Part(last, _operation(_stage_of_alpha(stage), replace(straight, gray=False), 1), last)
+    opacity = _ChannelOperation(
+        last, _operation_without_alpha(_stage_of_alpha(stage), replace(straight, gray=False), 1), last
+    )
     if setting.premultiplied and _is_mean(stage) and not stage.offset:  # colours and alpha are means alike
-        return [_Part(colours, _operation(stage, straight, channels - 1), colours), opacity]
-    return [every, opacity]
+        return [_ChannelOperation(colours, _operation_without_alpha(stage, straight, channels - 1), colours), opacity]
+    return [all_channels, opacity]
 
 
-def _operation(stage: Stage, setting: Setting, channels: int) -> Operation:
+def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> Operation:
     """Return the operation that computes a stage without alpha."""
     operator = stage.operator
     if is_difference(stage) or isinstance(operator, Point):
-        return Plain(setting.plan(stage, channels), 0)
+        return FilledBands(setting.plan(stage, channels), 0)
     if isinstance(operator, Morphology) or (isinstance(operator, Pooling) and operator.kind != "average"):
-        return Plain(setting.plan(stage, channels), _loser(operator, setting.dtype))
+        return FilledBands(setting.plan(stage, channels), _neutral(operator, setting.dtype))
     if stage.padding_mode == "constant" and not isinstance(operator, Pooling):
-        return _Surrounded(stage, setting, channels)
-    return _weighted(stage, setting, channels)
+        return _PaddedBands(stage, setting, channels)
+    return _weighted_operation(stage, setting, channels)
 
 
-def _weighted(stage: Stage, setting: Setting, channels: int) -> Operation:
-    """Return the operation for sums and ranks whose weights are those on valid pixels."""
+def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operation:
+    """Return the operation for means and ranks of the valid pixels of each window."""
     plain = setting.plan(stage, channels)
     if _is_mean(stage):
         masks: tuple[Mask, Mask] = ("dense", "sparse")
@@ -206,7 +208,7 @@ def _weighted(stage: Stage, setting: Setting, channels: int) -> Operation:
 
 
 def _is_mean(stage: Stage) -> bool:
-    """Whether a result is a weighted sum that a mask divides by the weights it leaves."""
+    """Whether results are weighted sums, to be divided by the sum of the weights on valid pixels."""
     operator = stage.operator
     if isinstance(operator, Pooling):
         return operator.kind == "average"
@@ -214,29 +216,30 @@ def _is_mean(stage: Stage) -> bool:
 
 
 def _stage_of_alpha(stage: Stage) -> Stage:
-    """Return the stage for alpha, of which a sum is the mean."""
+    """Return the stage for alpha: scaled so that a weighted sum of alpha becomes its mean."""
     operator = stage.operator
     total = operator.kernel.sum if isinstance(operator, Correlation) else 1.0
     scale = 1.0 if isclose(total, 1) else 1 / total
     return replace(stage, scale=scale, offset=0.0, map=None, signed=False)
 
 
-def _loser(operator: Pooling | Morphology, dtype: np.dtype[Any]) -> float:
-    """Return the sample that never wins a comparison."""
+def _neutral(operator: Pooling | Morphology, dtype: np.dtype[Any]) -> float:
+    """Return the neutral element of an extreme: the sample that never is the result beside another."""
     largest = operator.kind in ("max", "dilate")
     if dtype.kind == "f":
         return -np.inf if largest else np.inf
     return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)
 
 
-class Plain:
-    """Bands of a stage that is computed without the mask: ignored pixels have one value.
+class FilledBands:
+    """Bands of a stage that is computed without the mask, after one value has replaced ignored pixels.
 
     Parameters
     ----------
     plan : Plan
     value : number
-        Of ignored pixels. ``normalize`` gives them the colours of a valid pixel, so that its range is that of these.
+        Replaces ignored pixels. Before ``normalize`` a valid pixel replaces them instead, so that the range is that of
+        valid pixels.
     """
 
     def __init__(self, plan: Plan, value: float) -> None:
@@ -249,7 +252,7 @@ class Plain:
         return reach_of(self.plans, span)
 
     def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
-        """Return bands joined for the threads."""
+        """Return neighbouring bands joined to as few as suit the threads."""
         return joined(bands, threads, self.plans[0])
 
     def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
@@ -265,19 +268,19 @@ class Plain:
         return run_band(self.plans[0], Held(first, pixels, valid), span, out, threads)
 
 
-class _Surrounded:
-    """Bands of a stage with constant padding, whose pixels are valid: the picture is padded instead."""
+class _PaddedBands:
+    """Bands of a stage with constant padding: the padding is added to the picture, as valid pixels."""
 
     def __init__(self, stage: Stage, setting: Setting, channels: int) -> None:
         planned = setting.plan(stage, channels).stages[0]
         self._rows, self._cols = _border(planned.rows), _border(planned.cols)
         self._height = setting.shape[0]
         self._value = setting.dtype.type(stage.padding_value)
-        own = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0)
+        unpadded = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0)
         shape = self._height + sum(self._rows), setting.shape[1] + sum(self._cols), setting.shape[2]
-        self._operation = _weighted(own, replace(setting, shape=shape), channels)
+        self._operation = _weighted_operation(unpadded, replace(setting, shape=shape), channels)
         self.plans = self._operation.plans
-        self._made: tuple[Held, Held] | None = None
+        self._padded: tuple[Held, Held] | None = None
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -294,11 +297,11 @@ class _Surrounded:
         return self._operation.run(self._around(held), span, out, threads)
 
     def _around(self, held: Held) -> Held:
-        made = self._made  # read once: threads share it
-        if made is None or made[0] is not held:
+        padded = self._padded  # read once: threads share it
+        if padded is None or padded[0] is not held:
             around = held.surrounded(self._rows, self._cols, self._value, self._height)
-            made = self._made = held, around
-        return made[1]
+            padded = self._padded = held, around
+        return padded[1]
 
 
 def _border(axis: AxisPlan) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Weighted means of the valid pixels of each window, band by band.
 
-The mask is one channel beside the colours, which are 0 where it is 0: its sum is that of the weights on valid pixels,
-by which the sums of the colours are divided as they are stored. Bands whose windows are all valid are filtered
-without it.
+The mask is a further channel, and colours of ignored pixels are 0. The weighted sum of the mask is the sum of the
+weights on valid pixels; the epilogue divides the sums of the colours by it. Bands that read no ignored pixel are
+filtered without the mask.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning import Plan
 from convfilter.planning.plan_cache import cached_plan
 
-#: Share that stands for all pixels of a window, and the least share in the square of a sigma around each valid pixel
-#: for the less wide outer Gaussians of the multirate method. At the edge of a region it is a half, at a right-angled
-#: corner a quarter.
+#: A share of 1, and the least share of valid pixels within a sigma of each valid pixel for which the multirate method
+#: may use the narrower outer Gaussians of integer results. At a straight edge of a region the share is 1/2, at a
+#: right-angled corner 1/4.
 _ALL, _DENSE = 255, 51
-#: Share of valid pixels in all rectangles of a band that makes sure of that.
+#: Share of valid pixels in each rectangle of a band for which ``_DENSE`` holds without a count around each pixel.
 _FILLED = 0.6
 
 
@@ -37,7 +37,7 @@ class Means:
     Parameters
     ----------
     plain, dense, sparse : Plan
-        Plans of one stage for a picture, and for it with a mask as another channel.
+        Plans of one stage: without a mask, and with a mask as a further channel, of which few or many pixels are 0.
     """
 
     def __init__(self, plain: Plan, dense: Plan, sparse: Plan) -> None:
@@ -48,14 +48,14 @@ class Means:
         return reach_of(self.plans, span)
 
     def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
-        """Return each band with ignored pixels by itself, and the others joined."""
+        """Return the bands; neighbours that read no ignored pixel are joined."""
         spans: list[Span] = []
         clean: list[Span] = []
-        for each in bands:
-            if self._is_valid(held, each):
-                clean.append(each)
+        for span in bands:
+            if self._is_valid(held, span):
+                clean.append(span)
                 continue
-            spans += [*joined(clean, threads, self.plans[0]), each]
+            spans += [*joined(clean, threads, self.plans[0]), span]
             clean = []
         return [*spans, *joined(clean, threads, self.plans[0])]
 
@@ -75,7 +75,7 @@ class Means:
         return held.are_valid(band(self.plans[2].stages[0], span).rows.ranges)
 
     def _is_dense(self, held: Held, span: Span) -> bool:
-        """Whether each valid pixel that a band reads has a good share of valid ones around it."""
+        """Whether each valid pixel that a band reads has a share of at least ``_DENSE`` valid pixels around it."""
         stage = self.plans[1].stages[0]
         assert stage.kernel.sigma is not None
         _, valid = held.rows(band(stage, span).rows.ranges)
@@ -84,9 +84,9 @@ class Means:
 
 
 def _are_filled(valid: Valid, rows: int, cols: int) -> bool:
-    """Whether most pixels of all rectangles of ``rows`` by half of ``cols`` are valid.
+    """Whether a share of at least ``_FILLED`` of each rectangle of ``rows`` by half of ``cols`` is valid.
 
-    Any square of twice their size contains three of them, which are at least a third of it.
+    Any window of twice ``rows`` by twice ``cols`` contains three such rectangles, which cover at least a third of it.
     """
     if rows > len(valid) or cols > valid.shape[1]:
         return False
@@ -102,7 +102,7 @@ def _are_filled(valid: Valid, rows: int, cols: int) -> bool:
 
 
 def _shares(valid: Valid, rows: int, cols: int) -> Samples:
-    """Return the shares of valid pixels in windows around all pixels, in bytes of which 255 is all."""
+    """Return the share of valid pixels in the window around each pixel, as uint8, 255 for all."""
     marks = valid.view(np.uint8) * np.uint8(_ALL)
     plan = cached_plan([Stage(Correlation(box(2 * rows + 1, 2 * cols + 1)))], marks.shape, marks.dtype)
     return run_array(plan, marks, threads=1).pixels

@@ -1,7 +1,7 @@
-"""Ranks and other operators that a mask slows down, band by band, rectangle by rectangle.
+"""Ranks and bilateral filters with ignored pixels, in rectangles of each band.
 
-Rectangles whose windows contain an ignored pixel are filtered with the mask as alpha, which takes several times as
-long; the others as usual.
+Rectangles that read an ignored pixel are filtered with the mask as alpha, which takes several times as long; the others
+without a mask.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ JOIN = Loop("mask", "join", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
 JOIN_WHOLE = Loop("mask", "join_whole", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
 PART = Loop("mask", "part", "S* i8 i8 i8 i8 S* i8 i8")
 
-#: Least sides of a rectangle in pixels; and in windows, since a rectangle reads one more window around it.
+#: Least sides of a rectangle: in pixels, and in windows, since a rectangle reads half a window more on each side.
 _ROWS, _COLS, _SPANS = 128, 512, 2
-#: A band of which more than this share of rectangles contain an ignored pixel is filtered as a whole.
+#: Largest share of rectangles that read an ignored pixel; above, the whole band is filtered with the mask.
 _MOST = 0.5
 
 Rectangle = tuple[Span, Span]
 
 
 class Patches:
-    """Bands of ranks.
+    """Bands of ranks or of bilateral filters.
 
     Parameters
     ----------
     unweighted, weighted : Plan
-        Plans of one stage for a picture, and for it with an alpha channel added.
+        Plans of one stage: without a mask, and with the mask as alpha.
     opaque : number
         Alpha of valid pixels.
     """
@@ -67,8 +67,10 @@ class Patches:
         if sum(masked.values()) <= _MOST * len(masked):
             clipped = run_band(unweighted, held, span, out, threads)
             if clipped == 0 or not any(masked.values()):  # otherwise the places of clipped samples are unknown
-                spans = [(down, each) for down in rows for each in _joined_spans(cols, [masked[down, a] for a in cols])]
-                return clipped + sum(self._patch(held, each, span[0], out, threads) for each in spans)
+                rectangles = [
+                    (down, along) for down in rows for along in _joined_spans(cols, [masked[down, a] for a in cols])
+                ]
+                return clipped + sum(self._patch(held, rectangle, span[0], out, threads) for rectangle in rectangles)
         return self._patch(held, (span, (0, stage.cols.output)), span[0], out, threads)
 
     def _patch(self, held: Held, rectangle: Rectangle, top: int, out: Samples, threads: int) -> int:
@@ -76,10 +78,10 @@ class Patches:
         plan = self.plans[1]
         chunk = chunk_of(plan.stages[0], *rectangle)
         pixels, valid = held.rows(chunk.rows.ranges)
-        found, clipped = run_chunk_counted(
+        result, clipped = run_chunk_counted(
             plan, 0, chunk, with_mask(pixels, valid, self._opaque, chunk.cols), out.dtype, threads
         )
-        _put_colours(np.ascontiguousarray(found), out, (rectangle[0][0] - top, rectangle[1][0]))
+        _put_colours(np.ascontiguousarray(result), out, (rectangle[0][0] - top, rectangle[1][0]))
         return clipped
 
 
@@ -95,7 +97,7 @@ def _is_masked(held: Held, chunk: Chunk) -> bool:
 
 
 def _joined_spans(spans: list[Span], wanted: list[bool]) -> Iterator[Span]:
-    """Yield runs of neighbouring spans that are selected."""
+    """Yield runs of neighbouring selected spans, each joined to a single span."""
     first = None
     for (start, stop), is_wanted, goes_on in zip(spans, wanted, [*wanted[1:], False], strict=True):
         if is_wanted:
@@ -106,7 +108,7 @@ def _joined_spans(spans: list[Span], wanted: list[bool]) -> Iterator[Span]:
 
 
 def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = None) -> Samples:
-    """Return pixels with a mask as one channel more; invalid ones become 0.
+    """Return pixels with the mask as a further channel; ignored pixels become 0.
 
     Parameters
     ----------
@@ -133,9 +135,9 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
     return joined
 
 
-def _put_colours(found: Samples, result: Samples, corner: tuple[int, int]) -> None:
-    """Write all channels but the last into the rectangle of the result that begins at a corner."""
-    rows, cols, channels = found.shape
+def _put_colours(pixels: Samples, result: Samples, corner: tuple[int, int]) -> None:
+    """Write all channels but the last into a rectangle of the result whose first row and column are ``corner``."""
+    rows, cols, channels = pixels.shape
     pitch = result.shape[1] * result.shape[2]
     place = result, corner[0] * pitch + corner[1] * result.shape[2], pitch
-    PART.variant(S=found.dtype)(found, cols * channels, rows, cols, channels - 1, *place)
+    PART.variant(S=pixels.dtype)(pixels, cols * channels, rows, cols, channels - 1, *place)

@@ -1,4 +1,4 @@
-"""The valid pixels of a stage's result: which of them have a valid input."""
+"""The mask of a stage's result: a result is valid if any pixel of its window is; a difference, if all are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from convfilter.record import replace
 
 
 def is_difference(stage: Stage) -> bool:
-    """Whether the result is a difference of samples, which needs all of them."""
+    """Whether the result is a difference of samples, which is valid only if all of them are."""
     operator = stage.operator
     if isinstance(operator, Gradient | NetworkOperator | Orientation | Layer | Compass | Canny | Guided):
         return True
@@ -53,18 +53,18 @@ class Validity:
     Attributes
     ----------
     plans : tuple of Plan
-        Plans that filter the mask, if needed.
+        The plan of the extreme of the mask in each window; empty if the centre pixel decides.
     """
 
     def __init__(self, stage: Stage, planned: StagePlan, *, fill: bool) -> None:
         self._stage, self._planned = stage, planned
-        self._every = is_difference(stage)
+        self._needs_all = is_difference(stage)
         cells = self._cells()
         self._centres = not (fill or isinstance(stage.operator, Pooling | Point))
-        extreme = not isinstance(stage.operator, Point)
-        if self._centres and not self._every and self._sees_centre(cells):
-            extreme = False
-        self.plans = (self._extreme(cells),) if extreme else ()
+        has_extreme = not isinstance(stage.operator, Point)
+        if self._centres and not self._needs_all and self._sees_centre(cells):
+            has_extreme = False
+        self.plans = (self._extreme(cells),) if has_extreme else ()
         axes = (planned.rows, planned.cols)
         self._rows, self._cols = (_centres_of(axis, stage.padding_mode) for axis in axes)
         self._in_place = np.array_equal(self._cols, np.arange(planned.cols.input))
@@ -89,8 +89,8 @@ class Validity:
         marks = Held(held.first, np.ascontiguousarray(held.valid).view(np.uint8)[..., np.newaxis], held.valid)
         out = np.empty((span[1] - span[0], self._planned.cols.output, 1), np.uint8)
         run_band(plan, marks, span, out, 1)
-        found: Valid = out[..., 0] > 0
-        return found & self._central(held, span) if self._centres else found
+        valid: Valid = out[..., 0] > 0
+        return valid & self._central(held, span) if self._centres else valid
 
     def _central(self, held: Held, span: Span) -> Valid:
         """Return the validity of the centre pixel of each result; centres beyond the border are valid."""
@@ -98,12 +98,12 @@ class Validity:
         first, last = int(rows[0]), int(rows[-1])
         if self._in_place and first != CONSTANT and np.array_equal(rows, np.arange(first, last + 1)):
             return held.valid[first - held.first : last + 1 - held.first]
-        found: Valid = held.valid[np.ix_(np.maximum(rows - held.first, 0), np.maximum(cols, 0))]
-        found |= (rows == CONSTANT)[:, np.newaxis] | (cols == CONSTANT)
-        return found
+        valid: Valid = held.valid[np.ix_(np.maximum(rows - held.first, 0), np.maximum(cols, 0))]
+        valid |= (rows == CONSTANT)[:, np.newaxis] | (cols == CONSTANT)
+        return valid
 
     def _cells(self) -> Kernel | None:
-        """Return the cells with nonzero weights; None: all of the window."""
+        """Return a kernel of 1 where a weight is not zero, else 0; None: 1 everywhere."""
         operator = self._stage.operator
         if isinstance(operator, Pooling | Point):
             return None
@@ -120,25 +120,25 @@ class Validity:
         return None if kernel.factors is not None and all(map(np.all, kernel.factors)) else _where(kernel.matrix)
 
     def _extreme(self, cells: Kernel | None) -> Plan:
-        """Return the plan that finds where all, or any, of the cells of a window are valid."""
-        operator, stage, every = self._stage.operator, self._stage, self._every
+        """Return the plan of the minimum (all valid) or maximum (any valid) of the mask in each window."""
+        operator, stage, needs_all = self._stage.operator, self._stage, self._needs_all
         shape = cells.shape if cells is not None else self._planned.kernel.shape
         # The kernels of other operators are flipped already.
         flips = stage.flip and isinstance(operator, Gradient | Orientation | Compass)
-        own = replace(
+        extreme = replace(
             stage, flip=flips, scale=1.0, offset=0.0, map=None,
             signed=False, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
         )  # fmt: skip
         if isinstance(operator, Pooling):
-            own = replace(own, operator=replace(operator, kind="max"))
+            extreme = replace(extreme, operator=replace(operator, kind="max"))
         else:
             window = cells if cells is not None else Kernel(factors=(np.ones(shape[0]), np.ones(shape[1])))
-            rotated = window if every or window.is_box else window.rotated()
-            own = replace(own, operator=Morphology("erode" if every else "dilate", rotated))
-        return cached_plan([own], (self._planned.rows.input, self._planned.cols.input, 1), np.dtype(np.uint8))
+            rotated = window if needs_all or window.is_box else window.rotated()
+            extreme = replace(extreme, operator=Morphology("erode" if needs_all else "dilate", rotated))
+        return cached_plan([extreme], (self._planned.rows.input, self._planned.cols.input, 1), np.dtype(np.uint8))
 
     def _sees_centre(self, cells: Kernel | None) -> bool:
-        """Whether a result that is centred on a valid pixel has one in its window: that pixel."""
+        """Whether each window contains its centre pixel with a nonzero weight: if that is valid, so is the result."""
         rows, cols = self._planned.rows.kernel, self._planned.cols.kernel
         return rows % 2 == cols % 2 == 1 and (cells is None or bool(cells.matrix[rows // 2, cols // 2]))
 
