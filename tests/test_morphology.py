@@ -166,6 +166,33 @@ def test_luminance_and_other_sample_types():
     )
 
 
+@pytest.mark.parametrize("kind", ["tophat", "blackhat", "morphgradient"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_differences_are_scaled_and_shifted_once(kind, dtype):
+    image = wide_noise((30, 41, 3), dtype)
+    white = reference.full_scale(image.dtype)
+    plain = cf.apply(image, f"{kind}:3", dtype=np.float64)
+    for arguments, expected in (
+        ("offset=0.1", plain + 0.1 * white),
+        ("scale=0.5", plain * 0.5),
+        ("map=offset,scale=-0.5", 0.5 * white - plain * 0.5),
+    ):
+        found = cf.apply(image, f"{kind}:3,{arguments}", dtype=np.float32)
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", ["tophat", "blackhat"])
+def test_hats_of_premultiplied_pictures_are_those_of_straight_ones(kind):
+    straight = RNG.random((30, 41, 4)) * 0.8 + 0.2
+    straight[RNG.random((30, 41)) > 0.8] = 0
+    multiplied = straight * np.where(np.arange(4) < 3, straight[..., 3:], 1)
+    expected = cf.apply(straight, f"{kind}:3,offset=0.1", alpha=True)
+    expected[..., :3] *= expected[..., 3:]
+    found = cf.apply(multiplied, f"{kind}:3,offset=0.1", alpha=True, premultiplied=True)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert not found[found[..., 3] == 0].any()
+
+
 def test_in_stacks_and_as_commands(tmp_path):
     image = wide_noise((40, 21), np.uint8)
     stacked = cf.apply(image, "erode:3", "tophat:disk:2", "dilate:0 1; 1 1")

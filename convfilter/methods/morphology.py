@@ -58,12 +58,16 @@ def nodes(stage: StageSetup) -> list[Node]:
 
 
 def _erosion_and_dilation(stage: StageSetup) -> Iterator[StageSetup]:
-    """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing."""
+    """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing.
+
+    They keep the samples as they are; the difference is scaled, not the opened or closed picture.
+    """
     plan, source = stage.plan, stage.source
+    unscaled = replace(plan.stage, scale=1.0, offset=0.0, map=None)
     stored = real_of(source.dtype, stage.dtype) if source.alpha or source.gray else source.dtype
     padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
     shape = plan.rows.input, plan.cols.input
-    for number, own in enumerate(opening(plan.stage, padding)):
+    for number, own in enumerate(opening(unscaled, padding)):
         gray = source.gray and number == 0
         channels = plan.channels + 2 * gray
         before = source.dtype if number == 0 else stored
