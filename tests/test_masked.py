@@ -411,6 +411,58 @@ def test_premultiplied_pictures_get_the_sums_of_straight_ones(spec, gray):
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+#: Offsets, which are weighted with alpha; and ranks and extremes, whose alpha is no mean.
+OTHERS = [
+    "gaussian:2,offset=0.1",
+    "gaussian:1,map=offset,scale=0.5",
+    "kernel:1 2 1; 2 5 2; 1 2 1,offset=-0.01,scale=1/20",
+    "avgpool:3,offset=0.1",
+    "minpool:2,offset=0.1",
+    "erode:3,scale=0.5",
+    "dilate:3",
+    "median:3",
+    "percentile:5x3,p=0.3,offset=0.1",
+    "bilateral:1.5,0.2",
+    "unsharp:1,amount=0.2",
+    "tophat:3,offset=0.1",
+]
+
+
+def transparent_in_places(dtype):
+    """A picture of both forms, straight and premultiplied, as real numbers and stored; some pixels have alpha 0."""
+    rng = np.random.default_rng(12)
+    real = rng.random((21, 26, 4)) * 0.4 + 0.2
+    real[rng.random((21, 26)) > 0.85] = 0
+    multiplied = real * np.where(np.arange(4) < 3, real[..., 3:], 1)
+    return (each if dtype == np.float64 else reference.store(each * 65535, dtype) for each in (real, multiplied))
+
+
+@pytest.mark.parametrize("spec", OTHERS)
+@pytest.mark.parametrize("dtype", [np.float64, np.uint16])
+def test_one_picture_gives_the_same_in_both_forms(spec, dtype):
+    straight, multiplied = transparent_in_places(dtype)
+    how = {"mask": np.random.default_rng(9).random((21, 26)) > 0.2, "fill": True, "alpha": True}
+    full = 1 if dtype == np.float64 else 65535
+    expected = cf.apply(straight, spec, **how) / full
+    expected[..., :-1] *= expected[..., -1:]
+    found = [cf.apply(multiplied, spec, **how, premultiplied=True, threads=n) for n in (1, 2)]
+    assert found[0].tobytes() == found[1].tobytes()
+    np.testing.assert_allclose(found[0] / full, expected, atol=1e-9 if full == 1 else 6 / full)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("kind", ["erode", "dilate"])
+def test_extremes_with_alpha_are_those_of_valid_pixels(kind, dtype):
+    rng, counts = np.random.default_rng(10), holes()
+    image = rng.integers(60, 250, (*SHAPE, 4)).astype(dtype)
+    image[..., 3] = 255
+    ignored = np.where(counts[..., np.newaxis], image, 0).astype(dtype)
+    for how in ({}, {"premultiplied": True}):
+        found = cf.apply(ignored, f"{kind}:3", mask=counts, alpha=True, fill=True, **how)
+        alone = cf.apply(np.ascontiguousarray(ignored[..., :3]), f"{kind}:3", mask=counts, fill=True)
+        np.testing.assert_allclose(found[..., :3], alone, rtol=1e-6)
+
+
 @pytest.mark.parametrize("spec", KERNELS)
 def test_colours_and_alpha_far_from_holes_are_those_without_a_mask(spec):
     picture = np.random.default_rng(8).random((21, 26, 4)) * 0.9 + 0.1

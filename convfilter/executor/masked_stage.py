@@ -15,13 +15,15 @@ from convfilter.executor.group import takes_range
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
 from convfilter.executor.patches import Patches
+from convfilter.executor.straight_colours import StraightColours
 from convfilter.executor.validity import Validity, is_difference
-from convfilter.filters.stage import Correlation, Morphology, Point, Pooling, Stage
+from convfilter.filters.stage import Correlation, Morphology, Operator, Point, Pooling, Stage
 from convfilter.planning import AxisPlan, Plan, full_scale
 from convfilter.planning.methods import grid_of
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.task import Mask
 from convfilter.record import record, replace
+from convfilter.sample_types import real_of
 
 #: Channels of a picture whose luminance can be taken.
 _COLOURS = 3
@@ -52,6 +54,17 @@ class Setting:
     white: float | None = None
     out_white: float | None = None
     fill: bool = False
+
+    @property
+    def full(self) -> float:
+        """Value of white in the source."""
+        return self.white or full_scale(self.dtype)
+
+    @property
+    def straight(self) -> Setting:
+        """The setting for straight colours and real results."""
+        real = real_of(self.dtype, self.out_dtype)
+        return replace(self, dtype=real, out_dtype=real, premultiplied=False, white=self.full, out_white=None)
 
     def plan(self, stage: Stage, channels: int, *, alpha: bool = False, mask: Mask = "") -> Plan:
         """Plan a stage on pictures of some channels; ``alpha`` may be a mask."""
@@ -93,8 +106,9 @@ class MaskedStage:
     """
 
     def __init__(self, stage: Stage, setting: Setting) -> None:
-        self.stage, self.dtype, self._alpha = stage, setting.out_dtype, setting.alpha
-        self._parts = _channel_operations(stage, setting)
+        self.stage, self.dtype = stage, setting.out_dtype
+        self._straight = _straight_colours(stage, setting)
+        self._parts = _channel_operations(stage, setting if self._straight is None else setting.straight)
         planned = setting.plan(stage, setting.shape[2], alpha=setting.alpha).stages[0]
         self._validity = Validity(stage, planned, fill=setting.fill)
         plans = [plan for part in self._parts for plan in part.operation.plans]
@@ -140,14 +154,18 @@ class MaskedStage:
         int
             How many samples were clipped.
         """
-        top, single = bands[0][0], len(self._parts) == 1
+        top, single, straight = bands[0][0], len(self._parts) == 1, self._straight
+        if straight is not None:
+            reaches = [self.reach(band) for band in bands]
+            held = straight.held(held, min(first for first, _ in reaches), max(last for _, last in reaches))
         held_parts = [held if part.source == _ALL else held.channels(part.source) for part in self._parts]
         spans = self._parts[0].operation.spans(held_parts[0], bands, threads) if single else list(bands)
         within = 1 if len(spans) >= threads else threads
         counts: list[int] = []
 
         def run(span: Span) -> None:
-            rows = out[span[0] - top : span[1] - top]
+            stored = out[span[0] - top : span[1] - top]
+            rows = stored if straight is None else np.empty(stored.shape, straight.real)
             for number, (part, source) in enumerate(zip(self._parts, held_parts, strict=True)):
                 operation = part.operation
                 if single:
@@ -161,6 +179,8 @@ class MaskedStage:
             valid_rows = valid[span[0] - top : span[1] - top]
             valid_rows[:] = self._validity.of(held, span)
             put(rows, valid_rows, 0)
+            if straight is not None:
+                counts.append(straight.store(rows, stored))
 
         run_blocks(spans, lambda: run, threads)
         return sum(counts)
@@ -172,7 +192,8 @@ def _channel_operations(stage: Stage, setting: Setting) -> list[_ChannelOperatio
     if not setting.alpha:
         return [_ChannelOperation(_ALL, _operation_without_alpha(stage, setting, channels), _ALL)]
     # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
-    all_channels = _ChannelOperation(_ALL, FilledBands(setting.plan(stage, channels, alpha=True), 0), _ALL)
+    values = _neutral_pixel(stage.operator, setting.dtype) if _is_extreme(stage) else (0, 0)
+    all_channels = _ChannelOperation(_ALL, FilledBands(setting.plan(stage, channels, alpha=True), *values), _ALL)
     if is_difference(stage) or isinstance(stage.operator, Point):
         return [all_channels]
     colours, last = slice(0, -1), slice(-1, None)
@@ -180,7 +201,7 @@ def _channel_operations(stage: Stage, setting: Setting) -> list[_ChannelOperatio
     opacity = _ChannelOperation(
         last, _operation_without_alpha(_stage_of_alpha(stage), replace(straight, gray=False), 1), last
     )
-    if setting.premultiplied and _is_mean(stage) and not stage.offset:  # colours and alpha are means alike
+    if setting.premultiplied and _is_mean(stage):  # colours and alpha are means alike
         return [_ChannelOperation(colours, _operation_without_alpha(stage, straight, channels - 1), colours), opacity]
     return [all_channels, opacity]
 
@@ -190,7 +211,7 @@ def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> O
     operator = stage.operator
     if is_difference(stage) or isinstance(operator, Point):
         return FilledBands(setting.plan(stage, channels), 0)
-    if isinstance(operator, Morphology) or (isinstance(operator, Pooling) and operator.kind != "average"):
+    if _is_extreme(stage):
         return FilledBands(setting.plan(stage, channels), _neutral(operator, setting.dtype))
     if stage.padding_mode == "constant" and not isinstance(operator, Pooling):
         return _PaddedBands(stage, setting, channels)
@@ -203,8 +224,7 @@ def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operat
     if _is_mean(stage):
         masks: tuple[Mask, Mask] = ("dense", "sparse")
         return Means(plain, *(setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks))
-    opaque = setting.white or full_scale(setting.dtype)
-    return Patches(plain, setting.plan(stage, channels + 1, alpha=True), opaque)
+    return Patches(plain, setting.plan(stage, channels + 1, alpha=True), setting.full)
 
 
 def _is_mean(stage: Stage) -> bool:
@@ -215,6 +235,30 @@ def _is_mean(stage: Stage) -> bool:
     return isinstance(operator, Correlation) and not is_difference(stage)
 
 
+def _is_extreme(stage: Stage) -> bool:
+    """Whether a result is the largest or smallest sample of a window."""
+    operator = stage.operator
+    if isinstance(operator, Pooling):
+        return operator.kind != "average"
+    return isinstance(operator, Morphology) and not operator.is_difference
+
+
+def _straight_colours(stage: Stage, setting: Setting) -> StraightColours | None:
+    """Return the conversion of premultiplied colours for stages that need straight ones, else None.
+
+    Alpha is a mean or a rank of the valid pixels. Colours that are weighted with another alpha, in which ignored pixels
+    count as transparent, do not fit it. Extremes, and means without an offset, do not weight by alpha.
+    """
+    if not (setting.alpha and setting.premultiplied) or is_difference(stage) or _is_extreme(stage):
+        return None
+    adds = stage.offset != 0 or stage.map == "offset"
+    if isinstance(stage.operator, Point) or (_is_mean(stage) and not adds):
+        return None
+    is_real = setting.out_dtype.kind == "f"
+    full_out = setting.full if is_real else setting.out_white or full_scale(setting.out_dtype)
+    return StraightColours(setting.straight.dtype, setting.full, full_out)
+
+
 def _stage_of_alpha(stage: Stage) -> Stage:
     """Return the stage for alpha: scaled so that a weighted sum of alpha becomes its mean."""
     operator = stage.operator
@@ -223,12 +267,21 @@ def _stage_of_alpha(stage: Stage) -> Stage:
     return replace(stage, scale=scale, offset=0.0, map=None, signed=False)
 
 
-def _neutral(operator: Pooling | Morphology, dtype: np.dtype[Any]) -> float:
+def _neutral(operator: Operator, dtype: np.dtype[Any]) -> float:
     """Return the neutral element of an extreme: the sample that never is the result beside another."""
+    assert isinstance(operator, Pooling | Morphology)
     largest = operator.kind in ("max", "dilate")
     if dtype.kind == "f":
         return -np.inf if largest else np.inf
     return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)
+
+
+def _neutral_pixel(operator: Operator, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the colours and the alpha of a pixel that is neutral straight and premultiplied."""
+    value = _neutral(operator, dtype)
+    if value > 0:
+        return value, value
+    return (value, float(np.finfo(dtype).tiny)) if dtype.kind == "f" else (0, 0)
 
 
 class FilledBands:
@@ -240,11 +293,13 @@ class FilledBands:
     value : number
         Replaces ignored pixels. Before ``normalize`` a valid pixel replaces them instead, so that the range is that of
         valid pixels.
+    alpha : number, optional
+        Replaces their last channel, by default ``value``.
     """
 
-    def __init__(self, plan: Plan, value: float) -> None:
+    def __init__(self, plan: Plan, value: float, alpha: float | None = None) -> None:
         self.plans: tuple[Plan, ...] = (plan,)
-        self._value = value
+        self._value, self._alpha = value, value if alpha is None else alpha
         self._takes_range = takes_range(plan.stages)
 
     def reach(self, span: Span) -> Span:
@@ -265,6 +320,8 @@ class FilledBands:
                 pixels = np.where(valid[..., np.newaxis], pixels, pixels[place])
             else:
                 pixels = put(np.array(pixels), valid, self._value)
+                if self._alpha != self._value:
+                    np.copyto(pixels[..., -1], pixels.dtype.type(self._alpha), where=~valid)
         return run_band(self.plans[0], Held(first, pixels, valid), span, out, threads)
 
 
