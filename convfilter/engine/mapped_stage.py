@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.load import Source
-from convfilter.filters.stage import Pooling
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import record
 
@@ -75,5 +74,4 @@ def padded_rows(plan: StagePlan) -> Indices:
 
 def _padded(plan: StagePlan, axis: int) -> Indices:
     sizes = (plan.rows, plan.cols)[axis]
-    mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
-    return index_map(sizes.input, sizes.before, sizes.padded, mode, sizes.step)
+    return index_map(sizes.input, sizes.before, sizes.padded, plan.padding_mode, sizes.step)

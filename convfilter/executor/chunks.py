@@ -14,7 +14,7 @@ from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import Samples
 from convfilter.executor import run
 from convfilter.filters.multirate import Rates
-from convfilter.filters.stage import Orientation, Pooling
+from convfilter.filters.stage import Orientation
 from convfilter.methods.coarse import Coarse
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.methods import grid_of
@@ -125,7 +125,7 @@ def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> C
     grid = grid_of(plan)
     if grid.whole:
         return Chunk(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
-    mode = "constant" if isinstance(plan.stage.operator, Pooling) else plan.stage.padding_mode
+    mode = plan.padding_mode
     down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])
     if not grid.cols:
         return Chunk(down, Side(((0, plan.cols.input),), None, plan.cols, plan.cols.output))

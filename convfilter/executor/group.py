@@ -20,7 +20,7 @@ from convfilter.engine.node import Node, StageSetup, placeholder
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
 from convfilter.engine.tone import rounding_of, stretched, tone_of
-from convfilter.filters.stage import Layer, Point, Pooling
+from convfilter.filters.stage import Layer, Point
 from convfilter.locks import handler_can_come, undisturbed
 from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
@@ -142,7 +142,7 @@ class Group:
         alone = len(self._stages) == 1 and isinstance(source, np.ndarray)
         rows = alone_block_rows(stage) if alone else block_rows(stage)
         dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
-        loaded = Source(buffer, full, stage.alpha, gray, _padding_value(stage), stage.premultiplied, stage.masked)
+        loaded = Source(buffer, full, stage.alpha, gray, stage.padding_value, stage.premultiplied, stage.masked)
         return StageSetup(stage, loaded, dtype, white, rows, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:
@@ -195,12 +195,6 @@ def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     return (low, high) if low <= high else (0.0, 0.0)
-
-
-def _padding_value(plan: StagePlan) -> float:
-    # Padded cells add 0 to a mean, and extremes skip them. In other modes no cell has the padding value.
-    has_constant = plan.stage.padding_mode == "constant" and not isinstance(plan.stage.operator, Pooling)
-    return plan.stage.padding_value if has_constant else 0.0
 
 
 def takes_range(stages: Sequence[StagePlan]) -> bool:

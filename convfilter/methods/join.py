@@ -46,10 +46,8 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
 def _in_branch(stage: StageSetup, plan: StagePlan, incoming: np.dtype[np.generic]) -> StageSetup:
     """Return a stage of a branch, with a method that keeps non-finite samples within their windows."""
     source = stage.source
-    constant = plan.stage.padding_mode == "constant"
     buffer = placeholder(plan.cols.input, plan.channels, incoming)
-    padding = plan.stage.padding_value if constant and plan.algorithm != "pooling" else 0.0
-    loaded = Source(buffer, source.full, plan.alpha, False, padding, plan.premultiplied)
+    loaded = Source(buffer, source.full, plan.alpha, False, plan.padding_value, plan.premultiplied)
     plan = for_any_numbers(plan)
     return StageSetup(plan, loaded, plan.result, source.full, block_rows(plan))
 

@@ -7,7 +7,7 @@ import numpy as np
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Pooling, Stage
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.field import Field
 from convfilter.planning.method import Algorithm
@@ -96,6 +96,17 @@ class StagePlan:
     result: np.dtype[np.generic] = np.dtype(np.float32)
     fields: tuple[Field, Field] = (Field(), Field())
     branches: tuple[tuple[StagePlan, ...], ...] = ()
+
+    @property
+    def padding_mode(self) -> str:
+        """The padding mode of index maps; windows of pooling leave padding out, whatever its mode."""
+        return "constant" if isinstance(self.stage.operator, Pooling) else self.stage.padding_mode
+
+    @property
+    def padding_value(self) -> float:
+        """The value of padded cells: 0 for pooling, which adds it to means, and in modes that repeat samples."""
+        has_value = self.stage.padding_mode == "constant" and not isinstance(self.stage.operator, Pooling)
+        return self.stage.padding_value if has_value else 0.0
 
     @property
     def receptive_field(self) -> tuple[int, int]:
