@@ -28,7 +28,7 @@ from convfilter.filters.stage import Rank
 from convfilter.methods import medians
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_wide
-from convfilter.planning.methods.rank import network_of, rank_of, ranks_of, strip_cols
+from convfilter.planning.methods.rank import histogram_cols, network_of, rank_of, ranks_of
 from convfilter.record import record, replace
 
 SELECT = Loop("select", "select", "K* i8 i8 i8 i8 i8 i8 i8* i8 K* i8 i8* i8 i8* i8 i8 i8 K* K* K* i8")
@@ -116,7 +116,7 @@ class _Worker:
     def compute(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
         cols = self._mapped.plan.cols.output
-        return sum(self._rank_region(Region(*rows, *span)) for span in cut(cols, strip_cols(self._mapped.plan)))
+        return sum(self._rank_region(Region(*rows, *span)) for span in cut(cols, self._finder.strip_cols))
 
     def _rank_region(self, region: Region) -> int:
         """Find and store the ranks of a region; return the number of clipped samples."""
@@ -303,10 +303,16 @@ def _finder(mapped: MappedStage, scratch: Scratch) -> _ByNetwork | _ByColumns | 
 
 
 class _Finder:
-    """Finds samples of a rank in a tile."""
+    """Finds samples of a rank in a tile.
+
+    Attributes
+    ----------
+    strip_cols : int
+        Output columns of a tile.
+    """
 
     def __init__(self, mapped: MappedStage, scratch: Scratch) -> None:
-        self._mapped, self._scratch = mapped, scratch
+        self._mapped, self._scratch, self.strip_cols = mapped, scratch, mapped.plan.cols.output
         self._rows, self._cols, self._channels = mapped.plan.rows, mapped.plan.cols, mapped.source.channels
 
     def columns(self, region: Region) -> Columns:
@@ -362,6 +368,7 @@ class _ByColumns(_Finder):
 
     def __init__(self, mapped: MappedStage, scratch: Scratch) -> None:
         super().__init__(mapped, scratch)
+        self.strip_cols = histogram_cols(mapped.plan)
         self._window, self._current = aligned_array(_COUNTS, np.uint16), np.zeros(8, np.int64)
 
     def find(

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from convfilter.filters.stage import (
     ACTIVATIONS,
-    Morphology,
     Point,
     Pooling,
     Rank,
@@ -123,10 +122,8 @@ def _rounded(stage: StagePlan) -> float:
     """Return the error of a stage's sums, as a share of the sum of |weight| * |sample|."""
     operator, roundoff = stage.stage.operator, _UNIT_ROUNDOFF[stage.precision]
     is_curve = isinstance(operator, Point) and operator.kind in ACTIVATIONS
-    if (stage.exact and not is_curve) or isinstance(operator, Morphology | Rank):
+    if stage.exact and not is_curve:
         return 0.0
     if is_curve:
         return _UNIT_ROUNDOFF["float64"]
-    if isinstance(operator, Pooling) and operator.kind != "average":
-        return 0.0
-    return roundoff * math.sqrt(max(1, chosen_method(stage).terms(stage))) / 3
+    return roundoff * math.sqrt(chosen_method(stage).terms(stage)) / 3

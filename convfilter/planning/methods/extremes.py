@@ -174,4 +174,5 @@ POOLING = Method(
     scratch_bytes=_scratch_bytes,
     by_taps=is_summed_by_taps,
     fits_single=_fits_single,
+    terms=lambda plan: 0 if takes_extremes(plan.stage.operator) else plan.kernel.nonzeros,
 )

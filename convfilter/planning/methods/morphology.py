@@ -100,4 +100,5 @@ MORPHOLOGY = Method(
     grid=_grid,
     scratch_bytes=_scratch_bytes,
     fits_single=samples_fit,
+    terms=lambda _: 0,
 )

@@ -98,32 +98,41 @@ def sliding_cost(task: Task) -> float:
     return 2 * entering * _UPDATE_COST * min(task.cols.stride, task.cols.kernel) + _SEARCH_COST + keys
 
 
-def rank_block_rows(task: Task, algorithm: str) -> int:
-    """Return the output rows of one block."""
+def _block_rows(task: Task) -> int:
     rows = task.rows
-    if algorithm == "histograms":
-        return max(_ROWS, _WINDOWS * rows.kernel)
     itemsize = task.dtype.itemsize if task.dtype.kind == "u" and task.pads_with_samples and not task.gray else 4
     fitting = _TILE_BYTES // (task.cols.padded * task.channels * rows.stride * itemsize)
     return max(_LEAST_ROWS, min(_MOST_ROWS, fitting), -(-rows.span // (2 * rows.stride)))
 
 
-def strip_cols(plan: StagePlan) -> int:
-    """Return the output columns of one strip."""
-    if plan.algorithm == "histograms":
-        return max(_HISTOGRAM_COLS, 2 * plan.cols.kernel)
-    return plan.cols.output
+def histogram_cols(plan: StagePlan) -> int:
+    """Return the output columns of a strip of column histograms."""
+    return min(plan.cols.output, max(_HISTOGRAM_COLS, 2 * plan.cols.kernel))
 
 
-def rank_bytes(plan: StagePlan, _task: Task) -> int:
-    """Return the approximate bytes of one thread: a tile, its keys, its result, histograms."""
-    cols = min(plan.cols.output, strip_cols(plan)) * plan.cols.stride + plan.cols.span
-    tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * cols * plan.channels
-    outputs = plan.block_rows * min(plan.cols.output, strip_cols(plan)) * plan.channels
-    if plan.algorithm == "histograms":
-        return tile + 2 * outputs + 2 * 288 * cols
-    if plan.algorithm == "network":
-        return 4 * tile + 12 * outputs
+def _samples(plan: StagePlan, cols: int) -> tuple[int, int]:
+    """Return the samples of a tile for ``cols`` columns of a block, and of its result."""
+    rows = plan.block_rows * plan.rows.stride + plan.rows.span
+    tile = rows * (cols * plan.cols.stride + plan.cols.span) * plan.channels
+    return tile, plan.block_rows * cols * plan.channels
+
+
+def _network_bytes(plan: StagePlan, _task: Task) -> int:
+    """Return the approximate bytes of one thread: a tile and its result."""
+    tile, outputs = _samples(plan, plan.cols.output)
+    return 4 * tile + 12 * outputs
+
+
+def _histogram_bytes(plan: StagePlan, _task: Task) -> int:
+    """Return the approximate bytes of one thread: a tile, its result, histograms."""
+    cols = histogram_cols(plan)
+    tile, outputs = _samples(plan, cols)
+    return tile + 2 * outputs + 2 * 288 * (cols * plan.cols.stride + plan.cols.span)
+
+
+def _sliding_bytes(plan: StagePlan, _task: Task) -> int:
+    """Return the approximate bytes of one thread: a tile, its keys, its result, a histogram."""
+    tile, outputs = _samples(plan, plan.cols.output)
     return 24 * tile + 32 * outputs + 4 * 2**16
 
 
@@ -132,30 +141,33 @@ NETWORK = Method(
     network_cost,
     can_compare,
     multiply_add_time=0.25,
-    block_rows=lambda task: rank_block_rows(task, "network"),
+    block_rows=_block_rows,
     has_own_blocks=always,
     grid=grid_of_samples,
-    scratch_bytes=rank_bytes,
+    scratch_bytes=_network_bytes,
     fits_single=samples_fit,
+    terms=lambda _: 0,
 )
 HISTOGRAMS = Method(
     "histograms",
     histogram_cost,
     can_count_columns,
     multiply_add_time=3.0,
-    block_rows=lambda task: rank_block_rows(task, "histograms"),
+    block_rows=lambda task: max(_ROWS, _WINDOWS * task.rows.kernel),
     has_own_blocks=always,
     grid=grid_of_samples,
-    scratch_bytes=rank_bytes,
+    scratch_bytes=_histogram_bytes,
     fits_single=samples_fit,
+    terms=lambda _: 0,
 )
 SLIDING = Method(
     "sliding",
     sliding_cost,
     multiply_add_time=3.0,
-    block_rows=lambda task: rank_block_rows(task, "sliding"),
+    block_rows=_block_rows,
     has_own_blocks=always,
     grid=grid_of_samples,
-    scratch_bytes=rank_bytes,
+    scratch_bytes=_sliding_bytes,
     fits_single=samples_fit,
+    terms=lambda _: 0,
 )
