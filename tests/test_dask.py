@@ -84,6 +84,12 @@ def test_alpha_luminance_and_depth(keywords, specs):
     compare(large("uint8", channels=4), (300, 160, 4), *specs, **keywords)
 
 
+@pytest.mark.parametrize("spec", ["maxpool:2", "avgpool:2"])
+def test_chunks_of_exact_pooling_begin_where_those_of_the_source_do(spec):
+    result = compare(large("uint8"), (300, 250, 3), spec)
+    assert result.chunks[0][:2] == (150, 150)
+
+
 def test_layers_keep_the_shape_of_their_products(tmp_path):
     rng = np.random.default_rng(3)
     path = tmp_path / "layer.npz"
