@@ -1,6 +1,6 @@
-"""Make docs/handout.html, a page of exercises to print: ``python docs/handout.py`` with convfilter installed.
+"""Write docs/handout.html, a page of exercises to print: ``python docs/handout.py`` with convfilter installed.
 
-The answers are computed by the program, each by the command that stands below it.
+The program computes each answer by the command that is printed below it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Exercise(NamedTuple):
     command: str
 
 
-#: What the commands read.
+#: Pictures that the commands read, by name.
 FILES = {
     "five.pgm": "P2 5 5 255 3 3 2 1 0 0 0 1 3 1 3 1 2 2 3 2 0 0 2 2 2 0 0 0 1",
     "step.pgm": "P2 4 3 255 0 0 10 10 0 0 10 10 0 0 10 10",
@@ -110,17 +110,17 @@ pre { margin: .2rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 
 
-def made() -> str:
-    """Return the page."""
+def page() -> str:
+    """Return the page as HTML."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in FILES.items():
             Path(folder, name).write_text(text)
         for name, shape in LAYERS.items():
             np.save(Path(folder, name), np.array([1.0, 2, 1]).reshape(shape) if name == "up.npy" else np.zeros(shape))
-        answers = [(each.command, answer(each.command, Path(folder))) for each in EXERCISES]
-    questions = "\n".join(f"<li>{each.question}</li>" for each in EXERCISES)
+        answers = [(exercise.command, answer(exercise.command, Path(folder))) for exercise in EXERCISES]
+    questions = "\n".join(f"<li>{exercise.question}</li>" for exercise in EXERCISES)
     solved = "\n".join(
-        f"<li><pre>{escape(found)}</pre><code>{escape(command)}</code></li>" for command, found in answers
+        f"<li><pre>{escape(result)}</pre><code>{escape(command)}</code></li>" for command, result in answers
     )
     read = ", ".join(f'{name} (<code class="in">{text}</code>)' for name, text in FILES.items())
     return (
@@ -130,16 +130,16 @@ def made() -> str:
         "<p>Cross-correlation, as networks have it: the kernel is not turned. Sizes are width x height.</p>\n"
         f"<h2>Questions</h2>\n<ol>\n{questions}\n</ol>\n"
         '<section class="answers">\n<h2>Answers, computed by convfilter</h2>\n'
-        f"<ol>\n{solved}\n</ol>\n<p>What they read: {read}; layer.npy and up.npy hold weights of the shapes "
+        f"<ol>\n{solved}\n</ol>\n<p>Input files: {read}; layer.npy and up.npy hold weights of the shapes "
         f"{escape(str(LAYERS['layer.npy']))} and {escape(str(LAYERS['up.npy']))}, the second 1 2 1.</p>\n"
         "</section>\n</main>\n</body>\n</html>\n"
     )
 
 
 def answer(command: str, folder: Path) -> str:
-    """Run a command; returns what it prints, without the blanks around each line."""
+    """Run a command, and return its output without the blanks around each line."""
     return "\n".join(line.strip() for line in printed(command, folder).splitlines())
 
 
 if __name__ == "__main__":
-    PAGE.write_text(made())
+    PAGE.write_text(page())

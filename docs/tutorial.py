@@ -1,7 +1,7 @@
-"""Run the cells of ``docs/tutorial.ipynb`` and keep what they give: ``python docs/tutorial.py``.
+"""Run the cells of ``docs/tutorial.ipynb`` and store their outputs in it: ``python docs/tutorial.py``.
 
-The notebook is its own source: cells are written in it, by Jupyter or by hand, and their outputs come from here, so
-that they are the same wherever they are made. A test runs the cells and compares.
+Cells are edited in the notebook, with Jupyter or by hand. This script writes their outputs, which are the
+same on every machine. A test runs the cells and compares.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 
 HERE = Path(__file__).parent
 NOTEBOOK = HERE / "tutorial.ipynb"
-#: Larger pictures are left for whoever runs the notebook.
+#: Largest PNG that is stored as an output; larger ones appear when the notebook is run.
 MOST_BYTES = 60_000
 
 
 def run(notebook: dict[str, Any]) -> None:
-    """Run all code cells in their order, in ``docs`` as Jupyter does, and put what they give into the notebook."""
+    """Run all code cells in order, in ``docs`` as Jupyter does, and store their outputs in the notebook."""
     names: dict[str, Any] = {"__name__": "__main__"}
     before = os.getcwd()
     os.chdir(HERE)
@@ -36,7 +36,7 @@ def run(notebook: dict[str, Any]) -> None:
 
 
 def outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Run one cell; returns what it has printed and the value of its last expression."""
+    """Run one cell, and return its printed text and the value of its last expression as outputs."""
     tree = ast.parse(source)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     printed, value = io.StringIO(), None
@@ -44,26 +44,26 @@ def outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, An
         exec(compile(tree, "cell", "exec"), names)
         if isinstance(last, ast.Expr):
             value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-    found: list[dict[str, Any]] = []
+    stored: list[dict[str, Any]] = []
     if printed.getvalue():
-        found.append({"name": "stdout", "output_type": "stream", "text": printed.getvalue().splitlines(keepends=True)})
+        stored.append({"name": "stdout", "output_type": "stream", "text": printed.getvalue().splitlines(keepends=True)})
     if value is not None:
         data: dict[str, Any] = {"text/plain": repr(value).splitlines(keepends=True)}
         png = value._repr_png_() if hasattr(value, "_repr_png_") else b""
         if 0 < len(png) <= MOST_BYTES:
             data["image/png"] = base64.b64encode(png).decode()
         result = {"data": data, "execution_count": count, "metadata": {}, "output_type": "execute_result"}
-        found.append(result)
-    return found
+        stored.append(result)
+    return stored
 
 
 def text_of(notebook: dict[str, Any]) -> str:
-    """Write a notebook as Jupyter does."""
+    """Return a notebook as JSON in the layout of Jupyter."""
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
-    """Bring the notebook up to date."""
+    """Update the outputs of the notebook."""
     notebook = json.loads(NOTEBOOK.read_text())
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TUTORIAL_FOLDER"] = folder

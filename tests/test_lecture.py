@@ -54,7 +54,7 @@ def test_code_blocks_are_all_of_a_kind_that_is_run() -> None:
 
 def test_the_handout_is_what_its_script_makes() -> None:
     page = (DOCS / "handout.html").read_text()
-    assert script("handout").made() == page, "run: python docs/handout.py"
+    assert script("handout").page() == page, "run: python docs/handout.py"
     assert page.count("<li><pre>") == len(script("handout").EXERCISES) >= 10
     for worked_out in (
         "= 5<",

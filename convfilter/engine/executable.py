@@ -1,4 +1,4 @@
-"""An executable runs a group of stages: it holds nodes, line buffers and programs for pictures of one shape and type.
+"""Executables: nodes, line buffers and programs that run a group of stages on pictures of one shape and type.
 
 A thread that runs a plan takes the executable out of the cache, so that no two threads share its memory, and puts it
 back after success; after an exception the executable is dropped. Programs name image and output by slots, which are
@@ -25,7 +25,7 @@ from convfilter.engine.program import Slot
 from convfilter.engine.schedule import scheduled
 from convfilter.engine.threads import cut, run_blocks
 
-#: Number of a node, and a callable of its crew with its argument.
+#: Number of a node, a callable of its crew, and the argument of the call.
 _Task: TypeAlias = tuple[int, Callable[[Any], None], Any]
 
 #: Bytes of a small page, and of the smallest array for which NumPy asks the system for large pages.
@@ -50,8 +50,7 @@ class Executable:
     ----------
     nodes : sequence of Node
     source, sink : Slot or Connection
-        Ends for the picture and its result in each run: arrays of the first and last node, or the source and sink
-        that these nodes read and write.
+        Hold the picture and the result of each run: arrays, or a row source and a row sink that nodes read and write.
     threads : int
         At most this many.
     room : int
@@ -64,7 +63,7 @@ class Executable:
         for node in nodes:
             node.forget_needed()
         self._buffers = [
-            # Zeros: rows that only fill up a group are computed, too, and denormal numbers would be slow.
+            # Zeros: rows that pad a group are computed, too, and denormal numbers would be slow.
             aligned_array(rows * math.prod(node.row_shape), node.dtype, zeros=True).reshape(rows, *node.row_shape)
             for node, rows in zip(nodes, self._schedule.rows, strict=False)
         ]
@@ -93,7 +92,7 @@ class Executable:
             run_blocks([band.ticks for band in schedule.bands], lambda: self._any_crews(idle).run, schedule.threads)
         else:
             events = _BandEvents(len(schedule.bands))
-            # From the last band up: a band waits for the bands below, which have begun before it.
+            # From the last band up: a band waits for the bands below, which must have started before it.
             below_first = range(len(schedule.bands) - 1, -1, -1)
             run_blocks(
                 below_first, lambda: lambda number: self._run_band(number, events), schedule.threads, events.give_up
@@ -104,7 +103,7 @@ class Executable:
         return clipped
 
     def prepare(self) -> None:
-        """Make the programs of all bands before the first picture is read; after a run or another call, do nothing."""
+        """Build the programs of all bands before the first picture is read; after a run or another call, do nothing."""
         if not self._is_new:
             return
         self._is_new = False
@@ -149,7 +148,7 @@ class Executable:
 
 
 class _BandEvents:
-    """Events of one run, by which bands that are computed side by side wait for blocks of the bands below."""
+    """Synchronises the bands of one run: each waits for blocks of the bands below that it reads."""
 
     def __init__(self, bands: int) -> None:
         self._ready = [threading.Event() for _ in range(bands)]
@@ -200,7 +199,7 @@ class _BandCrews:
                 touches = self._touches(following, threads)
                 tasks += touches
                 if len(steps) > 1 or touches:
-                    # Each thread begins with its share of every node, and helps other threads last.
+                    # The share of each thread has blocks of every node; a thread that has finished helps the others.
                     tasks = [task for first in range(threads) for task in tasks[first::threads]]
                 run_blocks(tasks, self._worker, threads)
 
@@ -208,13 +207,13 @@ class _BandCrews:
         return [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
 
     def _touches(self, tick: Tick, threads: int) -> list[_Task]:
-        """Return a task for each thread, which touches some rows of a large result that a tick will write.
+        """Return a task for each thread that writes to each page of some rows of a large result, before a tick does.
 
         The system clears a page of a new array at its first write. Threads that share rows would write first to the
         same page of 2 MB at the same time, and the system would clear the page for each of them.
         """
         last = len(self._nodes) - 1
-        rows = [row for number, some in self._steps(tick) if number == last for row in some]
+        rows = [span for number, spans in self._steps(tick) if number == last for span in spans]
         if not rows or self._result.slot.array.nbytes < _LARGE_PAGED:
             return []
         top, bottom = rows[0][0], rows[-1][1]
@@ -229,9 +228,9 @@ class _BandCrews:
         return self._do
 
     def _do(self, task: _Task) -> None:
-        number, compute, some = task
+        number, compute, argument = task
         try:
-            compute(some)
+            compute(argument)
         except NotLocalError:
             raise NotLocalError(self._nodes[number].stage_number) from None
 

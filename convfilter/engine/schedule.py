@@ -1,8 +1,8 @@
-"""The schedule: how threads share the blocks of a group of nodes, and the heights of its line buffers.
+"""The schedule of a group of nodes: how threads share its blocks, and the heights of its line buffers.
 
 - By bands: each thread computes a band of rows of the result, and all blocks that the band needs.
-- By ticks: threads share the blocks of all nodes, where bands would compute too much twice or take too much memory.
-- By whole results, one node after the other, where ticks would be shared and all results are small.
+- By ticks: threads share the blocks of all nodes. This is for groups whose bands overlap or take memory too much.
+- By whole results, one node after the other. This replaces ticks that threads would share, if all results are small.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from convfilter.record import record
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
 #: costs: it wakes after 70 us, and the first thread some 50 us after the end of the second.
 WORTH_A_THREAD = 8_000_000
-#: Multiply-adds that take as long as moving a sample from a node to the next.
+#: Multiply-adds that take as long as writing a sample to a line buffer and reading it again.
 _MOVING = 4
-#: Most bytes of the whole results between the nodes for which a step computes all blocks of a node: threads then wait
-#: for each other only once for each node.
+#: Most bytes of all results between nodes for a schedule by whole results, in which threads wait for each other only
+#: once for each node.
 WHOLE_BYTES = 32 * 2**20
 #: Bytes of a thread besides scratch: programs and their tables.
 _THREAD_BYTES = 4 * 2**20
-#: Most bytes of line buffers for which a step has more blocks than threads; above, some threads may wait instead.
+#: Most bytes of line buffers for which a step has more blocks than threads; above, a thread may idle instead.
 _MOST_BUFFERS = 32 * 2**20
-#: Least bytes of rows that a node computes in a tick of a group that reads or writes rows: threads wait for its end.
+#: Least bytes that the largest node writes in a tick of a group that reads or writes rows; threads wait at its end.
 _TICK_BYTES = 2**20
-#: Least ticks that are kept in arrays, which take less memory, but 5 us to read one.
+#: Least number of ticks stored as arrays, which take less memory, but 5 us to read a tick.
 _MANY_TICKS = 1000
-#: Most blocks that show how large the line buffers of a group become that reads or writes rows.
+#: Blocks of the last node by which the size of line buffers is estimated in a group that reads or writes rows.
 _SAMPLE_BLOCKS = 512
-#: Most multiply-adds at the cuts between bands, as a share of all: of blocks that both bands compute,
+#: Largest share of a run's multiply-adds in blocks that two bands both compute.
 _MOST_TWICE = 0.1
-#: and of blocks that the lower band computes for the upper band, too.
+#: Largest share of a run's multiply-adds in blocks that the lower band computes for the upper band, too.
 _MOST_SHARED = 0.25
 
 
@@ -128,7 +128,7 @@ def _one_band(nodes: Sequence[Node], ticks: Sequence[Tick]) -> tuple[list[Band],
 
 
 def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list[int]] | None:
-    """Return a band for each thread, and the heights of the line buffers; None if two bands need too many same blocks.
+    """Return a band for each thread, and the heights of the line buffers; None if bands overlap too much.
 
     More bands than threads do not pay: preparing a band takes about as long as filtering a megapixel.
     """
@@ -137,7 +137,7 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
     twice = sum(_cost(node) * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True)) / cost
     if (threads - 1) * twice > (_MOST_SHARED if share else _MOST_TWICE):
         return None
-    # About half of what both bands need lies above the cut, and is computed for the lower band.
+    # About half of the overlap lies above the cut, and the lower band computes it: move the cut down.
     ends = [round(blocks * (number / threads + (twice / 2 if share else 0))) for number in range(1, threads)]
     cuts = list(zip([0, *ends], [*ends, blocks], strict=True))
     bands, rows = bands_of(nodes, cuts, share=share)
@@ -150,7 +150,7 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
 
 
 def _cost(node: Node) -> float:
-    """Return the time of a node, in multiply-adds; a node with a stride moves the rows that it skips, too."""
+    """Return the time of a node in multiply-adds; a node with a stride also reads the rows that it skips."""
     return node.cost + _MOVING * max(1.0, node.jump) * node.rows * math.prod(node.row_shape)
 
 
@@ -177,7 +177,7 @@ def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
     """Return the blocks of each node in a step.
 
     The first node computes all blocks that a step needs, since its input takes no line buffer. Each other node computes
-    one block for each thread, or as many rows as the tallest block before it suffices for.
+    one block for each thread, or as many rows as the tallest block before it allows.
     """
     sizes, tallest = [nodes[0].blocks], [float(nodes[0].block_rows)]
     for number, node in enumerate(nodes[1:], 1):
@@ -188,7 +188,7 @@ def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
 
 
 def _of_ticks(nodes: Sequence[Node], sizes: Sequence[int]) -> list[int]:
-    """Return the sizes of steps for ticks that are worth their end, where all threads wait for the last one."""
+    """Return the sizes of steps for ticks of at least ``_TICK_BYTES``."""
     row_bytes = [math.prod(node.row_shape) * node.dtype.itemsize for node in nodes]
     steps = zip(nodes[1:], sizes[1:], row_bytes[1:], strict=True)
     largest = max(node.block_rows * size * row for node, size, row in steps)

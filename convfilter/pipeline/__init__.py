@@ -1,4 +1,4 @@
-"""One picture, from file to file: ``steps.py`` holds the five steps, ``job.py`` what they do with one picture."""
+"""Filter one picture from file to file: ``steps.py`` has the five steps; ``job.py`` plans, runs and writes."""
 
 from convfilter.pipeline.options import Options
 from convfilter.pipeline.steps import Report, described, filter_file, judging

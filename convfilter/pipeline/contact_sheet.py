@@ -1,4 +1,4 @@
-"""Feature maps, for which a picture has too few channels: as a contact sheet, as pages, or as an array."""
+"""Feature maps as a contact sheet, as pages or as an array, since a picture has too few channels for them."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def _label(text: str, width: int) -> Pixels:
 
 
 def as_sheets(picture: Picture) -> Picture:
-    """Return a picture whose frames are sheets of the maps of this one's."""
+    """Return a picture with each frame laid out as a contact sheet of its channels."""
     frames = [frame.with_pixels(sheet(frame.pixels)) for frame in picture.frames]
     return replace(picture, frames=frames, model="gray", alpha=False, extras=0)
 
 
 def as_pages(picture: Picture) -> Picture:
-    """Return a picture with a grey page for each map."""
+    """Return a picture with a grey page for each channel of each frame."""
     pages = [
         Frame(np.ascontiguousarray(frame.pixels[..., number]), tiff=frame.tiff)
         for frame in picture.frames

@@ -49,13 +49,13 @@ def require_result(stages: Sequence[Stage], width: int, height: int) -> None:
 
 
 def _channels(stages: Sequence[Stage]) -> int:
-    """Return the channels that the stack needs: those of its first layer, if that reads the picture."""
+    """Return the channels that the stack reads: those of its first layer, else 3."""
     first = next((stage.operator for stage in stages if isinstance(stage.operator, Layer | Orientation)), None)
     return first.inputs if isinstance(first, Layer) else max(_COLOURS)
 
 
 def require_room(plan: Plan, *, are_maps: bool) -> None:
-    """Refuse a stack whose layers have too many channels for memory: intermediate results and maps are floats.
+    """Refuse a stack whose intermediate results or feature maps, which are floats, exceed the memory.
 
     Raises
     ------
@@ -85,19 +85,19 @@ def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
 
 
 def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
-    """Whether the result has alpha: the picture's own, or the fourth of four channels that a layer has made.
+    """Whether the result has alpha: that of the picture, or the fourth of four channels that the last layer computes.
 
     Four channels are red, green, blue and opacity wherever arrays are taken as
     pictures (``Picture.from_array``), unless they are inks.
     """
     makers = [stage.operator for stage in stages if isinstance(stage.operator, Layer | Orientation)]
     last = makers[-1] if makers else None
-    made = isinstance(last, Layer) and last.weight.shape[0] == _COLOURS_AND_ALPHA and picture.model != "cmyk"
-    return picture.alpha or made
+    computes_alpha = isinstance(last, Layer) and last.weight.shape[0] == _COLOURS_AND_ALPHA and picture.model != "cmyk"
+    return picture.alpha or computes_alpha
 
 
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
-    """Return the written outline: that of a sheet or of pages."""
+    """Return the outline of the contact sheet or of the pages."""
     from convfilter.pipeline.contact_sheet import Grid
 
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
@@ -109,9 +109,9 @@ def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
 
 
 def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None) -> Picture:
-    """Run the plans to real values (white = 1, or unscaled for signed samples), and lay the maps out.
+    """Run the plans to float values (white = 1, or unscaled for signed samples), and lay out the maps.
 
-    Alpha is left out.
+    Only arrays keep alpha.
     """
     from convfilter.pipeline.contact_sheet import as_pages, as_sheets
 

@@ -16,7 +16,7 @@ from convfilter.planning import Plan
 
 
 class Forecast(NamedTuple):
-    """The result of a run, and how it is computed.
+    """The outline of a result, and the plans that compute it.
 
     Attributes
     ----------

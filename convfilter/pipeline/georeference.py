@@ -1,4 +1,4 @@
-"""Update position fields (GeoTIFF, FITS) for the pixels of a result, from its plan."""
+"""Update position fields (GeoTIFF, FITS): a plan says where the pixels of a result lie in the input."""
 
 from __future__ import annotations
 

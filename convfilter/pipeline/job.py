@@ -25,7 +25,7 @@ from convfilter.picture.read import decode_whole
 from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced
-from convfilter.pipeline.streaming import Finish, Streaming, streaming_of, through
+from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
 from convfilter.planning import Plan, full_scale, is_whole, plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import can_leave, computed_in, real_of
@@ -57,18 +57,18 @@ class Job:
     Parameters
     ----------
     picture : Picture
-        Just opened.
+        Before any sample is decoded.
     target : Target, or None
         None: an array of raw values.
     stages : sequence of Stage
     options : Options
-    lit : Picture, optional
-        The picture in linear light or grey, from another job with the same options: :attr:`lit`.
+    converted : Picture, optional
+        :attr:`converted` of another job for this picture with the same ``linear`` and ``gray``.
 
     Attributes
     ----------
-    lit : Picture
-        The picture that is filtered.
+    converted : Picture
+        The picture that the stages read: in linear light or grey, if either is requested.
     plans : list of Plan
         One for each frame; frames of one size share one.
     form : Form
@@ -87,7 +87,7 @@ class Job:
         target: Target | None,
         stages: Sequence[Stage],
         options: Options,
-        lit: Picture | None = None,
+        converted: Picture | None = None,
     ) -> None:
         self._picture, self._options = picture, options
         self._target = target and target.settled(picture.format)
@@ -98,13 +98,13 @@ class Job:
             self._dtype = self._target.store_dtype(file_dtype)
             self._white = self._target.store_white(file_dtype, picture.white)
         self._curve: Curve | None = None
-        self.lit = picture
+        self.converted = picture
         self._stages = stages = with_guides(stages)
         #: Luminance weights of red, green and blue, if not the engine's own.
         self._weights = linear_light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:
-            self.lit, self._stages, self._curve = linear_light.enter(
-                picture, stages, linear=options.linear, weights=self._weights, entered_before=lit
+            self.converted, self._stages, self._curve = linear_light.converted_input(
+                picture, stages, linear=options.linear, weights=self._weights, converted_before=converted
             )
         self.notes: tuple[str, ...] = picture.notes
         self.clipped = 0.0
@@ -117,28 +117,28 @@ class Job:
         #: Type of the engine's rows: float if a later step rounds.
         follows = self._curve or self._background or self._straightens
         rounds = computed_in(self._dtype) != self._dtype
-        self._run_dtype = real_of(self.lit.dtype) if follows or rounds or self._dtype.kind == "f" else self._dtype
+        self._run_dtype = real_of(self.converted.dtype) if follows or rounds or self._dtype.kind == "f" else self._dtype
         if rounds:  # rounding also clips
             self._stages = [replace(each, map=None) if each.map == "clip" else each for each in self._stages]
 
     def start(self) -> None:
-        """Start decoding, except of several frames; and prepare the engine, for which a whole input is not awaited."""
+        """Start decoding a single frame in the background, and prepare the engine while a whole input is decoded."""
         streaming = self.streaming
         if self._options.threads != 1 and len(self._picture.frames) == 1:
-            (self._picture if streaming.whole_input else self.lit).frames[0].start()
+            (self._picture if streaming.whole_input else self.converted).frames[0].start()
         if streaming.whole_input and not streaming.whole_output and self._options.masking is None:
             prepare(self.plans[0], self._run_dtype, threads=self._options.threads)
 
     def close(self) -> None:
         """Stop decoding; the caller closes the picture."""
-        for frame in self.lit.frames:
+        for frame in self.converted.frames:
             frame.close()
 
     def decode(self) -> None:
         """Decode all samples."""
         decode_whole(self._picture)
         if self._curve is not None:
-            self.lit = linear_light.entered(self._picture, self._curve, self._weights)
+            self.converted = linear_light.converted_picture(self._picture, self._curve, self._weights)
 
     def plan(self) -> None:
         """Plan all frames, and check the result against format and memory."""
@@ -181,25 +181,25 @@ class Job:
     def run(self) -> Picture:
         """Filter all frames to arrays of the stored depth."""
         if self._target is None or self.form != "picture":
-            return feature_maps.run_maps(self.plans, self.lit, self.form, self._options.threads)
+            return feature_maps.run_maps(self.plans, self.converted, self.form, self._options.threads)
         finish = self._finish()
-        frames, clipped, samples, not_numbers = [], 0, 0, 0
-        for number, (plan, frame) in enumerate(zip(self.plans, self.lit.frames, strict=True)):
+        frames, clipped, samples, nan_samples = [], 0, 0, 0
+        for number, (plan, frame) in enumerate(zip(self.plans, self.converted.frames, strict=True)):
             if self._options.masking is not None:
                 masked, count = self._run_masked(number, self._options.masking, finish)
                 frames.append(georeferenced(frame.with_pixels(masked), plan))
                 clipped, samples = clipped + count, samples + masked.size
                 continue
             result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
-            none = self._not_numbers(plan, frame.pixels, result.pixels)
+            is_nan = self._nan_of(plan, frame.pixels, result.pixels)
             pixels = finish(result.pixels)
-            if none is not None:
-                not_numbers += int(np.count_nonzero(none))
-                self._store_nan(pixels, none)
+            if is_nan is not None:
+                nan_samples += int(np.count_nonzero(is_nan))
+                self._store_nan(pixels, is_nan)
             frames.append(georeferenced(frame.with_pixels(pixels), plan))
             clipped += result.clipped
             samples += result.samples
-        self._refuse_nan(not_numbers)
+        self._refuse_nan(nan_samples)
         self._count(clipped, finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
@@ -210,17 +210,17 @@ class Job:
         """Filter a frame with ignored pixels; return it, and the number of clipped samples."""
         from convfilter.executor.masked import marked, run_masked
 
-        frame, lit, alpha = self._picture.frames[number], self.lit.frames[number], self._picture.alpha
+        frame, source, alpha = self._picture.frames[number], self.converted.frames[number], self._picture.alpha
         masking = masking.of_file(_nodata_of(frame, self._picture.format))
         masking.check(frame.shape, alpha)
         valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
-        result, there = run_masked(
-            self._stages, lit.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype,
+        result, valid_results = run_masked(
+            self._stages, source.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype,
             threads=self._options.threads, **self._masked_settings,
         )  # fmt: skip
         pixels = finish(result.pixels)
         opaque = self._background is None
-        return marked(pixels, there, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
+        return marked(pixels, valid_results, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
 
     def _run_masked_rows(self, masking: Masking, finish: Finish) -> _Run:
         """Return the function that filters rows with ignored pixels, and writes finished rows."""
@@ -251,7 +251,7 @@ class Job:
         if self._options.masking is not None:
             whole, _ = self._run_masked(0, self._options.masking, self._finish())
             return _sparse(whole[rows[0] : rows[1], cols[0] : cols[1]], step)
-        frame = self.lit.frames[0]
+        frame = self.converted.frames[0]
         region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
         return self._finished(_sparse(region, step))
 
@@ -277,7 +277,7 @@ class Job:
         else:
             self.notes += write(self._target, filtered, self._options.write)
 
-    def run_through(self, destination: str) -> None:
+    def stream(self, destination: str) -> None:
         """Filter the only frame row by row into the file."""
         if self._options.before_writing is not None:
             self._options.before_writing(destination)
@@ -286,16 +286,16 @@ class Job:
         finish, drop = self._finish(), dropping(self.result, self.stored)
         steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
         prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
-        plan, frame, threads = self.plans[0], self.lit.frames[0], self._options.threads
+        plan, frame, threads = self.plans[0], self.converted.frames[0], self._options.threads
         run: _Run = partial(engine_run, plan, threads=threads)
         dtype = self._run_dtype
         if self._options.masking is not None:
             run, prepare, dtype = self._run_masked_rows(self._options.masking, finish), drop, self._dtype
-        clipped = through(run, frame, self._target, self.stored, self._options.write, dtype, prepare)
+        clipped = stream_to_file(run, frame, self._target, self.stored, self._options.write, dtype, prepare)
         self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
 
     def _page_losses(self) -> tuple[str, ...]:
-        """Return notes on fields of a TIFF page that do not hold any more."""
+        """Return notes on fields of a TIFF page that do not describe the result."""
         if not self.stored.pages:
             return ()
         from convfilter.picture import losses
@@ -306,23 +306,23 @@ class Job:
         found = losses.of_page(self.stored.pages[0], shape, self.stored.dtype, 1, self._target.format)
         return losses.settled(found, self._options.write, WriteError)
 
-    def _not_numbers(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
-        """Return a mask of NaN colours in a result stored as integers; None if there are none."""
-        if is_whole(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_be_none(pixels):
+    def _nan_of(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
+        """Return the mask of NaN colours in a result that is stored as integers; None if no colour is NaN."""
+        if is_whole(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_give_nan(pixels):
             return None
         if result.dtype.kind != "f":  # NaN is already 0
             result = run_array(plan, pixels, out_dtype=plan.between, threads=self._options.threads).pixels
         colours = np.atleast_3d(result)
-        none: Pixels = np.isnan(colours[..., : colours.shape[2] - self.outline.alpha])
-        return none if none.any() else None
+        is_nan: Pixels = np.isnan(colours[..., : colours.shape[2] - self.outline.alpha])
+        return is_nan if is_nan.any() else None
 
-    def _store_nan(self, pixels: Pixels, none: Pixels) -> None:
+    def _store_nan(self, pixels: Pixels, is_nan: Pixels) -> None:
         """Store the value of ``--nan`` for NaN."""
         value = self._options.write.nan
         if value is not None:
             white = self._white or full_scale(self._dtype)
-            colours = pixels.reshape(*none.shape[:2], -1)[..., : none.shape[2]]
-            colours[none] = np.rint(value * white)
+            colours = pixels.reshape(*is_nan.shape[:2], -1)[..., : is_nan.shape[2]]
+            colours[is_nan] = np.rint(value * white)
 
     def _refuse_nan(self, samples: int) -> None:
         """Refuse NaN in results, unless a value for it is given."""
@@ -335,7 +335,7 @@ class Job:
             self.notes += losses.settled(found, self._options.write, WriteError)
 
     def _finish(self) -> Finish:
-        divide = self._run_dtype.kind == "f" and self.lit.dtype.kind == "u"
+        divide = self._run_dtype.kind == "f" and self.converted.dtype.kind == "u"
         return Finish(
             self.outline.alpha, self._run_dtype, self._dtype, self.plans[0].full, self._white,
             curve=self._curve, background=self._background, divide=divide,
@@ -343,7 +343,7 @@ class Job:
         )  # fmt: skip
 
     def _count(self, clipped: int, finished: int, samples: int) -> None:
-        """Judge how many of the samples were clipped by the engine, and by ``Finish``."""
+        """Set :attr:`clipped` from the samples clipped by the engine and by ``Finish``, and note or refuse the loss."""
         clipped += finished
         self.clipped = clipped / samples
         if self._dtype.kind == "f":
@@ -363,7 +363,7 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _lost_curve(self) -> tuple[str, ...]:
-        """Refuse a grey result of a profile without a tone curve for grey."""
+        """Note or refuse a grey result whose profile has no tone curve for grey."""
         metadata = self._metadata
         if self.outline.model != "gray" or not metadata.icc or self._options.write.strip == "all":
             return ()
@@ -373,7 +373,7 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _clipping(self) -> tuple[str, ...]:
-        """Refuse to clip the picture's own samples; values that only the filter drives out of range are clipped."""
+        """Note or refuse samples of the picture outside the output's range; results are clipped without a note."""
         from convfilter.picture import losses
 
         assert self._target is not None
@@ -382,7 +382,7 @@ class Job:
         return losses.settled(found, self._options.write, WriteError)
 
     def _overflow(self, samples: int) -> tuple[str, ...]:
-        """Refuse to make results infinite that are too large for float32."""
+        """Note or refuse results that are too large for float32 and become infinite."""
         if not samples:
             return ()
         from convfilter.picture import losses
@@ -392,7 +392,7 @@ class Job:
         return losses.settled(losses.of_infinity(samples, self._target.format), self._options.write, WriteError)
 
     def _other_reason(self) -> str:
-        """Return why rows cannot come one by one, apart from files and filters."""
+        """Return why rows cannot be streamed, apart from files and filters; "" if they can."""
         if self.form != "picture":
             return "feature maps are laid out as a whole"
         if self._options.masking is not None:
@@ -402,12 +402,12 @@ class Job:
         return ""
 
     def _masked_reason(self, masking: Masking) -> str:
-        """Return why rows with ignored pixels cannot come one by one."""
+        """Return why rows with ignored pixels cannot be streamed; "" if they can."""
         from convfilter.executor.masked import whole_because
 
         if self._options.look is not None:
             return "the report shows input and output"
-        if self.lit is not self._picture and masking.ignore is not None:
+        if self.converted is not self._picture and masking.ignore is not None:
             return "ignored values are those before conversion to linear light or grey"
         return whole_because(self._masked_stages(masking))
 
@@ -415,7 +415,7 @@ class Job:
         """Plan the stages for the first frame with ignored pixels."""
         from convfilter.executor.masked import masked_stages
 
-        frame = self.lit.frames[0]
+        frame = self.converted.frames[0]
         height, width, channels = (*frame.shape, 1)[:3]
         return masked_stages(
             self._stages, (height, width, channels), frame.dtype, fill=masking.fill,
@@ -428,12 +428,12 @@ class Job:
             "alpha": self._picture.alpha,
             "premultiplied": self._premultiplied,
             "gray": self._options.gray and self._weights is None,
-            "white": self.lit.own_white,
+            "white": self.converted.own_white,
             "out_white": self._white if self._target is not None else None,
         }
 
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
-        picture, options = self.lit, self._options
+        picture, options = self.converted, self._options
         if options.gray and picture.extras:
             raise PictureError(
                 "a picture with bands beside its colours has no luminance", remedy="leave out {gray=True}"
@@ -484,16 +484,16 @@ class Job:
         results = between = 0
         for plan in self.plans:
             results += int(np.prod(plan.output_shape)) * result_bytes
-            # Between groups a whole result exists beside its source; the last one is counted already.
+            # A group reads a whole result and writes another; the result of the last group is counted above.
             lasts = [plan.stages[group.last - 1] for group in plan.groups[:-1]]
             whole = [real * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
-            there = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
-            between = max(between, *(before + after + group.held_bytes for before, after, group in there))
+            held = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
+            between = max(between, *(before + after + group.held_bytes for before, after, group in held))
         require_memory(results + between + SCRATCH_BYTES)
 
 
-def _may_be_none(pixels: Pixels) -> bool:
-    """Whether results of these samples may be NaN: samples have NaN, infinities, or values whose sums overflow."""
+def _may_give_nan(pixels: Pixels) -> bool:
+    """Whether filtering these samples may give NaN: they contain NaN, infinities, or values whose sums overflow."""
     return not float(np.abs(pixels).max()) < _LARGE
 
 

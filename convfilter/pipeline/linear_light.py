@@ -1,4 +1,4 @@
-"""Filtering in linear light, of luminance, and over a background, rounded once at the end."""
+"""Convert pictures to linear light or luminance before filtering, and results to stored samples, rounded once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def weights_of(picture: Picture) -> tuple[float, float, float] | None:
 
 
 def of_luminance(metadata: Metadata) -> Metadata:
-    """Return the metadata of the luminance of an RGB picture, whose profile becomes one for grey.
+    """Return the metadata of the luminance of an RGB picture: its profile becomes a profile for grey.
 
     If the tone curve is the default one, no profile is needed. A profile without a curve stays, although it does not
     describe a grey picture.
@@ -63,13 +63,13 @@ def _profile_of(metadata: Metadata) -> bytes | None:
     return cicp.profile_of(dict(metadata.png), "rgb") if metadata.png else None
 
 
-def enter(
+def converted_input(
     picture: Picture,
     stages: Sequence[Stage],
     *,
     linear: bool = True,
     weights: tuple[float, float, float] | None = None,
-    entered_before: Picture | None = None,
+    converted_before: Picture | None = None,
 ) -> tuple[Picture, list[Stage], Curve]:
     """Convert a picture to linear light or luminance, and the stages' sample values with it.
 
@@ -81,8 +81,8 @@ def enter(
         False: keep the stored values.
     weights : three floats, optional
         Weights of red, green and blue; None: keep the colours.
-    entered_before : Picture, optional
-        Result of an earlier call for the picture, with the same ``linear`` and ``weights``.
+    converted_before : Picture, optional
+        Picture that an earlier call with the same ``linear`` and ``weights`` has returned.
 
     Returns
     -------
@@ -111,43 +111,44 @@ def enter(
     curve = curve_of(picture) if linear else LINEAR
     white = picture.own_white or full_scale(picture.dtype)
     stages = [
-        _in_light(stage, curve, white, real_of(picture.dtype)) for stage in in_fractions(stages, picture.dtype, white)
+        _linear_stage(stage, curve, white, real_of(picture.dtype))
+        for stage in in_fractions(stages, picture.dtype, white)
     ]
-    return entered_before or entered(picture, curve, weights), stages, curve
+    return converted_before or converted_picture(picture, curve, weights), stages, curve
 
 
-def entered(picture: Picture, curve: Curve, weights: tuple[float, float, float] | None = None) -> Picture:
-    """Return a picture in linear light or luminance; lazy samples are converted when they are decoded."""
+def converted_picture(picture: Picture, curve: Curve, weights: tuple[float, float, float] | None = None) -> Picture:
+    """Return a picture in linear light or luminance; lazy samples are converted as they are decoded."""
     from convfilter.picture.metadata.curves import linearized
 
     white = picture.own_white or full_scale(picture.dtype)
     dtype = real_of(picture.dtype)
 
-    def lit(rows: Pixels) -> Pixels:
+    def to_light(rows: Pixels) -> Pixels:
         if picture.premultiplied:
             real = (rows / dtype.type(white)).astype(dtype)
             return _of_straight(real, lambda straight: linearized(straight, curve, True))
         return linearized(rows, curve, picture.alpha, white)
 
-    def weighed(rows: Pixels) -> Pixels:
-        light = lit(rows)
+    def to_luminance(rows: Pixels) -> Pixels:
+        light = to_light(rows)
         grey = light[..., :3].astype(np.float64) @ np.array(weights)
         return np.concatenate([grey[..., np.newaxis].astype(dtype), light[..., 3:]], axis=2)
 
     if weights is None:
-        frames = [frame.mapped(lit, dtype) for frame in picture.frames]
+        frames = [frame.mapped(to_light, dtype) for frame in picture.frames]
         return replace(picture, frames=frames, white=None, file_dtype=None)
-    frames = [frame.mapped(weighed, dtype, 1 + picture.alpha) for frame in picture.frames]
+    frames = [frame.mapped(to_luminance, dtype, 1 + picture.alpha) for frame in picture.frames]
     return replace(picture, frames=frames, model="gray", white=None, file_dtype=None)
 
 
-def _in_light(stage: Stage, curve: Curve, white: float, dtype: np.dtype[np.generic]) -> Stage:
+def _linear_stage(stage: Stage, curve: Curve, white: float, dtype: np.dtype[np.generic]) -> Stage:
     value = np.array([stage.padding_value / white], dtype)
     tone_map = stage.map or ("abs" if stage.signed else None)
     return replace(stage, padding_value=float(curve.decode(value)[0]), map=tone_map)
 
 
-def settle(
+def stored_samples(
     pixels: Pixels,
     alpha: bool,
     dtype: np.dtype[np.generic],
@@ -201,7 +202,7 @@ def settle(
 
 
 def _of_straight(pixels: Pixels, function: Callable[[Pixels], Pixels]) -> Pixels:
-    """Apply a function of straight colours to premultiplied ones; at alpha 0, as if alpha were 1."""
+    """Apply a function of straight colours to premultiplied colours; where alpha is 0, it counts as 1."""
     alpha = np.where(pixels[:, :, -1:] > 0, pixels[:, :, -1:], pixels.dtype.type(1))
     straight = np.concatenate([pixels[:, :, :-1] / alpha, pixels[:, :, -1:]], axis=2)
     result = function(straight).astype(pixels.dtype)

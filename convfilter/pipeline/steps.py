@@ -140,7 +140,7 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
         chosen = series.chosen(options.read.frame)
         return _one(task._replace(options=options._replace(read=replace(options.read, frame=None))), chosen, seconds)
     if target is None or (target.format is not None and not target.format.continues):
-        return _only(task, series, seconds)
+        return _single(task, series, seconds)
     from convfilter.planning.plan_cache import cached_plan
 
     reports: list[Report] = []
@@ -157,8 +157,8 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
                     raise ReadError(f"picture {len(reports) + 1}: {error.problem}", remedy=error.remedy) from error
                 raise
             task = task._replace(options=options._replace(explain=None))
-        rest = _rest(series, options)
-    notes = dict.fromkeys((*(note for report in reports for note in report.notes), *rest))
+        trailing = _trailing_notes(series, options)
+    notes = dict.fromkeys((*(note for report in reports for note in report.notes), *trailing))
     return reports[0]._replace(
         frames=len(reports),
         clipped=sum(report.clipped for report in reports) / len(reports),
@@ -166,7 +166,7 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
     )
 
 
-def _only(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
+def _single(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
     """Filter the only picture of a stream; several are an error if the output holds one."""
     from convfilter.picture import losses
 
@@ -174,13 +174,13 @@ def _only(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> 
     where, more = next(pictures), next(pictures, None)
     name = task.target.format.name if task.target and task.target.format else ".npy"
     several = losses.of_series(name) if more is not None else ()
-    notes = losses.settled(several, task.options.write, WriteError) + _rest(series, task.options)
+    notes = losses.settled(several, task.options.write, WriteError) + _trailing_notes(series, task.options)
     report = _one(task, where, seconds)
     return report._replace(notes=(*report.notes, *notes))
 
 
-def _rest(series: pnm_series.Series, options: Options) -> tuple[str, ...]:
-    """Return a note on trailing data behind the only picture."""
+def _trailing_notes(series: pnm_series.Series, options: Options) -> tuple[str, ...]:
+    """Return a note on data behind the last picture."""
     if not series.note:
         return ()
     from convfilter.picture import losses
@@ -235,7 +235,7 @@ def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | Non
             job.decode()
     if not job.streaming.whole_output:
         with _timed(seconds, "run"):
-            job.run_through(destination)
+            job.stream(destination)
         seconds["write"] = 0.0
         return None
     with _timed(seconds, "run"):
@@ -246,7 +246,7 @@ def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | Non
 
 
 def judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
-    """Check stacks with possibly empty or oversized output before a pixel is decoded."""
+    """Return read options that refuse a picture before it is decoded if the stack's output is empty or too large."""
     risky = any(stage.padding != "same" or isinstance(stage.operator, Pooling | Layer) for stage in stages)
     if not risky:
         return options

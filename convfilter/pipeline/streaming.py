@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Streaming(NamedTuple):
-    """Reasons why all samples are decoded, and encoded, at once; "" where rows are streamed."""
+    """Why all samples are decoded and encoded at once; "" where rows are streamed."""
 
     whole_input: str
     whole_output: str
@@ -46,7 +46,7 @@ def streaming_of(
     Parameters
     ----------
     picture : Picture
-        Just opened.
+        Before any sample is decoded.
     plans : sequence of Plan
         One for each frame.
     fmt : Format, or None
@@ -55,7 +55,7 @@ def streaming_of(
         The stored outline.
     options : WriteOptions
     other : str
-        A reason apart from files and filters; "" for none.
+        A reason other than files and filters, or "".
     """
     if other or len(picture.frames) > 1 or fmt is None:
         reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
@@ -116,27 +116,27 @@ class Finish:
     @property
     def is_needed(self) -> bool:
         """Whether stored rows differ from the engine's."""
-        return self._settles or self._divide or self._converts
+        return self._converts_colours or self._divide or self._converts
 
     @property
-    def _settles(self) -> bool:
+    def _converts_colours(self) -> bool:
         return self._curve is not None or self._background is not None or self._straighten
 
     def __call__(self, rows: Pixels) -> Pixels:
         """Return the stored rows."""
-        if not self._settles:
+        if not self._converts_colours:
             rows = rows / rows.dtype.type(self._white) if self._divide else rows
             if not self._converts:
                 return rows
             if self._dtype.kind == "f":
                 with np.errstate(over="ignore"):
-                    made = rows.astype(self._dtype, copy=False)
-                return self._counted(made, overflowed(rows, made))
+                    cast = rows.astype(self._dtype, copy=False)
+                return self._counted(cast, overflowed(rows, cast))
             from convfilter.picture import colour
 
             done, clipped = colour.rounded(rows, self._dtype)
             return self._counted(done, clipped)
-        done, clipped = linear_light.settle(
+        done, clipped = linear_light.stored_samples(
             rows, self._alpha, self._dtype, self._white, self._out_white,
             curve=self._curve, background=self._background,
             premultiplied=self._premultiplied, straighten=self._straighten,
@@ -149,7 +149,7 @@ class Finish:
         return done
 
 
-def through(
+def stream_to_file(
     run: Callable[[RowSource | Pixels, RowSink], int],
     frame: Frame,
     target: Target,
@@ -158,7 +158,7 @@ def through(
     dtype: np.dtype[np.generic],
     prepare: Callable[[Pixels], Pixels] | None,
 ) -> int:
-    """Filter a picture into a file, streaming rows; return the number of clipped samples.
+    """Filter a picture into a file row by row; return the number of clipped samples.
 
     Parameters
     ----------
@@ -167,12 +167,12 @@ def through(
     frame : Frame
     target : Target
     stored : Outline
-        Outline whose ``write.whole_because`` is "".
+        Outline that can be written row by row.
     options : WriteOptions
     dtype : dtype
-        Type of the rows that it gives.
+        Type of the rows that ``run`` passes to the sink.
     prepare : callable or None
-        Converts them to stored rows.
+        Converts these rows to stored rows.
     """
     assert target.format is not None
     with (

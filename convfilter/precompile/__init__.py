@@ -1,1 +1,1 @@
-"""Loops compiled ahead of the first picture: the sets of ``cache warm``."""
+"""The sets of loops that ``cache warm`` compiles before the first picture."""

@@ -1,10 +1,10 @@
-"""The loops of everyday commands: the set of ``cache warm --everyday``."""
+"""Compile the loops of common commands, for ``cache warm --everyday``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-#: A stack for each group of loops that the examples in the help texts use, the most common first.
+#: Stacks that together need all loops of the examples in the help texts, the most common first.
 STACKS = (
     ("gaussian:4",),
     ("box:9",),
@@ -26,14 +26,14 @@ STACKS = (
     ("median:7",),
     ("gaussian:30",),
 )
-#: Side of the small pictures, in pixels: large enough for the methods that photos use.
+#: Side of the square test pictures in pixels: large enough for the planner to choose the methods of photos.
 _SIDE_PIXELS = 512
 #: Grey, RGB, and RGBA.
 _CHANNELS = (1, 3, 4)
 
 
 def warm() -> Iterator[str]:
-    """Compile loops for everyday filters of 8-bit pictures, by filtering small ones; yield each finished stack.
+    """Compile loops for common filters of 8-bit pictures, by filtering small pictures; yield each finished stack.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""All loops, with all sample types that the engine may use them for: the set of ``cache warm``."""
+"""Compile all loops for all sample types that the engine uses them with, for ``cache warm``."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
 from convfilter.planning import is_wide
 
+#: Types of each letter in the signature of a loop.
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "S": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
     "A": (np.float32, np.float64),
@@ -41,7 +42,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
     "K": (np.uint8, np.uint16, np.int32),  # samples as integer keys in the same order
-    "M": (np.uint8, np.uint16, np.int32, np.int64),  # such keys, of samples in double precision too
+    "M": (np.uint8, np.uint16, np.int32, np.int64),  # such keys, also of float64 samples
     "D": (np.float64,),
     "N": (np.int32, np.int64),  # counts of samples, or sums of their weights
     "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
@@ -97,7 +98,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop is epilogue.STORE_INTEGERS:
         return False
     if loop is interleaved.CORRELATE_EIGHT and types["S"] == types["A"] == np.float32:
-        return True  # along the rows, to be divided by a mask
+        return True  # the pass along the rows, whose sums are divided by a mask
     # Lane-interleaved samples are integers, and summed in float32.
     if loop.module in ("correlate_eight", "interleave") or loop is interleaved.COPY:
         return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))
@@ -109,14 +110,14 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop.function in ("mean_rows_wide", "sum_rows", "look_up"):
         return types.get("S") != np.float32
     if loop.function == "sums" and types["A"] == np.float32:
-        return False  # these sums have so many terms that they are float64
+        return False  # sums of so many terms need float64
     if loop.function == "clip_real" and not real_target:
         return False
     return types.get("R") != np.float32 or types.get("V", np.float32) == np.float32
 
 
 def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
-    """Whether a loop loads or stores wide samples; all loops in between use float64."""
+    """Whether the engine uses a loop with these wide samples: only loops that load or store; others use float64."""
     in_double = all(types.get(letter, np.float64) == np.float64 for letter in "AVR")
     if loop is epilogue.STORE_INTEGERS:
         return in_double and types["T"] in (np.int16, np.uint32)
@@ -171,7 +172,7 @@ def _compiled_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]
     # Ctrl-C reaches every process of the terminal; the parent ends the pool.
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
     with warnings.catch_warnings():
-        # The only other threads are idle ones of NumPy's linear algebra, which can be forked.
+        # Python warns of other threads at a fork; here these are idle threads of NumPy's BLAS, which are harmless.
         warnings.simplefilter("ignore", DeprecationWarning)
         with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), ignore) as pool:
             yield from pool.map(_compile, numbers)

@@ -58,7 +58,7 @@ class Scene:
         except PictureError as error:
             raise PictureError(f"{source}: {error}") from error
         resolve_target(output, self._base.write)
-        self._lit: dict[tuple[bool, bool], Picture] = {}
+        self._converted: dict[tuple[bool, bool], Picture] = {}
         self._pace = Pace()
         self._lock = threading.Lock()
 
@@ -177,9 +177,9 @@ class Scene:
             stages = [*stages[:-1], replace(stages[-1], stride=(down * step, across * step))]
         kind = options.linear, options.gray
         target = resolve_target(self.output, options.write)
-        job = Job(self._picture, target, stages, options, self._lit.get(kind))
-        if job.lit is not self._picture:
-            self._lit[kind] = job.lit
+        job = Job(self._picture, target, stages, options, self._converted.get(kind))
+        if job.converted is not self._picture:
+            self._converted[kind] = job.converted
         job.plan()
         if job.form != "picture":
             count = job.plans[0].stages[-1].output_channels

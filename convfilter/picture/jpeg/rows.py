@@ -1,12 +1,12 @@
-"""Rows of a JPEG with restart markers: bands between them are decoded by several threads.
+"""Decode bands of a JPEG with restart markers in several threads.
 
-Codes behind a restart marker begin with a whole byte and do not depend on what precedes it (ITU-T T.81, E.1.4 and
-F.2.1.3.1). So intervals that make whole rows of MCUs, with the picture's tables, are a JPEG of their own. Many cameras
+Entropy-coded data after a restart marker begin at a byte and do not depend on earlier data (ITU-T T.81, E.1.4 and
+F.2.1.3.1). So the intervals of some whole rows of MCUs, with the picture's tables, form a complete JPEG. Many cameras
 write restart markers, and so does convfilter.
 
-Where chrominance has half the rows, libjpeg interpolates it between the rows above and below; beyond the edge of a
-picture it repeats the row at the edge. So a band is decoded together with the next row of MCUs, and its own first row,
-for which the row above is missing, comes from the band before.
+Where chrominance has half the rows, libjpeg interpolates it between the rows above and below, and repeats the row at
+the edge of a picture. So a band is decoded together with the next row of MCUs. The first row of pixels of a band, which
+needs the chrominance above, comes from the band before.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from convfilter.picture.jpeg.layout import Layout, Scan
 from convfilter.picture.parallel import in_order
 from convfilter.picture.pixels import Pixels
 
-#: Smaller pictures are decoded in one piece, most of it while planner and engine are imported; in bands they take 5 %
-#: longer, since each sample is copied once more.
+#: Least size for decoding in bands. Smaller pictures are decoded in one piece, mostly while planner and engine are
+#: imported; bands would take 5 % longer, since they copy each sample once more.
 LEAST_BYTES = 1 << 26
-#: Least rows of MCUs in a band: the one that is decoded twice should cost little.
+#: Least rows of MCUs in a band, of which one is decoded twice.
 BAND_UNITS = 10
 _RST0, _RESTARTS, _END = 0xD0, 8, b"\xff\xd9"
 #: Start of a baseline and of an extended sequential frame, with Huffman codes.
 _FRAMES = (0xC0, 0xC1)
 _DQT, _JFIF, _ADOBE = 0xDB, 0xE0, 0xEE
-#: Segments that a band needs: tables, and those that tell the colour model.
+#: Segments that a band needs: its tables, and those with the colour model.
 _NEEDED = frozenset((*_FRAMES, jpeg.DHT, jpeg.DRI, jpeg.SOS, _DQT, _JFIF, _ADOBE))
 
 
 class Rows:
-    """Decodes a picture band by band.
+    """Decodes a JPEG with restart markers in bands.
 
     Parameters
     ----------
@@ -72,26 +72,26 @@ class Rows:
         yield from in_order(self._band, range(0, self._scan.down, self._units), self._threads)
 
     def give_back(self, band: Pixels) -> None:
-        """Decode a later band into the memory of one that is not needed any more."""
+        """Reuse the memory of a band for a later one."""
         if isinstance(band.base, np.ndarray):
             self._free.append(band.base)
 
     def _band(self, top: int) -> Pixels:
-        """Decode the band that begins with a row of MCUs."""
+        """Decode the band that begins with row ``top`` of MCUs."""
         unit_rows, height = self._scan.unit_rows, self._layout.height
         bottom = min(top + self._units, self._scan.down)
-        more = self._interpolates and bottom < self._scan.down
-        rows = min((bottom + more) * unit_rows, height) - top * unit_rows
+        extra = self._interpolates and bottom < self._scan.down  # the next row of MCUs
+        rows = min((bottom + extra) * unit_rows, height) - top * unit_rows
         most = (self._units + self._interpolates) * unit_rows
         shape = most, self._layout.width, self._layout.components
         memory = self._free.pop() if self._free else np.empty(shape, np.uint8)
         pixels = memory[:rows]
-        jpeg.decode(self._alone(top, bottom + more, rows), pixels)
+        jpeg.decode(self._jpeg_of(top, bottom + extra, rows), pixels)
         first = 1 if self._interpolates and top else 0
-        return pixels[first : (bottom - top) * unit_rows + more]
+        return pixels[first : (bottom - top) * unit_rows + extra]
 
-    def _alone(self, top: int, bottom: int, height: int) -> bytes:
-        """Return a JPEG of the rows of MCUs ``top`` to ``bottom - 1``, of which ``height`` rows of pixels count."""
+    def _jpeg_of(self, top: int, bottom: int, height: int) -> bytes:
+        """Return rows ``top`` to ``bottom - 1`` of MCUs as a JPEG of ``height`` rows of pixels."""
         first, last = self._intervals(top), self._intervals(bottom)
         start = int(self._restarts[first - 1]) + 2 if first else self._start
         end = int(self._restarts[last - 1]) if last <= len(self._restarts) else self._layout.data_end
@@ -103,15 +103,15 @@ class Rows:
         return b"".join((head, codes.data, _END))
 
     def _intervals(self, units: int) -> int:
-        """Return how many intervals hold so many rows of MCUs, the last of them perhaps in part."""
+        """Return the number of restart intervals that contain the first ``units`` rows of MCUs."""
         return -(-units * self._scan.across // self._scan.interval)
 
 
 def rows_of(data: bytes, layout: Layout, threads: int | None) -> Rows | None:
     """Return a decoder of bands, or None if the picture must be decoded in one piece.
 
-    Bands need all restart markers, in order, some of them between two rows of MCUs. Where damage has removed or made a
-    marker, the decoder of whole pictures says so.
+    Bands need all restart markers, in order, some of them between two rows of MCUs. If markers are missing or added,
+    the decoder of whole pictures reports the damage.
 
     Parameters
     ----------
