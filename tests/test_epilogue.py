@@ -9,7 +9,12 @@ from tolerances import assert_same_picture, assert_stored
 import convfilter
 from convfilter.executor.run import run, run_array
 from convfilter.filters import stack
+from convfilter.filters.catalog import FILTERS
 from convfilter.planning import plan_stack
+
+FROM_FILES = {"kernel", "layer", "convtranspose", "net"}
+#: Filters whose results may be stretched.
+STRETCHED = [row for row in FILTERS.values() if "map" in row.stage_keywords and row.name not in FROM_FILES]
 
 INTEGERS = ("uint8", "uint16")
 
@@ -121,3 +126,13 @@ def test_luminance_is_taken_once_before_a_range_that_a_later_stage_needs():
     found = run_array(plan_stack(stages, image.shape, "uint8", gray=True), image).pixels
     luminance = image @ np.array([0.299, 0.587, 0.114])
     assert_stored(found, convfilter.apply(luminance, "gaussian:1", "sobel:x"), map="stretch")
+
+
+@pytest.mark.parametrize("row", STRETCHED, ids=lambda row: row.name)
+def test_the_range_of_a_luminance_is_stretched(row):
+    image = byte_noise((24, 29, 3), "uint8")
+    spec = f"{row.example}{',' if ':' in row.example else ':'}map=stretch"
+    found = convfilter.apply(image, spec, gray=True)
+    luminance = image @ np.array([0.299, 0.587, 0.114]) / 255
+    expected = convfilter.apply(luminance, spec)
+    assert np.abs(found - 255 * expected).max() <= 0.501

@@ -19,7 +19,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.node import Node, StageSetup, placeholder
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
-from convfilter.engine.tone import rounding_of, stretched, tone_of
+from convfilter.engine.tone import rounding_of, stretched
 from convfilter.filters.stage import Layer, Point
 from convfilter.locks import handler_can_come, undisturbed
 from convfilter.methods import nodes_of
@@ -156,15 +156,11 @@ class Group:
             self._executable(nodes, image, output).run(image, output)
             low = min((each.ends[0] for each in ranges), default=np.inf)
             high = max((each.ends[1] for each in ranges), default=-np.inf)
-            tone = tone_of(stage, self._dtype, self._plan.full, self._full_out, self._is_gray)
+            tone = self._setup(len(self._stages) - 1, stage, image).tone_of_sums
             tone = stretched(tone, low, high, self._full_out, rounding_of(stage, image, tone))
             fields["tone"] = tone
         nodes = self._spanned(image, span, fields)
         return self._executable(nodes, image, output).run(image, output)
-
-    @property
-    def _is_gray(self) -> bool:
-        return self._plan.gray and self._first == 0
 
     def _spanned(self, image: Samples, span: tuple[float, float], last: dict[str, Any]) -> list[Node]:
         """Return the nodes; the first one knows the range of the image."""

@@ -198,13 +198,15 @@ def masked_median() -> Job:
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return windows.median(picture, 3, mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
 
-    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
-        colours, _ = _split(picture, how)
-        samples = np.where(_two_of_three(picture) > 0, colours, np.nan)
+    def windows_of(picture: Samples, how: Keywords) -> Real:
+        samples = np.where(_two_of_three(picture) > 0, _split(picture, how)[0], np.nan)
         padded = np.pad(samples, ((1, 1), (1, 1), (0, 0)), mode="edge")
-        around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))
-        medians: Real = np.nanmedian(around, axis=(3, 4))
-        return _with(medians, None), _with(np.abs(medians), None)
+        return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        medians: Real = np.nanmedian(windows_of(picture, how), axis=(3, 4))
+        magnitudes: Real = np.nanmax(windows_of(np.abs(picture), how), axis=(3, 4))
+        return _with(medians, None), _with(magnitudes, None)
 
     return _job(run, expect, geometries=({},))
 
