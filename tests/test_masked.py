@@ -189,6 +189,26 @@ def test_in_a_stack_holes_stay_holes():
     )
 
 
+def test_extremes_of_whole_samples_stay_whole_until_the_next_comparison():
+    image, counts = picture(np.uint8, 3), holes()
+    specs = "open:3", "maxpool:2,stride=1", "median:3", "erode:3", "box:3"
+
+    def result_types(**how):
+        setting = {"alpha": False, "gray": False, "white": None} | how
+        made = masked_stages(
+            stack.stages(specs), image.shape, image.dtype, fill=False, out_dtype=None, premultiplied=False,
+            out_white=None, **setting,
+        )  # fmt: skip
+        return "".join(stage.dtype.kind for stage in made)
+
+    assert result_types() == "uuuffu"
+    assert result_types(white=200.0) == "uuuffu"
+    assert result_types(gray=True) == "fffffu"
+    assert result_types(alpha=True) == "fffffu"
+    real = cf.apply(image.astype(np.float32), *specs, mask=counts)
+    np.testing.assert_array_equal(cf.apply(image, *specs, mask=counts, dtype=np.float32), real)
+
+
 def large_with_holes(dtype, channels=3):
     """A picture of several rectangles, some of them without a hole."""
     image = np.clip(RNG.normal(150, 40, (700, 1500, channels)), 0, 255).astype(dtype)

@@ -22,10 +22,11 @@ from convfilter.executor.held import Valid, put
 from convfilter.executor.masked_rows import run_array
 from convfilter.executor.masked_stage import MaskedStage, Setting
 from convfilter.executor.run import Result
-from convfilter.filters.stage import Constant, Join, Layer, MaxIndices, Stage
+from convfilter.filters.stage import Constant, Join, Layer, MaxIndices, Rank, Stage
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import full_scale
 from convfilter.planning.composites import expanded, sized
+from convfilter.planning.task import Task, compares_samples
 from convfilter.record import record, replace
 from convfilter.sample_types import real_of
 
@@ -225,8 +226,15 @@ def masked_stages(
         stage = sized(simple_stage, shape)
         _require_local(stage)
         last = number == len(simple_stages) - 1
+        result = target if last else between
+        if not last and compares_samples(simple_stages[number + 1].operator) and not isinstance(stage.operator, Rank):
+            # Extremes stay integers; a rank of an even number of valid pixels may lie between two samples.
+            task = Task.of(
+                stage, shape, dtype, result=between, alpha=alpha, gray=gray and number == 0, whites=(full, full)
+            )
+            result = task.selecting().result
         setting = Setting(
-            shape, dtype, target if last else between, alpha, premultiplied, gray and number == 0,
+            shape, dtype, result, alpha, premultiplied, gray and number == 0,
             full if number else white, out_white if last else None, fill,
         )  # fmt: skip
         planned.append(MaskedStage(stage, setting))
