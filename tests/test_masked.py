@@ -297,7 +297,6 @@ def test_transparent_pixels_stay_transparent():
         ({"ignore": "alpha=0"}, "ignore alpha=0 needs a picture with alpha"),
         ({"ignore": "black"}, "ignore must be a number, nan or alpha=0, got 'black'"),
         ({"ignore": "nodata"}, "ignore nodata is for files"),
-        ({"ignore": 0, "map": "stretch"}, "range of all results cannot leave any out"),
         ({"ignore": 0, "algorithm": "direct"}, "leave out algorithm"),
     ],
 )
@@ -490,6 +489,46 @@ def test_colours_and_alpha_far_from_holes_are_those_without_a_mask(spec):
     mask[19, 22] = 0
     found = cf.apply(picture, spec, mask=mask, fill=True, alpha=True)
     np.testing.assert_allclose(found[:4], cf.apply(picture, spec, alpha=True)[:4], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("spec", ["gaussian:1", "sobel:x", "median:3,scale=-0.5", "erode:3,offset=0.2"])
+@pytest.mark.parametrize("fill", [False, True])
+def test_stretch_takes_the_range_of_valid_results(spec, dtype, fill):
+    image, counts = picture(dtype, 3), holes()
+    image[~counts] = np.iinfo(dtype).max if dtype != np.float32 else np.nan
+    how = {"mask": counts, "fill": fill}
+    real = cf.apply(image, spec, **how, dtype=np.float64)
+    valid = cf.apply(np.zeros(SHAPE, np.float32), spec.split(",")[0], **how, ignore=np.nan) == 0
+    low, high = real[valid].min(), real[valid].max()
+    full = reference.full_scale(image.dtype)
+    expected = np.where(valid[..., np.newaxis], (real - low) / (high - low) * full, 0)
+    found = cf.apply(image, f"{spec},map=stretch", **how)
+    np.testing.assert_allclose(np.nan_to_num(found), expected, atol=0.51 if full > 1 else 1e-5)
+    unmasked = cf.apply(np.abs(image), f"{spec},map=stretch", mask=np.ones(SHAPE))
+    if dtype != np.float32:
+        plain = cf.apply(image, f"{spec},map=stretch")
+        np.testing.assert_allclose(unmasked, plain, atol=1)
+
+
+@pytest.mark.parametrize("how", [{}, {"gray": True}])
+def test_stretch_with_alpha_is_that_without_a_mask_where_all_pixels_count(how):
+    image = picture(np.uint16, 4)
+    for spec in ("gaussian:1,map=stretch", "sobel:x,map=stretch", "median:3,map=stretch"):
+        plain = cf.apply(image, spec, alpha=True, **how)
+        masked = cf.apply(image, spec, alpha=True, mask=np.ones(SHAPE), **how)
+        np.testing.assert_allclose(masked, plain, atol=1)
+
+
+def test_stretch_of_premultiplied_colours_is_refused():
+    with pytest.raises(ParameterError, match="map=stretch of premultiplied colours cannot leave out pixels"):
+        cf.apply(picture(np.uint16, 4), "box:3,map=stretch", alpha=True, premultiplied=True, mask=holes())
+
+
+def test_stretch_of_equal_results_is_0():
+    """Rounding errors of sums are no range."""
+    image = np.full(SHAPE, 0.3, np.float32)
+    assert not cf.apply(image, "gaussian:2,map=stretch", mask=np.where(holes(), 1, 0), fill=True).any()
 
 
 @pytest.mark.parametrize("ignore", [300.5, -1, 256, np.nan])

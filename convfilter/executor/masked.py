@@ -22,7 +22,7 @@ from convfilter.executor.held import Valid, put
 from convfilter.executor.masked_rows import run_array
 from convfilter.executor.masked_stage import MaskedStage, Setting
 from convfilter.executor.run import Result
-from convfilter.filters.stage import Constant, Join, Layer, MaxIndices, Rank, Stage
+from convfilter.filters.stage import Constant, Join, Layer, MaxIndices, Point, Rank, Stage
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import full_scale
 from convfilter.planning.composites import expanded, sized
@@ -180,7 +180,7 @@ def run_masked(
     Raises
     ------
     ParameterError
-        A stage needs the range of all its results, or is a transposed layer.
+        A stage is a transposed layer, or joins branches, or stretches premultiplied colours.
     """
     pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
     planned = masked_stages(
@@ -212,9 +212,16 @@ def masked_stages(
     Raises
     ------
     ParameterError
-        A stage needs the range of all its results, or is a transposed layer.
+        A stage is a transposed layer, or joins branches, or stretches premultiplied colours.
     """
     simple_stages = [*expanded(stages)]
+    if simple_stages[-1].map == "stretch":
+        if alpha and premultiplied:
+            raise ParameterError(
+                f"{simple_stages[-1].name}: map=stretch of premultiplied colours cannot leave out pixels; "
+                "use scale and offset"
+            )
+        simple_stages[-1:] = _with_stretch_apart(simple_stages[-1])
     if any(isinstance(stage.operator, Join | MaxIndices | Constant) for stage in simple_stages):
         raise ParameterError(
             "branches and indices of a network count every pixel; end the network before them, or ignore none"
@@ -247,10 +254,13 @@ def whole_because(stages: Sequence[MaskedStage]) -> str:
     return next((stage.whole_because for stage in stages if stage.whole_because), "")
 
 
+def _with_stretch_apart(stage: Stage) -> tuple[Stage, Stage]:
+    """Return a stage with ``map=stretch`` as two: the second, ``normalize``, takes the range of valid pixels."""
+    return replace(stage, map=None), Stage(Point("normalize"), name=f"{stage.name}, stretch")
+
+
 def _require_local(stage: Stage) -> None:
     operator = stage.operator
-    if stage.map == "stretch":
-        raise ParameterError(f"{stage.name}: the range of all results cannot leave any out; use scale and offset")
     if isinstance(operator, Layer) and operator.transposed:
         raise ParameterError(f"{stage.name}: a transposed layer cannot leave out pixels")
 
