@@ -13,7 +13,7 @@ from convfilter.engine.threads import cut
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_to
 from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
-from convfilter.planning.methods import grid_of
+from convfilter.planning.methods import chosen_method, grid_of
 
 #: Source rows and pixels of a band, and its height in windows: the least, and the height if pixels allow it. A band
 #: reads one window more than it has, so that low bands read many rows twice.
@@ -87,6 +87,6 @@ def joined(bands: Sequence[Span], threads: int, plan: Plan) -> list[Span]:
     """
     if not bands:
         return []
-    if plan.stages[0].spreads and plan.dtype.kind == "f":
+    if chosen_method(plan.stages[0]).spreads and plan.dtype.kind == "f":
         return list(bands)
     return [(bands[first][0], bands[last - 1][1]) for first, last in cut(len(bands), -(-len(bands) // threads))]

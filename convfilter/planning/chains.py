@@ -50,10 +50,11 @@ def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
 
 def block_rows(stage: StagePlan) -> int:
     """Return the block height of a stage that runs in a group."""
-    if stage.has_own_blocks:
+    method = chosen_method(stage)
+    if method.has_own_blocks(stage):
         return stage.block_rows
     row = max(stage.rows.stride * stage.cols.input * stage.channels, stage.cols.output * stage.output_channels)
-    unit = stage.unit_rows
+    unit = method.unit_rows(stage)
     rows = _even_rows(stage.rows.output, max(1, BLOCK_SAMPLES // row // unit) * unit, unit)
     # Each block of interpolated rows begins with many coarse rows.
     return rows if stage.rates[0] is None else 2 * rows
@@ -76,4 +77,4 @@ def _even_rows(rows: int, most: int, unit: int) -> int:
 
 def alone_block_rows(stage: StagePlan) -> int:
     """Return the block height of a stage that runs alone on its whole input."""
-    return stage.block_rows if stage.has_own_blocks else even_block_rows(stage.rows.output)
+    return stage.block_rows if chosen_method(stage).has_own_blocks(stage) else even_block_rows(stage.rows.output)

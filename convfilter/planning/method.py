@@ -52,8 +52,8 @@ Algorithm: TypeAlias = Choice | _Only
 ALGORITHMS: tuple[Choice, ...] = get_args(Choice)
 
 
-def always(_task: Task) -> bool:
-    """Return True, for every task."""
+def always(_any: Task | StagePlan) -> bool:
+    """Return True, for every task and plan."""
     return True
 
 
@@ -89,8 +89,8 @@ def _own_factors(task: Task) -> tuple[Product, ...]:
     return () if task.kernel.factors is None else (task.kernel.factors,)
 
 
-def never(_task: Task) -> bool:
-    """Return False, for every task."""
+def never(_any: Task | StagePlan) -> bool:
+    """Return False, for every task and plan."""
     return False
 
 
@@ -151,7 +151,7 @@ def _no_bytes(_plan: StagePlan) -> int:
     return 0
 
 
-def _interleaved_rows(_task: Task) -> int:
+def _interleaved_rows(_plan: StagePlan) -> int:
     return INTERLEAVED_ROWS
 
 
@@ -201,8 +201,8 @@ class Method(NamedTuple):
     multiply_add_time: float = 1.0
     sample_time: float = 0.0
     block_rows: Callable[[Task], int] = _window_rows
-    unit_rows: Callable[[Task], int] = _interleaved_rows
-    has_own_blocks: Callable[[Task], bool] = never
+    unit_rows: Callable[[StagePlan], int] = _interleaved_rows
+    has_own_blocks: Callable[[StagePlan], bool] = never
     rows_read: Callable[[StagePlan, int], int] = rows_of_windows
     buffer_bytes: Callable[[StagePlan], int] = _no_bytes
     grid: Callable[[StagePlan], Grid] = _grid_of_steps

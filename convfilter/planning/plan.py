@@ -20,13 +20,10 @@ from convfilter.planning.composites import expanded, sized
 from convfilter.planning.field import Field
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
 from convfilter.planning.method import ALGORITHMS, Algorithm
-from convfilter.planning.methods import capable, fastest
+from convfilter.planning.methods import capable, chosen_method, fastest
 from convfilter.planning.offsets import in_fractions
 from convfilter.planning.stage_plan import Group, StagePlan
-from convfilter.planning.strips import (
-    INTERLEAVED_ROWS,
-    window_block_rows,
-)
+from convfilter.planning.strips import window_block_rows
 from convfilter.planning.task import Mask, Task, compares_samples, takes_alpha_as_colour
 from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_whole, real_of
@@ -294,7 +291,6 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         chosen.multiply_adds(task),
         scratch_bytes=0,
         block_rows=chosen.block_rows(task),
-        unit_rows=chosen.unit_rows(task),
         rates=chosen.rates(task),
         products=chosen.products(task),
         sides=chosen.sides(task),
@@ -304,8 +300,6 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         masked=bool(task.mask),
         bounded=task.is_bounded,
         by_taps=chosen.by_taps(task),
-        has_own_blocks=chosen.has_own_blocks(task),
-        spreads=chosen.spreads,
         result=task.result,
     )
     return replace(plan, scratch_bytes=chosen.scratch_bytes(plan, task))
@@ -313,16 +307,13 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
 
 def for_any_numbers(plan: StagePlan) -> StagePlan:
     """Return a plan with a tap-by-tap method, which keeps infinite samples and NaN within their windows."""
-    if not plan.spreads:
+    if not chosen_method(plan).spreads:
         return plan
     algorithm: Algorithm = "separable" if plan.products else "direct"
     return replace(
         plan,
         algorithm=algorithm,
         block_rows=window_block_rows(plan.rows),
-        unit_rows=INTERLEAVED_ROWS,
         rates=(None, None),
         sides=(0, 0),
-        has_own_blocks=False,
-        spreads=False,
     )

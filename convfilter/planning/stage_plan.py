@@ -57,9 +57,6 @@ class StagePlan:
         Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
     by_taps : bool
         Means of a few real samples are summed tap by tap.
-    unit_rows : int
-    has_own_blocks, spreads : bool
-        As for the ``Method``.
     result : dtype
         Sample type of the result if another stage follows.
     fields : (rows, cols) of Field
@@ -81,7 +78,6 @@ class StagePlan:
     multiply_adds: float
     scratch_bytes: int
     block_rows: int
-    unit_rows: int
     rates: tuple[Rates | None, Rates | None] = (None, None)
     products: tuple[Product, ...] = ()
     sides: tuple[int, int] = (0, 0)
@@ -91,8 +87,6 @@ class StagePlan:
     masked: bool = False
     bounded: bool = False
     by_taps: bool = False
-    has_own_blocks: bool = False
-    spreads: bool = False
     result: np.dtype[np.generic] = np.dtype(np.float32)
     fields: tuple[Field, Field] = (Field(), Field())
     branches: tuple[tuple[StagePlan, ...], ...] = ()

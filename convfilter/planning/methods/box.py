@@ -38,7 +38,7 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     return np.dtype(plan.precision).itemsize * samples * (3 * max(1, min(PASS_ROWS, PASS_SAMPLES // samples)) + 2)
 
 
-def _unit_rows(_task: Task) -> int:
+def _unit_rows(_plan: StagePlan) -> int:
     return 2 * INTERLEAVED_ROWS
 
 

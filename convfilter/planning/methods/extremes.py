@@ -143,8 +143,8 @@ def _block_rows(task: Task) -> int:
     return window_block_rows(task.rows) if is_summed_by_taps(task) else pass_rows_of(task.rows)
 
 
-def _unit_rows(task: Task) -> int:
-    return INTERLEAVED_ROWS if is_summed_by_taps(task) else rows_between(task.rows, task.cols, task.channels)
+def _unit_rows(plan: StagePlan) -> int:
+    return INTERLEAVED_ROWS if plan.by_taps else rows_between(plan.rows, plan.cols, plan.channels)
 
 
 def _fits_single(task: Task) -> bool:
@@ -153,8 +153,8 @@ def _fits_single(task: Task) -> bool:
     return sums_fit(task)
 
 
-def _has_own_blocks(task: Task) -> bool:
-    return not (takes_extremes(task.stage.operator) or is_summed_by_taps(task))
+def _has_own_blocks(plan: StagePlan) -> bool:
+    return not (takes_extremes(plan.stage.operator) or plan.by_taps)
 
 
 def _grid(plan: StagePlan) -> Grid:
