@@ -15,6 +15,8 @@ from convfilter.planning import ALGORITHMS
 
 #: Beyond the input and the output: (up to so many megapixels, so many bytes).
 MEMORY_BOUNDS = ((12, 64e6), (100, 128e6))
+#: The picture is this many times as large as the part that is filtered after it.
+_SHARE = 12
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ def _last_over_first(seconds: Mapping[str, float]) -> float:
     return last / first
 
 
+def _per_pixel(seconds: Mapping[str, float]) -> float:
+    return _last_over_first(seconds) * _SHARE
+
+
 def growth(bench: Bench) -> list[Growth]:
     """Return the rows that compare us with ourselves on one picture."""
     threads, weights = bench.threads, full_rank(15)
@@ -68,7 +74,16 @@ def growth(bench: Bench) -> list[Growth]:
         )
         for count in (2, 1)
     }
+    rows, cols, _ = bench.rgb.shape
+    small = np.ascontiguousarray(bench.rgb[: rows // 3, : cols // (_SHARE // 3)])
+    sizes = {"whole": bench.rgb, "part": small}
+    blurs = {
+        name: lambda image=image: convfilter.gaussian_blur(image, 4, threads=threads) for name, image in sizes.items()
+    }
+    boxes = {name: lambda image=image: convfilter.box_blur(image, 11, threads=threads) for name, image in sizes.items()}
     return [
+        Growth(f"Gaussian, sigma 4, 1/{_SHARE} of the picture after the whole, per pixel", blurs, _per_pixel, 2),
+        Growth(f"box 11, 1/{_SHARE} of the picture after the whole, per pixel", boxes, _per_pixel, 2),
         Growth("Gaussian, sigma 64 over 8", blur, _last_over_first, 1.3),
         Growth("box 101 over 11", box, _last_over_first, 1.2),
         Growth("max pooling 101 over 11, stride 1", pool, _last_over_first, 1.3),
