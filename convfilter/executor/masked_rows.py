@@ -38,7 +38,7 @@ class _ArrayRows:
 
 
 class _StreamedRows:
-    """The rows of a row source, with those that are still needed in memory."""
+    """The rows of a row source; rows that a later call reads stay in memory."""
 
     def __init__(self, source: RowSource, judge: Judge) -> None:
         self._source, self._judge = source, judge
