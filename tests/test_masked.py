@@ -8,11 +8,12 @@ import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
-from convfilter.executor import bands, patches
+from convfilter.executor import bands, masked_ranks, patches
 from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_rows import run_rows
 from convfilter.filters import kernels, stack
+from convfilter.planning.methods.rank import rank_of
 
 RNG = np.random.default_rng(5)
 SHAPE = (17, 21)
@@ -207,6 +208,42 @@ def test_extremes_of_whole_samples_stay_whole_until_the_next_comparison():
     assert result_types(alpha=True) == "fffffu"
     real = cf.apply(image.astype(np.float32), *specs, mask=counts)
     np.testing.assert_array_equal(cf.apply(image, *specs, mask=counts, dtype=np.float32), real)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "median:3",
+        "median:5x4,padding_mode=reflect",
+        "percentile:3,p=0.3,stride=2,padding_mode=wrap",
+        "percentile:disk:2,0.9",
+        "median:1 1 0; 0 1 1,flip=true,dilation=2",
+        "median:3,padding_mode=constant,padding_value=150",
+        "median:3,scale=0.5,offset=0.25",
+        "median:3,scale=-1,map=offset",
+    ],
+)
+def test_networks_and_votes_find_the_same_ranks(dtype, spec, monkeypatch):
+    image, counts = picture(dtype, 3), holes()
+    image[0, 5:9] = image[16, 3] = np.inf if image.dtype.kind == "f" else np.iinfo(dtype).max
+    if image.dtype.kind == "f":
+        image[4, 2], image[13, 18] = np.nan, -np.inf
+    how = {"mask": counts, "fill": True}
+    for out in (dtype, np.float32) if image.dtype.kind == "u" else (dtype,):
+        found = [cf.apply(image, spec, **how, dtype=out, threads=threads) for threads in (1, 2)]
+        assert found[0].tobytes() == found[1].tobytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(patches, "MOST_PIXELS", 0)
+            np.testing.assert_array_equal(found[0], cf.apply(image, spec, **how, dtype=out))
+
+
+def test_ranks_have_exact_fractions_or_none():
+    """All ranks of the most common windows have one."""
+    for count in range(1, masked_ranks.MOST_PIXELS + 1):
+        fractions = [masked_ranks.fraction_of(rank, count) for rank in range(count)]
+        assert all(each is None or rank_of(each, count) == (rank, 0.0) for rank, each in enumerate(fractions))
+        assert None not in fractions or count not in (1, 4, 9, 25, 49)
 
 
 def large_with_holes(dtype, channels=3):

@@ -16,6 +16,8 @@ from convfilter.engine.threads import cut
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_counted
 from convfilter.executor.held import Held, Span, Valid
+from convfilter.executor.masked_ranks import MOST_PIXELS, ValidRanks
+from convfilter.filters.stage import Rank
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.methods import grid_of
@@ -46,6 +48,9 @@ class Patches:
     def __init__(self, unweighted: Plan, weighted: Plan, opaque: Any) -> None:
         self.plans: tuple[Plan, ...] = unweighted, weighted
         self._opaque = opaque
+        operator = unweighted.stages[0].stage.operator
+        is_small = isinstance(operator, Rank) and operator.kernel.nonzeros <= MOST_PIXELS
+        self._ranks = ValidRanks(unweighted, weighted) if is_small and not unweighted.gray else None
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -74,7 +79,11 @@ class Patches:
         return self._patch(held, (span, (0, stage.cols.output)), span[0], out, threads)
 
     def _patch(self, held: Held, rectangle: Rectangle, top: int, out: Samples, threads: int) -> int:
-        """Write a rectangle, with the mask as alpha, into ``out``, which begins with row ``top``."""
+        """Write a rectangle without its ignored pixels into ``out``, which begins with row ``top``."""
+        if self._ranks is not None and (found := self._ranks.run(held, *rectangle, out.dtype, threads)) is not None:
+            (first, last), (left, right) = rectangle
+            out[first - top : last - top, left:right], clipped = found
+            return clipped
         plan = self.plans[1]
         chunk = chunk_of(plan.stages[0], *rectangle)
         pixels, valid = held.rows(chunk.rows.ranges)

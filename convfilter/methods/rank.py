@@ -141,7 +141,7 @@ class _Worker:
         values = values.reshape(shape)
         alpha = None
         if tile.weights is None:
-            values[:] = self._interpolated(*self._at_ranks(tile, region, self._ranks), self._share).reshape(shape)
+            values[:] = interpolated(*self._at_ranks(tile, region, self._ranks), self._share).reshape(shape)
             if tile.has_nan:
                 last = self._mapped.plan.kernel.nonzeros - 1
                 values[np.isnan(self._at_ranks(tile, region, (last, last))[0].reshape(shape))] = np.nan
@@ -168,26 +168,12 @@ class _Worker:
         count = self._mapped.plan.kernel.nonzeros
         shares = np.array([rank_of(self._fraction, n)[1] for n in range(1, count + 1)])
         share = np.where(votes < 0, 0.5, shares[np.maximum(votes, 1) - 1])
-        values = self._interpolated(tile.samples(low), tile.samples(high), share)
+        values = interpolated(tile.samples(low), tile.samples(high), share)
         if tile.has_nan:
             last, _, _ = finder.find_weighted(tile, region, 1.0)
             values[np.isnan(tile.samples(last))] = np.nan
         values[votes == 0] = 0.0
         return values
-
-    @staticmethod
-    def _interpolated(low: Samples, high: Samples, share: float | Real) -> Real:
-        """Interpolate between two samples as ``numpy.percentile`` does."""
-        first = low.astype(np.float64)
-        if low is high:
-            return first
-        with np.errstate(invalid="ignore", over="ignore"):
-            difference = high.astype(np.float64)
-            second = difference.copy()
-            difference -= first
-            from_second = second - difference * (1 - np.asarray(share))
-            between = np.where(np.less(share, 0.5), first + difference * share, from_second)
-        return np.where(first == second, first, between)
 
     def _load(self, region: Region) -> _Tile:
         """Load the samples of a region's windows."""
@@ -234,6 +220,20 @@ class _Worker:
         keys = np.zeros(size + TAIL, np.int32)
         keys[:size] = places
         return _Tile(keys, pitch, columns, lambda keys: table[keys], None, has_nan, weights)
+
+
+def interpolated(low: Samples, high: Samples, share: float | Real) -> Real:
+    """Interpolate between two samples as ``numpy.percentile`` does; a share of 0 is the first, also beside infinity."""
+    first = low.astype(np.float64)
+    if low is high:
+        return first
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = high.astype(np.float64)
+        second = difference.copy()
+        difference -= first
+        from_second = second - difference * (1 - np.asarray(share))
+        between = np.where(np.less(share, 0.5), first + difference * share, from_second)
+    return np.where((first == second) | np.equal(share, 0), first, between)
 
 
 def _keys_are_samples(keys: Samples) -> Samples:
