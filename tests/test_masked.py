@@ -661,3 +661,8 @@ def test_bands_of_large_pictures_are_much_lower_than_the_picture(spec, dtype):
     )  # fmt: skip
     assert stage.whole_because == ""
     assert max(last - first for first, last in stage.bands) <= stage.shape[0] / 8
+
+
+def test_a_rank_of_a_single_pixel_is_that_pixel():
+    image, mask = np.array([[172, 3, 9]], np.uint8), np.array([[1, 0, 1]], np.uint8)
+    assert cf.median(image, 1, mask=mask).tolist() == [[172, 0, 9]]

@@ -57,8 +57,8 @@ class ValidRanks:
             self._firsts[valid], self._shares[valid] = rank_of(operator.fraction, valid)
         time = planned.multiply_adds * _TIMES[planned.algorithm]
         others = weighted.stages[0]
-        #: Most samples of a window for which that is faster than histograms.
-        self._most = int(_WEIGHTED * others.multiply_adds * _TIMES[others.algorithm] / time)
+        #: Most samples of a window for which that is faster than histograms; selecting the only one costs nothing.
+        self._most = int(_WEIGHTED * others.multiply_adds * _TIMES[others.algorithm] / time) if time else count
 
     def run(
         self, held: Held, rows: Span, cols: Span, out_dtype: np.dtype[np.generic], threads: int
