@@ -19,7 +19,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.tone import Tone, tone_of
-from convfilter.filters.stage import Compass, Layer, Orientation, Point
+from convfilter.filters.stage import Layer, Orientation, Point
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 
@@ -196,8 +196,7 @@ class StageSetup:
     @property
     def tone_of_sums(self) -> Tone:
         """Arithmetic from sums to samples."""
-        # These operators divide by the factor of the luminance before they select or apply functions.
-        weighed = self.source.gray and not isinstance(self.plan.stage.operator, Compass | Layer | Orientation | Point)
+        weighed = self.source.gray and not isinstance(self.plan.stage.operator, Layer | Orientation | Point)
         return self.tone or tone_of(self.plan, self.dtype, self.source.full, self.full_out, weighed)
 
 

@@ -16,7 +16,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.epilogue import Range
 from convfilter.engine.executable import Executable, executables
 from convfilter.engine.load import Source
-from convfilter.engine.node import Node, StageSetup, placeholder
+from convfilter.engine.node import Node, StageNode, StageSetup, placeholder
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
 from convfilter.engine.tone import rounding_of, stretched
@@ -156,7 +156,9 @@ class Group:
             self._executable(nodes, image, output).run(image, output)
             low = min((each.ends[0] for each in ranges), default=np.inf)
             high = max((each.ends[1] for each in ranges), default=-np.inf)
-            tone = self._setup(len(self._stages) - 1, stage, image).tone_of_sums
+            storing = nodes[-1]
+            assert isinstance(storing, StageNode)
+            tone = storing.stage.tone_of_sums
             tone = stretched(tone, low, high, self._full_out, rounding_of(stage, image, tone))
             fields["tone"] = tone
         nodes = self._spanned(image, span, fields)

@@ -31,7 +31,8 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
         first.reads = (len(sums) + 1,)
         sums += [first, *others]
         ends.append(len(sums))
-    largest = _Largest(stage)
+    # Sums are already scaled to the source's samples: no factor of the luminance is left.
+    largest = _Largest(replace(stage, source=replace(stage.source, gray=False)))
     largest.reads = tuple(len(sums) + 1 - end for end in ends)
     return [*sums, largest]
 
@@ -67,8 +68,6 @@ class _Largest(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        # Sums are already scaled to the source's samples: no factor of the luminance is left.
-        self.stage = replace(self.stage, source=replace(self.stage.source, gray=False))
         mapped = MappedStage.of(self.plan, self.stage.source)
         epilogue = self.epilogue(mapped, target)
 
