@@ -203,7 +203,7 @@ def _place(index: int, band: npt.NDArray[Any], top: int) -> tuple[int, int, int]
 
 
 def _ssim(a: Image, b: Image, white: float) -> tuple[float | None, str]:
-    """Return the mean similarity of the channels, or None, and the reason why there is none."""
+    """Return the mean similarity of the channels, or None and the reason."""
     window = Stage(Correlation(gaussian(_SIGMA, _SIGMA, _TRUNCATE)), padding="valid")
     if min(a.shape[:2]) < int(_TRUNCATE * _SIGMA + 0.5) * 2 + 1:
         return None, "the picture is smaller than 11x11"

@@ -42,7 +42,7 @@ def folders(controller: str) -> Iterator[str]:
 
 
 def cores() -> float:
-    """Return the smallest CPU quota of the control groups, in cores; infinity if there is none."""
+    """Return the smallest CPU quota of the control groups, in cores; infinity without a quota."""
     return min((quota for folder in folders("cpu") if (quota := _quota(folder))), default=float("inf"))
 
 

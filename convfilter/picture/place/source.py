@@ -101,7 +101,7 @@ def _held(stream: BinaryIO) -> BinaryIO:
 
 def content_of(file: BinaryIO) -> bytes:
     """Return all bytes of a seekable file."""
-    file.seek(0, os.SEEK_END)  # drops what is buffered: ``read`` would join it with the rest, in a copy of all
+    file.seek(0, os.SEEK_END)  # drops the buffer, which ``read`` would join with the rest in a copy
     file.seek(0)
     return file.read()
 
