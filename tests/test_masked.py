@@ -14,6 +14,7 @@ from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_rows import run_rows
 from convfilter.filters import kernels, stack
 from convfilter.planning.methods.rank import rank_of
+from convfilter.sample_types import full_scale
 
 RNG = np.random.default_rng(5)
 SHAPE = (17, 21)
@@ -506,17 +507,39 @@ def test_one_picture_gives_the_same_in_both_forms(spec, dtype):
     np.testing.assert_allclose(found[0] / full, expected, atol=1e-9 if full == 1 else 6 / full)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize("kind", ["erode", "dilate"])
-def test_extremes_with_alpha_are_those_of_valid_pixels(kind, dtype):
-    rng, counts = np.random.default_rng(10), holes()
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("premultiplied", [False, True])
+@pytest.mark.parametrize("padding_mode", ["edge", "wrap", "constant"])
+@pytest.mark.parametrize("spec", ["erode:3", "dilate:3", "minpool:3", "maxpool:3"])
+def test_extremes_with_alpha_are_those_of_valid_pixels(spec, padding_mode, premultiplied, dtype):
+    rng, counts, full = np.random.default_rng(10), holes(), full_scale(dtype)
     image = rng.integers(60, 250, (*SHAPE, 4)).astype(dtype)
-    image[..., 3] = 255
-    ignored = np.where(counts[..., np.newaxis], image, 0).astype(dtype)
-    for how in ({}, {"premultiplied": True}):
-        found = cf.apply(ignored, f"{kind}:3", mask=counts, alpha=True, fill=True, **how)
-        alone = cf.apply(np.ascontiguousarray(ignored[..., :3]), f"{kind}:3", mask=counts, fill=True)
-        np.testing.assert_allclose(found[..., :3], alone, rtol=1e-6)
+    if dtype != np.uint8:  # a maximum of negative colours is below the 0 of a transparent pixel
+        image[..., :3] = -100 * image[..., :3]
+    image[..., 3] = rng.integers(1, min(full, 500) + 1, SHAPE)
+    image[3, 3] = np.iinfo(dtype).min if dtype == np.int16 else image[3, 3]
+    image[3, 3, 3] = full
+    largest, pools = spec.startswith(("dilate", "max")), "pool" in spec
+    neutral = -np.inf if largest else np.inf
+
+    def extreme(samples):
+        there = np.where(counts[..., np.newaxis], samples, neutral)
+        mode = {"padding_mode": "constant", "padding_value": neutral} if pools else {"padding_mode": padding_mode}
+        return reference.extreme(there, 3, largest, padding=1, **mode)
+
+    samples = reference.real(image)
+    alpha = extreme(samples[..., 3:])
+    colours = samples[..., :3] if premultiplied else samples[..., :3] * samples[..., 3:]
+    shares = 1 if premultiplied else np.where(alpha > 0, alpha, np.inf)
+    with np.errstate(invalid="ignore"):
+        expected = np.concatenate([extreme(colours) / shares, alpha], axis=2)
+    expected[~np.isfinite(alpha[..., 0])] = np.nan, np.nan, np.nan, 0
+    how = {"stride": 1, "padding": 1} if pools else {"padding_mode": padding_mode}
+    found = cf.apply(
+        image, spec + "".join(f",{name}={value}" for name, value in how.items()), mask=counts, fill=True, alpha=True,
+        premultiplied=premultiplied, dtype=np.float64,
+    )  # fmt: skip
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("spec", KERNELS)

@@ -192,7 +192,7 @@ def _channel_operations(stage: Stage, setting: Setting) -> list[_ChannelOperatio
     if not setting.alpha:
         return [_ChannelOperation(_ALL, _operation_without_alpha(stage, setting, channels), _ALL)]
     # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
-    values = _neutral_pixel(stage.operator, setting.dtype) if _is_extreme(stage) else (0, 0)
+    values = _neutral_pixel(stage.operator, setting) if _is_extreme(stage) else (0, 0)
     all_channels = _ChannelOperation(_ALL, FilledBands(setting.plan(stage, channels, alpha=True), *values), _ALL)
     if is_difference(stage) or isinstance(stage.operator, Point):
         return [all_channels]
@@ -276,12 +276,15 @@ def _neutral(operator: Operator, dtype: np.dtype[Any]) -> float:
     return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)
 
 
-def _neutral_pixel(operator: Operator, dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return the colours and the alpha of a pixel that is neutral straight and premultiplied."""
+def _neutral_pixel(operator: Operator, setting: Setting) -> tuple[float, float]:
+    """Return the colours and the alpha of a pixel that is neutral once its colours are premultiplied."""
+    dtype: np.dtype[Any] = setting.dtype
     value = _neutral(operator, dtype)
-    if value > 0:
+    if value > 0 or setting.premultiplied:
         return value, value
-    return (value, float(np.finfo(dtype).tiny)) if dtype.kind == "f" else (0, 0)
+    if dtype.kind == "f":
+        return value, float(np.finfo(dtype).tiny)
+    return (np.iinfo(dtype).max if value < 0 else 0), value  # the product with white is the least sample
 
 
 class FilledBands:
