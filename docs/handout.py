@@ -67,7 +67,7 @@ EXERCISES = (
     Exercise(
         "A kernel of 7 with stride 2, a pooling of 3 with stride 2, a kernel of 3: how many pixels does an output see, "
         "and how far apart are the fields of neighbours?",
-        "convfilter plan -f box:7,stride=2 -f maxpool:3,stride=2,padding=1 -f box:3 --size 224 | grep sees | tail -n1",
+        "convfilter plan -f box:7,stride=2 -f maxpool:3,stride=2,padding=1 -f box:3 --size 224 | grep field | tail -n1",
     ),
     Exercise(
         "How many weights and biases has a layer of 3x3 kernels from 3 channels to 64?",
@@ -83,8 +83,8 @@ EXERCISES = (
         f"convfilter apply -f convtranspose:up.npy,stride=2x1 two.pgm - | {_NUMBERS.format(5, 5)}",
     ),
     Exercise(
-        "Two kernels of 3x3, one after the other: which single kernel sees as much, and which share of its weights do "
-        "they have?",
+        "Two kernels of 3x3, one after the other: which single kernel has the same receptive field, and which "
+        "share of its weights do they have?",
         "convfilter plan -f box:3 -f box:3 --size 64 | grep instead",
     ),
 )

@@ -28,7 +28,7 @@ WIDTH = 300
 #: The lecture's own examples.
 NUMBERS = ("3 3 2 1 0 0", "0 1 3 1 3 1", "2 2 3 2 0 0", "2 2 2 0 0 0", "1 0 1 3 2 2", "3 2 0 3 0 1")
 SMALL = ("3 3 2 1 0", "0 0 1 3 1", "3 1 2 2 3", "2 0 0 2 2", "2 0 0 0 1")
-_PLAN = "| grep -E '^stage|width|sees'"
+_PLAN = "| grep -E '^stage|width|field'"
 BANK = """\
 import numpy as np
 
@@ -198,7 +198,7 @@ written as a contact sheet, or as an array to an `.npy` file.
         "convfilter apply -f layer:edges.npy in.png maps.png": "Six labelled maps of edges, two for each colour"
     })  # fmt: skip
     yield "## Stacking\n\nTwo 3x3 kernels have the receptive field of one 5x5, with 18 weights instead of 25:\n\n"
-    yield told("convfilter plan -f box:3 -f box:3 --size 300x200 | grep -E 'stage|sees|instead'")
+    yield told("convfilter plan -f box:3 -f box:3 --size 300x200 | grep -E 'stage|field|instead'")
     yield "Between the stages nothing is rounded or clipped:\n\n"
     yield shown({
         "convfilter apply -f gaussian:1 -f sobel:magnitude -f maxpool:2 in.png stack.png": "Edges at half the size",
@@ -235,7 +235,7 @@ take seven samples to three, by a matrix of three rows; the transpose of this ma
     yield told("convfilter apply -f convtranspose:up.npy,stride=2 --format pgm three.pgm - | tail -c 7 | od -An -tu1")
     yield "The output size is the input size of the convolution: `(I - 1)S - P - P' + D(K - 1) + 1`.\n\n"
     yield told(
-        "convfilter plan -f convtranspose:up.npy,stride=2x1 --size 3x1 --channels 1 | grep -E 'stage|width|sees'"
+        "convfilter plan -f convtranspose:up.npy,stride=2x1 --size 3x1 --channels 1 | grep -E 'stage|width|field'"
     )
     yield """The explorer shows it as two steps: insert zeros between the samples, then convolve. Where windows of
 neighbours overlap unevenly, as windows of 3 with stride 2 do, a flat picture becomes a chequerboard; with windows whose

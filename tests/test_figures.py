@@ -112,8 +112,8 @@ def test_plan_as_json_and_as_text(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "-f", "box:3", "-f", "box:3", "--size", "64"]) == 0
     text = capfd.readouterr().out
     assert "3 x 3 = 9 weights" in text
-    assert "sees       5x5 pixels of the input, 1 apart, the first about (0, 0)" in text
-    assert "one 5x5 kernel that sees as much, with 18/25 of its weights" in text
+    assert "field      5x5 pixels of the input, 1 apart, the first about (0, 0)" in text
+    assert "one 5x5 kernel of the same receptive field, with 18/25 of its weights" in text
 
 
 def test_explain_prints_the_plan_and_runs_it(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

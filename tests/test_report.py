@@ -118,7 +118,7 @@ def test_a_page_has_the_pictures_the_plan_the_kernels_and_the_timings(folder):
         np.testing.assert_array_equal(np.asarray(found.picture("After: in.png")), np.asarray(after))
     assert "30x21 rgb uint8 → 15x11 rgb uint8" in found.text
     assert "floor((30 + 12 + 12 - 1*(25 - 1) - 1) / 2) + 1 = 15" in found.text
-    assert "sees 25x25 pixels of the input, 2 apart" in found.text
+    assert "field 25x25 pixels of the input, 2 apart" in found.text
     assert "exp(-x^2 / (2 sigma^2))" in found.text
     assert "before: every pixel; after: every pixel" in found.text
     assert found.all("svg")[0]["aria-label"].startswith("heat map of 25x25 weights")

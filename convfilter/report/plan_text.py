@@ -32,7 +32,7 @@ def lines(plan: Plan) -> Iterator[str]:
             yield f"  height     {_formula(stage.rows)}"
         if stage.output_channels != stage.channels:
             yield f"  channels   {stage.channels} -> {stage.output_channels}"
-        yield f"  sees       {_fields(each.cols, each.rows)}"
+        yield f"  field      {_fields(each.cols, each.rows)}"
         yield f"  algorithm  {_algorithm(stage)}"
         each_weight = _count(each.multiply_adds_direct)
         yield f"  work       {_count(each.multiply_adds)} multiply-adds, weight by weight {each_weight}"
@@ -53,7 +53,7 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def _branch(branch: Sequence[StagePlan]) -> str:
     """Name the stages of a branch."""
-    return ", ".join(stage.stage.name for stage in branch) or "what it sees"
+    return ", ".join(stage.stage.name for stage in branch) or "its input"
 
 
 def _weights(stage: StagePlan, each: Figures) -> str:
@@ -125,7 +125,8 @@ def _comparison(plan: Plan) -> Iterator[str]:
     single = equivalent(plan)
     if single is not None:
         rows, cols, weights = single
-        yield f"instead of   one {cols}x{rows} kernel that sees as much, with {weights}/{rows * cols} of its weights"
+        share = f"{weights}/{rows * cols}"
+        yield f"instead of   one {cols}x{rows} kernel of the same receptive field, with {share} of its weights"
 
 
 def budget_lines(plan: Plan) -> Iterator[str]:
