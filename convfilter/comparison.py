@@ -13,7 +13,7 @@ from convfilter.errors import ParameterError
 from convfilter.filters.kernels import gaussian
 from convfilter.filters.stage import Correlation, Stage
 from convfilter.picture.picture import Picture
-from convfilter.planning import full_scale, is_whole
+from convfilter.planning import full_scale, is_integer
 from convfilter.record import record, replace
 
 Image = npt.NDArray[Any]
@@ -250,7 +250,7 @@ def difference_picture(first: Picture, second: Picture) -> Picture:
     frames = []
     for frame, difference in zip(first.frames, differences, strict=True):
         stretched = np.where(np.isfinite(difference), difference * gain, white)
-        pixels = (np.rint(stretched) if is_whole(dtype) else stretched).astype(dtype)
+        pixels = (np.rint(stretched) if is_integer(dtype) else stretched).astype(dtype)
         frames.append(frame.with_pixels(Picture.from_array(pixels).pixels))
     return replace(Picture.from_array(frames[0].pixels), frames=frames)
 

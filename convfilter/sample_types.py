@@ -17,7 +17,7 @@ class SampleType(NamedTuple):
     ----------
     low, full : float
         The smallest sample and the value of white; real samples may lie beyond both.
-    is_whole : bool
+    is_integer : bool
         Whether samples are integers: results are rounded half to even, and clipped to the range.
     is_wide : bool
         Whether float32 cannot represent all samples or signed results: sums, and results between two stages, are then
@@ -32,7 +32,7 @@ class SampleType(NamedTuple):
 
     low: float
     full: float
-    is_whole: bool
+    is_integer: bool
     is_wide: bool
     name: str
     others: tuple[str, ...]
@@ -79,7 +79,7 @@ def full_scale(dtype: npt.DTypeLike) -> float:
     return sample_type(dtype).full
 
 
-def is_whole(dtype: npt.DTypeLike) -> bool:
+def is_integer(dtype: npt.DTypeLike) -> bool:
     """Whether samples of a type are integers."""
     return np.dtype(dtype).kind in "ui"
 
@@ -113,9 +113,9 @@ def stored_in(dtype: npt.DTypeLike, supported: tuple[str, ...]) -> np.dtype[np.g
 def can_leave(dtype: npt.DTypeLike, stored: npt.DTypeLike) -> bool:
     """Whether samples of ``dtype`` may lie beyond the range of ``stored`` though white becomes white."""
     before, after = sample_type(dtype), sample_type(stored)
-    if not after.is_whole:
+    if not after.is_integer:
         return np.dtype(dtype) == np.float64 and np.dtype(stored) != np.float64
-    return not before.is_whole or before.low < after.low
+    return not before.is_integer or before.low < after.low
 
 
 def overflowed(samples: npt.NDArray[Any], stored: npt.NDArray[Any]) -> int:

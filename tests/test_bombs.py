@@ -296,11 +296,11 @@ def test_the_limit_is_that_of_the_user_not_that_of_pillow(fmt, monkeypatch):
 
 @pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 50}, {"lossless": True, "exif": b"Exif\0\0II*\0"}])
 @pytest.mark.parametrize("size", [(1, 1), (17, 300), (301, 16)])
-def test_webps_are_judged_before_a_decoder_is_made(size, options, monkeypatch):
-    judged = []
-    monkeypatch.setattr(limits, "require_size", lambda *size, **_: judged.append(size[:2]))
+def test_webps_are_checked_before_a_decoder_is_made(size, options, monkeypatch):
+    checked = []
+    monkeypatch.setattr(limits, "require_size", lambda *size, **_: checked.append(size[:2]))
     read(io.BytesIO(saved(size, "WEBP", "RGBA", **options)))
-    assert judged == [size, size]
+    assert checked == [size, size]
 
 
 def test_a_budget_is_spent():

@@ -149,7 +149,7 @@ def test_parts_are_taken_one_by_one():
         read(buffer)
 
 
-def test_size_is_judged_by_the_header():
+def test_size_is_checked_by_the_header():
     data = exr(planes_of(light(3))).getvalue()
     at = data.index(b"box2i\0") + 10
     hostile = data[:at] + np.array([0, 0, 39_999, 39_999], "<i4").tobytes() + data[at + 16 :]

@@ -54,7 +54,7 @@ def test_of_several_pictures_the_primary_one_is_taken_or_another_by_its_number()
         read(io.BytesIO(FILES["two.heic"]), ReadOptions(frame=2))
 
 
-def test_size_is_judged_by_the_header():
+def test_size_is_checked_by_the_header():
     data = FILES["8-3.heic"]
     with pytest.raises(SizeError, match="the limit is 47"):
         read(io.BytesIO(data), ReadOptions(max_pixels=47))

@@ -86,7 +86,10 @@ def test_info_foretells_what_filters_do(capfd: pytest.CaptureFixture[str]) -> No
     assert result == "20x30 rgb uint8 -> 10x15 rgb uint8, as JPEG" and result.removesuffix(", as JPEG") in done
     facts = json.loads(printed(capfd, "info", "--json", "-f", "gaussian:1,stride=2", "-f", "relu", "in.jpg"))["filter"]
     assert " + ".join(facts["algorithms"]) in done
-    assert facts["whole"].startswith("input whole: its EXIF orientation turns the picture") and facts["whole"] in done
+    assert (
+        facts["not_streamed"].startswith("input not streamed: its EXIF orientation turns the picture")
+        and facts["not_streamed"] in done
+    )
     assert facts["plan"]["output"] == {"width": 10, "height": 15, "channels": 3}
     Path("convfilter.toml").write_text('[pipelines]\nsoft = ["box:3", "avgpool:2"]\n')
     assert "  box:3 + avgpool:2:" in printed(capfd, "info", "@soft", "alpha.png").splitlines()

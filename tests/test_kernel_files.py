@@ -194,7 +194,7 @@ def test_fractions_and_decimals_become_whole_numerators(text: str, numerators: l
     kernel = load(text).kernel
     assert np.array_equal(kernel.matrix, numerators)
     assert kernel.divisor == divisor
-    assert kernel.is_whole
+    assert kernel.has_integer_numerators
 
 
 @given(st.lists(st.fractions(max_denominator=40, min_value=-50, max_value=50), min_size=1, max_size=6))

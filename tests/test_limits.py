@@ -18,12 +18,12 @@ from convfilter.pipeline import job
 
 
 def test_sizes():
-    limits.require_size(10, 10, 100)
+    limits.require_pixels(10, 10, 100)
     with pytest.raises(SizeError, match=r"11x10 .* max_pixels"):
-        limits.require_size(11, 10, 100)
+        limits.require_pixels(11, 10, 100)
     for width, height in ((0, 1), (1, 0), (-3, 4)):
         with pytest.raises(ReadError, match="at least one pixel"):
-            limits.require_size(width, height, 100)
+            limits.require_pixels(width, height, 100)
 
 
 def test_memory(monkeypatch):

@@ -645,7 +645,7 @@ def test_rows_of_files_go_through_some_bands_at_a_time(tmp_path, capsys, monkeyp
         how = [*filled, "--threads", threads]
         found = of_files(tmp_path, image, specs, "--mask", str(tmp_path / "mask.png"), *how)
         np.testing.assert_array_equal(found, asked)
-        assert ("input whole: padding_mode=wrap reads the last rows first" in capsys.readouterr().err) == whole
+        assert ("input not streamed: padding_mode=wrap reads the last rows first" in capsys.readouterr().err) == whole
         ignored = "alpha=0" if alpha else "0"
         np.testing.assert_array_equal(of_files(tmp_path, image, specs, "--ignore", ignored, *how), asked)
     monkeypatch.undo()
@@ -682,7 +682,7 @@ def test_bands_of_large_pictures_are_much_lower_than_the_picture(spec, dtype):
         stack.stages([spec]), (8160, 12288, 3), np.dtype(dtype), fill=False, out_dtype=None, alpha=False,
         premultiplied=False, gray=False, white=None, out_white=None,
     )  # fmt: skip
-    assert stage.whole_because == ""
+    assert stage.streaming_obstacle == ""
     assert max(last - first for first, last in stage.bands) <= stage.shape[0] / 8
 
 

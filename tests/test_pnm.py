@@ -77,7 +77,7 @@ def test_damaged_files_are_refused(data):
     assert "\n" not in str(caught.value)
 
 
-def test_size_is_judged_from_the_header():
+def test_size_is_checked_from_the_header():
     with pytest.raises(SizeError, match="max_pixels"):
         pixels_of(b"P5 100000 100000 255 ")
     with pytest.raises(SizeError):

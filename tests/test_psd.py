@@ -215,7 +215,7 @@ def test_damage_in_front_of_the_pixels():
         picture(psd(samples(2), RGB))
 
 
-def test_size_is_judged_first():
+def test_size_is_checked_first():
     data = psd(samples(3), RGB, compression=PACKBITS, width=30_000)
     with pytest.raises(SizeError, match="max_pixels"):
         picture(data, max_pixels=1000)

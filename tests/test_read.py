@@ -199,7 +199,7 @@ def test_remaining_rows_are_decoded_on_demand(kind):
 
 
 @pytest.mark.parametrize("fmt", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF"])
-def test_size_is_judged_from_the_header(fmt):
+def test_size_is_checked_from_the_header(fmt):
     file = saved(Image.fromarray(noise((20, 30, 3))), fmt)
     with pytest.raises(SizeError, match=r"30x20.*max_pixels"):
         read(file, ReadOptions(max_pixels=599))

@@ -52,7 +52,7 @@ def test_files_are_those_of_whole_pictures(tmp_path, specs, suffix, threads):
     pixels = noise((203, 90, 3))
     cf.write(tmp_path / f"in.{suffix}", pixels)
     report = filtered(tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}", *specs, threads=threads)
-    assert report.whole == ""
+    assert report.not_streamed == ""
     cf.write(tmp_path / f"whole.{suffix}", cf.apply(pixels, *specs))
     assert (tmp_path / f"out.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
 
@@ -79,7 +79,7 @@ def test_every_kind_of_samples_passes(tmp_path, shape, dtype, suffix):
     source = tmp_path / f"in.{'png' if suffix == 'jpg' else suffix}"
     cf.write(source, pixels)
     report = filtered(source, tmp_path / f"out.{suffix}", "gaussian:1")
-    assert report.whole == ""
+    assert report.not_streamed == ""
     alpha = len(shape) == 3 and shape[2] in (2, 4)
     cf.write(tmp_path / f"whole.{suffix}", cf.gaussian_blur(pixels, 1, alpha=alpha))
     assert (tmp_path / f"out.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
@@ -90,7 +90,7 @@ def test_palettes_and_few_bits_pass(tmp_path, mode):
     image = Image.fromarray(noise((60, 70, 3)))
     image = image.quantize(16) if mode == "P" else image.convert(mode)
     image.save(tmp_path / "in.png", **({"bits": 4} if mode == "P" else {}))
-    assert filtered(tmp_path / "in.png", tmp_path / "out.png", "box:3").whole == ""
+    assert filtered(tmp_path / "in.png", tmp_path / "out.png", "box:3").not_streamed == ""
     expected = cf.box_blur(np.asarray(image.convert("RGB" if mode == "P" else "L")), 3)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), expected)
 
@@ -103,10 +103,10 @@ def test_linear_light_and_backgrounds_pass(tmp_path, options, both):
     pixels = noise((120, 40, 4))
     cf.write(tmp_path / "in.png", pixels)
     report = filtered(tmp_path / "in.png", tmp_path / "out.png", "gaussian:2", **options)
-    assert report.whole == ""
+    assert report.not_streamed == ""
     # A report needs the whole picture.
     whole = filtered(tmp_path / "in.png", tmp_path / "whole.png", "gaussian:2", look=lambda *_: None, **options)
-    assert "report" in whole.whole
+    assert "report" in whole.not_streamed
     assert (tmp_path / "out.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
     assert report.clipped == whole.clipped
 
@@ -124,7 +124,7 @@ def test_linear_light_and_backgrounds_pass(tmp_path, options, both):
 def test_what_needs_all_rows_says_why(tmp_path, make, specs, reason):
     make(tmp_path)
     report = filtered(tmp_path / "in.png", tmp_path / "out.png", *specs)
-    assert reason in report.whole
+    assert reason in report.not_streamed
     assert reason in report.line
 
 
@@ -146,17 +146,19 @@ def turned(path):
 
 def test_other_reasons_are_those_of_the_formats(tmp_path):
     cf.write(tmp_path / "in.png", noise((20, 30, 3)))
-    assert filtered(tmp_path / "in.png", tmp_path / "out.gif", "box:3", write=WriteOptions(allow_loss=True)).whole
-    assert "one piece" in filtered(tmp_path / "in.png", tmp_path / "out.bmp", "box:3").whole
+    assert filtered(
+        tmp_path / "in.png", tmp_path / "out.gif", "box:3", write=WriteOptions(allow_loss=True)
+    ).not_streamed
+    assert "one piece" in filtered(tmp_path / "in.png", tmp_path / "out.bmp", "box:3").not_streamed
     best = WriteOptions(compression="best")
-    assert "deflates" in filtered(tmp_path / "in.png", tmp_path / "out.png", "box:3", write=best).whole
-    assert "progressive" in filtered(tmp_path / "in.png", tmp_path / "out.jpg", "box:3", write=best).whole
+    assert "deflates" in filtered(tmp_path / "in.png", tmp_path / "out.png", "box:3", write=best).not_streamed
+    assert "progressive" in filtered(tmp_path / "in.png", tmp_path / "out.jpg", "box:3", write=best).not_streamed
     cf.write(tmp_path / "in.jpg", noise((20, 30, 3)))
-    assert "input whole" in filtered(tmp_path / "in.jpg", tmp_path / "out.png", "box:3").whole
+    assert "input not streamed" in filtered(tmp_path / "in.jpg", tmp_path / "out.png", "box:3").not_streamed
     cf.write(tmp_path / "in.pfm", noise((20, 30, 3), "float32"))
     assert (
         "checked for values that uint16 cannot hold"
-        in filtered(tmp_path / "in.pfm", tmp_path / "out.png", "box:3").whole
+        in filtered(tmp_path / "in.pfm", tmp_path / "out.png", "box:3").not_streamed
     )
 
 
@@ -199,7 +201,7 @@ def test_a_sample_that_would_spread_begins_the_file_anew(tmp_path, threads):
     pixels = noise((400, 60, 3), "float32")
     pixels[300, 30, 1] = np.nan
     cf.write(tmp_path / "in.pfm", pixels)
-    assert filtered(tmp_path / "in.pfm", tmp_path / "out.pfm", "gaussian:9", threads=threads).whole == ""
+    assert filtered(tmp_path / "in.pfm", tmp_path / "out.pfm", "gaussian:9", threads=threads).not_streamed == ""
     cf.write(tmp_path / "whole.pfm", cf.gaussian_blur(pixels, 9))
     assert (tmp_path / "out.pfm").read_bytes() == (tmp_path / "whole.pfm").read_bytes()
 

@@ -299,7 +299,7 @@ def test_damaged_files_are_refused(data):
     assert "\n" not in str(caught.value)
 
 
-def test_sizes_are_judged_before_anything_is_decoded():
+def test_sizes_are_checked_before_anything_is_decoded():
     for width, height in ((65535, 65535), (2**32 - 1, 2**32 - 1)):
         with pytest.raises(SizeError, match="max_pixels"):
             read(io.BytesIO(by_hand(width, height, bytes(12))))

@@ -61,7 +61,7 @@ def test_identity_keeps_samples_of_wide_files(tmp_path, dtype, layout, compressi
     options = LAYOUTS[layout] | ({"predictor": True} if compression in PREDICTED else {})
     source = saved(tmp_path / "in.tif", pixels, compression=compression, **options)
     report = filtered(source, tmp_path / "out.tif", "identity")
-    assert report.notes == () and (report.whole == "") == (layout != "planar")
+    assert report.notes == () and (report.not_streamed == "") == (layout != "planar")
     assert report.before == report.after == f"37x61 rgb {dtype}"
     with tifffile.TiffFile(tmp_path / "out.tif") as tiff, tifffile.TiffFile(source) as before:
         page, old = tiff.pages[0], before.pages[0]
@@ -143,7 +143,7 @@ def test_results_are_those_of_float64_by_rows_and_whole(tmp_path, dtype, spec):
     results = []
     for path, threads in ((source, 1), (source, 3), (planar, 1), (planar, 3)):
         report = filtered(path, tmp_path / "out.tif", *specs, threads=threads)
-        assert (report.whole == "") == (path == source) and report.notes == ()
+        assert (report.not_streamed == "") == (path == source) and report.notes == ()
         results.append(tifffile.imread(tmp_path / "out.tif"))
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])

@@ -103,12 +103,12 @@ def _size_only(path: str) -> Header | None:
 
     sizes: list[tuple[int, int]] = []
 
-    def judge(width: int, height: int) -> None:
+    def note_size(width: int, height: int) -> None:
         sizes.append((height, width))
         raise _SizeKnown("the size is known")
 
     try:
-        with opened(path, ReadOptions(max_pixels=sys.maxsize, judge=judge)):
+        with opened(path, ReadOptions(max_pixels=sys.maxsize, check_size=note_size)):
             pass
     except Exception:  # the worker that filters the file will report the problem
         pass

@@ -130,7 +130,7 @@ def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
             "format": effect.format,
             "algorithms": [stage.algorithm for stage in stages],
             "precision": [stage.precision for stage in stages],
-            "whole": effect.whole or None,
+            "not_streamed": effect.not_streamed or None,
             "notes": list(effect.notes),
             "plan": plan_text.as_json(effect.plans[0]),
         },
@@ -180,7 +180,7 @@ def _filter_lines(effect: dict[str, Any]) -> Iterator[str]:
     yield f"    result     {effect['before']} -> {effect['after']}, as {effect['format']}"
     methods = zip(effect["algorithms"], effect["precision"], strict=True)
     yield f"    algorithm  {' + '.join(f'{method} in {precision}' for method, precision in methods)}"
-    yield f"    rows       {effect['whole'] or 'streamed in a few megabytes'}"
+    yield f"    rows       {effect['not_streamed'] or 'streamed in a few megabytes'}"
     for note in effect["notes"]:
         yield f"    note       {note}"
 

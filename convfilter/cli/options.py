@@ -122,8 +122,8 @@ def stage_defaults(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def run_options() -> list[Option]:
     """Make the options that say how pictures are read, filtered and written."""
-    percent = Number("N", minimum=1, maximum=100, whole=True)
-    count = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
+    percent = Number("N", minimum=1, maximum=100, integer=True)
+    count = Number("N", minimum=1, maximum=MOST_PIXELS, integer=True)
     return [
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance; the result is grey."),
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
@@ -187,7 +187,7 @@ def run_options() -> list[Option]:
 
 def _many_options() -> list[Option]:
     """Make the options for several inputs; none has a default, so that a run on one file knows whether one is given."""
-    count = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
+    count = Number("N", minimum=1, maximum=MOST_PIXELS, integer=True)
 
     def option(*flags: str, text: str, **settings: Any) -> Option:
         return Option(*flags, section="Many files", help=text, **settings)

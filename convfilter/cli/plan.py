@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 _DTYPES = {
     "8": "uint8", "16": "uint16", "float": "float32", "int16": "int16", "uint32": "uint32", "float64": "float64",
 }  # fmt: skip
-_SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, whole=True))
+_SIZE = Pair(Number("SIZE", minimum=1, maximum=2**31 - 1, integer=True))
 #: Largest picture that is explored, in pixels.
 _MOST_EXPLORED = 16_000_000
-_CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, whole=True)
+_CHANNELS = Number("N", minimum=1, maximum=MOST_PIXELS, integer=True)
 
 
 def _plan(

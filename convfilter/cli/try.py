@@ -20,7 +20,7 @@ from convfilter.filters.parameters import Number
 if TYPE_CHECKING:
     from convfilter import pipeline
 
-_PORT = Number("PORT", minimum=0, maximum=65535, whole=True)
+_PORT = Number("PORT", minimum=0, maximum=65535, integer=True)
 _START = ("gaussian:2",)
 #: Environment variables of which a graphical browser needs one.
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")

@@ -34,7 +34,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_whole, is_wide
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_integer, is_wide
 from convfilter.record import replace
 from convfilter.sample_types import sample_type
 
@@ -259,7 +259,7 @@ class Store(Epilogue):
         super().__init__(mapped, tone)
         self._target, self._full_out = target, full_out
         self._alpha_scale = full_out / mapped.source.full
-        self._is_integer = is_whole(target.dtype)
+        self._is_integer = is_integer(target.dtype)
         self._is_wide = is_wide(target.dtype)
         self._clips_real = not self._is_integer and mapped.plan.stage.map in ("clip", "stretch")
 

@@ -11,7 +11,7 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.program import Call, Moving, Slot
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE, is_whole
+from convfilter.planning import LUMINANCE, is_integer
 from convfilter.record import record
 
 LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
@@ -67,7 +67,7 @@ class Source:
     @property
     def is_finite(self) -> bool:
         """Whether no sample can be infinite or not a number."""
-        return is_whole(self.dtype)
+        return is_integer(self.dtype)
 
     @property
     def pads_with_samples(self) -> bool:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
 from convfilter.filters.stage import Bilateral, Compass, Guided, Morphology, Pooling, Rank, ToneMap, UnsharpMask
-from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_whole
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_integer
 from convfilter.record import record
 
 #: Rounding error of sums, as a share of the sum of |weight| * |sample|.
@@ -62,8 +62,7 @@ def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
         return 0.0
     selects = isinstance(plan.stage.operator, Pooling | Rank | Morphology)
     gain = 1.0 if selects else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
-    whole = is_whole(image.dtype)
-    largest = np.iinfo(image.dtype).max if whole else max(float(image.max()), -float(image.min()))
+    largest = np.iinfo(image.dtype).max if is_integer(image.dtype) else max(float(image.max()), -float(image.min()))
     rounding = _ROUNDING[plan.precision] * gain * abs(tone.scale) * largest
     return rounding if math.isfinite(rounding) else 0.0
 

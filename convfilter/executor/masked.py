@@ -249,9 +249,9 @@ def masked_stages(
     return planned
 
 
-def whole_because(stages: Sequence[MaskedStage]) -> str:
+def streaming_obstacle(stages: Sequence[MaskedStage]) -> str:
     """Return why rows with ignored pixels cannot be streamed; "" if they can."""
-    return next((stage.whole_because for stage in stages if stage.whole_because), "")
+    return next((stage.streaming_obstacle for stage in stages if stage.streaming_obstacle), "")
 
 
 def _with_stretch_apart(stage: Stage) -> tuple[Stage, Stage]:

@@ -117,7 +117,7 @@ class MaskedStage:
         self.shape = planned.rows.output, planned.cols.output, planned.output_channels
 
     @property
-    def whole_because(self) -> str:
+    def streaming_obstacle(self) -> str:
         """Why the stage needs all rows of its source at once; "" if it does not."""
         planned = self._planned
         if takes_range([planned]):
@@ -125,7 +125,7 @@ class MaskedStage:
         if self.stage.padding_mode == "wrap" and planned.rows.before > 0:
             return "padding_mode=wrap reads the last rows first"
         stages = [plan.stages[0] for part in self._parts for plan in part.operation.plans]
-        if any(grid_of(stage).whole for stage in stages):
+        if any(grid_of(stage).indivisible for stage in stages):
             return f"{self.stage.name} leaves out pixels of the whole picture at once"
         return ""
 

@@ -30,7 +30,7 @@ class Result:
 def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, threads: int | None = None) -> int:
     """Filter a picture: read its rows from ``source``, write the rows of the result to ``sink``.
 
-    Rows stay in memory only until the last row of the result that needs them, unless :func:`whole_because` says
+    Rows stay in memory only until the last row of the result that needs them, unless :func:`streaming_obstacle` says
     otherwise.
 
     Parameters
@@ -58,7 +58,7 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
     if threads is not None and threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
     threads = threads or cores_lately()
-    if not whole_because(plan):
+    if not streaming_obstacle(plan):
         return _run_stages(plan, 0, len(plan.stages), source, sink, threads)
     pixels = array_of(source)
     clipped = 0
@@ -104,7 +104,7 @@ def prepare(plan: Plan, dtype: np.dtype[np.generic], *, threads: int | None = No
     threads : int, optional
         As in :func:`run`.
     """
-    if whole_because(plan) or plan.dtype.kind == "f":
+    if streaming_obstacle(plan) or plan.dtype.kind == "f":
         return
     picture = np.empty((*plan.input_shape, 1)[:3], plan.dtype)  # takes no memory: nothing is written to it
     Group(plan, 0, plan.stages, dtype, threads or cores_lately()).prepare(picture, _Unwritten(dtype))
@@ -148,8 +148,8 @@ def _require_fit(plan: Plan, shape: tuple[int, ...], dtype: np.dtype[np.generic]
         raise ParameterError(f"the plan is for a {plan.dtype} array of shape {planned}, got {dtype} {shape}")
 
 
-def whole_because(plan: Plan) -> str:
-    """Return the reason why a plan needs its whole input at once; "" if rows can come one by one."""
+def streaming_obstacle(plan: Plan) -> str:
+    """Return why a plan needs all rows of its input at once; "" if they can be streamed."""
     if any(takes_range([stage]) for stage in plan.stages):
         return "the range of all samples must be known first (normalize, map=stretch)"
     if any(stage.branches for stage in plan.stages):

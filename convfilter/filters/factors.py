@@ -30,12 +30,12 @@ def factored(kernel: Kernel) -> Kernel:
     if pivot == 0:
         return replace(kernel, factors=(np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])))
     row: Weights = matrix[pivot_row].copy()
-    if kernel.is_whole:
+    if kernel.has_integer_numerators:
         row /= np.gcd.reduce(np.abs(row).astype(np.int64)) if np.abs(row).max() < 2.0**62 else 1.0
     column: Weights = matrix[:, pivot_col] / row[pivot_col]
-    if kernel.is_whole and not np.all(column == np.rint(column)):
+    if kernel.has_integer_numerators and not np.all(column == np.rint(column)):
         return kernel
-    tolerance = 0.0 if kernel.is_whole else _ROUNDING * abs(pivot)
+    tolerance = 0.0 if kernel.has_integer_numerators else _ROUNDING * abs(pivot)
     if np.all(np.abs(np.outer(column, row) - matrix) <= tolerance):
         return replace(kernel, factors=(column, row))
     return kernel

@@ -120,7 +120,7 @@ class Kernel:
         return abs(self.sum) * abs(self.divisor) <= 1e-9 * self.absolute_sum
 
     @cached_property
-    def is_whole(self) -> bool:
+    def has_integer_numerators(self) -> bool:
         """Whether all numerators are integers, so that sums of integer samples are exact."""
         parts = self.factors if self.factors is not None else (self.matrix,)
         return all(bool(np.all(part == np.rint(part))) for part in parts)
@@ -185,7 +185,7 @@ def from_array(weights: npt.ArrayLike, divisor: float = 1.0, *, normalize: bool 
     if not np.all(np.isfinite(matrix)):
         row, col = np.argwhere(~np.isfinite(matrix))[0]
         raise KernelFileError(f"weights must be finite, got {matrix[row, col]} in row {row + 1}, column {col + 1}")
-    matrix, divisor = _whole_numerators(matrix, divisor)
+    matrix, divisor = _integer_numerators(matrix, divisor)
     largest = float(np.abs(matrix).max())
     if largest > _LARGEST_EXACT:
         with np.errstate(over="ignore"):
@@ -234,11 +234,11 @@ def fractions_of(weight: Weights) -> tuple[Weights, Weights]:
     array of the same shape, and (kernels,) array
         Integer numerators over one divisor for each kernel whose weights are fractions, else the weights over 1.
     """
-    parts = [_whole_numerators(each, 1.0) for each in weight]
+    parts = [_integer_numerators(each, 1.0) for each in weight]
     return np.stack([numerators for numerators, _ in parts]), np.array([divisor for _, divisor in parts])
 
 
-def _whole_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
+def _integer_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float]:
     """Convert fractions such as 0.25, 0.1 or 1/9 to integer numerators over one divisor, so that sums are exact.
 
     A weight counts as a fraction if it is the float nearest to a fraction with a small denominator, which is then the

@@ -12,7 +12,7 @@ from convfilter.filters.stage import LAYER_ACTIVATIONS, Softmax, Stage
 _OF_LAYER = (
     Parameter("activation", Choice(LAYER_ACTIVATIONS, "NAME"), "Activation, in place of the file's."),
     Parameter(
-        "groups", Number("N", minimum=1, maximum=65535, whole=True), "Groups of channels, in place of the file's."
+        "groups", Number("N", minimum=1, maximum=65535, integer=True), "Groups of channels, in place of the file's."
     ),
     Parameter(
         "prefix",
@@ -92,7 +92,7 @@ NETWORK_ROWS = (
             *_OF_LAYER,
             Parameter(
                 "output_padding",
-                Pair(Number("N", minimum=0, maximum=65535, whole=True)),
+                Pair(Number("N", minimum=0, maximum=65535, integer=True)),
                 "Rows and columns added at the end; N, or XxY.",
                 unit="px",
             ),
@@ -136,7 +136,7 @@ NETWORK_ROWS = (
         (
             Parameter(
                 "size",
-                Number("N", minimum=1, maximum=65535, whole=True),
+                Number("N", minimum=1, maximum=65535, integer=True),
                 "Number of channels in the sum, the sample's own included.",
                 "5",
             ),

@@ -52,7 +52,7 @@ class Number:
     minimum: float = -math.inf
     maximum: float = math.inf
     above: bool = False  # whether the minimum is excluded
-    whole: bool = False
+    integer: bool = False
     choices: tuple[str, ...] = ()
 
     @property
@@ -82,7 +82,7 @@ class Number:
     def _number(self, text: str) -> float:
         if text.lstrip("+-").lower() in _NOT_FINITE:
             raise ValueError("must be a finite number")
-        if self.whole:
+        if self.integer:
             if not re.fullmatch(_WHOLE, text) or len(text) > _MOST_DIGITS:
                 raise ValueError("must be a whole number")
             return int(text)
@@ -189,7 +189,7 @@ class PaddingAmount:
         """Parse ``2x1`` to (1, 1, 2, 2); words are returned unchanged."""
         if text.lower() in self.choices:
             return text.lower()
-        side = Number(whole=True, minimum=0, maximum=MOST_PIXELS)
+        side = Number(integer=True, minimum=0, maximum=MOST_PIXELS)
         parts = text.split(",")
         if len(parts) == 4 and all(re.fullmatch(_WHOLE, part.strip()) for part in parts):
             left, top, right, bottom = (int(side.parse(part.strip())) for part in parts)

@@ -11,8 +11,8 @@ from convfilter.filters.stage import PADDING_MODES, PADDING_WORDS, TONE_MAPS, St
 #: Largest sigma: enough for any picture, with weights of a few megabytes.
 MOST_SIGMA = 10000.0
 
-SIZE = Pair(Number("SIZE", minimum=1, maximum=MOST_PIXELS, whole=True))
-STEP = Pair(Number("STEP", minimum=1, maximum=MOST_PIXELS, whole=True))
+SIZE = Pair(Number("SIZE", minimum=1, maximum=MOST_PIXELS, integer=True))
+STEP = Pair(Number("STEP", minimum=1, maximum=MOST_PIXELS, integer=True))
 SIGMA = Pair(Number("SIGMA", minimum=0, maximum=MOST_SIGMA))
 
 #: Parameters common to all filters: the fields of ``Stage``.

@@ -98,7 +98,7 @@ SAMPLED_ROWS = (
         _derivative,
         (
             _SIGMA_PARAMETER,
-            Parameter("order", Number("N", minimum=1, maximum=4, whole=True), "Order of the derivative.", "1"),
+            Parameter("order", Number("N", minimum=1, maximum=4, integer=True), "Order of the derivative.", "1"),
             Parameter("axis", Choice(_AXES[:3]), "Axis of the derivative, or magnitude: sqrt(x^2 + y^2).", "magnitude"),
         ),
         source="Canny, A computational approach to edge detection, 1986",

@@ -129,7 +129,7 @@ WINDOW_ROWS = (
             ),
             Parameter(
                 "radius",
-                Number("RADIUS", minimum=1, maximum=500, whole=True),
+                Number("RADIUS", minimum=1, maximum=500, integer=True),
                 "Pixels within this radius count; OpenCV's d is 2 RADIUS + 1. If left out, 3 SIGMA_SPACE.",
                 unit="px",
             ),
@@ -151,7 +151,7 @@ WINDOW_ROWS = (
         _guided,
         (
             Parameter(
-                "radius", Number("RADIUS", minimum=1, maximum=5000, whole=True), "Radius of the windows.", None, "px"
+                "radius", Number("RADIUS", minimum=1, maximum=5000, integer=True), "Radius of the windows.", None, "px"
             ),
             Parameter(
                 "eps",

@@ -22,7 +22,7 @@ from convfilter.engine.program import Call, Moving, Program, Slot
 from convfilter.engine.strips import Strip, StripPool, strips_of
 from convfilter.filters.stage import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
+from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_integer, is_wide
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import replace
 
@@ -52,7 +52,7 @@ class _Pointwise(StageNode):
         source = mapped.source
         samples = self.rows * self.plan.cols.input * source.channels
         table_pays = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
-        narrow = is_whole(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
+        narrow = is_integer(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
         depends_on_value = narrow and not source.gray and not source.premultiplied
         if depends_on_value and table_pays and self.stage.ranges is None:
             return self._lookup_strips(mapped, target)

@@ -143,7 +143,8 @@ class Format:
     row_writer : str
         Function for ``write.row_writer``, likewise; "" if a picture is encoded in one piece.
     row_check : str
-        Function that tells whether rows can be written in bands; "": always. See ``write.whole_because``.
+        Function that returns why a picture cannot be encoded row by row; "": all pictures can. See
+        ``write.streaming_obstacle``.
     reads_rows : bool
         Whether most files are decoded row by row.
     continues : bool

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from convfilter.errors import ReadError, SizeError
 from convfilter.machine.memory import available_memory
+
+if TYPE_CHECKING:
+    from convfilter.picture.options import ReadOptions
 
 #: Jobs below this size are not compared with the free memory, since the query costs more than it saves.
 _SMALL_JOB_BYTES = 256 * 2**20
@@ -48,25 +51,38 @@ class Budget:
         return f"the {self._name} holds more than {self._most >> 20} MiB beside its pixels"
 
 
-def require_size(
-    width: int,
-    height: int,
-    max_pixels: int,
-    what: str = "picture",
-    judge: Callable[[int, int], None] | None = None,
-) -> None:
-    """Refuse a picture without pixels or with too many.
+def require_size(width: int, height: int, options: ReadOptions) -> None:
+    """Refuse a picture whose header gives no pixels or too many, or a size that ``options.check_size`` refuses.
 
     Parameters
     ----------
     width, height : int
         In pixels, from the header.
+    options : ReadOptions
+
+    Raises
+    ------
+    ReadError
+        A side is 0 or less.
+    SizeError
+        There are more than ``options.max_pixels`` pixels, or ``options.check_size`` raises it.
+    """
+    require_pixels(width, height, options.max_pixels)
+    if options.check_size is not None:
+        options.check_size(width, height)
+
+
+def require_pixels(width: int, height: int, max_pixels: int, what: str = "picture") -> None:
+    """Refuse a picture without pixels or with too many.
+
+    Parameters
+    ----------
+    width, height : int
+        In pixels.
     max_pixels : int
         Largest number of pixels allowed.
     what : str, default "picture"
         Subject of the message.
-    judge : callable, optional
-        May override the limit: see ``ReadOptions``.
 
     Raises
     ------
@@ -83,8 +99,6 @@ def require_size(
             f"the limit is {_counted(max_pixels)}",
             remedy="raise it with {max_pixels}",
         )
-    if judge is not None:
-        judge(width, height)
 
 
 def require_frames(frames: int, pixels: int, max_pixels: int) -> None:

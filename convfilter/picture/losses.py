@@ -20,7 +20,7 @@ from convfilter.picture.picture import Frame, Loss, Outline, Picture
 from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.png import layout as png
 from convfilter.record import replace
-from convfilter.sample_types import full_scale, is_signed, is_whole, sample_type
+from convfilter.sample_types import full_scale, is_integer, is_signed, sample_type
 
 if TYPE_CHECKING:
     from convfilter.picture.tiff.fields import PageFields
@@ -293,7 +293,7 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
     if not fmt.mantissa and _rounds(outline.dtype, stored):
         keepers = _others(outline, lambda other: outline.dtype in other.dtypes and _holds_bits(other, outline))
         kind = f"{outline.white.bit_length()}-bit" if outline.white else sample_type(outline.dtype).name
-        bits = (fmt.white_for(stored, None) or int(full_scale(stored))).bit_length() if is_whole(stored) else _SINGLE
+        bits = (fmt.white_for(stored, None) or int(full_scale(stored))).bit_length() if is_integer(stored) else _SINGLE
         yield Loss(
             f"{fmt.name} holds {bits} bits a sample, to which the {kind} samples "
             f"are rounded; use {keepers} to keep them"
@@ -301,7 +301,7 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
     elif not fmt.mantissa and is_signed(outline.dtype) and not is_signed(stored):
         keepers = _others(outline, lambda other: outline.dtype in other.dtypes)
         kind, full = sample_type(outline.dtype).name, full_scale(outline.dtype)
-        what = f"{full:.10g} becomes white" if is_whole(stored) else "they become floats of the same values"
+        what = f"{full:.10g} becomes white" if is_integer(stored) else "they become floats of the same values"
         yield Loss(f"{fmt.name} holds no {kind} samples; {what}; use {keepers} to keep them")
     elif fmt.mantissa and outline.format != fmt.name:
         keepers = _others(outline, lambda other: "float32" in other.dtypes and not other.mantissa)

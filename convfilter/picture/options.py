@@ -37,9 +37,9 @@ class ReadOptions:
         Decode the readable part of a truncated or damaged picture, with a note.
     threads : int, or None
         None: one for each core.
-    judge : callable, or None
-        Called with the width and height of the header, before EXIF orientation is applied;
-        may refuse the picture with a SizeError before a pixel is decoded.
+    check_size : callable, or None
+        Called with width and height from the header, before the EXIF orientation is applied and before a pixel is
+        decoded; raises SizeError to refuse the picture.
     allow_loss : bool
         Read the supported part of a file that holds more, such as further pictures or channels, with a note.
     strict : bool
@@ -51,7 +51,7 @@ class ReadOptions:
     frame: int | None = None
     lenient: bool = False
     threads: int | None = None
-    judge: Callable[[int, int], None] | None = None
+    check_size: Callable[[int, int], None] | None = None
     allow_loss: bool = False
     strict: bool = False
 

@@ -14,7 +14,7 @@ from convfilter.record import field, record, replace
 from convfilter.sample_types import computed_in, full_scale, is_known, suggestion
 
 if TYPE_CHECKING:
-    from convfilter.picture.row_source import Bands, Whole
+    from convfilter.picture.row_source import Bands, LazyArray
     from convfilter.picture.tiff.fields import PageFields
 
 Item = TypeVar("Item")
@@ -40,14 +40,14 @@ class Frame:
 
     def __init__(
         self,
-        pixels: Pixels | Bands | Whole,
+        pixels: Pixels | Bands | LazyArray,
         delay: tuple[int, int] | None = None,
         fallback: bool = False,
         tiff: PageFields | None = None,
     ) -> None:
         self._samples, self.delay, self.fallback, self.tiff = pixels, delay, fallback, tiff
-        #: Why the samples were decoded before rows were requested.
-        self.decoded_because = "the format is decoded in one piece"
+        #: Why the samples were decoded at once; see ``streaming_obstacle``.
+        self.obstacle = "the format is decoded in one piece"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,11 +94,11 @@ class Frame:
         return self._samples if isinstance(self._samples, Bands) else None
 
     @property
-    def whole_because(self) -> str:
-        """Why rows are not streamed; "" if they are."""
+    def streaming_obstacle(self) -> str:
+        """Why rows cannot be decoded one by one; "" if they can."""
         if isinstance(self._samples, np.ndarray):
-            return self.decoded_because
-        return self._samples.whole_because
+            return self.obstacle
+        return self._samples.streaming_obstacle
 
     def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[Any], channels: int | None = None) -> Frame:
         """Return the frame with a function applied to its pixels when they are decoded.

@@ -200,7 +200,7 @@ def _settle(picture: Picture, options: ReadOptions) -> None:
             for frame in picture.frames:
                 frame.pixels = exif.turned(frame.pixels, orientation)
                 frame.tiff = frame.tiff and frame.tiff._replace(placed=None)
-                frame.decoded_because = "its EXIF orientation turns the picture"
+                frame.obstacle = "its EXIF orientation turns the picture"
             if orientation >= 5 and metadata.resolution:
                 metadata.resolution = metadata.resolution[::-1]
     metadata.thumbnail |= exif.has_thumbnail(metadata.exif) or photoshop.has_thumbnail(metadata.photoshop)

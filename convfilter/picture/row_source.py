@@ -69,7 +69,7 @@ class Bands:
         self._most = max(2, _AHEAD_BYTES // band_bytes) if ahead else 0
         self._iterator: Iterator[Pixels] | Ahead[Pixels] | None = None
 
-    whole_because = ""
+    streaming_obstacle = ""
 
     def mapped(
         self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
@@ -135,7 +135,7 @@ class Bands:
         return pixels
 
 
-class Whole:
+class LazyArray:
     """Samples decoded in one piece.
 
     Parameters
@@ -144,7 +144,7 @@ class Whole:
     dtype : dtype
     decode : callable
         Returns the array.
-    because : str
+    obstacle : str
         Why they are not decoded band by band.
     name : str
         Name of the format, for messages.
@@ -155,20 +155,20 @@ class Whole:
         shape: tuple[int, int, int],
         dtype: np.dtype[np.generic],
         decode: Callable[[], Pixels],
-        because: str,
+        obstacle: str,
         *,
         name: str = "picture",
     ) -> None:
-        self.shape, self.dtype, self.whole_because, self._name = shape, dtype, because, name
+        self.shape, self.dtype, self.streaming_obstacle, self._name = shape, dtype, obstacle, name
         self._decode = decode
         self._started: Ahead[Pixels] | None = None
 
     def mapped(
         self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
-    ) -> Whole:
+    ) -> LazyArray:
         """Return a source of a function of the pixels, which may make other channels of them."""
         shape, decode = (*self.shape[:2], channels or self.shape[2]), self._decode
-        return Whole(shape, dtype, lambda: function(decode()), self.whole_because, name=self._name)
+        return LazyArray(shape, dtype, lambda: function(decode()), self.streaming_obstacle, name=self._name)
 
     def start(self) -> None:
         """Start decoding in another thread."""

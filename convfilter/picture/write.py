@@ -374,8 +374,8 @@ def dropping(outline: Outline, stored: Outline) -> Callable[[Pixels], Pixels] | 
     return lambda rows: np.ascontiguousarray(rows[..., channels])
 
 
-def whole_because(fmt: Format, stored: Outline, options: WriteOptions) -> str:
-    """Return why a format needs the whole picture to encode it; "" if rows may come one by one."""
+def streaming_obstacle(fmt: Format, stored: Outline, options: WriteOptions) -> str:
+    """Return why a picture cannot be encoded row by row in a format; "" if it can."""
     if stored.frames > 1:
         return "its frames are written one after the other"
     if _takes_thumbnail(stored.metadata, fmt):
@@ -393,7 +393,7 @@ def row_writer(
     dtype: np.dtype[np.generic],
     prepare: Callable[[Pixels], Pixels] | None,
 ) -> RowWriter:
-    """Return a row writer for a picture whose :func:`whole_because` is "".
+    """Return a row writer for a picture whose :func:`streaming_obstacle` is "".
 
     Parameters
     ----------

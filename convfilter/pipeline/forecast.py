@@ -11,7 +11,7 @@ from convfilter.picture.place.target import Target
 from convfilter.picture.read import opened
 from convfilter.pipeline.job import Job
 from convfilter.pipeline.options import Options
-from convfilter.pipeline.steps import described, judging
+from convfilter.pipeline.steps import described, with_size_check
 from convfilter.planning import Plan
 
 
@@ -28,7 +28,7 @@ class Forecast(NamedTuple):
         Of the result.
     format : str
         Output format.
-    whole : str
+    not_streamed : str
         Why samples are decoded or encoded all at once, as in a `pipeline.Report`.
     notes : tuple of str
         Notes of the run.
@@ -39,7 +39,7 @@ class Forecast(NamedTuple):
     plans: list[Plan]
     outline: Outline
     format: str
-    whole: str
+    not_streamed: str
     notes: tuple[str, ...]
 
 
@@ -61,7 +61,7 @@ def forecast(source: str, options: Options) -> Forecast:
         As `pipeline.filter_file`.
     """
     stages = stack.stages(options.specs, **options.defaults)
-    with opened(source, judging(options.read, stages)) as picture:
+    with opened(source, with_size_check(options.read, stages)) as picture:
         fmt = formats.by_name(picture.format or "") or formats.by_name("TIFF")
         assert fmt is not None
         job = Job(picture, Target("-", fmt), stages, options)
@@ -72,6 +72,6 @@ def forecast(source: str, options: Options) -> Forecast:
             plans=job.plans,
             outline=job.result,
             format=fmt.name,
-            whole=job.streaming.remark,
+            not_streamed=job.streaming.remark,
             notes=tuple(dict.fromkeys((*stack.remarks(stages), *job.notes))),
         )

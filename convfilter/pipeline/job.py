@@ -17,7 +17,7 @@ from convfilter.filters.stage import Stage
 from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.format import Format
-from convfilter.picture.limits import require_frames, require_memory, require_size
+from convfilter.picture.limits import require_frames, require_memory, require_pixels
 from convfilter.picture.picture import Frame, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
@@ -26,7 +26,7 @@ from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
-from convfilter.planning import Plan, full_scale, is_whole, plan_stack
+from convfilter.planning import Plan, full_scale, is_integer, plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import can_leave, computed_in, real_of
 
@@ -125,8 +125,8 @@ class Job:
         """Start decoding a single frame in the background, and prepare the engine while a whole input is decoded."""
         streaming = self.streaming
         if self._options.threads != 1 and len(self._picture.frames) == 1:
-            (self._picture if streaming.whole_input else self.converted).frames[0].start()
-        if streaming.whole_input and not streaming.whole_output and self._options.masking is None:
+            (self._picture if streaming.input_obstacle else self.converted).frames[0].start()
+        if streaming.input_obstacle and not streaming.output_obstacle and self._options.masking is None:
             prepare(self.plans[0], self._run_dtype, threads=self._options.threads)
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ class Job:
         fmt = self._target.format if self._target else None
         other = self._other_reason()
         self.streaming: Streaming = streaming_of(picture, self.plans, fmt, self.stored, options.write, other)
-        if self.streaming.whole_input or self.streaming.whole_output:
+        if self.streaming.input_obstacle or self.streaming.output_obstacle:
             self._require_room()
 
     def _stored_outline(self, fmt: Format) -> Outline:
@@ -308,7 +308,7 @@ class Job:
 
     def _nan_of(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
         """Return the mask of NaN colours in a result that is stored as integers; None if no colour is NaN."""
-        if is_whole(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_give_nan(pixels):
+        if is_integer(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_give_nan(pixels):
             return None
         if result.dtype.kind != "f":  # NaN is already 0
             result = run_array(plan, pixels, out_dtype=plan.between, threads=self._options.threads).pixels
@@ -403,13 +403,13 @@ class Job:
 
     def _masked_reason(self, masking: Masking) -> str:
         """Return why rows with ignored pixels cannot be streamed; "" if they can."""
-        from convfilter.executor.masked import whole_because
+        from convfilter.executor.masked import streaming_obstacle
 
         if self._options.look is not None:
             return "the report shows input and output"
         if self.converted is not self._picture and masking.ignore is not None:
             return "ignored values are those before conversion to linear light or grey"
-        return whole_because(self._masked_stages(masking))
+        return streaming_obstacle(self._masked_stages(masking))
 
     def _masked_stages(self, masking: Masking) -> list[MaskedStage]:
         """Plan the stages for the first frame with ignored pixels."""
@@ -463,7 +463,7 @@ class Job:
     def _outline(self) -> Outline:
         """Return the outline of the result, and refuse one that padding makes too large."""
         height, width = (max(plan.output_shape[axis] for plan in self.plans) for axis in (0, 1))
-        require_size(width, height, self._options.read.max_pixels, "result")
+        require_pixels(width, height, self._options.read.max_pixels, "result")
         pixels = sum(plan.output_shape[0] * plan.output_shape[1] for plan in self.plans)
         require_frames(len(self.plans), pixels, self._options.read.max_pixels)
         for plan in self.plans:

@@ -48,7 +48,7 @@ class Report(NamedTuple):
     size, new_size : pair of int
         Width and height, before and after.
     frames : int
-    whole : str
+    not_streamed : str
         Why all samples were decoded or encoded at once; "" where rows were streamed.
     view : any
         Return value of ``Options.look``.
@@ -65,7 +65,7 @@ class Report(NamedTuple):
     size: tuple[int, int]
     new_size: tuple[int, int]
     frames: int
-    whole: str = ""
+    not_streamed: str = ""
     view: Any = None
 
     @property
@@ -76,7 +76,7 @@ class Report(NamedTuple):
             f"{self.source} -> {self.destination}: {self.before} -> {self.after}; {' + '.join(self.algorithms)}; "
             f"{steps}; {self.clipped:.3%} of the samples clipped"
         )
-        return f"{line}; {self.whole}" if self.whole else line
+        return f"{line}; {self.not_streamed}" if self.not_streamed else line
 
 
 def filter_file(source: str, destination: str, options: Options) -> Report:
@@ -129,7 +129,7 @@ def _filtered(source: str, destination: str, options: Options) -> Report:
             require_no_file_options(options.write)
         target = None if into_array else _target(source, destination, options)
     task = _Task(source, destination, options, stages, target)
-    with pnm_series.opened(source, judging(options.read, stages)) as (where, series):
+    with pnm_series.opened(source, with_size_check(options.read, stages)) as (where, series):
         return _one(task, where, seconds) if series is None else _series(task, series, seconds)
 
 
@@ -193,7 +193,7 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
     source, destination, options, stages, target = task
     with ExitStack() as files:
         with _timed(seconds, "read"):
-            picture = files.enter_context(opened(where, judging(options.read, stages)))
+            picture = files.enter_context(opened(where, with_size_check(options.read, stages)))
             if options.threads != 1 and not (options.linear or options.gray):  # these decode through another picture
                 picture.start()
         with _timed(seconds, "plan"):
@@ -223,17 +223,17 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
         size=(picture.outline.width, picture.outline.height),
         new_size=(job.outline.width, job.outline.height),
         frames=len(picture.frames),
-        whole=job.streaming.remark,
+        not_streamed=job.streaming.remark,
         view=view,
     )
 
 
 def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | None:
     """Read, run and write; return the result if it was held whole."""
-    if job.streaming.whole_input:
+    if job.streaming.input_obstacle:
         with _timed(seconds, "read"):
             job.decode()
-    if not job.streaming.whole_output:
+    if not job.streaming.output_obstacle:
         with _timed(seconds, "run"):
             job.stream(destination)
         seconds["write"] = 0.0
@@ -245,14 +245,14 @@ def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | Non
     return filtered
 
 
-def judging(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
+def with_size_check(options: ReadOptions, stages: Sequence[Stage]) -> ReadOptions:
     """Return read options that refuse a picture before it is decoded if the stack's output is empty or too large."""
     risky = any(stage.padding != "same" or isinstance(stage.operator, Pooling | Layer) for stage in stages)
     if not risky:
         return options
     from convfilter.pipeline import feature_maps
 
-    return replace(options, judge=partial(feature_maps.require_result, stages))
+    return replace(options, check_size=partial(feature_maps.require_result, stages))
 
 
 @contextmanager

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 
 class Streaming(NamedTuple):
-    """Why all samples are decoded and encoded at once; "" where rows are streamed."""
+    """Obstacles to streaming the rows of the input and of the output; "" where rows are streamed."""
 
-    whole_input: str
-    whole_output: str
+    input_obstacle: str
+    output_obstacle: str
 
     @property
     def remark(self) -> str:
         """Both reasons in one line; "" if there are none."""
-        reasons = (("input", self.whole_input), ("output", self.whole_output))
-        return "; ".join(f"{name} whole: {reason}" for name, reason in reasons if reason)
+        reasons = (("input", self.input_obstacle), ("output", self.output_obstacle))
+        return "; ".join(f"{name} not streamed: {reason}" for name, reason in reasons if reason)
 
 
 def streaming_of(
@@ -60,14 +60,14 @@ def streaming_of(
     if other or len(picture.frames) > 1 or fmt is None:
         reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
         return Streaming(reason, reason)
-    because = executor.whole_because(plans[0])
+    before = executor.streaming_obstacle(plans[0])
     loses_range = can_leave(picture.outline.dtype, stored.dtype)
     if loses_range:
-        because = because or f"samples are first checked for values that {np.dtype(stored.dtype)} cannot hold"
-    into = write.whole_because(fmt, stored, options)
+        before = before or f"samples are first checked for values that {np.dtype(stored.dtype)} cannot hold"
+    after = write.streaming_obstacle(fmt, stored, options)
     if loses_range or fmt.colours:
-        into = into or because or "its colours are counted"
-    return Streaming(because or picture.frames[0].whole_because, into)
+        after = after or before or "its colours are counted"
+    return Streaming(before or picture.frames[0].streaming_obstacle, after)
 
 
 class Finish:

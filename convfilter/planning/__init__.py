@@ -10,7 +10,7 @@ from convfilter.planning.methods import applicable
 from convfilter.planning.plan import Plan, plan_stack
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task
-from convfilter.sample_types import full_scale, is_whole, is_wide, require_sample_type
+from convfilter.sample_types import full_scale, is_integer, is_wide, require_sample_type
 
 __all__ = [
     "ALGORITHMS",
@@ -24,7 +24,7 @@ __all__ = [
     "applicable",
     "counted_cells",
     "full_scale",
-    "is_whole",
+    "is_integer",
     "is_wide",
     "plan_stack",
     "real_cells",

@@ -28,7 +28,7 @@ from convfilter.planning.gains import largest_gain, times
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.sample_types import full_scale, is_whole
+from convfilter.sample_types import full_scale, is_integer
 
 Weights = npt.NDArray[np.float64]
 
@@ -94,20 +94,20 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
         Sample type of the result, by default that of the input.
     """
     dtype = np.dtype(out_dtype or plan.dtype)
-    whole = is_whole(dtype)
-    scale = full_scale(dtype) if whole else 1.0
+    rounds = is_integer(dtype)
+    scale = full_scale(dtype) if rounds else 1.0
     gains = [1.0]
     for stage in plan.stages[:0:-1]:
         gains.insert(0, gains[0] * _gain(stage))
     last = len(plan.stages) - 1
     shares = []
     for number, (stage, gain) in enumerate(zip(plan.stages, gains, strict=True)):
-        own_gain = _gain(stage) if whole and not isinstance(stage.stage.operator, Point) else 1.0
+        own_gain = _gain(stage) if rounds and not isinstance(stage.stage.operator, Point) else 1.0
         stored = 0.0 if number == last else _UNIT_ROUNDOFF.get(stage.result.name, 0.0) / math.sqrt(3)
         left_out = times(chosen_method(stage).left_out(stage), own_gain) * scale
         rounded = times(_rounded(stage) + stored, own_gain) * scale
-        shares.append(Share(left_out, rounded, gain if whole else min(gain, 1.0)))
-    return Budget(PROMISED[dtype.name], "levels" if whole else "share", tuple(shares))
+        shares.append(Share(left_out, rounded, gain if rounds else min(gain, 1.0)))
+    return Budget(PROMISED[dtype.name], "levels" if rounds else "share", tuple(shares))
 
 
 def _gain(stage: StagePlan) -> float:

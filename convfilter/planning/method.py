@@ -123,14 +123,14 @@ class Grid:
         Chunks begin at multiples of these outputs; ``cols`` 0: each chunk has the full width.
     ahead : (rows, cols)
         Outputs past a chunk's end that are computed and dropped.
-    whole : bool
+    indivisible : bool
         Whether the result cannot be split.
     """
 
     rows: int = STEP_ROWS
     cols: int = 1
     ahead: tuple[int, int] = (0, 0)
-    whole: bool = False
+    indivisible: bool = False
 
 
 def _grid_of_steps(_plan: StagePlan) -> Grid:
@@ -144,7 +144,7 @@ def grid_of_samples(_plan: StagePlan) -> Grid:
 
 def unsplit(plan: StagePlan) -> Grid:
     """Return the grid of a result that cannot be split."""
-    return Grid(plan.rows.output, 0, whole=True)
+    return Grid(plan.rows.output, 0, indivisible=True)
 
 
 def _no_bytes(_plan: StagePlan) -> int:

@@ -20,7 +20,7 @@ from convfilter.filters.stage import (
     Stage,
 )
 from convfilter.record import replace
-from convfilter.sample_types import full_scale, is_whole
+from convfilter.sample_types import full_scale, is_integer
 
 #: Point operations whose parameters are levels, as fractions of full scale.
 _WITH_LEVELS = ("bias", "clip", "threshold")
@@ -37,7 +37,7 @@ def in_fractions(stages: Sequence[Stage], dtype: npt.DTypeLike, white: float | N
         The samples are integers, and a fraction lies beyond -1 to 1: its unit was probably meant to be samples.
     """
     full = white or full_scale(dtype)
-    if is_whole(dtype):
+    if is_integer(dtype):
         _require_fractions(stages, full)
     return [_with_shift(stage, full) for stage in stages]
 

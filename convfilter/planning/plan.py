@@ -26,7 +26,7 @@ from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import window_block_rows
 from convfilter.planning.task import Mask, Task, compares_samples, takes_alpha_as_colour
 from convfilter.record import record, replace
-from convfilter.sample_types import full_scale, is_whole, real_of
+from convfilter.sample_types import full_scale, is_integer, real_of
 
 
 @record
@@ -66,7 +66,7 @@ class Plan:
 
     def full_out(self, dtype: np.dtype[np.generic]) -> float:
         """Return the value of white in a result of ``dtype``."""
-        return (self.out_white or full_scale(dtype)) if is_whole(dtype) else self.full
+        return (self.out_white or full_scale(dtype)) if is_integer(dtype) else self.full
 
     @property
     def input_colours(self) -> int:
@@ -261,7 +261,7 @@ def _whites(
     if white is None and out_white is None:
         return None
     before = white or full_scale(incoming)
-    return before, (out_white or full_scale(result)) if is_whole(result) else before
+    return before, (out_white or full_scale(result)) if is_integer(result) else before
 
 
 def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> StagePlan:

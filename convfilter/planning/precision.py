@@ -80,7 +80,7 @@ def weights_fit(task: Task) -> bool:
         return False  # stretching a small range would magnify its rounding errors
     low, high = SINGLE_RANGE
     parts = task.kernel.factors if task.kernel.factors is not None else (task.kernel.matrix,)
-    if task.kernel.sigma is None and not task.kernel.is_whole:
+    if task.kernel.sigma is None and not task.kernel.has_integer_numerators:
         magnitudes = np.abs(np.concatenate([part.ravel() for part in parts]))
         if np.any((magnitudes > 0) & (magnitudes < low)):
             return False

@@ -35,7 +35,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
 from convfilter.record import cached_property, record, replace
-from convfilter.sample_types import full_scale, is_whole, is_wide, sample_type
+from convfilter.sample_types import full_scale, is_integer, is_wide, sample_type
 
 #: The kind of a mask beside the colours; see :class:`Task`.
 Mask: TypeAlias = Literal["", "dense", "sparse"]
@@ -230,9 +230,9 @@ class Task:
     @cached_property
     def is_exact(self) -> bool:
         """Whether all terms are whole numbers that float64 sums without rounding."""
-        if not is_whole(self.dtype) or isinstance(self.stage.operator, UnsharpMask | NetworkOperator | Bilateral):
+        if not is_integer(self.dtype) or isinstance(self.stage.operator, UnsharpMask | NetworkOperator | Bilateral):
             return False
-        if not self.kernel.is_whole:
+        if not self.kernel.has_integer_numerators:
             return False
         if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
             return False

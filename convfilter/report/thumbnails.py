@@ -12,7 +12,7 @@ from convfilter.picture.colour import with_depth
 from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png.write import write_png
-from convfilter.sample_types import is_whole, is_wide, real_of
+from convfilter.sample_types import is_integer, is_wide, real_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -122,10 +122,10 @@ def for_browsers(picture: Picture, factor: int = 1) -> bytes:
 
 def _levels(pixels: Pixels) -> tuple[float, float] | None:
     """Return the smallest and largest value of signed samples, or of floats beyond 0..1, else None."""
-    if not is_wide(pixels.dtype) and is_whole(pixels.dtype):
+    if not is_wide(pixels.dtype) and is_integer(pixels.dtype):
         return None
     low, high = float(pixels.min()), float(pixels.max())
-    if is_whole(pixels.dtype):
+    if is_integer(pixels.dtype):
         return (low, high) if high > low else None
     if not np.isfinite(low + high):
         finite = pixels[np.isfinite(pixels)]

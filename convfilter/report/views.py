@@ -20,7 +20,7 @@ from convfilter.record import record
 from convfilter.report import plan_text
 from convfilter.report.explorer import Explored, goes_across, of_channels
 from convfilter.report.thumbnails import Thumbnail, thumbnail
-from convfilter.sample_types import is_whole
+from convfilter.sample_types import is_integer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -164,7 +164,7 @@ def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[
     if plan.gray and before.model == "rgb":
         weights = np.array(LUMINANCE) / LUMINANCE_DIVISOR
         luminance = pixels[..., :3] @ weights
-        rounded = (np.rint(luminance) if is_whole(before.dtype) else luminance).astype(before.dtype)
+        rounded = (np.rint(luminance) if is_integer(before.dtype) else luminance).astype(before.dtype)
         channels = {"luminance": rounded}
     patch = of_channels(stages, channels, at, before.own_white)
     each = "All channels are drawn" if goes_across(stages) else "One channel is drawn at a time"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convfilter.errors import ParameterError
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_whole, is_wide
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_integer, is_wide
 from convfilter.planning.methods.box import BLOCK_ROWS
 from convfilter.planning.methods.extremes import TILE_SAMPLES
 from convfilter.record import record
@@ -88,7 +88,7 @@ class _Tally:
     def add(self, got: Samples, values: Real, reach: Real) -> None:
         """Compare one result with the exact values."""
         self.samples += got.size
-        if is_whole(got.dtype):
+        if is_integer(got.dtype):
             exact = np.clip(values, np.iinfo(got.dtype).min, full_scale(got.dtype))
             self.unequal += int(np.count_nonzero(got != np.rint(exact)))
             self.largest = max(self.largest, float(np.abs(got - exact).max()))

@@ -77,6 +77,6 @@ def _number(kind: Number | Pair) -> Number:
 
 
 def _range(name: str, number: Number) -> dict[str, float]:
-    low, high, step = _SLIDERS.get(name) or (number.minimum, number.maximum, 1 if number.whole else 0.05)
+    low, high, step = _SLIDERS.get(name) or (number.minimum, number.maximum, 1 if number.integer else 0.05)
     least = number.minimum + step if number.above else number.minimum
     return {"least": max(low, least), "most": min(high, number.maximum), "step": step}

@@ -75,7 +75,7 @@ class _Values:
             raise unknown(self._part, f"{shown(text)} is not a number")
         return float(text)
 
-    def whole(self, *names: str, default: int) -> int:
+    def integer(self, *names: str, default: int) -> int:
         """Return a whole number."""
         value = self.number(*names, default=default)
         if value % 1:
@@ -98,7 +98,7 @@ def _filter(part: str, result: Translation) -> None:
 def _gblur(_name: str, values: _Values, result: Translation) -> None:
     sigma = values.number("sigma", default=0.5)
     down = values.number("sigmaV", default=-1)
-    steps = values.whole("steps", default=1)
+    steps = values.integer("steps", default=1)
     if not 1 <= steps <= 6:
         raise unknown("gblur steps", f"they are 1 to 6, got {steps}")
     times = "once" if steps == 1 else f"{steps} times"
@@ -110,14 +110,14 @@ def _gblur(_name: str, values: _Values, result: Translation) -> None:
 
 
 def _avgblur(_name: str, values: _Values, result: Translation) -> None:
-    across = values.whole("sizeX", default=1)
-    down = values.whole("sizeY", default=0) or across
+    across = values.integer("sizeX", default=1)
+    down = values.integer("sizeY", default=0) or across
     result.add(f"box:{pair(2 * across + 1, 2 * down + 1)}", "avgblur rounds down")
 
 
 def _boxblur(_name: str, values: _Values, result: Translation) -> None:
-    radius = values.whole("luma_radius", "lr", default=2)
-    passes = values.whole("luma_power", "lp", default=2)
+    radius = values.integer("luma_radius", "lr", default=2)
+    passes = values.integer("luma_power", "lp", default=2)
     if not 1 <= passes <= _MOST_PASSES:
         raise unknown(f"boxblur luma_power={passes}", f"1 to {_MOST_PASSES} passes have a translation")
     for _ in range(passes):
@@ -129,8 +129,8 @@ def _boxblur(_name: str, values: _Values, result: Translation) -> None:
 
 def _unsharp(_name: str, values: _Values, result: Translation) -> None:
     """Write the kernel: the picture plus ``amount`` times its difference from a binomial blur."""
-    cols = values.whole("luma_msize_x", "lx", default=5)
-    rows = values.whole("luma_msize_y", "ly", default=5)
+    cols = values.integer("luma_msize_x", "lx", default=5)
+    rows = values.integer("luma_msize_y", "ly", default=5)
     amount = values.number("luma_amount", "la", default=1.0)
     if values.number("chroma_amount", "ca", default=0.0):
         raise unknown("unsharp chroma_amount", "colours are not filtered by themselves here")
@@ -178,8 +178,8 @@ def _convolution(_name: str, values: _Values, result: Translation) -> None:
 
 
 def _median(_name: str, values: _Values, result: Translation) -> None:
-    radius = values.whole("radius", default=1)
-    down = values.whole("radiusV", default=0) or radius
+    radius = values.integer("radius", default=1)
+    down = values.integer("radiusV", default=0) or radius
     if values.number("percentile", default=0.5) != 0.5:
         raise unknown("median percentile")
     result.add(f"median:{pair(2 * radius + 1, 2 * down + 1)}")

@@ -43,7 +43,7 @@ def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
     if "Rows" not in head or "Columns" not in head:
         raise ReadError("the DICOM holds no picture")
     height, width, count = int(head.Rows), int(head.Columns), int(head.get("NumberOfFrames", 1) or 1)
-    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_size(width, height, options)
     if not 1 <= count <= _MOST_FRAMES:
         raise ReadError(f"a DICOM must have 1 to {_MOST_FRAMES} frames to be filtered, got {count}")
     limits.require_frames(count, count * height * width, options.max_pixels)

@@ -64,7 +64,7 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
     needed = 0
     for head in heads:
         height, width = _size(head)
-        limits.require_size(width, height, options.max_pixels, judge=options.judge)
+        limits.require_size(width, height, options)
         needed += 4 * height * width * len(head["channels"])
     limits.require_memory(2 * needed)
     head = heads[number]

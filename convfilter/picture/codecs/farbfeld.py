@@ -25,7 +25,7 @@ def read_farbfeld(file: BinaryIO, options: ReadOptions) -> Picture:
     if len(head) < _HEAD.size:
         raise ReadError("the farbfeld is truncated")
     _, width, height = _HEAD.unpack(head)
-    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_size(width, height, options)
     limits.require_memory(3 * 8 * width * height)
     data = file.read(8 * width * height)
     if len(data) < 8 * width * height:

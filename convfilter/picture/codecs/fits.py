@@ -54,7 +54,7 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
         planes, (height, width) = math.prod(axes), unit.shape[-2:]
         if planes > _MOST_FRAMES:
             raise ReadError(f"a FITS of more than {_MOST_FRAMES} planes cannot be filtered")
-        limits.require_size(width, height, options.max_pixels, judge=options.judge)
+        limits.require_size(width, height, options)
         limits.require_frames(planes, planes * height * width, options.max_pixels)
         limits.require_memory(planes * height * width * 16)
         _require_whole(unit, file)

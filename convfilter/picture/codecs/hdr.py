@@ -49,7 +49,7 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     if match is None or (match[1], match[3]) != (b"-Y", b"+X"):
         raise ReadError("a Radiance HDR must have its rows from the top down, and columns from the left")
     height, width = int(match[2]), int(match[4])
-    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_size(width, height, options)
     limits.require_memory(2 * 12 * width * height)
     if len(data) - start < 4 * height * min(width, 2):  # least bytes of a row: its header, or one pixel
         raise ReadError("the Radiance HDR is truncated")

@@ -40,7 +40,7 @@ def read_heif(file: BinaryIO, options: ReadOptions) -> Picture:
     number = heif.primary_index if options.frame is None else chosen([*range(len(heif))], options.frame)
     image = heif[number]
     width, height = image.size
-    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_size(width, height, options)
     mode = image.mode.partition(";")[0]
     premultiplied = mode.endswith("a")
     if mode.upper() not in _MODELS:

@@ -63,7 +63,7 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     data = file.read()
     codestream, boxes = _parts(data, _HEADER_BYTES)
     header = parsed(codestream)
-    limits.require_size(header.width, header.height, options.max_pixels, judge=options.judge)
+    limits.require_size(header.width, header.height, options)
     alpha = _ALPHA in header.extra
     channels = (1 if header.gray else 3) + alpha
     item = 4 if header.floats else 2

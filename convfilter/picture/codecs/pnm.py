@@ -123,7 +123,7 @@ def _header_of(file: Header, options: ReadOptions) -> tuple[bytes, Layout, int]:
         return kind, _pam_layout(file, options), 0
     header = _Header(file)
     width, height = header.number("width"), header.number("height")
-    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_size(width, height, options)
     largest = 1 if kind in (b"P1", b"P4") else _largest(header.number("largest value"))
     channels = 3 if kind in (b"P3", b"P6") else 1
     layout = Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM", comments=header.comments)
@@ -283,7 +283,7 @@ def _pam_layout(file: Header, options: ReadOptions) -> Layout:
         width, height, depth, largest = (int(fields[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except (KeyError, ValueError) as error:
         raise ReadError("the header of the PAM lacks WIDTH, HEIGHT, DEPTH or MAXVAL") from error
-    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_size(width, height, options)
     if not 1 <= depth <= 4 or not 1 <= largest <= 65535:
         raise ReadError(f"a PAM of 1 to 4 channels up to 65535 can be filtered, this one has {depth} up to {largest}")
     if fields.get(b"TUPLTYPE", b"").startswith(b"CMYK"):
@@ -294,7 +294,7 @@ def _pam_layout(file: Header, options: ReadOptions) -> Layout:
 def _pfm_layout(file: Header, options: ReadOptions, channels: int) -> Layout:
     header = _Header(file)
     width, height = header.number("width"), header.number("height")
-    limits.require_size(width, height, options.max_pixels, judge=options.judge)
+    limits.require_size(width, height, options)
     try:
         scale = float(header.word())
     except ValueError as error:

@@ -16,7 +16,7 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Picture, chosen
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.place.source import content_of
-from convfilter.picture.row_source import Bands, Whole
+from convfilter.picture.row_source import Bands, LazyArray
 
 _BLOCK = 8
 _MISSING = 128
@@ -25,7 +25,7 @@ _END = b"\xff\xd9"
 _JPEG_LS = b"\xff\xf7\0"
 _FILLING = bytes(range(1, 255)) * 4
 #: No decoder in use both gives rows and reports missing data.
-_WHOLE = "a JPEG is decoded in one piece, unless it is large and has restart markers"
+_OBSTACLE = "a JPEG is decoded in one piece, unless it is large and has restart markers"
 _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
 
 
@@ -51,7 +51,7 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
 
             raise ReadError(unsupported.JPEG_LS.message)
         raise ReadError("the JPEG is damaged: it holds no picture")
-    limits.require_size(layout.width, layout.height, options.max_pixels, judge=options.judge)
+    limits.require_size(layout.width, layout.height, options)
     problem = jpeg.damage(layout, len(data))
     if problem and not lenient:
         raise ReadError(problem, remedy=DECODE_THE_REST)
@@ -70,13 +70,13 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     return picture
 
 
-def _undecoded(data: bytes, layout: jpeg.Layout, options: ReadOptions) -> Bands | Whole:
+def _undecoded(data: bytes, layout: jpeg.Layout, options: ReadOptions) -> Bands | LazyArray:
     """Return the samples of a grey or RGB picture, decoded on demand."""
     shape, dtype = (layout.height, layout.width, layout.components), np.dtype(np.uint8)
     rows = rows_of(data, layout, options.threads)
     if rows is None:
         _require_room(data, layout)
-        return Whole(shape, dtype, lambda: _whole(data, layout), _WHOLE, name="JPEG")
+        return LazyArray(shape, dtype, lambda: _decoded(data, layout), _OBSTACLE, name="JPEG")
     ahead = options.threads != 1
     return Bands(
         shape, dtype, rows.bands, band_bytes=rows.band_bytes, ahead=ahead, name="JPEG", give_back=rows.give_back
@@ -111,12 +111,12 @@ def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, 
     """Decode; only Pillow reports missing data and undoes Adobe's inversion of CMYK."""
     whole = layout.data_end is not None and not lenient and options.frame is None
     if whole and image.mode in ("L", "RGB"):
-        return _whole(data, layout)
+        return _decoded(data, layout)
     image.load()
     return np.array(image)
 
 
-def _whole(data: bytes, layout: jpeg.Layout) -> Pixels:
+def _decoded(data: bytes, layout: jpeg.Layout) -> Pixels:
     """Decode grey or RGB."""
     pixels = jpeg.decode(data)
     if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():

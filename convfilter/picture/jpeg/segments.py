@@ -111,9 +111,9 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
     exif = b"".join(of_kind(_APP1, EXIF_PREFIX))
     dpi = _dpi_of_jfif([content for kind, content in segments if kind == _APP0 and content.startswith(_JFIF[:4])])
     if dpi is None and exif:
-        from convfilter.picture.metadata.exif import is_whole, resolution
+        from convfilter.picture.metadata.exif import is_complete, resolution
 
-        if not is_whole(exif):
+        if not is_complete(exif):
             raise _OddError
         dpi = resolution(exif)
     return Metadata(

@@ -65,8 +65,8 @@ def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     write_pillow(file, replace(picture, format="JPEG", metadata=metadata), options)
 
 
-def whole_because(stored: Outline, options: WriteOptions) -> str:
-    """Return why the whole picture is needed at once; "" if rows may come one by one."""
+def streaming_obstacle(stored: Outline, options: WriteOptions) -> str:
+    """Return why the picture cannot be encoded row by row; "" if it can."""
     if stored.model == "cmyk":
         return "a CMYK JPEG is encoded in one piece"
     return why_not_direct(stored.shape, parameters_of(stored.metadata, options))

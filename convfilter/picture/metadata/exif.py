@@ -156,7 +156,7 @@ def _drop_thumbnail(block: _Block, directory: int) -> None:
         data[begin:end] = bytes(end - begin)
 
 
-def is_whole(exif: bytes) -> bool:
+def is_complete(exif: bytes) -> bool:
     """Tell whether the fields of the first directory, and the values that they point to, lie within the block."""
     block = _block(exif)
     if block is None:

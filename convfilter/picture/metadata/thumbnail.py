@@ -7,7 +7,7 @@ import numpy as np
 from convfilter.picture import colour
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
-from convfilter.sample_types import is_whole
+from convfilter.sample_types import is_integer
 
 #: Size of EXIF thumbnails.
 _WIDTH, _HEIGHT = 160, 120
@@ -58,6 +58,6 @@ def _reduced(pixels: Pixels) -> Pixels:
         return np.ascontiguousarray(pixels[::step, ::step])
     taken = pixels[: rows * step, : cols * step].reshape(rows, step, cols, step, -1)[:, ::every, :, ::every]
     reduced: Pixels = taken[:, :side, :, :side].mean(axis=(1, 3), dtype=np.float32)
-    if is_whole(pixels.dtype):
+    if is_integer(pixels.dtype):
         reduced = np.rint(reduced).astype(pixels.dtype)
     return reduced[:, :, 0] if pixels.ndim == 2 else reduced

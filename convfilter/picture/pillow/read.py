@@ -107,7 +107,7 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
     with guarded(lenient):
         image = _opened(file, lenient, options)
         name = _NAMES.get(image.format, image.format)
-        limits.require_size(image.width, image.height, options.max_pixels, judge=options.judge)
+        limits.require_size(image.width, image.height, options)
         notes = contents.notes_on(image, name, file)
         if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
             bits = high_depth.bits_of(file, name)
@@ -200,7 +200,7 @@ def _decoded(image: Any, index: int, count: int, options: ReadOptions) -> _Decod
     is_animated = count > 1 and _NAMES.get(image.format, image.format) in _ANIMATED
     if count > 1:
         image.seek(index)
-        limits.require_size(image.width, image.height, options.max_pixels, judge=options.judge)
+        limits.require_size(image.width, image.height, options)
     image.load()
     delay = (round(image.info.get("duration", 0)), 1000) if is_animated else None
     plain = _plain(image)
@@ -254,13 +254,13 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
     file.seek(0)
     name = formats.sniff(head)
     if name == "WebP":
-        _judge_webp(head, file, options)
+        _check_webp(head, file, options)
         return _webp(file, int.from_bytes(head[4:8], "little"), lenient)
     if name in _PLUGINS:
         module, cls = _PLUGINS[name]
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
     for size in contents.embedded_sizes(head, file):  # Pillow decodes icons when it opens them
-        limits.require_size(*size, options.max_pixels)
+        limits.require_pixels(*size, options.max_pixels)
     Image.init()
     for other in _OTHERS:
         factory, accept = Image.OPEN[other]
@@ -273,12 +273,12 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
     raise UnknownFormatError("it is not a picture of a known format")
 
 
-def _judge_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
+def _check_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
     """Refuse a picture that is too large before the decoder allocates a whole canvas."""
     size = webp.outline_of(head)
     if size is not None:
         width, height = size
-        limits.require_size(width, height, options.max_pixels, judge=options.judge)
+        limits.require_size(width, height, options)
         limits.require_memory(8 * width * height)
         if options.frame is None:
             frames = webp.frames_of(file)

@@ -196,7 +196,7 @@ class ChunkReader:
             raise ReadError(f"the PNG is damaged: colour type {colour} with {depth} bits does not exist")
         if compression or filtering or interlacing > 1:
             raise ReadError("the PNG is damaged: unknown compression, filter or interlace method")
-        limits.require_size(width, height, self._options.max_pixels, judge=self._options.judge)
+        limits.require_size(width, height, self._options)
         header = png.Header(width, height, depth, colour, bool(interlacing))
         self._most_data = int(header.data_bytes * _SLACK) + _SLACK_BYTES
         return header

@@ -16,7 +16,7 @@ from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.png.chunks import ChunkReader, Content, Image
 from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
-from convfilter.picture.row_source import Bands, Whole
+from convfilter.picture.row_source import Bands, LazyArray
 
 #: Smallest number of bytes for which a second thread saves more time than it costs.
 OVERLAP_BYTES = 1 << 21
@@ -60,7 +60,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
 
 def _undecoded(
     reader: ChunkReader, content: Content, image: Image, options: ReadOptions, channels: int
-) -> Pixels | Bands | Whole:
+) -> Pixels | Bands | LazyArray:
     """Return the samples of a still picture, decoded on demand."""
     header = content.header
     dtype: np.dtype[np.generic] = np.dtype(np.uint16 if header.depth == 16 else np.uint8)
@@ -69,7 +69,7 @@ def _undecoded(
         limits.require_memory(2 * math.prod(shape) * dtype.itemsize)
         return _decoded(reader, content, image, options)
     if header.interlaced:
-        return Whole(
+        return LazyArray(
             shape, dtype, lambda: _decoded(reader, content, image, options), "the PNG is interlaced", name="PNG"
         )
 

@@ -48,8 +48,8 @@ def write_picture(file: BinaryIO, picture: Picture, options: WriteOptions) -> No
     write_png(file, picture.frames, picture.metadata, compression=options.effort, threads=options.threads)
 
 
-def whole_because(stored: Outline, options: WriteOptions) -> str:
-    """Return why the whole picture is needed at once; "" if rows may come one by one."""
+def streaming_obstacle(stored: Outline, options: WriteOptions) -> str:
+    """Return why the picture cannot be encoded row by row; "" if it can."""
     return "compression 'best' deflates all samples at once" if options.effort == "best" else ""
 
 

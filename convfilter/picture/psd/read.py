@@ -29,7 +29,7 @@ def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
     light, white is 1); CMYK counts ink.
     """
     header = psd.read_header(file)
-    limits.require_size(header.width, header.height, options.max_pixels, judge=options.judge)
+    limits.require_size(header.width, header.height, options)
     document = psd.read_document(file, header)
     if not document.has_merged_picture:
         raise ReadError(

@@ -82,7 +82,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         entries = [chosen(entries, options.frame)]
     pixels = needed = 0
     for entry in entries:
-        _judge(entry.page, options)
+        _check(entry.page, options)
         pixels += int(entry.page.imagewidth) * int(entry.page.imagelength)
         needed += sum(_needed_bytes(page) for page in (entry.page, entry.mask) if page is not None)
     limits.require_frames(len(entries), pixels, options.max_pixels)
@@ -132,7 +132,7 @@ def _described(
     frames, left = [], dict[str, None]()
     for number, (entry, page) in enumerate(zip(entries, pages, strict=True)):
         frame = Frame(page.pixels)
-        frame.decoded_because = page.because or frame.decoded_because
+        frame.obstacle = page.obstacle or frame.obstacle
         if not entry.slice:
             fields, names = of_page(entry.page, file, number, total, frame.shape)
             left |= dict.fromkeys(names)
@@ -172,9 +172,9 @@ def _needed_bytes(page: Any) -> int:
     return (0 if is_kept else int(page.nbytes)) + 2 * becomes * channels * pixels
 
 
-def _judge(page: Any, options: ReadOptions) -> None:
+def _check(page: Any, options: ReadOptions) -> None:
     """Refuse, by the tags alone, pages that are too large or cannot be filtered."""
-    limits.require_size(page.imagewidth, page.imagelength, options.max_pixels, judge=options.judge)
+    limits.require_size(page.imagewidth, page.imagelength, options)
     if page.imagedepth != 1:
         raise ReadError(f"a TIFF volume of {page.imagedepth} layers cannot be filtered; save its layers as pages")
     photometric = int(page.photometric)

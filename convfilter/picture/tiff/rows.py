@@ -22,8 +22,8 @@ MOST_BYTES = 1 << 26
 _UNCOMPRESSED, _OLD_JPEG, _CONTIGUOUS, _FILL_FROM_HIGH = 1, 6, 1, 1
 
 
-def whole_because(entry: Entry) -> str:
-    """Return the reason why a page cannot be decoded band by band; "" if it can."""
+def streaming_obstacle(entry: Entry) -> str:
+    """Return why a page cannot be decoded band by band; "" if it can."""
     page = entry.page
     if entry.mask is not None or entry.slice:
         return "its pages have masks, or lie behind one directory"
@@ -39,7 +39,7 @@ def whole_because(entry: Entry) -> str:
 
 
 class Rows:
-    """Decodes a page for which :func:`whole_because` says nothing.
+    """Decodes a page whose :func:`streaming_obstacle` is "".
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 class Decoded(NamedTuple):
     """A page: its samples, or the decoder of its rows, and the meaning of its channels; see ``Picture``.
 
-    ``because`` is the reason why the samples are decoded already.
+    ``obstacle`` is the reason why the samples are decoded already; "" if they are not.
     """
 
     pixels: Any
@@ -44,7 +44,7 @@ class Decoded(NamedTuple):
     alpha: bool
     extras: int
     white: int | None
-    because: str = ""
+    obstacle: str = ""
     premultiplied: bool = False
     file_dtype: str | None = None
 
@@ -84,9 +84,9 @@ def extra_kinds(page: Any) -> list[int]:
 
 def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str]) -> Decoded:
     """Return a page, decoded or with a decoder of its bands."""
-    if options.lenient or (because := tiff_rows.whole_because(entry)):
+    if options.lenient or (obstacle := tiff_rows.streaming_obstacle(entry)):
         page = decoded(entry, options, notes)
-        return page if options.lenient else page._replace(because=because)
+        return page if options.lenient else page._replace(obstacle=obstacle)
     page = entry.page
     convert = _Converter(page)
     rows = tiff_rows.Rows(page, file, options.threads)

@@ -15,7 +15,7 @@ from convfilter.planning.precision import sums_fit
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import INTERLEAVED_ROWS, whole_vectors, window_block_rows
 from convfilter.planning.task import Task
-from convfilter.sample_types import is_whole, is_wide
+from convfilter.sample_types import is_integer, is_wide
 
 #: Most rows of a van Herk block: running extremes from both ends are stored for each row and stay in the L2 cache.
 _BLOCK = 32
@@ -100,13 +100,13 @@ def stores_directly(task: Task) -> bool:
     """Whether one loop reads source rows and writes output rows: extremes or integer means, stored directly."""
     if takes_extremes(task.stage.operator):
         return task.preserves_samples and compares_stored(task.dtype)
-    narrow = is_whole(task.dtype) and not is_wide(task.dtype)
+    narrow = is_integer(task.dtype) and not is_wide(task.dtype)
     return task.preserves_samples and narrow and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
 
 
 def compares_stored(dtype: np.dtype[np.generic]) -> bool:
     """Whether samples are compared in their own type; other types are converted to float64 first."""
-    return not (is_whole(dtype) and is_wide(dtype))
+    return not (is_integer(dtype) and is_wide(dtype))
 
 
 def is_summed_by_taps(task: Task) -> bool:
