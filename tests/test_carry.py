@@ -44,7 +44,7 @@ def test_remarks_become_properties(packet):
         Text("Comment", "remark"),
         Text("Custom", "else"),
     ]
-    added, left = xmp.with_remarks(packet, remarks)
+    added, left = xmp.with_texts(packet, remarks)
     assert left == []
     assert properties(added) == {
         "title": ["a < b & c"],
@@ -61,7 +61,7 @@ def test_remarks_become_properties(packet):
 
 def test_titles_in_several_languages_are_alternatives():
     remarks = [Text("Title", "Sunset"), Text("Title", "Sonnenuntergang", "de")]
-    added, left = xmp.with_remarks(None, remarks)
+    added, left = xmp.with_texts(None, remarks)
     assert left == []
     languages = {
         item.getAttribute("xml:lang"): item.firstChild.data
@@ -81,13 +81,13 @@ def test_titles_in_several_languages_are_alternatives():
     ],
 )
 def test_remarks_that_xmp_cannot_take_are_left(packet, remark):
-    assert xmp.with_remarks(packet, [remark]) == (packet, [remark])
+    assert xmp.with_texts(packet, [remark]) == (packet, [remark])
 
 
 def test_a_remark_that_is_there_already_is_not_added():
-    added, _ = xmp.with_remarks(PACKET, [Text("Title", "same")])
-    assert xmp.with_remarks(added, [Text("Title", "same")]) == (added, [])
-    assert xmp.with_remarks(added, [Text("Title", "other")]) == (added, [Text("Title", "other")])
+    added, _ = xmp.with_texts(PACKET, [Text("Title", "same")])
+    assert xmp.with_texts(added, [Text("Title", "same")]) == (added, [])
+    assert xmp.with_texts(added, [Text("Title", "other")]) == (added, [Text("Title", "other")])
 
 
 def block(order="<"):

@@ -51,7 +51,7 @@ def test_weights_and_curve_are_those_of_the_profile(dtype, channels):
     np.testing.assert_allclose(grey.pixels.reshape(19, 23, -1)[..., 0], expected, atol=0.5 + 2e-4 * full, rtol=0)
     if channels == 4:
         np.testing.assert_array_equal(grey.pixels[..., 1], pixels[..., 3])
-    assert icc.space_of(grey.metadata.icc) == "gray"
+    assert icc.model_of(grey.metadata.icc) == "gray"
     assert icc_curves.curve_of(grey.metadata.icc).gamma == pytest.approx(1.8, abs=1e-4)
     assert report.notes == ()
 
@@ -138,7 +138,7 @@ def test_one_map_of_a_layer_keeps_the_curve():
     np.save("mean.npy", np.full((1, 3, 1, 1), 1 / 3))
     write("in.png", Picture([Frame(pixels)], metadata=Metadata(icc=ROMM)))
     filter_file("in.png", "out.png", Options(["layer:mean.npy"]))
-    assert icc.space_of(read("out.png").metadata.icc) == "gray"
+    assert icc.model_of(read("out.png").metadata.icc) == "gray"
 
 
 def test_every_page_keeps_its_curve():
@@ -151,5 +151,5 @@ def test_every_page_keeps_its_curve():
     assert "colours have become grey" in note
     with tifffile.TiffFile("out.tif") as tiff:
         found = [page.tags[34675].value if 34675 in page.tags else b"" for page in tiff.pages]
-    assert [icc.space_of(each) for each in found] == ["gray", "gray", None, None]
+    assert [icc.model_of(each) for each in found] == ["gray", "gray", None, None]
     assert icc_curves.curve_of(found[1]).gamma == pytest.approx(2.2, abs=1e-4)

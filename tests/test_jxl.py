@@ -220,7 +220,7 @@ def test_primaries_and_exponents_of_their_own_are_read(tmp_path, monkeypatch, tr
 def test_lossy_pictures_of_other_curves_are_refused(tmp_path):
     picture = picture_of("16", 3)
     picture.metadata.png = [(b"cICP", bytes([9, 16, 0, 1]))]
-    with pytest.raises(WriteError, match="transfer function 16 is no simple curve; leave out quality"):
+    with pytest.raises(WriteError, match="transfer function 16 is not a simple curve; leave out quality"):
         write(tmp_path / "a.jxl", picture, WriteOptions(quality=90))
 
 

@@ -205,7 +205,7 @@ def of_curve(profile: bytes, *, severe: bool) -> Iterator[Loss]:
     """Yield the loss of an RGB profile without a tone curve for a profile of the grey result."""
     from convfilter.picture.metadata import icc
 
-    if icc.space_of(profile) == "rgb":
+    if icc.model_of(profile) == "rgb":
         space = icc.description(profile)
         yield Loss(
             f"the colour profile{f' ({space})' if space else ''} has no single tone curve for a grey result, which "
@@ -385,7 +385,7 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
     for kind, is_there in present(outline).items():
         if is_there and not (getattr(fmt.holds, kind) and carry.has_room(metadata, fmt, kind)):
             yield Loss(_left_out(outline, fmt, kind))
-    lost = dict.fromkeys(text.keyword for text in metadata.text if not carry.has_place(text, fmt))
+    lost = dict.fromkeys(text.keyword for text in metadata.text if not carry.has_field(text, fmt))
     if lost:
         keepers = _others(outline, lambda other: other.holds.text == ANY_TEXT)
         yield Loss(f"{fmt.name} is written without remarks ({', '.join(lost)}); use {keepers} to keep that")
@@ -422,7 +422,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
         from convfilter.picture.metadata import icc, transfer
 
         if icc.fits(profile, outline.model):
-            said = cicp.said_by(profile, outline.model, fmt)
+            said = cicp.equivalent_chunks(profile, outline.model, fmt)
             space = icc.description(profile)
             named = f" ({space})" if space else ""
             yield (
@@ -449,9 +449,7 @@ def _of_colour(outline: Outline, fmt: Format) -> Iterator[Loss]:
 
 def _holds_colours(fmt: Format, primaries: int, transfer: int) -> bool:
     """Whether a format stores code points, or linear light, to which only simple functions convert."""
-    from convfilter.picture.metadata.curves import cicp_curve
-
-    if fmt.linear and (cicp_curve(transfer) is None or (fmt.only_bt709 and primaries != cicp.BT709)):
+    if fmt.linear and (cicp.transfer_curve(transfer) is None or (fmt.only_bt709 and primaries != cicp.BT709_PRIMARIES)):
         return False
     return fmt.holds.cicp
 

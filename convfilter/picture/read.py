@@ -107,7 +107,7 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
         if picture.metadata.text:
             from convfilter.picture.metadata import mark
 
-            mark.take_off(picture.metadata)
+            mark.remove(picture.metadata)
         picture.metadata.from_integers = picture.dtype.kind != "f"
         if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
             _settle(picture, options)

@@ -297,7 +297,7 @@ def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions
         from convfilter.picture.metadata import carry
 
         metadata = carry.fitted(metadata, fmt, model)
-        metadata.text = [text for text in metadata.text if carry.has_place(text, fmt)]
+        metadata.text = [text for text in metadata.text if carry.has_field(text, fmt)]
     if metadata.icc:
         from convfilter.picture.metadata import icc
 
@@ -305,7 +305,7 @@ def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions
     if metadata.icc and not fmt.holds.icc and b"cICP" not in dict(metadata.png):
         from convfilter.picture.metadata import cicp
 
-        said = cicp.said_by(metadata.icc, model, fmt)
+        said = cicp.equivalent_chunks(metadata.icc, model, fmt)
         if said:
             metadata.icc, metadata.png = None, [*metadata.png, *said]
     if options.marked:

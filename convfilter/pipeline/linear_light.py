@@ -48,7 +48,7 @@ def of_luminance(metadata: Metadata) -> Metadata:
     from convfilter.picture.metadata.curves import SRGB
 
     profile = metadata.icc
-    if not profile or icc.space_of(profile) != "rgb":
+    if not profile or icc.model_of(profile) != "rgb":
         return metadata
     if icc_curves.curve_of(profile) is SRGB:
         return replace(metadata, icc=None)

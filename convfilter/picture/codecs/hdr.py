@@ -15,7 +15,7 @@ import numpy.typing as npt
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture import limits
 from convfilter.picture.codecs.scene_linear import scene_linear
-from convfilter.picture.metadata.cicp import BT709, PRIMARIES
+from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, chosen
 from convfilter.picture.pixels import Pixels
@@ -68,10 +68,10 @@ def _colours(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
         values = [float(value) for value in said]
     except ValueError:
         values = []
-    usual = [value for pair in PRIMARIES[BT709] for value in pair]
+    usual = [value for pair in PRIMARIES[BT709_PRIMARIES] for value in pair]
     is_sound = len(values) == len(usual) and all(0 <= value <= 1 for value in values) and values[-1] > 0
     if not is_sound or np.allclose(values, usual, atol=_TOLERANCE):
-        return [(b"cICP", bytes([BT709, _LINEAR, 0, 1]))]
+        return [(b"cICP", bytes([BT709_PRIMARIES, _LINEAR, 0, 1]))]
     fixed = [round(100_000 * value) for value in (*values[6:], *values[:6])]
     return [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *fixed))]
 

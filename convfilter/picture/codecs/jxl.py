@@ -17,8 +17,8 @@ from convfilter.machine.cores import available_cores
 from convfilter.picture import colour, limits
 from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours, with_primaries
 from convfilter.picture.metadata import exif, xmp_clean
-from convfilter.picture.metadata.cicp import PRIMARIES
-from convfilter.picture.metadata.curves import cicp_curve, linearized
+from convfilter.picture.metadata.cicp import PRIMARIES, transfer_curve
+from convfilter.picture.metadata.curves import linearized
 from convfilter.picture.metadata.icc_write import Primaries, to_xyz
 from convfilter.picture.metadata.transfer import curve_of
 from convfilter.picture.options import DEFAULT_QUALITY, ReadOptions, WriteOptions
@@ -242,7 +242,7 @@ class _Colours(NamedTuple):
     @property
     def has_light(self) -> bool:
         """Whether they become linear light of sRGB's primaries by a simple curve and a matrix of the same white."""
-        is_simple = self.points is None or cicp_curve(self.points[1]) is not None
+        is_simple = self.points is None or transfer_curve(self.points[1]) is not None
         white = self.primaries[3] if self.primaries else (0.0, 0.0)
         return is_simple and np.allclose(white, PRIMARIES[_SRGB[0]][3], atol=1e-3)
 

@@ -12,26 +12,27 @@ _TIME = b"tIME"
 
 
 def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
-    """Return metadata with items moved for which a format has no own field.
+    """Move each item that a format has no field for to a field that the format has.
 
     Parameters
     ----------
     metadata : Metadata
         Not modified.
     fmt : Format
+        Format of the output.
     model : "gray", "rgb" or "cmyk"
         Colour model of the picture.
 
     Returns
     -------
     Metadata
-        Items still in fields that the format lacks are lost.
+        A copy. Items that fit no field of the format stay where they were, and are not written.
     """
     moved = replace(metadata, text=list(metadata.text), png=list(metadata.png))
     if moved.resolution is None and not fmt.holds.exif:
         moved.resolution = exif.resolution(moved.exif)
     if moved.text and fmt.holds.text != ANY_TEXT:
-        _move_remarks(moved, fmt)
+        _move_texts(moved, fmt)
     if moved.resolution and not fmt.holds.resolution:
         _move_resolution(moved, fmt)
     chunks = dict(moved.png)
@@ -46,7 +47,7 @@ def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
 
 
 def _make_profile(moved: Metadata, fmt: Format, model: Model) -> None:
-    """Make a profile from code points, or from gamma and primaries."""
+    """Replace code points (cICP), or gamma and primaries, by the equivalent ICC profile."""
     chunks = dict(moved.png)
     if fmt.holds.cicp if b"cICP" in chunks else fmt.holds.primaries:
         return
@@ -57,13 +58,25 @@ def _make_profile(moved: Metadata, fmt: Format, model: Model) -> None:
         moved.png = [chunk for chunk in moved.png if chunk[0] not in (b"cICP", b"gAMA", b"cHRM")]
 
 
-def has_place(text: Text, fmt: Format) -> bool:
-    """Whether a format has a field for a text."""
+def has_field(text: Text, fmt: Format) -> bool:
+    """Whether a format has a field for the keyword of a text."""
     return fmt.holds.text == ANY_TEXT or text.keyword in fmt.holds.text
 
 
 def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
-    """Whether EXIF, XMP or a thumbnail is short enough for a format."""
+    """Whether metadata of a kind are short enough for a format.
+
+    Parameters
+    ----------
+    metadata : Metadata
+    fmt : Format
+    kind : str
+        "exif", "xmp" or "thumbnail"; other kinds of metadata have no limit.
+
+    Returns
+    -------
+    bool
+    """
     if kind == "exif":
         return len(metadata.exif or b"") <= fmt.most_exif
     if kind == "thumbnail":
@@ -77,34 +90,36 @@ def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
     return True
 
 
-def _move_remarks(moved: Metadata, fmt: Format) -> None:
-    """Move texts without a field to the nearest keyword that has one, else to an XMP property."""
-    places = fmt.holds.text
+def _move_texts(moved: Metadata, fmt: Format) -> None:
+    """Move texts without a field to the nearest keyword that has one, else to XMP properties or a comment."""
+    fields = fmt.holds.text
     keywords = {text.keyword for text in moved.text}
-    if "Comment" in keywords and "Comment" not in places and "Description" in places and "Description" not in keywords:
+    if "Comment" in keywords and "Comment" not in fields and "Description" in fields and "Description" not in keywords:
         moved.text = [
             text._replace(keyword="Description") if text.keyword == "Comment" else text for text in moved.text
         ]
-    kept = [text for text in moved.text if text.keyword in places and _is_plain(text)]
+    kept = [text for text in moved.text if text.keyword in fields and _is_plain(text)]
     left = [text for text in moved.text if text not in kept]
     # A keyword's field holds one text; comments may be several.
-    for keyword in set(places) - {"Comment"}:
+    for keyword in set(fields) - {"Comment"}:
         several = [text for text in kept if text.keyword == keyword][1:]
         kept = [text for text in kept if text not in several]
         left += several
     if left and fmt.holds.xmp:
-        moved.xmp, left = xmp.with_remarks(moved.xmp, left)
-    if "Comment" in places:
+        moved.xmp, left = xmp.with_texts(moved.xmp, left)
+    if "Comment" in fields:
         kept += [Text("Comment", f"{text.keyword}: {text.value}") for text in left]
         left = []
     moved.text = kept + left
 
 
 def _is_plain(text: Text) -> bool:
+    """Whether a text has neither a language nor a translated keyword, which only PNG and XMP store."""
     return not (text.language or text.translated)
 
 
 def _move_resolution(moved: Metadata, fmt: Format) -> None:
+    """Move the resolution to EXIF, else to XMP."""
     assert moved.resolution is not None
     if fmt.holds.exif:
         moved.exif = exif.with_resolution(moved.exif, moved.resolution)

@@ -17,19 +17,24 @@ if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import ParametricCurve
     from convfilter.picture.metadata.icc_write import Primaries
 
-BT709, _UNSPECIFIED = 1, 2
-_LINEAR, _SRGB = 8, 13
-_TOLERANCE, _WHITE_TOLERANCE = 1e-4, 1e-3
-#: BT.709, BT.2020 and Display P3.
-_WITH_D65 = (BT709, 9, 12)
+#: Code points of primaries; 2 also means an unspecified transfer function.
+BT709_PRIMARIES, _UNSPECIFIED = 1, 2
+#: Code points of transfer functions.
+_GAMMA22, _GAMMA28, _LINEAR, _SRGB = 4, 5, 8, 13
 #: Transfer functions of BT.709, BT.601 and BT.2020, which screens show as sRGB.
-_LIKEBT709 = (1, 6, 14, 15)
+_LIKE_BT709 = (1, 6, 14, 15)
+#: Largest difference of two curves that count as equal, and of two white points, in x or y.
+_CURVE_TOLERANCE, _WHITE_TOLERANCE = 1e-4, 1e-3
+#: Primaries of white D65 that profiles are compared with: BT.709, BT.2020 and Display P3.
+_WITH_D65 = (BT709_PRIMARIES, 9, 12)
 #: (primaries, transfer function) pairs that are shown like a picture without a colour space.
 LIKE_SRGB = frozenset(
-    (primaries, transfer) for primaries in (BT709, _UNSPECIFIED) for transfer in (*_LIKEBT709, _UNSPECIFIED, _SRGB)
+    (primaries, transfer)
+    for primaries in (BT709_PRIMARIES, _UNSPECIFIED)
+    for transfer in (*_LIKE_BT709, _UNSPECIFIED, _SRGB)
 )
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
-#: Red, green, blue, white.
+#: Chromaticities of red, green, blue and white, by code point.
 PRIMARIES: dict[int, Primaries] = {
     1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
     4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
@@ -47,10 +52,32 @@ _TRANSFER_NAMES = {8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"}
 
 
 def name_of(primaries: int, transfer: int) -> str:
-    """Name a pair of code points."""
+    """Name a pair of code points, such as "Display P3, sRGB"."""
     space = _NAMES.get(primaries, f"primaries {primaries}")
-    curve = "BT.709" if transfer in _LIKEBT709 else _TRANSFER_NAMES.get(transfer, f"transfer function {transfer}")
+    curve = "BT.709" if transfer in _LIKE_BT709 else _TRANSFER_NAMES.get(transfer, f"transfer function {transfer}")
     return f"{space}, {curve}" if space != curve else space
+
+
+def transfer_curve(transfer: int) -> ParametricCurve | None:
+    """Return the tone curve of a transfer function.
+
+    Parameters
+    ----------
+    transfer : int
+        Code point.
+
+    Returns
+    -------
+    ParametricCurve, or None
+        None where the function is not one curve for all channels, or refers to a scene or to absolute luminance (PQ,
+        HLG), and for unknown code points.
+    """
+    from convfilter.picture.metadata.curves import BT709, LINEAR, SRGB, ParametricCurve
+
+    if transfer in _LIKE_BT709:
+        return BT709
+    by_code = {_SRGB: SRGB, _LINEAR: LINEAR, _GAMMA22: ParametricCurve(2.2), _GAMMA28: ParametricCurve(2.8)}
+    return by_code.get(transfer)
 
 
 def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
@@ -58,14 +85,15 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
 
     Parameters
     ----------
-    chunks : mapping
-        Chunks of a PNG by their names.
+    chunks : mapping of bytes to bytes
+        Contents of a PNG's chunks by name.
     model : "gray" or "rgb"
+        Colour model of the picture.
 
     Returns
     -------
     bytes, or None
-        None if no profile can express it (PQ, HLG), or none is needed.
+        None if no profile can express the colours (PQ, HLG), or if they are sRGB, which is the default.
     """
     if b"cICP" in chunks:
         return _of_code_points(chunks[b"cICP"][0], chunks[b"cICP"][1], model)
@@ -75,18 +103,33 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
 
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
     curve = ParametricCurve(100_000 / gamma) if gamma and not png.is_srgb_gamma(gamma) else SRGB
-    primaries = PRIMARIES[BT709]
+    primaries = PRIMARIES[BT709_PRIMARIES]
     if png.has_primaries(chunks):
         white_x, white_y, *colours = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
         red, green, blue = ((colours[at], colours[at + 1]) for at in (0, 2, 4))
         primaries = (red, green, blue, (white_x, white_y))
-    return _made("gamma and primaries of a PNG", primaries, curve, model)
+    return _profile("gamma and primaries of a PNG", primaries, curve, model)
 
 
-def said_by(profile: bytes, model: Model, fmt: Format) -> list[tuple[bytes, bytes]]:
-    """Return the chunks, of those that a format without profiles holds, that mean the same colours as a profile."""
+def equivalent_chunks(profile: bytes, model: Model, fmt: Format) -> list[tuple[bytes, bytes]]:
+    """Return the chunks that mean the same colours as a profile, for a format without profiles.
+
+    Parameters
+    ----------
+    profile : bytes
+        ICC profile.
+    model : "gray" or "rgb"
+        Colour model of the picture.
+    fmt : Format
+        The output's format; only chunks that it holds are returned.
+
+    Returns
+    -------
+    list of (name, data)
+        cICP alone, or gAMA and cHRM; empty if no chunks are equivalent.
+    """
     points = points_of(profile, model) if fmt.holds.cicp else None
-    if points and not (fmt.only_bt709 and points[0] != BT709):
+    if points and not (fmt.only_bt709 and points[0] != BT709_PRIMARIES):
         return [(b"cICP", bytes([*points, 0, 1]))]
     return chunks_of(profile, model) if fmt.holds.primaries else []
 
@@ -114,10 +157,10 @@ def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
     if curve is None:
         return None
     probes = np.linspace(0.0, 1.0, 257)
-    is_linear = np.abs(curve.decode(probes) - probes).max() < _TOLERANCE
+    is_linear = np.abs(curve.decode(probes) - probes).max() < _CURVE_TOLERANCE
     transfer = _SRGB if curve is SRGB else _LINEAR if is_linear else None
     if transfer is None or model == "gray":
-        return None if transfer is None else (BT709, transfer)
+        return None if transfer is None else (BT709_PRIMARIES, transfer)
     colourants = icc.colourants(profile)
     for number in _WITH_D65:
         if max(abs(colourants - icc_write.colourants(PRIMARIES[number])).flat) <= icc.COLOURANT_TOLERANCE:
@@ -136,40 +179,40 @@ def chunks_of(profile: bytes, model: Model) -> list[tuple[bytes, bytes]]:
     Returns
     -------
     list of (name, data)
-        Empty where the curve is no power, the white is not D65, or a primary is not one that a PNG can hold.
+        Empty for grey, and where the curve is not a power function, the white is not D65, or a PNG cannot hold a
+        primary, which has a negative x or y.
     """
     import numpy as np
 
     from convfilter.picture.metadata import icc, icc_curves, icc_write
 
-    curve = icc_curves.curve_of(profile) if icc.fits(profile, model) and model == "rgb" else None
+    curve = icc_curves.curve_of(profile) if model == "rgb" and icc.fits(profile, model) else None
     if curve is None:
         return []
     probes = np.linspace(0.0, 1.0, 257)[1:]
     exponent = float(np.log(curve.decode(np.full(1, 0.5)))[0] / np.log(0.5))
-    if exponent <= 0 or np.abs(curve.decode(probes) - probes**exponent).max() > _TOLERANCE:
+    if exponent <= 0 or np.abs(curve.decode(probes) - probes**exponent).max() > _CURVE_TOLERANCE:
         return []
-    columns = np.linalg.inv(icc_write.adaptation(PRIMARIES[BT709][3])) @ icc.colourants(profile)
-    points = np.vstack([columns.sum(axis=1), columns.T])
-    places = points[:, :2] / points.sum(axis=1, keepdims=True) if points.sum(axis=1).all() else np.zeros((4, 2))
-    if np.abs(places[0] - PRIMARIES[BT709][3]).max() > _WHITE_TOLERANCE or places.min() <= 0:
+    colourants = np.linalg.inv(icc_write.adaptation(_D65)) @ icc.colourants(profile)
+    xyz = np.vstack([colourants.sum(axis=1), colourants.T])  # of white, red, green and blue
+    sums = xyz.sum(axis=1, keepdims=True)
+    chromaticities = xyz[:, :2] / sums if sums.all() else np.zeros((4, 2))
+    if np.abs(chromaticities[0] - _D65).max() > _WHITE_TOLERANCE or chromaticities.min() <= 0:
         return []
-    fixed = np.rint(places * 100_000).astype(int).ravel().tolist()
+    fixed = np.rint(chromaticities * 100_000).astype(int).ravel().tolist()
     fixed[:2] = [31270, 32900]
     return [(b"gAMA", struct.pack(">I", round(100_000 / exponent))), (b"cHRM", struct.pack(">8I", *fixed))]
 
 
 def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:
-    from convfilter.picture.metadata.curves import SRGB, cicp_curve
-
-    chromaticities = PRIMARIES.get(BT709 if primaries == _UNSPECIFIED else primaries)
-    curve = SRGB if transfer == _UNSPECIFIED else cicp_curve(transfer)
+    chromaticities = PRIMARIES.get(BT709_PRIMARIES if primaries == _UNSPECIFIED else primaries)
+    curve = transfer_curve(_SRGB if transfer == _UNSPECIFIED else transfer)
     if chromaticities is None or curve is None:
         return None
-    return _made(name_of(primaries, transfer), chromaticities, curve, model)
+    return _profile(name_of(primaries, transfer), chromaticities, curve, model)
 
 
-def _made(name: str, primaries: Primaries, curve: ParametricCurve, model: Model) -> bytes | None:
+def _profile(name: str, primaries: Primaries, curve: ParametricCurve, model: Model) -> bytes | None:
     import numpy as np
 
     from convfilter.picture.metadata import icc_write

@@ -1,4 +1,4 @@
-"""Tone curves: from stored samples to linear light and back."""
+"""Tone curves: functions from stored samples to linear light, and back."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from convfilter.sample_types import full_scale, is_wide, real_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
-#: PNG's cICP: transfer functions of ITU-T H.273 that are one curve for all channels and have no reference to a scene.
-_CICP_SRGB, _CICP_LINEAR, _CICP_GAMMA22, _CICP_GAMMA28 = 13, 8, 4, 5
-_CICP_BT709 = (1, 6, 14, 15)
-#: gAMA of a file that means sRGB.
+#: Samples that are encoded at a time, so that intermediate arrays stay small.
 _BAND_SAMPLES = 1 << 18
 
 
 class Curve(ABC):
     """A rising function from stored values to linear light, 0..1 to 0..1.
 
-    Values below 0 are mirrored, and the curve continues above 1, so that
-    floats out of range survive decoding and encoding.
+    The curve is odd (values below 0 are decoded as their magnitude and get their sign back) and continues above 1, so
+    that decoding and encoding keep floats out of range.
     """
 
     @abstractmethod
@@ -40,12 +37,12 @@ class Curve(ABC):
 
         Parameters
         ----------
-        values : array of float32 or float64
+        values : array of float32 or float64, any shape
             0 is black, 1 white.
 
         Returns
         -------
-        array of the same dtype
+        array of the same shape and dtype
         """
         return np.copysign(self._decode(np.abs(values)), values).astype(values.dtype, copy=False)
 
@@ -54,11 +51,12 @@ class Curve(ABC):
 
         Parameters
         ----------
-        values : array of float32 or float64
+        values : array of float32 or float64, any shape
+            Linear light: 0 is black, 1 white.
 
         Returns
         -------
-        array of the same dtype
+        array of the same shape and dtype
         """
         return np.copysign(self._encode(np.abs(values)), values).astype(values.dtype, copy=False)
 
@@ -68,6 +66,7 @@ class Curve(ABC):
         Parameters
         ----------
         white : int
+            Sample value of white, at least 1.
 
         Returns
         -------
@@ -79,7 +78,7 @@ class Curve(ABC):
 class ParametricCurve(Curve):
     """``(a x + b)**gamma + e`` from ``d`` on, ``c x + f`` below; by default a pure power.
 
-    ICC.1:2022, section 10.18, function type 4.
+    The parameters have the names of function type 4 in ICC.1:2022, section 10.18, where ``gamma`` is ``g``.
     """
 
     def __init__(
@@ -109,12 +108,12 @@ class ParametricCurve(Curve):
 
 
 class SampledCurve(Curve):
-    """Linear interpolation between equally spaced samples, which must not fall.
+    """Linear interpolation between equally spaced samples; constant outside 0 to 1.
 
     Parameters
     ----------
     samples : (N,) array of float64
-        Linear light of the stored values 0, 1/(N-1), ..., 1.
+        Linear light of the stored values 0, 1/(N-1), ..., 1; must not fall.
     """
 
     def __init__(self, samples: npt.NDArray[np.float64]) -> None:
@@ -137,21 +136,14 @@ BT709 = ParametricCurve(1 / 0.45, 1 / 1.0992968268, 0.0992968268 / 1.0992968268,
 LINEAR = ParametricCurve(1.0)
 
 
-def cicp_curve(transfer: int) -> ParametricCurve | None:
-    """Return the curve of a transfer function by its code point, or None if it is not a simple function."""
-    curves: dict[int, ParametricCurve] = dict.fromkeys(_CICP_BT709, BT709)
-    curves |= {_CICP_SRGB: SRGB, _CICP_LINEAR: LINEAR}
-    curves |= {_CICP_GAMMA22: ParametricCurve(2.2), _CICP_GAMMA28: ParametricCurve(2.8)}
-    return curves.get(transfer)
-
-
 def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = None) -> Pixels:
-    """Turn samples into linear light; opacity is linear already.
+    """Convert samples to linear light; opacity is linear already.
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array
+    pixels : (H, W) or (H, W, C) array of uint8, uint16, uint32, float32 or float64
     curve : Curve
+        Tone curve of the colours.
     alpha : bool
         The last channel is opacity.
     white : float, optional
@@ -159,8 +151,8 @@ def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = 
 
     Returns
     -------
-    array of float32 or float64, 0..1
-        Has the shape of the input.
+    array of float32 or float64
+        In the shape of the input; 0 is black, 1 white.
     """
     white = white or full_scale(pixels.dtype)
     dtype = real_of(pixels.dtype)
@@ -186,8 +178,10 @@ def delinearized(
 
     Parameters
     ----------
-    light : (H, W) or (H, W, C) array of float32 or float64, 0..1
+    light : (H, W) or (H, W, C) array of float32 or float64
+        0 is black, 1 white.
     curve : Curve
+        Tone curve of the colours.
     alpha : bool
         The last channel is opacity.
     dtype : dtype
@@ -198,7 +192,7 @@ def delinearized(
     Returns
     -------
     array of ``dtype``
-        Has the shape of the input; integers are clipped, floats are not.
+        In the shape of the input; integers are clipped, floats are not.
     """
     from convfilter.picture import colour
 

@@ -1,13 +1,11 @@
-"""EXIF changed in place: orientation reset, thumbnail dropped, everything else at its old offset.
+"""Change EXIF blocks in place: reset the orientation, drop the thumbnail, leave everything else at its old offset.
 
-Maker notes point into the file by absolute offsets; rewriting an EXIF block
-breaks them. So only the affected bytes are patched.
-Structure: TIFF 6.0 (Adobe, 1992) and CIPA DC-008 (Exif 2.32).
+Maker notes point into the block by absolute offsets, so a block that is parsed and written anew breaks them; only the
+affected bytes are patched. Structure: TIFF 6.0 (Adobe, 1992), section 2, and CIPA DC-008 (Exif 2.32), section 4.6.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -21,31 +19,31 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _SHORT, _LONG, _RATIONAL = 3, 4, 5
 _INCH, _CENTIMETRE = 2, 3
 _CM_PER_INCH = 2.54
+#: A block with an empty first directory.
 _EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
 
 
 class _Block:
-    """A block that is read, or changed in place: its bytes, their order, and where its first directory lies."""
+    """An EXIF block that is read or patched: its bytes, their order ("<" or ">"), the offset of its first directory."""
 
     def __init__(self, exif: bytes, order: str, first: int) -> None:
         self.data, self.order, self.first = bytearray(exif), order, first
 
     def number(self, at: int, size: int = 4) -> int:
-        """Read a whole number; bytes that are not there count as zero."""
+        """Read an unsigned integer of ``size`` bytes; bytes behind the end of the block are left out."""
         return int.from_bytes(self.data[at : at + size], ifd.byte_order(self.order))
 
     def packed(self, value: int, size: int = 4) -> bytes:
-        """Write a whole number."""
+        """Encode an unsigned integer."""
         return value.to_bytes(size, ifd.byte_order(self.order))
 
     def put(self, at: int, value: int, size: int = 4) -> None:
-        """Replace a whole number."""
+        """Replace an unsigned integer."""
         self.data[at : at + size] = self.packed(value, size)
 
     @property
     def link(self) -> int:
-        """The offset of the end of the first directory, where the offset of the next directory is stored."""
+        """The position, at the end of the first directory, at which the offset of the next directory is stored."""
         return self.first + 2 + 12 * self.number(self.first, 2)
 
     def entries(self, at: int) -> Iterator[ifd.Entry]:
@@ -58,24 +56,41 @@ class _Block:
         return {entry.tag: entry for entry in self.entries(self.first)}
 
     def value(self, entry: ifd.Entry) -> int:
-        """Return the first item of an entry of one or two whole numbers, or the offset of its value."""
+        """Return the first item of a value of up to 4 bytes (SHORT, LONG), or the offset of a longer value."""
         return self.number(entry.at + 8, 2 if entry.kind == _SHORT else 4)
 
 
 def _block(exif: bytes | None) -> _Block | None:
+    """Return a block that has the header of a TIFF structure, else None."""
     header = ifd.start(exif or b"")
     return _Block(exif, *header) if exif and header else None
 
 
 def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
-    """Read the orientation, 1 to 8, from EXIF or, where EXIF has none, from XMP; 1 if neither has one."""
+    """Read the orientation from EXIF or, where EXIF has none, from XMP.
+
+    Parameters
+    ----------
+    exif : bytes, or None
+        TIFF structure, without the ``Exif`` prefix.
+    xmp : bytes, or None
+        XMP packet.
+
+    Returns
+    -------
+    int
+        1 (upright) to 8, as :func:`turned` takes it; 1 if neither has an orientation.
+    """
     if block := _block(exif):
         for entry in block.entries(block.first):
             if entry.tag == ifd.ORIENTATION and entry.kind == _SHORT and entry.items == 1:
                 value = block.value(entry)
                 return value if 1 <= value <= 8 else 1
-    match = _XMP_ORIENTATION.search(xmp or b"")
-    return int(match[2]) if match else 1
+    if not xmp:
+        return 1
+    from convfilter.picture.metadata import xmp_clean
+
+    return xmp_clean.orientation_of(xmp)
 
 
 def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
@@ -108,31 +123,33 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
 
 
 def has_thumbnail(exif: bytes | None) -> bool:
-    """Tell whether there is a second directory, which is the thumbnail's."""
+    """Whether there is a second directory, which is the thumbnail's."""
     block = _block(exif)
     return block is not None and any(block.entries(block.number(block.link)))
 
 
 def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
-    """Add a thumbnail behind everything else.
+    """Append a thumbnail to a block.
 
     Parameters
     ----------
     exif : bytes, or None
-        Without a thumbnail; None: make a new block.
+        TIFF structure without a thumbnail; None: make a new block.
     jpeg : bytes
+        The thumbnail's file.
 
     Returns
     -------
     bytes
+        The block as it was, if its first directory is truncated.
     """
     block = _block(exif) or _Block(_EMPTY, "<", 8)
     data, link = block.data, block.link
     data += bytes(len(data) & 1)
-    if link + 4 > len(data):  # a directory that is cut off
+    if link + 4 > len(data):
         return bytes(data)
     block.put(link, len(data))
-    # Compression (6 is JPEG), then where the picture lies; it begins behind the directory of 2 + 3 * 12 + 4 bytes.
+    # The fields say that it is a JPEG (compression 6), and its place: behind the directory of 2 + 3 * 12 + 4 bytes.
     begin = len(data) + 42
     fields = ((_COMPRESSION, _SHORT, 6), (_THUMBNAIL_OFFSET, _LONG, begin), (_THUMBNAIL_LENGTH, _LONG, len(jpeg)))
     data += block.packed(len(fields), 2)
@@ -143,7 +160,7 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
 
 
 def _drop_thumbnail(block: _Block, directory: int) -> None:
-    """Cut the thumbnail off if it is the end of the block, as nearly always; else overwrite it with zeros."""
+    """Cut the thumbnail off if it is the end of the block, as it nearly always is; else overwrite it with zeros."""
     data = block.data
     fields = {entry.tag: block.value(entry) for entry in block.entries(directory)}
     begin, length = fields.get(_THUMBNAIL_OFFSET, 0), fields.get(_THUMBNAIL_LENGTH, 0)
@@ -157,7 +174,7 @@ def _drop_thumbnail(block: _Block, directory: int) -> None:
 
 
 def is_complete(exif: bytes) -> bool:
-    """Tell whether the fields of the first directory, and the values that they point to, lie within the block."""
+    """Whether the first directory, and the RATIONAL values to which it points, lie within the block."""
     block = _block(exif)
     if block is None:
         return False
@@ -166,7 +183,18 @@ def is_complete(exif: bytes) -> bool:
 
 
 def resolution(exif: bytes | None) -> tuple[float, float] | None:
-    """Read the resolution in dots per inch, None if the block has none."""
+    """Read the resolution.
+
+    Parameters
+    ----------
+    exif : bytes, or None
+        TIFF structure, without the ``Exif`` prefix.
+
+    Returns
+    -------
+    (float, float), or None
+        Dots per inch, (x, y), above 0; None if the block has no resolution with a unit of length.
+    """
     block = _block(exif)
     if block is None:
         return None
@@ -184,7 +212,19 @@ def resolution(exif: bytes | None) -> tuple[float, float] | None:
 
 
 def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> bytes:
-    """Write the resolution: in place if the block has one, else in a new first directory at the end of the block."""
+    """Write the resolution: in place if the block has one, else in a new first directory at the end of the block.
+
+    Parameters
+    ----------
+    exif : bytes, or None
+        TIFF structure; None: make a new block.
+    dots_per_inch : (float, float)
+        (x, y), above 0; stored with two decimals.
+
+    Returns
+    -------
+    bytes
+    """
     block = _block(exif) or _Block(_EMPTY, "<", 8)
     data, fields = block.data, block.fields()
     rationals = {
@@ -217,7 +257,7 @@ def _rational(value: float) -> tuple[int, int]:
 
 
 def _with_fields(block: _Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
-    """Write a new first directory behind everything else, with one item of each new field."""
+    """Append a new first directory to the block: the entries of the old one, and the new fields of one item each."""
     data = block.data
     entries = [(each.tag, bytes(data[each.at : each.at + 12])) for each in block.entries(block.first)]
     entries = [entry for entry in entries if entry[0] not in new]
@@ -230,7 +270,18 @@ def _with_fields(block: _Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
 
 
 def without_orientation(exif: bytes | None) -> bytes | None:
-    """Remove the field from the first directory; all values remain at their offsets."""
+    """Remove the orientation from the first directory; all values remain at their offsets.
+
+    Parameters
+    ----------
+    exif : bytes, or None
+        TIFF structure, without the ``Exif`` prefix.
+
+    Returns
+    -------
+    bytes, or None
+        The input itself if it has no orientation.
+    """
     block = _block(exif)
     entry = block.fields().get(ifd.ORIENTATION) if block else None
     if block is None or entry is None:
@@ -242,11 +293,24 @@ def without_orientation(exif: bytes | None) -> bytes | None:
 
 
 def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
-    """Write the size of the picture into the fields that EXIF has for it."""
+    """Write the size of the picture into the fields for it that the block has.
+
+    Parameters
+    ----------
+    exif : bytes, or None
+        TIFF structure, without the ``Exif`` prefix.
+    width, height : int
+        In pixels.
+
+    Returns
+    -------
+    bytes, or None
+        The input itself if it is not a TIFF structure.
+    """
     block = _block(exif)
     if block is None:
         return exif
-    # A damaged block may point to its directories again and again.
+    # Each directory is visited once: the EXIF directory of a damaged block may be its first directory.
     below = (block.value(entry) for entry in block.entries(block.first) if entry.tag == ifd.EXIF_IFD)
     for directory in dict.fromkeys((block.first, next(below, block.first))):
         for entry in block.entries(directory):
@@ -260,17 +324,17 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:
-    """Rotate and mirror a picture by EXIF's orientation 1 to 8.
+    """Rotate and mirror a picture so that it is upright.
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array
+    pixels : (H, W) or (H, W, C) array of any dtype
     orientation : int
-        1 to 8; 5 to 8 exchange width and height.
+        1 (upright) to 8, as in EXIF; 5 to 8 exchange width and height.
 
     Returns
     -------
-    array
+    (H, W[, C]) or (W, H[, C]) array of the same dtype
         C-contiguous; the input itself for orientation 1.
     """
     if orientation >= 5:

@@ -1,4 +1,4 @@
-"""Header of ICC profiles. ICC.1:2022 (profile version 4.4), section 7.2."""
+"""Header, tags and primaries of ICC profiles. ICC.1:2022 (profile version 4.4), sections 7.2 and 7.3."""
 
 from __future__ import annotations
 
@@ -11,31 +11,40 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_SPACES: dict[bytes, Model] = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
-
-
-def space_of(profile: bytes) -> Model | None:
-    """Return the colour model of a profile, or None."""
-    return _SPACES.get(profile[16:20]) if profile[36:40] == b"acsp" else None
-
-
-def fits(profile: bytes, model: Model) -> bool:
-    """Whether a profile is one for pictures of this model."""
-    return space_of(profile) == model
-
-
+_MODELS: dict[bytes, Model] = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
 _MAX_TAGS = 1024
-#: Columns of the matrix from linear sRGB to the profile connection space (D50), in s15Fixed16 precision.
+#: Columns of the matrix from linear sRGB to the profile connection space (XYZ, D50), to four decimals.
 _SRGB_COLOURANTS = {
     b"rXYZ": (0.4361, 0.2225, 0.0139),
     b"gXYZ": (0.3851, 0.7169, 0.0971),
     b"bXYZ": (0.1431, 0.0606, 0.7141),
 }
+#: Largest difference of two colourants that count as equal.
 COLOURANT_TOLERANCE = 0.003
 
 
+def model_of(profile: bytes) -> Model | None:
+    """Return the colour model of the pictures that a profile is for; None for others, such as Lab, and for damage."""
+    return _MODELS.get(profile[16:20]) if profile[36:40] == b"acsp" else None
+
+
+def fits(profile: bytes, model: Model) -> bool:
+    """Whether a profile is for pictures of this model."""
+    return model_of(profile) == model
+
+
 def tags(profile: bytes) -> dict[bytes, bytes]:
-    """Return the tags of a profile, except those that lie outside of it."""
+    """Return the contents of a profile's tags by their signatures, such as ``b"rTRC"``.
+
+    Parameters
+    ----------
+    profile : bytes
+
+    Returns
+    -------
+    dict of bytes to bytes
+        Without tags that reach beyond the end of the profile.
+    """
     count = int.from_bytes(profile[128:132], "big")
     by_name = {}
     for index in range(min(count, _MAX_TAGS)):
@@ -49,7 +58,7 @@ def tags(profile: bytes) -> dict[bytes, bytes]:
 
 
 def has_srgb_primaries(profile: bytes) -> bool:
-    """Whether the colorants of a profile are those of sRGB."""
+    """Whether the colourants of a profile are those of sRGB."""
     by_name = tags(profile)
     return all(
         abs(have - wanted) <= COLOURANT_TOLERANCE
@@ -59,7 +68,17 @@ def has_srgb_primaries(profile: bytes) -> bool:
 
 
 def colourants(profile: bytes) -> npt.NDArray[np.float64]:
-    """Return the matrix from linear light to the profile connection space; zeros for missing columns."""
+    """Return the matrix from linear RGB to the profile connection space (XYZ, D50).
+
+    Parameters
+    ----------
+    profile : bytes
+
+    Returns
+    -------
+    (3, 3) array of float64
+        Columns of red, green and blue; zeros for those that the profile lacks.
+    """
     import numpy as np
 
     by_name = tags(profile)
@@ -76,17 +95,18 @@ def luminance(profile: bytes) -> tuple[float, float, float] | None:
     Returns
     -------
     three floats of sum 1, or None
-        None if the primaries are sRGB's or missing.
+        None if the profile is not for RGB, or its primaries are sRGB's or missing.
     """
     by_name = tags(profile)
     parts = [_xyz(by_name.get(name, b""))[1] for name in _SRGB_COLOURANTS]
-    if space_of(profile) != "rgb" or min(parts) < 0 or sum(parts) <= 0 or has_srgb_primaries(profile):
+    if model_of(profile) != "rgb" or min(parts) < 0 or sum(parts) <= 0 or has_srgb_primaries(profile):
         return None
     red, green, blue = (part / sum(parts) for part in parts)
     return red, green, blue
 
 
 def _xyz(tag: bytes) -> tuple[float, float, float]:
+    """Parse an XYZType; zeros if it is truncated."""
     if len(tag) < 20:
         return 0.0, 0.0, 0.0
     x, y, z = struct.unpack_from(">3i", tag, 8)
@@ -94,7 +114,7 @@ def _xyz(tag: bytes) -> tuple[float, float, float]:
 
 
 def description(profile: bytes) -> str:
-    """Return the description of a profile; "" if the profile has none."""
+    """Return the name of a profile, of at most 60 characters; "" if the profile has none."""
     tag = tags(profile).get(b"desc", b"")
     if tag[:4] == b"desc":
         length = int.from_bytes(tag[8:12], "big")

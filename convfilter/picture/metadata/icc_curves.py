@@ -1,7 +1,6 @@
 """The tone curve of an ICC profile, if all its channels share one.
 
-ICC.1:2022 (profile version 4.4), sections 7.3 (tag table), 10.6 (curveType), 10.18
-(parametricCurveType).
+ICC.1:2022 (profile version 4.4), sections 10.6 (curveType) and 10.18 (parametricCurveType).
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import struct
 import numpy as np
 
 from convfilter.picture.metadata.curves import SRGB, Curve, ParametricCurve, SampledCurve
-from convfilter.picture.metadata.icc import space_of, tags
+from convfilter.picture.metadata.icc import model_of, tags
 
 _CURVE_TAGS = {"gray": (b"kTRC",), "rgb": (b"rTRC", b"gTRC", b"bTRC")}
 #: Number of parameters of each function type of a parametric curve.
 _PARAMETERS = (1, 3, 4, 5, 7)
-#: A curve this close to sRGB's counts as sRGB's: tables of 1024 entries and 16-bit fixed point have smaller errors.
+#: Largest difference of a curve that counts as sRGB's: tables of 1024 entries and 16-bit fixed point stay below it.
 _SRGB_TOLERANCE = 2e-4
-#: Curves of the three channels that differ by less count as one: a quarter of an 8-bit level.
+#: Largest difference of the curves of three channels that count as one: a quarter of an 8-bit level.
 _CHANNEL_TOLERANCE = 1e-3
 
 
@@ -28,15 +27,16 @@ def curve_of(profile: bytes) -> Curve | None:
     Parameters
     ----------
     profile : bytes
+        ICC profile.
 
     Returns
     -------
     Curve, or None
-        None if the profile has no curve (but tables in several dimensions),
-        or different ones for its channels.
+        ``SRGB`` itself for curves that nearly equal it. None if the profile has no curves (but tables in several
+        dimensions), damaged ones, or different ones for its channels.
     """
     by_name = tags(profile)
-    names = _CURVE_TAGS.get(space_of(profile) or "", ())
+    names = _CURVE_TAGS.get(model_of(profile) or "", ())
     curves = [_curve(by_name[name]) for name in names if name in by_name]
     first = curves[0] if curves and len(curves) == len(names) else None
     if first is None:
@@ -50,6 +50,7 @@ def curve_of(profile: bytes) -> Curve | None:
 
 
 def _curve(tag: bytes) -> Curve | None:
+    """Parse a curve; None if it is damaged or of another type."""
     if tag[:4] == b"curv" and len(tag) >= 12:
         return _table(tag)
     if tag[:4] == b"para" and len(tag) >= 12:
@@ -58,6 +59,7 @@ def _curve(tag: bytes) -> Curve | None:
 
 
 def _table(tag: bytes) -> Curve | None:
+    """Parse a curveType: no values are the identity, one is a power, more are samples, which must not fall."""
     count = int.from_bytes(tag[8:12], "big")
     if count == 0:
         return ParametricCurve(1.0)
@@ -72,6 +74,7 @@ def _table(tag: bytes) -> Curve | None:
 
 
 def _parametric(tag: bytes) -> Curve | None:
+    """Parse a parametricCurveType."""
     kind = int.from_bytes(tag[8:10], "big")
     if kind >= len(_PARAMETERS) or len(tag) < 12 + 4 * _PARAMETERS[kind]:
         return None

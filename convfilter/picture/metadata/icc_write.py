@@ -1,4 +1,4 @@
-"""Make ICC profiles from primaries and a tone curve, for formats without another description of colours.
+"""Make ICC profiles from primaries and a tone curve, for formats that describe colours in no other way.
 
 ICC.1:2022 (profile version 4.4), sections 7.2 (header), 8.3 (matrix profiles), 8.4 (grey), 10.18 (parametric curves);
 annex E.3 (Bradford).
@@ -28,8 +28,9 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
     Parameters
     ----------
     name : str
+        Description, for people.
     primaries : four pairs of float
-        Chromaticities of red, green, blue and white.
+        Chromaticities (x, y) of red, green, blue and white.
     curve : ParametricCurve
         From stored values to linear light.
 
@@ -37,6 +38,11 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
     -------
     bytes
         Equal for equal parameters; the profile has no date.
+
+    Raises
+    ------
+    ZeroDivisionError, numpy.linalg.LinAlgError
+        A chromaticity has a y of 0, or the primaries lie on a line.
     """
     red, green, blue = colourants(primaries).T
     tone = _curve_tag(curve)
@@ -46,12 +52,12 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
 
 
 def colourants(primaries: Primaries) -> npt.NDArray[np.float64]:
-    """Return the matrix from linear light of some primaries to the profile connection space (D50)."""
+    """Return the (3, 3) matrix from linear RGB of some primaries to the profile connection space (XYZ, D50)."""
     return adaptation(primaries[3]) @ to_xyz(primaries)
 
 
 def to_xyz(primaries: Primaries) -> npt.NDArray[np.float64]:
-    """Return the matrix from linear light of some primaries to XYZ, in which their white has Y of 1."""
+    """Return the (3, 3) matrix from linear RGB of some primaries to XYZ, in which their white has Y of 1."""
     *colours, white = (_xyz_of(*each) for each in primaries)
     columns = np.array(colours).T
     scaled: npt.NDArray[np.float64] = columns * np.linalg.solve(columns, np.array(white))
@@ -59,7 +65,7 @@ def to_xyz(primaries: Primaries) -> npt.NDArray[np.float64]:
 
 
 def gray_profile(name: str, curve: ParametricCurve | bytes) -> bytes:
-    """Make a profile for grey; see ``matrix_profile``. A curve may be the tag of another profile."""
+    """Make a profile for grey; see :func:`matrix_profile`. The curve may be the content of another profile's tag."""
     tag = curve if isinstance(curve, bytes) else _curve_tag(curve)
     return _profile(b"GRAY", name, {b"kTRC": tag})
 
@@ -69,13 +75,14 @@ def _xyz_of(x: float, y: float) -> tuple[float, float, float]:
 
 
 def adaptation(white: tuple[float, float]) -> npt.NDArray[np.float64]:
-    """Return the matrix of the adaptation from ``white`` (x, y) to D50."""
+    """Return the (3, 3) matrix of the chromatic adaptation (Bradford) from ``white``, (x, y), to D50."""
     gains = (_BRADFORD @ np.array(_D50)) / (_BRADFORD @ np.array(_xyz_of(*white)))
     matrix: npt.NDArray[np.float64] = np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD
     return matrix
 
 
 def _fixed(kind: bytes, values: npt.ArrayLike) -> bytes:
+    """Encode numbers as s15Fixed16, behind the signature of their type."""
     numbers = [round(float(value) * 65536) for value in np.ravel(values)]
     return kind + bytes(4) + struct.pack(f">{len(numbers)}i", *numbers)
 

@@ -1,4 +1,4 @@
-"""Parse and write directories of TIFF fields (IFDs): they carry EXIF between TIFF and other formats.
+"""Parse and encode directories of TIFF fields (IFDs), which hold the tags of a TIFF and EXIF.
 
 TIFF 6.0 (Adobe, 1992), section 2; BigTIFF; CIPA DC-008 (Exif 2.32), section 4.6.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Container, Iterator
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from convfilter.picture import limits
 
@@ -16,7 +16,7 @@ ORIENTATION = 274
 #: Fields of the first directory that describe the picture, not the storage of its samples.
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
 _FIRST = frozenset((*DESCRIPTIVE, ORIENTATION, EXIF_IFD, GPS_IFD))
-#: Bytes of an item, and of its units for byte order, by field type.
+#: By field type: bytes of an item, and of its parts that have a byte order (a RATIONAL has two of 4 bytes).
 _SIZES = {
     **{1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1), 8: (2, 2), 9: (4, 4)},
     **{10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 16: (8, 8), 17: (8, 8), 18: (8, 8)},
@@ -25,12 +25,12 @@ _LONG, _LONG8 = 4, 16
 _MAX_FIELDS = 4096
 _MAX_FIELD_BYTES = 1 << 24
 
-#: (offset, length) -> bytes.
-Reader = Callable[[int, int], bytes]
+#: A function (offset, length) -> bytes, which returns fewer bytes at the end of the file.
+ReadAt = Callable[[int, int], bytes]
 
 
 class Field(NamedTuple):
-    """A field: number, type, and value in the bytes of the file."""
+    """A field: the number of its tag, the number of its type, and its value as bytes of the file."""
 
     tag: int
     kind: int
@@ -38,7 +38,10 @@ class Field(NamedTuple):
 
 
 class Widths(NamedTuple):
-    """Integer sizes of TIFF or BigTIFF, as struct codes."""
+    """Integers of TIFF or BigTIFF as codes of ``struct``: count of a directory's entries, offset, head of an entry.
+
+    ``inline`` is the number of bytes of an entry that hold a short value, or the offset of a long one.
+    """
 
     number: str
     offset: str
@@ -56,12 +59,25 @@ _HEADER_BYTES = 8
 
 
 def layout(big: bool) -> Widths:
-    """Return the integer sizes of TIFF or BigTIFF."""
+    """Return the sizes of integers in a TIFF or, if ``big``, in a BigTIFF."""
     return _BIG if big else _CLASSIC
 
 
+def read_at(file: BinaryIO) -> ReadAt:
+    """Return the function that reads a seekable file at an offset."""
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    return read
+
+
 def start(block: bytes | bytearray) -> tuple[str, int] | None:
-    """Read byte order and offset of the first directory of an EXIF block; None if it has no such header."""
+    """Read the header of an EXIF block: its byte order, "<" or ">", and the offset of its first directory.
+
+    None if the block is not a TIFF structure.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(block[:4]))
     if order is None or len(block) < _HEADER_BYTES:
         return None
@@ -74,7 +90,7 @@ def byte_order(order: str) -> Literal["little", "big"]:
 
 
 class Entry(NamedTuple):
-    """One entry of a directory: where it lies, and the bytes that hold its value, or the offset of its value."""
+    """One entry of a directory: its offset, tag, type and number of items, and the bytes of its value or offset."""
 
     at: int
     tag: int
@@ -93,7 +109,7 @@ def entries(table: bytes | bytearray, order: str, *, big: bool = False, at: int 
 
 
 def parsed(
-    read: Reader,
+    read: ReadAt,
     offset: int,
     order: str,
     *,
@@ -108,21 +124,20 @@ def parsed(
     read : callable
         (offset, length) -> bytes; fewer bytes at the end of the file.
     offset : int
-        Offset of the directory.
+        Offset of the directory; 0: there is none.
     order : "<" or ">"
         Byte order.
     big : bool
         BigTIFF.
     wanted : container of int, optional
-        Fields to take; None: all.
+        Tags of the fields to return; None: all.
     budget : Budget, optional
         Quota for the fields of a file, which may overlap.
 
     Returns
     -------
     dict of int to Field
-        Without fields of unknown type, outside of the file, or larger than
-        16 MiB.
+        By tag; without fields of unknown type, of values outside of the file, and of values larger than 16 MiB.
 
     Raises
     ------
@@ -140,7 +155,7 @@ def parsed(
     for _, tag, kind, items, inline in entries(read(offset + head, widths.entry_bytes * count), order, big=big):
         if wanted is not None and tag not in wanted:
             continue
-        length = items * _SIZES.get(kind, (0, 0))[0]
+        length = items * item_bytes(kind)
         data = bytes(inline)
         if widths.inline < length <= _MAX_FIELD_BYTES:
             budget.spend(length)
@@ -151,19 +166,19 @@ def parsed(
 
 
 def item_bytes(kind: int) -> int:
-    """Return the bytes of one item of a field type, 0 of an unknown one."""
+    """Return the number of bytes of one item of a field type; 0 for an unknown type."""
     return _SIZES.get(kind, (0, 0))[0]
 
 
 def number(field: Field | None, order: str) -> int:
-    """Return the first item of an integer field, 0 if missing."""
+    """Return the first item of an integer field; 0 if there is no field or it has another type."""
     if field is None or _SIZES[field.kind][0] != _SIZES[field.kind][1]:
         return 0
     return int.from_bytes(field.data[: _SIZES[field.kind][0]], byte_order(order))
 
 
 def reordered(fields: dict[int, Field], source: str, target: str) -> dict[int, Field]:
-    """Change the byte order of all values."""
+    """Return fields with their values converted from the byte order ``source`` to ``target``, "<" or ">"."""
     if source == target:
         return fields
     return {tag: field._replace(data=_swapped(field)) for tag, field in fields.items()}
@@ -180,17 +195,18 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
     Parameters
     ----------
     fields : dict of int to Field
-        In the byte order ``order``.
+        By tag, with values in the byte order ``order``.
     offset : int
-        Offset of the directory.
+        Offset at which the directory will lie.
     order : "<" or ">"
+        Byte order.
     big : bool
         BigTIFF.
 
     Returns
     -------
     bytes
-        The directory, of even length; it is the last of its chain.
+        Of even length; no directory follows in the chain.
     """
     widths = layout(big)
     directory = [struct.pack(order + widths.number, len(fields))]
@@ -221,8 +237,25 @@ class Directories(NamedTuple):
     gps: dict[int, Field]
 
 
-def directories(read: Reader, offset: int, order: str, *, big: bool = False) -> Directories:
-    """Read the directory at ``offset``, and those of EXIF and GPS that it points to."""
+def directories(read: ReadAt, offset: int, order: str, *, big: bool = False) -> Directories:
+    """Read the descriptive fields of a directory, and the directories of EXIF and GPS that it points to.
+
+    Parameters
+    ----------
+    read : callable
+        As for :func:`parsed`.
+    offset : int
+        Offset of the directory.
+    order : "<" or ">"
+        Byte order.
+    big : bool
+        BigTIFF.
+
+    Raises
+    ------
+    ReadError
+        The directories overlap, and exceed the quota.
+    """
     budget = limits.Budget("EXIF block")
     first = parsed(read, offset, order, big=big, wanted=_FIRST, budget=budget)
     exif = parsed(read, number(first.get(EXIF_IFD), order), order, big=big, budget=budget)
@@ -238,8 +271,9 @@ def from_block(exif: bytes, order: str) -> Directories:
     Parameters
     ----------
     exif : bytes
-        TIFF structure.
+        TIFF structure, without the ``Exif`` prefix.
     order : "<" or ">"
+        Byte order of the result.
 
     Returns
     -------
@@ -250,24 +284,24 @@ def from_block(exif: bytes, order: str) -> Directories:
     if header is None:
         return Directories({}, {}, {})
     source, offset = header
-    entries = directories(lambda start, length: exif[start : start + length], offset, source)
-    return Directories(*(reordered(fields, source, order) for fields in entries))
+    found = directories(lambda start, length: exif[start : start + length], offset, source)
+    return Directories(*(reordered(fields, source, order) for fields in found))
 
 
-def exif_block(entries: Directories, order: str) -> bytes | None:
-    """Encode the descriptive fields as an EXIF block; None if there are none."""
-    first = {tag: field for tag, field in entries.first.items() if tag in (*DESCRIPTIVE, ORIENTATION)}
-    described = [(tag, fields) for tag, fields in ((EXIF_IFD, entries.exif), (GPS_IFD, entries.gps)) if fields]
-    if not described and set(first) <= {ORIENTATION}:
+def exif_block(found: Directories, order: str) -> bytes | None:
+    """Encode directories as an EXIF block; None if they have no fields but an orientation of 1."""
+    first = {tag: field for tag, field in found.first.items() if tag in (*DESCRIPTIVE, ORIENTATION)}
+    below = [(tag, fields) for tag, fields in ((EXIF_IFD, found.exif), (GPS_IFD, found.gps)) if fields]
+    if not below and set(first) <= {ORIENTATION}:
         first = {tag: field for tag, field in first.items() if number(field, order) != 1}
         if not first:
             return None
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    for tag, _ in described:
+    for tag, _ in below:  # with offset 0, to know the size of the first directory
         first[tag] = pointer(tag, 0, order)
     end = 8 + len(packed(first, 8, order))
     tail = b""
-    for tag, fields in described:
+    for tag, fields in below:
         first[tag] = pointer(tag, end + len(tail), order)
         tail += packed(fields, end + len(tail), order)
     return head + packed(first, 8, order) + tail

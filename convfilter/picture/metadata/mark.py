@@ -1,4 +1,4 @@
-"""The mark of an output: ``Software: convfilter``, in a field of the format or a comment."""
+"""The mark that convfilter wrote a file: ``Software: convfilter``, in a field of the format or in a comment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from convfilter.picture.format import ANY_TEXT, Format
 from convfilter.picture.picture import Metadata, Text
 
 _KEYWORD, _COMMENT, _VALUE = "Software", "Comment", "convfilter"
-#: Neither date nor command line: the same picture gives the same bytes.
+#: The mark has no date and no command line, so the same picture gives the same bytes.
 _MARKS = (Text(_KEYWORD, _VALUE), Text(_COMMENT, f"{_KEYWORD}: {_VALUE}"))
 
 
@@ -16,9 +16,18 @@ def is_mark(text: Text) -> bool:
 
 
 def mark_of(fmt: Format) -> Text | None:
-    """Return the mark of a format: a field of its own (PNG, TIFF), else a comment (JPEG, GIF), else None.
+    """Return the mark that outputs of a format get.
 
-    PNMs have none: some readers expect no comments, and streams would have one in each picture.
+    Parameters
+    ----------
+    fmt : Format
+
+    Returns
+    -------
+    Text, or None
+        With the keyword ``Software`` where the format has a field for it (PNG, TIFF), else a ``Comment`` (JPEG, GIF).
+        None for formats without comments, and for PNM: some readers do not expect comments there, and each picture of
+        a stream would have one.
     """
     if fmt.continues:
         return None
@@ -29,14 +38,14 @@ def mark_of(fmt: Format) -> Text | None:
 
 
 def add(metadata: Metadata, fmt: Format) -> None:
-    """Add the mark, in place of the program that wrote the input."""
+    """Add the mark to the texts; it replaces the name of the program that wrote the input."""
     mark = mark_of(fmt)
     if mark is not None:
         metadata.text = [*(text for text in metadata.text if text.keyword != _KEYWORD), mark]
 
 
-def take_off(metadata: Metadata) -> None:
-    """Record and remove the mark of an input, so that it does not count as a text of the user."""
+def remove(metadata: Metadata) -> None:
+    """Move the mark of an input from the texts, which are the user's, to ``Metadata.marked``."""
     rest = [text for text in metadata.text if not is_mark(text)]
     metadata.marked = len(rest) < len(metadata.text)
     metadata.text = rest

@@ -1,4 +1,4 @@
-"""Photoshop's image resources, which carry IPTC: a minimal parser. Adobe Photoshop File Formats, 2019."""
+"""Parse Photoshop's image resources, which hold IPTC and thumbnails. Adobe Photoshop File Formats, 2019."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 IPTC = 0x0404
-#: Thumbnails, which show the unfiltered picture.
+#: Numbers of thumbnails, which show the unfiltered picture.
 _THUMBNAILS = (0x0409, 0x040C)
 _SIGNATURE = b"8BIM"
-#: Signatures of resources, also of Adobe's other programs.
+#: Signatures of resources, including those of Adobe's other programs.
 _SIGNATURES = (_SIGNATURE, b"MeSa", b"AgHg", b"PHUT", b"DCSR")
 
 
 class Resource(NamedTuple):
-    """One image resource: its number, its content, and all its bytes in the block."""
+    """One image resource: its number, its content, and the bytes of the whole resource."""
 
     number: int
     data: bytes
@@ -27,11 +27,12 @@ def cleaned(resources: bytes | None) -> bytes | None:
     Parameters
     ----------
     resources : bytes, or None
+        A block of resources; it ends at the first malformed one.
 
     Returns
     -------
     bytes, or None
-        None if nothing is left.
+        None if no resource is left.
     """
     return b"".join(each.raw for each in parsed(resources or b"") if each.number not in _THUMBNAILS) or None
 
@@ -47,7 +48,7 @@ def has_thumbnail(resources: bytes | None) -> bool:
 
 
 def wrapped(iptc: bytes) -> bytes:
-    """Wrap IPTC records into a resource, for a format without another field for them."""
+    """Return IPTC records as a resource, for formats without another field for them."""
     size = len(iptc).to_bytes(4, "big")
     return _SIGNATURE + IPTC.to_bytes(2, "big") + b"\0\0" + size + iptc + b"\0" * (len(iptc) & 1)
 

@@ -1,4 +1,4 @@
-"""Convert metadata from and to Pillow's terms."""
+"""Convert metadata from Pillow's ``info``, and to arguments of Pillow's ``save``."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def metadata_of(image: Any) -> Metadata:
     Parameters
     ----------
     image : PIL.Image.Image
-        As opened, header read.
+        As ``PIL.Image.open`` returns it; its samples need not be decoded.
 
     Returns
     -------
     Metadata
+        A JPEG's includes its quantisation tables and subsampling.
     """
     info = image.info
     metadata = Metadata(icc=info.get("icc_profile") or None, xmp=_bytes(info.get("xmp")))
     if raw := info.get("exif"):
         metadata.exif = raw.removeprefix(EXIF_PREFIX)
     metadata.resolution = resolution_of(info.get("dpi"))
-    if (comment := info.get("comment")) and image.format != "JPEG2000":  # there it names the encoder
+    if (comment := info.get("comment")) and image.format != "JPEG2000":  # a JPEG 2000's names the encoder
         metadata.text.append(Text("Comment", text_of(comment)))
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
@@ -64,7 +65,7 @@ def text_of(value: Any) -> str:
 
 
 def resolution_of(dpi: Any) -> tuple[float, float] | None:
-    """Return dots per inch, or None for zero, NaN or infinity."""
+    """Return dots per inch, (x, y), or None unless both are numbers above 0 and below a million."""
     try:
         x, y = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -73,7 +74,7 @@ def resolution_of(dpi: Any) -> tuple[float, float] | None:
 
 
 def _loop(image: Any) -> int | None:
-    """Return the number of times an animation plays; a GIF counts repetitions."""
+    """Return the number of times an animation plays, 0 for ever; a GIF stores the number of repetitions."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         return 1 if loop is None else loop + 1 if loop else 0
@@ -88,7 +89,7 @@ def _jpeg_tables(image: Any) -> JpegTables:
 
 
 def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
-    """Return arguments of Pillow's ``save`` for the metadata; it ignores those that a format lacks."""
+    """Return arguments of Pillow's ``save``, which ignores those that its format does not have."""
     parameters: dict[str, Any] = {}
     if metadata.icc:
         parameters["icc_profile"] = metadata.icc
@@ -102,7 +103,7 @@ def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
 
 
 def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
-    """Return arguments of Pillow's ``save`` for a JPEG, without blocks too long for their segments."""
+    """Return arguments of Pillow's ``save`` for a JPEG; EXIF and XMP that fit no segments are left out."""
     parameters = pillow_parameters(metadata)
     if len(parameters.get("exif", b"")) > SEGMENT_BYTES:
         del parameters["exif"]

@@ -1,4 +1,4 @@
-"""A new thumbnail to replace one of the unfiltered picture. CIPA DC-008 (Exif 2.32), section 4.6.9."""
+"""Make the thumbnail of a filtered picture. CIPA DC-008 (Exif 2.32), section 4.6.9."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.sample_types import is_integer
 
-#: Size of EXIF thumbnails.
+#: Largest size of EXIF thumbnails, in pixels.
 _WIDTH, _HEIGHT = 160, 120
 #: Samples averaged for one thumbnail pixel, along each axis; the others are skipped.
 _SAMPLES = 4
 _QUALITY = 85
-#: Upper bound for a thumbnail of this size and quality, noise included.
+#: Upper bound for the bytes of a thumbnail of this size and quality, even of noise.
 MOST_BYTES = 24 * 1024
 _WHITE = 255
 
 
 def thumbnail_of(picture: Picture) -> bytes:
-    """Reduce the first frame and encode it as JPEG, without alpha.
+    """Reduce the first frame, and encode its colours as a JPEG in grey or RGB.
 
     Parameters
     ----------
     picture : Picture
-        A picture of uint8, uint16 or float32.
+        Of uint8, uint16 or float32; alpha and bands beside the colours are left out.
 
     Returns
     -------
     bytes
+        At most ``MOST_BYTES``.
     """
     import imagecodecs
 
@@ -46,7 +47,7 @@ def thumbnail_of(picture: Picture) -> bytes:
 
 
 def _reduced(pixels: Pixels) -> Pixels:
-    """Average some samples of each block; small pictures do not change."""
+    """Average some samples of each square block of pixels; a picture no larger than a thumbnail does not change."""
     height, width = pixels.shape[:2]
     step = max(1, -(-height // _HEIGHT), -(-width // _WIDTH))
     if step == 1:

@@ -1,19 +1,19 @@
-"""The tone curve of a picture: from its profile or PNG chunks, else sRGB's."""
+"""Choose the tone curve of a picture: from its profile or PNG chunks, else sRGB's."""
 
 from __future__ import annotations
 
 from convfilter.errors import ReadError
 from convfilter.picture.metadata import icc, icc_curves
-from convfilter.picture.metadata.curves import SRGB, Curve, ParametricCurve, cicp_curve
-from convfilter.picture.metadata.icc import space_of
+from convfilter.picture.metadata.cicp import transfer_curve
+from convfilter.picture.metadata.curves import SRGB, Curve, ParametricCurve
 from convfilter.picture.picture import Picture
+from convfilter.picture.png.layout import is_srgb_gamma
 
-_GAMA_SRGB = 45455
 _LEAVE_OUT = "leave out {linear=True}"
 
 
 def curve_of(picture: Picture) -> Curve:
-    """Return the tone curve of a picture: from its profile or PNG chunks, else sRGB's.
+    """Return the tone curve of a picture.
 
     Parameters
     ----------
@@ -23,11 +23,14 @@ def curve_of(picture: Picture) -> Curve:
     Returns
     -------
     Curve
+        Of the first that the picture has, as in the PNG specification: code points (cICP), ICC profile, sRGB chunk,
+        gamma (gAMA); else sRGB's.
 
     Raises
     ------
     ReadError
-        The picture is CMYK, or its profile or cICP chunk has no simple curve.
+        The picture is CMYK or has bands beside its colours, or its code points or its profile name no single curve
+        for all channels.
     """
     if picture.extras:
         raise ReadError("bands beside the colours have no linear light", remedy=_LEAVE_OUT)
@@ -36,10 +39,10 @@ def curve_of(picture: Picture) -> Curve:
     chunks = dict(picture.metadata.png)
     if b"cICP" in chunks:
         transfer = chunks[b"cICP"][1]
-        simple = cicp_curve(transfer)
-        if simple is None:
-            raise ReadError(f"the transfer function {transfer} is no simple curve", remedy=_LEAVE_OUT)
-        return simple
+        named = transfer_curve(transfer)
+        if named is None:
+            raise ReadError(f"the transfer function {transfer} is not a simple curve", remedy=_LEAVE_OUT)
+        return named
     profile = picture.metadata.icc
     if profile and icc.fits(profile, picture.model):
         curve = icc_curves.curve_of(profile)
@@ -49,7 +52,7 @@ def curve_of(picture: Picture) -> Curve:
             )
         return curve
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
-    if b"sRGB" in chunks or gamma in (0, _GAMA_SRGB):
+    if b"sRGB" in chunks or not gamma or is_srgb_gamma(gamma):
         return SRGB
     return ParametricCurve(100_000 / gamma)
 
@@ -58,21 +61,21 @@ def is_srgb(profile: bytes) -> bool:
     """Whether a profile equals the default: sRGB, or its tone curve for grey."""
     if icc_curves.curve_of(profile) is not SRGB:
         return False
-    return space_of(profile) == "gray" or icc.has_srgb_primaries(profile)
+    return icc.model_of(profile) == "gray" or icc.has_srgb_primaries(profile)
 
 
 def luminance_profile(profile: bytes) -> bytes | None:
-    """Return the profile of the luminance of an RGB picture: grey with the same tone curve.
+    """Make the grey profile with the tone curve of an RGB profile, for the luminance of an RGB picture.
 
     Parameters
     ----------
     profile : bytes
-        For RGB.
+        ICC profile for RGB.
 
     Returns
     -------
     bytes, or None
-        None if its channels have no common tone curve.
+        None if the channels of the profile have no common tone curve.
     """
     from convfilter.picture.metadata import icc_write
 

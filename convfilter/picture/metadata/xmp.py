@@ -1,4 +1,4 @@
-"""Edit XMP packets as text, so that the rest of a packet does not change.
+"""Add properties to XMP packets, which are edited as text so that the rest of a packet does not change.
 
 XMP Specification, part 1 (ISO 16684-1:2019), and part 3 (Adobe, 2020): properties for keywords of PNG.
 """
@@ -29,14 +29,14 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 class _Property(NamedTuple):
-    """A property, and its container: "" for a simple text, else an RDF container of texts."""
+    """A property by its prefixed name, and the RDF container of its texts: "Alt", "Seq", or "" for a single text."""
 
     name: str
     container: str = ""
 
 
 #: The property for each keyword of a PNG.
-_OF_KEYWORDS = {
+_PROPERTIES = {
     "Title": _Property("dc:title", "Alt"),
     "Description": _Property("dc:description", "Alt"),
     "Copyright": _Property("dc:rights", "Alt"),
@@ -48,67 +48,81 @@ _OF_KEYWORDS = {
 }
 
 
-def with_remarks(packet: bytes | None, remarks: Sequence[Text]) -> tuple[bytes | None, list[Text]]:
+def with_texts(packet: bytes | None, texts: Sequence[Text]) -> tuple[bytes | None, list[Text]]:
     """Add texts as properties.
 
     Parameters
     ----------
     packet : bytes, or None
-        None: make a new one.
-    remarks : sequence of Text
+        XMP packet; None: make a new one.
+    texts : sequence of Text
+        Texts without a property are merged into one comment, as ``keyword: value``.
 
     Returns
     -------
     packet : bytes, or None
-        None if there was none and no text has a property.
+        None if no packet was given and no text was added.
     left : list of Text
-        Texts without a property, or whose property has another value.
+        Texts that were not added, because XMP cannot hold them or the packet has another value of their property.
     """
     properties: dict[str, str] = {}
     left = []
-    text = _text_of(packet)
-    remarks = _with_one_comment(remarks)
-    for keyword in dict.fromkeys(remark.keyword for remark in remarks):
-        values = [remark for remark in remarks if remark.keyword == keyword]
-        written = _written(keyword, values)
-        if written is None or text is None:
+    xml = _xml_of(packet)
+    texts = _with_one_comment(texts)
+    for keyword in dict.fromkeys(text.keyword for text in texts):
+        values = [text for text in texts if text.keyword == keyword]
+        value = _value_of(keyword, values)
+        if value is None or xml is None:
             left += values
-        elif (name := _OF_KEYWORDS[keyword].name) in text:
-            left += [remark for remark in values if not _is_value(remark.value, text)]
+        elif (name := _PROPERTIES[keyword].name) in xml:
+            left += [text for text in values if not _has_value(xml, text.value)]
         else:
-            properties[name] = written
+            properties[name] = value
     added = with_properties(packet, properties) if properties else packet
     return added, left
 
 
-def _with_one_comment(remarks: Sequence[Text]) -> list[Text]:
-    """Merge texts without a property, as ``keyword: value``, and comments into one comment."""
-    known = [each for each in remarks if each.keyword in _OF_KEYWORDS and each.keyword != "Comment"]
+def _with_one_comment(texts: Sequence[Text]) -> list[Text]:
+    """Merge comments, and texts without a property as ``keyword: value``, into one comment."""
+    known = [each for each in texts if each.keyword in _PROPERTIES and each.keyword != "Comment"]
     lines = [
         each.value if each.keyword == "Comment" else f"{each.keyword}: {each.value}"
-        for each in remarks
+        for each in texts
         if each not in known
     ]
     return [*known, Text("Comment", "\n".join(lines))] if lines else known
 
 
 def with_properties(packet: bytes | None, properties: Mapping[str, str]) -> bytes | None:
-    """Add properties by prefixed names with values in XML; None if the packet cannot take them."""
-    text = _text_of(packet)
-    if text is None or not properties:
+    """Add properties to a packet.
+
+    Parameters
+    ----------
+    packet : bytes, or None
+        XMP packet; None: make a new one.
+    properties : mapping of str to str
+        Values in XML by prefixed names, such as "dc:title"; the prefixes are those of ``_NAMESPACES``.
+
+    Returns
+    -------
+    bytes, or None
+        None if the packet cannot be extended (:func:`_xml_of`), or there are no properties.
+    """
+    xml = _xml_of(packet)
+    if xml is None or not properties:
         return None
-    at = text.rindex(_END)
-    about = _ABOUT.search(text)
+    at = xml.rindex(_END)
+    about = _ABOUT.search(xml)
     prefixes = sorted({name.partition(":")[0] for name in properties})
-    spaces = "".join(f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' for prefix in prefixes)
+    namespaces = "".join(f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' for prefix in prefixes)
     elements = "".join(f"<{name}>{value}</{name}>" for name, value in properties.items())
     subject = about[1] if about else '""'
-    new = f"<rdf:Description rdf:about={subject}{spaces}>{elements}</rdf:Description>"
-    return (text[:at] + new + text[at:]).encode()
+    new = f"<rdf:Description rdf:about={subject}{namespaces}>{elements}</rdf:Description>"
+    return (xml[:at] + new + xml[at:]).encode()
 
 
 def with_resolution(packet: bytes | None, resolution: tuple[float, float]) -> bytes | None:
-    """Add dots per inch; None if the packet cannot take them or has other values."""
+    """Add the resolution in dots per inch, (x, y); None if the packet has one already or cannot be extended."""
     if packet and b"tiff:XResolution" in packet:
         return None
     x, y = (f"{round(dots * 100)}/100" for dots in resolution)
@@ -116,44 +130,44 @@ def with_resolution(packet: bytes | None, resolution: tuple[float, float]) -> by
 
 
 def with_date(packet: bytes | None, date: str) -> bytes | None:
-    """Add the time of the last change, as ISO 8601; None if the packet cannot take it or has another value."""
+    """Add the time of the last change, as ISO 8601; None if the packet has one already or cannot be extended."""
     if packet and b"xmp:ModifyDate" in packet:
         return None
     return with_properties(packet, {"xmp:ModifyDate": date})
 
 
-def _text_of(packet: bytes | None) -> str | None:
-    """Decode a packet that can be extended; an empty packet is replaced."""
+def _xml_of(packet: bytes | None) -> str | None:
+    """Return the XML of a packet, or of a new one in place of none; None if the packet cannot be extended."""
     try:
-        text = packet.decode() if packet else _NEW
+        xml = packet.decode() if packet else _NEW
     except UnicodeDecodeError:  # UTF-16 is allowed, but very rare
         return None
-    if _END in text:
-        return text
-    return None if "rdf:Description" in text else _NEW
+    if _END in xml:
+        return xml
+    return None if "rdf:Description" in xml else _NEW
 
 
-def _written(keyword: str, remarks: Sequence[Text]) -> str | None:
-    """Return the values of a keyword as XML; None if XMP has no property for them."""
-    field = _OF_KEYWORDS.get(keyword)
-    if field is None or any(_FORBIDDEN.search(remark.value) for remark in remarks):
+def _value_of(keyword: str, texts: Sequence[Text]) -> str | None:
+    """Return the texts of one keyword as the XML of its property; None if XMP cannot hold them."""
+    prop = _PROPERTIES.get(keyword)
+    if prop is None or any(_FORBIDDEN.search(text.value) for text in texts):
         return None
-    if field.name == "xmp:CreateDate":
-        return _date(remarks[0].value) if len(remarks) == 1 else None
-    if not field.container:
-        return _escaped(remarks[0].value) if len(remarks) == 1 else None
+    if prop.name == "xmp:CreateDate":
+        return _date(texts[0].value) if len(texts) == 1 else None
+    if not prop.container:
+        return _escaped(texts[0].value) if len(texts) == 1 else None
     items = []
-    for number, remark in enumerate(remarks):
-        language = remark.language if remark.language.replace("-", "").isalnum() else ""
-        named = f' xml:lang="{language or "x-default"}"' if field.container == "Alt" else ""
-        if field.container == "Alt" and number and not language:
+    for number, text in enumerate(texts):
+        language = text.language if text.language.replace("-", "").isalnum() else ""
+        attribute = f' xml:lang="{language or "x-default"}"' if prop.container == "Alt" else ""
+        if prop.container == "Alt" and number and not language:
             return None  # each alternative needs its own language
-        items.append(f"<rdf:li{named}>{_escaped(remark.value)}</rdf:li>")
-    return f"<rdf:{field.container}>{''.join(items)}</rdf:{field.container}>"
+        items.append(f"<rdf:li{attribute}>{_escaped(text.value)}</rdf:li>")
+    return f"<rdf:{prop.container}>{''.join(items)}</rdf:{prop.container}>"
 
 
 def _date(value: str) -> str | None:
-    """Return a date as ISO 8601, from ISO 8601 or RFC 1123 (recommended by PNG)."""
+    """Convert a date from ISO 8601, or from RFC 1123 as PNG recommends, to ISO 8601; None for other texts."""
     from datetime import datetime
     from email.utils import parsedate_to_datetime
 
@@ -165,9 +179,9 @@ def _date(value: str) -> str | None:
     return None
 
 
-def _is_value(value: str, packet: str) -> bool:
+def _has_value(xml: str, value: str) -> bool:
     """Whether some element or attribute has this value."""
-    return any(f"{before}{_escaped(value)}{behind}" in packet for before, behind in ("><", '""', "''"))
+    return any(f"{before}{_escaped(value)}{behind}" in xml for before, behind in ("><", '""', "''"))
 
 
 def _escaped(text: str) -> str:

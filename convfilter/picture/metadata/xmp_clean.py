@@ -1,7 +1,7 @@
-"""Remove properties of an XMP packet that a filtered picture falsifies: earlier pictures, and references.
+"""Remove the properties of an XMP packet that are false for a filtered picture, and reset its orientation.
 
-Thumbnails show the unfiltered picture. Gain maps, depth maps, and videos of moving photos lie behind the picture in a
-JPEG and are not kept; properties that refer to them would dangle.
+Thumbnails show the unfiltered picture. Gain maps, depth maps, and videos of moving photos follow the picture in a JPEG
+and are not kept, so properties that refer to them would dangle.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _GAIN_MAP, _CONTAINER, _DEPTH, _ORIGINAL = (
     "a depth map",
     "another picture",
 )
-#: Namespaces of dropped properties, with their subject.
-_SPACES = {
+#: Namespaces of dropped properties, and what the properties describe, for messages.
+_NAMESPACES = {
     b"http://ns.adobe.com/hdr-gain-map/1.0/": _GAIN_MAP,
     b"http://ns.apple.com/HDRGainMap/1.0/": _GAIN_MAP,
     b"http://ns.google.com/photos/1.0/container/": _CONTAINER,
@@ -30,35 +30,44 @@ _SPACES = {
     b"http://ns.google.com/photos/1.0/audio/": "sound",
 }
 _CAMERA = b"http://ns.google.com/photos/1.0/camera/"
-#: Dropped names of the camera's namespace, which has other properties too.
+#: Names of dropped properties in the camera's namespace, which has other properties too.
 _VIDEO_NAMES = rb"(?:MotionPhoto|MicroVideo)\w*"
+#: Opening tags without a closing tag after which a search stops; it would take quadratic time.
 _MOST_UNCLOSED = 100
 _ANY_NAME = rb"[\w.-]+"
 
 
+def orientation_of(packet: bytes) -> int:
+    """Return the orientation, 1 to 8 as in EXIF; 1 if the packet has none."""
+    match = _ORIENTATION.search(packet)
+    return int(match[2]) if match else 1
+
+
 def with_orientation_reset(packet: bytes) -> bytes:
-    """Reset the orientation."""
+    """Return a packet whose orientation, if it has one, is 1 (upright)."""
     return _ORIENTATION.sub(rb"\g<1>1", packet)
 
 
 def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
-    """Drop properties that the filter falsifies.
+    """Drop the properties that are false for a filtered picture.
 
     Parameters
     ----------
     packet : bytes
+        XMP packet in UTF-8.
 
     Returns
     -------
     packet : bytes
+        Empty if a well-formed packet would not be well-formed without the properties.
     dropped : list of str
-        Subjects of the dropped properties.
+        For each kind of dropped property what it describes, such as "a gain map".
     """
     dropped = []
     clean = _without_elements(packet, _THUMBNAILS)
     if clean != packet:
         dropped.append(THUMBNAIL)
-    for uri, what in (*_SPACES.items(), (_CAMERA, "a video")):
+    for uri, what in (*_NAMESPACES.items(), (_CAMERA, "a video")):
         for prefix in set(re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(uri) + rb"[\"']", clean)):
             name = _VIDEO_NAMES if uri == _CAMERA else _ANY_NAME
             without = _without(clean, re.escape(prefix) + b":" + name)
@@ -81,10 +90,7 @@ def _without(packet: bytes, name: bytes) -> bytes:
 
 
 def _without_elements(packet: bytes, name: bytes) -> bytes:
-    """Remove elements whose name matches a pattern.
-
-    Linear time: nested elements that never close are not searched further.
-    """
+    """Remove elements whose name matches a pattern; the search ends after ``_MOST_UNCLOSED`` unclosed elements."""
     opening = re.compile(rb"<(" + name + rb")(?:\s[^<>]*)?(?<!/)>")
     parts, at, unclosed = [], 0, 0
     while unclosed < _MOST_UNCLOSED and (match := opening.search(packet, at)):

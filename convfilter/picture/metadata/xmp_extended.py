@@ -1,4 +1,4 @@
-"""XMP of a JPEG that exceeds one segment: join a main packet and its extension, and split them again.
+"""XMP of a JPEG that is larger than one segment: join the main packet and its extension, and split them again.
 
 XMP Specification, part 3 (Adobe, 2020), section 1.1.3.1.
 """
@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 
 PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID_BYTES = 32
+#: GUID, size of the whole extension, offset of the segment's part.
 _HEAD_BYTES = _GUID_BYTES + 8
-#: Largest number of bytes of a segment, as other programs write it.
+#: Bytes of the extension in one segment, as other programs write it.
 _PART_BYTES = 65400
 _RDF = re.compile(r"""<rdf:RDF(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _TAG = re.compile(r"""</?rdf:Description(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
-_SPACE = re.compile(r"""xmlns:([\w.-]+)\s*=\s*("[^"]*"|'[^']*')""")
+_NAMESPACE = re.compile(r"""xmlns:([\w.-]+)\s*=\s*("[^"]*"|'[^']*')""")
 _NOTE = re.compile(
     r"""\sxmpNote:HasExtendedXMP\s*=\s*("[^"]*"|'[^']*')|<xmpNote:HasExtendedXMP>[^<]*</xmpNote:HasExtendedXMP>"""
 )
@@ -29,13 +30,14 @@ def joined(main: bytes | None, segments: Sequence[bytes]) -> bytes | None:
     Parameters
     ----------
     main : bytes, or None
+        Main packet, which names its extension by a GUID.
     segments : sequence of bytes
-        Contents of the segments after ``PREFIX``.
+        Contents of the segments after ``PREFIX``, in any order.
 
     Returns
     -------
     bytes, or None
-        None if parts are missing or inconsistent.
+        None if the main packet names no extension, or if segments are missing or inconsistent.
     """
     named = _GUID.search(main or b"")
     if main is None or named is None:
@@ -53,7 +55,7 @@ def joined(main: bytes | None, segments: Sequence[bytes]) -> bytes | None:
 
 
 def without_note(packet: bytes) -> bytes:
-    """Remove the property that announces an extension."""
+    """Return a packet without the property that names its extension."""
     try:
         return _NOTE.sub("", packet.decode()).encode()
     except UnicodeDecodeError:
@@ -61,18 +63,16 @@ def without_note(packet: bytes) -> bytes:
 
 
 def _merged(main: str, extension: str) -> str | None:
-    """Append the descriptions of the extension to those of the main packet."""
+    """Append the descriptions of the extension to those of the main packet; None if they do not fit together."""
     start, end = _RDF.search(extension), extension.rfind(_END)
     target = _RDF.search(main)
     if start is None or target is None or end < start.end() or _END not in main:
         return None
-    known = dict(_SPACE.findall(main[: target.end()]))
-    new = {
-        name: uri for name, uri in _SPACE.findall(extension[: start.end()]) if known.get(name, uri)[1:-1] == uri[1:-1]
-    }
-    if len(new) != len(dict(_SPACE.findall(extension[: start.end()]))):
+    known: dict[str, str] = dict(_NAMESPACE.findall(main[: target.end()]))
+    used: dict[str, str] = dict(_NAMESPACE.findall(extension[: start.end()]))
+    if any(known.get(prefix, uri)[1:-1] != uri[1:-1] for prefix, uri in used.items()):
         return None  # a prefix with two meanings
-    declared = "".join(f" xmlns:{name}={uri}" for name, uri in new.items() if name not in known)
+    declared = "".join(f" xmlns:{prefix}={uri}" for prefix, uri in used.items() if prefix not in known)
     at = main.rfind(_END)
     inserted = target.end() - 1
     return main[:inserted] + declared + main[inserted:at] + extension[start.end() : end] + main[at:]
@@ -90,18 +90,20 @@ def is_well_formed(packet: bytes) -> bool:
 
 
 def cut(packet: bytes, room: int) -> tuple[bytes, list[bytes]] | None:
-    """Split a packet that exceeds one segment.
+    """Split a packet that is larger than one segment.
 
     Parameters
     ----------
     packet : bytes
+        XMP packet in UTF-8.
     room : int
-        Most bytes of the main packet.
+        Largest size of the main packet, in bytes.
 
     Returns
     -------
     (main, segments), or None
-        Segments begin with ``PREFIX``. None if the packet has no descriptions that can be moved.
+        The main packet, and the contents of the extension's segments, which begin with ``PREFIX``. None if the packet
+        has no descriptions that can be moved.
     """
     from hashlib import md5
 
@@ -123,8 +125,8 @@ def cut(packet: bytes, room: int) -> tuple[bytes, list[bytes]] | None:
             moved += description
     if left < 0 or not moved:
         return None
-    spaces = "".join(f" xmlns:{name}={uri}" for name, uri in _SPACE.findall(head))
-    extension = f"<x:xmpmeta{spaces}><rdf:RDF>{moved}{_END}</x:xmpmeta>".encode()
+    namespaces = "".join(f" xmlns:{prefix}={uri}" for prefix, uri in _NAMESPACE.findall(head))
+    extension = f"<x:xmpmeta{namespaces}><rdf:RDF>{moved}{_END}</x:xmpmeta>".encode()
     guid = md5(extension, usedforsecurity=False).hexdigest().upper()
     parts = [extension[at : at + _PART_BYTES] for at in range(0, len(extension), _PART_BYTES)]
     size = len(extension).to_bytes(4, "big")
@@ -136,7 +138,7 @@ def cut(packet: bytes, room: int) -> tuple[bytes, list[bytes]] | None:
 
 
 def _descriptions(text: str) -> Iterator[str]:
-    """Yield the outermost descriptions."""
+    """Yield the outermost ``rdf:Description`` elements."""
     depth, begin = 0, 0
     for tag in _TAG.finditer(text):
         if tag[0].startswith("</"):

@@ -170,13 +170,8 @@ def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int
     list of str
         Names of fields that are left out.
     """
-
-    def read(offset: int, length: int) -> bytes:
-        file.seek(offset)
-        return file.read(length)
-
     order = page.parent.byteorder
-    by_tag = ifd.parsed(read, page.offset, order, big=page.parent.is_bigtiff)
+    by_tag = ifd.parsed(ifd.read_at(file), page.offset, order, big=page.parent.is_bigtiff)
     by_tag = ifd.reordered(by_tag, order, _ORDER) | _imagej(page, order)
     by_tag = {tag: field for tag, field in ((tag, _true(field, page)) for tag, field in by_tag.items()) if field.data}
     is_scale = _is_scale(by_tag.values())
@@ -347,7 +342,7 @@ def _of_grey(field: Field) -> Field | None:
     """Convert a field for a page that has become grey: a colour profile becomes one for grey, if possible."""
     from convfilter.picture.metadata import icc, transfer
 
-    if field.tag != _ICC or icc.space_of(field.data) != "rgb":
+    if field.tag != _ICC or icc.model_of(field.data) != "rgb":
         return field
     made = transfer.luminance_profile(field.data)
     return field._replace(data=made) if made else None

@@ -100,15 +100,10 @@ def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list
 
 def _nested(page: Any, file: BinaryIO) -> Iterator[_Nested]:
     """Yield the directories below a page."""
-
-    def read(offset: int, length: int) -> bytes:
-        file.seek(offset)
-        return file.read(length)
-
     order, big = page.parent.byteorder, page.parent.is_bigtiff
     offsets = page.tags.valueof(_SUB_IFDS) or ()
     for offset in (offsets if isinstance(offsets, tuple) else (offsets,))[:_MOST_NESTED]:
-        fields = ifd.parsed(read, int(offset), order, big=big, wanted=_LOOKED_AT)
+        fields = ifd.parsed(ifd.read_at(file), int(offset), order, big=big, wanted=_LOOKED_AT)
         if fields:
             numbers = (ifd.number(fields.get(tag), order) for tag in (_SUBFILE_TYPE, _PHOTOMETRIC, _COMPRESSION))
             yield _Nested(*numbers)

@@ -130,13 +130,8 @@ def _chromaticities(rationals: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
 
 def _exif(page: Any, file: BinaryIO) -> bytes | None:
     """Collect the fields that describe the picture, and the directories of EXIF and GPS, into an EXIF block."""
-
-    def read(offset: int, length: int) -> bytes:
-        file.seek(offset)
-        return file.read(length)
-
     order = page.parent.byteorder
-    entries = ifd.directories(read, page.offset, order, big=page.parent.is_bigtiff)
+    entries = ifd.directories(ifd.read_at(file), page.offset, order, big=page.parent.is_bigtiff)
     description = entries.first.get(_DESCRIPTION)
     if description and description.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS):
         del entries.first[_DESCRIPTION]
