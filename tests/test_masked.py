@@ -179,6 +179,17 @@ def test_extremes_and_ranks_leave_pixels_out():
     np.testing.assert_array_equal(least, np.where(np.isinf(blocks), np.nan, blocks))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_ranks_leave_pixels_out_of_any_number_of_channels(dtype, channels):
+    image, counts = picture(dtype, channels), holes()
+    for spec in ("median:7", "percentile:disk:3,p=0.2,stride=2"):
+        result = cf.apply(image, spec, mask=counts)
+        for channel in range(channels):
+            alone = np.ascontiguousarray(image[..., channel])
+            np.testing.assert_array_equal(result[..., channel], cf.apply(alone, spec, mask=counts))
+
+
 def test_in_a_stack_holes_stay_holes():
     image, counts = picture(), holes()
     missing = np.where(counts, image, np.nan).astype(np.float32)

@@ -187,7 +187,8 @@ class _Worker:
             loaded, pitch = loaded_tile(straight, scratch, source.dtype, rows, columns)
             weights = None
             if source.alpha:
-                weights = _per_sample(loaded.reshape(-1, source.channels)[:, -1].astype(np.int64), source.channels)
+                pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
+                weights = _per_sample(pixels[:, -1].astype(np.int64), source.channels)
             return _Tile(loaded, pitch, columns, _keys_are_samples, _nothing_to_decode, False, weights)
         real = np.dtype(mapped.plan.precision)
         loaded, pitch = loaded_tile(straight, scratch, real, rows, columns)
