@@ -20,7 +20,7 @@ _BLEND_OVER = 1
 
 
 class Control(NamedTuple):
-    """fcTL: place and delay of a frame, and its disposal."""
+    """fcTL: area of a frame on the canvas in pixels, delay in seconds as a fraction, disposal and blending."""
 
     width: int
     height: int
@@ -32,14 +32,23 @@ class Control(NamedTuple):
 
     @classmethod
     def parsed(cls, data: bytes, header: png.Header) -> Control:
-        """Parse a chunk; a frame must lie within the canvas."""
+        """Parse the content of an fcTL chunk.
+
+        Raises
+        ------
+        ReadError
+            The chunk is damaged, or its frame reaches beyond the canvas.
+        """
         if len(data) != 26:
-            raise ReadError(f"the PNG is damaged: an fcTL chunk has {len(data)} bytes, 26 are right")
+            raise ReadError(f"the PNG is damaged: an fcTL chunk has {len(data)} bytes, not 26")
         _, width, height, left, top, numerator, denominator, dispose, blend = struct.unpack(">IIIIIHHBB", data)
         if not (0 < width <= header.width - left and 0 < height <= header.height - top):
             raise ReadError(f"the PNG is damaged: a frame of {width}x{height} at {left},{top} lies outside the picture")
         if dispose > 2 or blend > 1:
-            raise ReadError("the PNG is damaged: unknown disposal or blending of a frame")
+            raise ReadError(
+                "the PNG is damaged: disposal and blending of a frame must be 0 to 2 and 0 or 1, "
+                f"got {dispose}, {blend}"
+            )
         return cls(width, height, left, top, (numerator, denominator or 100), dispose, blend)
 
 
@@ -51,19 +60,19 @@ def composed(
     Parameters
     ----------
     parts : list of (Control or None, pixels)
-        In the order of the file; None for a picture outside of the animation.
+        In the order of the file: (h, w) or (h, w, C) arrays of uint8 or uint16; None for a picture outside of the
+        animation.
     width, height : int
-        Canvas.
+        Size of the canvas in pixels.
     alpha : bool
         The last channel of the pixels is opacity.
 
     Returns
     -------
     frames : list of Frame
-        Whole canvases.
+        Whole canvases, of the parts' dtype.
     alpha : bool
-        Whether frames have alpha: frames that leave part of the canvas empty need it,
-        even if the file has none.
+        Whether frames have alpha: those that leave part of the canvas empty need it, even if the file has none.
     """
     white = np.iinfo(parts[0][1].dtype).max
     colours = channels_of(parts[0][1]) - alpha
@@ -92,7 +101,7 @@ def composed(
 
 
 def _over(below: Pixels, above: Pixels) -> Pixels:
-    """Composite straight-alpha samples, rounded once."""
+    """Composite samples with straight alpha, rounded once."""
     white = float(np.iinfo(below.dtype).max)
     top = above[:, :, -1:] / white
     bottom = below[:, :, -1:] / white * (1 - top)

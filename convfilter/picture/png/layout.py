@@ -12,22 +12,28 @@ from typing import NamedTuple
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Chunks that define colours.
 COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
-#: Samples per pixel, by colour type.
+#: Samples of a pixel, by colour type.
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PALETTE = 3
-#: Bit depths allowed for each colour type.
+#: Allowed numbers of bits of a sample, by colour type.
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 #: Adam7: first column, first row, column step, row step of each pass.
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 XMP_KEYWORD = "XML:com.adobe.xmp"
 INCHES_PER_METRE = 1 / 0.0254
-#: gAMA and cHRM of sRGB, and the tolerance for inexact writers.
+_ANCILLARY_BIT = 0x20
+#: gAMA and cHRM of sRGB in units of 1/100000, and the tolerances for inexact writers.
 _SRGB_GAMMA, _SRGB_PRIMARIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 _GAMMA_TOLERANCE, _PRIMARIES_TOLERANCE = 500, 200
 
 
+def is_ancillary(kind: bytes) -> bool:
+    """Whether a decoder may ignore a chunk of this name, whose first letter is then lower-case."""
+    return bool(kind[0] & _ANCILLARY_BIT)
+
+
 def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
-    """Whether the gAMA and cHRM chunks that are present equal those of sRGB."""
+    """Whether gAMA and cHRM, as far as they are among the chunks (contents by name), nearly equal those of sRGB."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big") or _SRGB_GAMMA
     primaries = struct.unpack(">8I", chunks[b"cHRM"]) if has_primaries(chunks) else _SRGB_PRIMARIES
     pairs = zip(primaries, _SRGB_PRIMARIES, strict=True)
@@ -35,17 +41,17 @@ def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
 
 
 def has_primaries(chunks: Mapping[bytes, bytes]) -> bool:
-    """Whether there is a cHRM chunk with values that can be chromaticities."""
+    """Whether there is a cHRM chunk of chromaticities whose y are above 0."""
     return b"cHRM" in chunks and all(struct.unpack(">8I", chunks[b"cHRM"])[1::2])
 
 
 def is_srgb_gamma(gamma: int) -> bool:
-    """Whether a value of gAMA means the tone curve of sRGB."""
+    """Whether a value of gAMA, in units of 1/100000, means the tone curve of sRGB."""
     return abs(gamma - _SRGB_GAMMA) <= _GAMMA_TOLERANCE
 
 
 class Header(NamedTuple):
-    """IHDR: size, bits per sample, colour type, interlacing."""
+    """IHDR: size in pixels, bits of a sample, colour type (a key of ``SAMPLES``), interlacing by Adam7."""
 
     width: int
     height: int
@@ -63,7 +69,7 @@ class Header(NamedTuple):
         return (width * self.bits_per_pixel + 7) // 8
 
     def passes(self) -> list[tuple[int, int, int, int, int, int]]:
-        """List the images in the data: (column, row, column step, row step, width, height)."""
+        """List the passes that are not empty: (first column, first row, column step, row step, width, height)."""
         grid = PASSES if self.interlaced else ((0, 0, 1, 1),)
         sizes = [
             (x, y, dx, dy, (self.width - x + dx - 1) // dx, (self.height - y + dy - 1) // dy) for x, y, dx, dy in grid
@@ -76,5 +82,5 @@ class Header(NamedTuple):
         return sum(height * (1 + self.row_bytes(width)) for *_, width, height in self.passes())
 
     def packed(self) -> bytes:
-        """Return the 13 bytes of the chunk."""
+        """Return the 13 bytes of the chunk's content."""
         return struct.pack(">IIBBBBB", self.width, self.height, self.depth, self.colour, 0, 0, self.interlaced)

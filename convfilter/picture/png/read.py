@@ -1,4 +1,4 @@
-"""PNG reader: all depths and colour types, and animations, as 8- or 16-bit channels."""
+"""PNG reader: pictures and animations of all depths and colour types, as 8- or 16-bit channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Frame, Loss, Picture, chosen
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png import layout as png
-from convfilter.picture.png.chunks import ChunkReader, Content, Image
+from convfilter.picture.png.chunks import ChunkReader
+from convfilter.picture.png.content import Content, Image, content_of
 from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
 from convfilter.picture.row_source import Bands, LazyArray
 
@@ -25,12 +26,19 @@ OVERLAP_BYTES = 1 << 21
 def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a PNG or an APNG; a ``Reader``.
 
-    Samples are uint8 for depths up to 8 bits (full range), uint16 for 16;
-    palette and colour key become RGB(A) and grey with alpha.
+    Samples are uint8 for depths up to 8 bits (full range), uint16 for 16. A palette becomes RGB or RGBA, a colour key
+    becomes alpha.
+
+    Raises
+    ------
+    ReadError
+        The file is truncated or damaged; with ``lenient``, only if nothing can be decoded.
+    SizeError
+        The picture is larger than allowed, or than the memory.
     """
-    reader = ChunkReader(file, options)
-    content = reader.content()
-    more = trailing_data.losses(file, "PNG", file.tell())
+    reader = ChunkReader(file, lenient=options.lenient)
+    content = content_of(reader, options)
+    lost = trailing_data.losses(file, "PNG", file.tell())
     images = content.images if content.plays is not None else content.images[:1]
     if not images or images[0].size == 0:
         raise ReadError("the PNG holds no pixels (no IDAT chunk)")
@@ -50,11 +58,11 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
         content.metadata.loop = content.plays
     if options.frame is not None:
         frames = [chosen([frame for frame in frames if not frame.fallback] or frames, options.frame)]
-    picture = Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(content.notes)))
+    picture = Picture(frames, model, alpha, "PNG", content.metadata, tuple(dict.fromkeys(reader.notes)))
     if content.others:
         listed = ", ".join(dict.fromkeys(content.others))
-        more.append(Loss(f"the PNG has chunks that are left out: {listed}"))
-    picture.losses = tuple(more)
+        lost.append(Loss(f"the PNG has chunks that are left out: {listed}"))
+    picture.losses = tuple(lost)
     return picture
 
 
@@ -74,7 +82,7 @@ def _undecoded(
         )
 
     def decoded() -> Iterator[Pixels]:
-        for band in bands(header, reader.data(image)):
+        for band in bands(header, reader.data(image.spans)):
             yield _coloured(band, content, options).reshape(len(band), *shape[1:])
 
     size = math.prod(shape) * dtype.itemsize
@@ -87,9 +95,9 @@ def _decoded(reader: ChunkReader, content: Content, image: Image, options: ReadO
     header = content.header
     if image.control is not None:
         header = png.Header(image.control.width, image.control.height, header.depth, header.colour, header.interlaced)
-    samples, note = decode_samples(header, reader.data(image), lenient=options.lenient)
+    samples, note = decode_samples(header, reader.data(image.spans), lenient=options.lenient)
     if note:
-        content.notes.append(note)
+        reader.notes.append(note)
     return _coloured(samples, content, options)
 
 
@@ -113,7 +121,7 @@ def _with_key(samples: Pixels, content: Content) -> Pixels:
 
 
 def _from_palette(indices: Pixels, content: Content, options: ReadOptions) -> Pixels:
-    """Look up the colours; a missing palette entry is damage, or black."""
+    """Look up the colours; an index beyond the palette is damage or, if the reader is lenient, black."""
     colours = np.frombuffer(content.palette, np.uint8).reshape(-1, 3)
     highest = int(indices.max())
     if highest >= len(colours) and not options.lenient:

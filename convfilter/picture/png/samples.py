@@ -1,4 +1,4 @@
-"""PNG samples: inflated by ISA-L, unfiltered by machine code."""
+"""Decode the samples of a PNG: ISA-L inflates them, compiled loops undo the row filters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decode_samples(header: png.Header, parts: Iterator[bytes], *, lenient: bool)
     ----------
     header : Header
     parts : iterator of bytes
-        The image's zlib stream, in pieces.
+        Pieces of the image's zlib stream.
     lenient : bool
         Decode as much as possible of a damaged stream; the rest is zero.
 
@@ -33,7 +33,7 @@ def decode_samples(header: png.Header, parts: Iterator[bytes], *, lenient: bool)
     samples : (H, W) or (H, W, C) array of uint8 or uint16
         Unscaled: palette indices, and samples of fewer than 8 bits.
     note : str
-        Missing part; empty for a whole picture.
+        The damage; "" if there is none.
 
     Raises
     ------
@@ -68,10 +68,16 @@ def _image(header: png.Header, stream: _Stream, width: int, height: int) -> Pixe
 def bands(header: png.Header, parts: Iterator[bytes]) -> Iterator[Pixels]:
     """Decode a picture that is not interlaced, band by band.
 
+    Parameters
+    ----------
+    header : Header
+    parts : iterator of bytes
+        Pieces of the zlib stream.
+
     Yields
     ------
-    (some rows, W) or (some rows, W, C) array of uint8 or uint16
-        As in :func:`decode_samples`.
+    (rows, W) or (rows, W, C) array of uint8 or uint16
+        Consecutive rows, unscaled as in :func:`decode_samples`.
 
     Raises
     ------
@@ -106,7 +112,7 @@ def _bands(header: png.Header, stream: _Stream, width: int, height: int) -> Iter
 
 
 def _samples(header: png.Header, rows: Bytes, width: int) -> Pixels:
-    """Return rows of bytes as samples; fewer than 8 bits are unpacked."""
+    """Convert (rows, bytes) to (rows, W) or (rows, W, C) samples; those of fewer than 8 bits are unpacked."""
     height = rows.shape[0]
     channels = png.SAMPLES[header.colour]
     shape = (height, width, channels) if channels > 1 else (height, width)

@@ -1,8 +1,7 @@
-"""PNG writer: rows filtered, strips deflated by ISA-L on all cores, one zlib stream.
+"""PNG writer: threads filter and deflate strips of rows, which are joined into one zlib stream.
 
-Each strip of rows is filtered and deflated separately (its last block ends with
-a sync flush, so the strips join into one valid stream), and the Adler-32 of
-the whole is combined from those of the strips. Strips depend only on the
+Each strip is filtered and deflated (by ISA-L) separately; its last block ends with a sync flush, so the strips join
+into one valid stream. The Adler-32 of the stream is combined from those of the strips. Strips depend only on the
 picture, so any number of threads writes the same bytes.
 """
 
@@ -17,22 +16,23 @@ import numpy.typing as npt
 
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.parallel import ahead, in_order
-from convfilter.picture.picture import Frame, Metadata, Outline, Picture, Text, changed_area
+from convfilter.picture.picture import Frame, Metadata, Outline, Picture, changed_area
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
+from convfilter.picture.png.metadata_chunks import metadata_chunks
 from convfilter.picture.row_writer import Block, RowWriter
 
 #: Bytes of a strip: enough for its own Huffman tables and empty window to cost less than 1 %.
 STRIP_BYTES = 1 << 19
 _ADLER_BASE = 65521
 _ZLIB_HEAD = b"\x78\x01"
-#: (rows that share a filter, last filter to choose from). Trying the filters on every fourth row costs 1 ns a sample
-#: less than on each, and the files are as small; Up alone ("fast") is 5 % larger for photos, 15 % for text, no larger
-#: for blurred pictures. Paeth takes as long as the others together; it makes photos and 16-bit pictures 0 to 4 %
-#: smaller, blurred ones 0 to 6 % larger: "best" tries both choices, and no filter at all, which suits text.
+#: For each effort, one or several (rows that share a filter, last filter to choose from). Trying the filters on every
+#: fourth row costs 1 ns a sample less than on each, and the files are as small; Up alone ("fast") is 5 % larger for
+#: photos, 15 % for text, no larger for blurred pictures. Paeth takes as long as the others together; it makes photos
+#: and 16-bit pictures 0 to 4 % smaller, blurred ones 0 to 6 % larger: "best" tries both choices, and no filter at all,
+#: which suits text.
 _FILTERS = {"fast": ((0, 2),), "default": ((4, 3),), "best": ((1, 3), (1, 4), (0, 0))}
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_MAX_CHUNK = 2**31 - 1
 _MAX_PIECE = 2**30
 #: From level 10 on libdeflate searches for the optimal parse: 9 % smaller photos than level 9; 12 is slower and hardly
 #: smaller.
@@ -76,6 +76,11 @@ def write_png(
     compression : "fast", "default" or "best"
     threads : int, optional
         None: one for each core. The bytes do not depend on it.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
     """
     first = frames[0].pixels
     if len(frames) == 1 and compression != "best":
@@ -99,7 +104,9 @@ class PngWriter(RowWriter):
     metadata : Metadata
     compression : "fast" or "default"
     incoming : dtype, optional
-        Type of the rows before ``prepare``, if different.
+        Type of the rows before ``prepare``; by default ``dtype``.
+    keywords
+        As for ``RowWriter``.
     """
 
     rows_above = 1
@@ -131,7 +138,7 @@ class PngWriter(RowWriter):
         return self._strips.deflated(block)
 
     def emit(self, piece: tuple[bytes, int, int]) -> None:
-        """Write a chunk."""
+        """Write a strip as a chunk."""
         data, adler, size = piece
         self._adler = adler32_combine(self._adler, adler, size)
         _write_chunk(self.file, b"IDAT", data)
@@ -148,7 +155,7 @@ def _write_head(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[np.gener
     header = png.Header(width, height, dtype.itemsize * 8, _COLOUR_TYPES[channels], False)
     file.write(png.SIGNATURE)
     _write_chunk(file, b"IHDR", header.packed())
-    for kind, data in _metadata_chunks(metadata, header):
+    for kind, data in metadata_chunks(metadata, header):
         _write_chunk(file, kind, data)
 
 
@@ -220,7 +227,7 @@ class _Strips:
     itemsize : int
         Bytes of a sample.
     choices : sequence of (group, most)
-        Arguments of ``png_filters.apply_filters``; of several, the one that deflates best is used.
+        Arguments of ``png_filters.apply_filters``; of several, the choice that deflates best is used.
     """
 
     def __init__(self, shape: tuple[int, int, int], itemsize: int, choices: Sequence[tuple[int, int]]) -> None:
@@ -228,13 +235,13 @@ class _Strips:
         self.rows = max(1, STRIP_BYTES // (1 + shape[1] * self._distance))
 
     def blocks(self, pixels: Pixels) -> list[Block]:
-        """Split a picture into strips, each with the row above it."""
+        """Split an (H, W) or (H, W, C) picture into strips, each with the row above it."""
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         tops = range(0, self._height, self.rows)
         return [Block(top, pixels[max(top - 1, 0) : top + self.rows], min(top, 1)) for top in tops]
 
     def filtered(self, block: Block) -> Bytes:
-        """Filter the rows of a strip."""
+        """Filter the rows of a strip; returns their bytes, each row behind its filter byte."""
         strips = [_filtered(block, self._distance, *choice) for choice in self._choices]
         return strips[0] if len(strips) == 1 else min(strips, key=_quick_size)
 
@@ -243,7 +250,7 @@ class _Strips:
         from isal import isal_zlib
 
         data = self.filtered(block)
-        # Level 0 is no faster, and its files are a fifth larger; 2 and 3 are slower and no smaller.
+        # ISA-L's level 0 is no faster than 1, and its files are a fifth larger; 2 and 3 are slower and no smaller.
         stream = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15)
         is_last = block.top + self.rows >= self._height
         end = isal_zlib.Z_FINISH if is_last else isal_zlib.Z_SYNC_FLUSH
@@ -304,55 +311,3 @@ def adler32_combine(first: int, second: int, second_bytes: int) -> int:
     low = (first & 0xFFFF) + (second & 0xFFFF) - 1
     high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
     return (high % _ADLER_BASE) << 16 | (low % _ADLER_BASE)
-
-
-def _metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks between IHDR and the pixels, in the order of the specification."""
-    kept = [(kind, data) for kind, data in metadata.png if not (kind == b"sRGB" and metadata.icc)]
-    yield from ((kind, data) for kind, data in kept if kind in png.COLOUR_CHUNKS)
-    if metadata.icc:
-        import zlib
-
-        yield b"iCCP", b"icc\0\0" + zlib.compress(metadata.icc, 9)
-    if metadata.resolution:
-        x, y = (min(max(round(dots * png.INCHES_PER_METRE), 0), _MAX_CHUNK) for dots in metadata.resolution)
-        yield b"pHYs", struct.pack(">IIB", x, y, 1)
-    yield from (
-        (kind, _background(data, header) if kind == b"bKGD" else data)
-        for kind, data in kept
-        if kind not in png.COLOUR_CHUNKS
-    )
-    if metadata.exif:
-        from convfilter.picture.metadata import exif
-
-        yield b"eXIf", exif.with_size(metadata.exif, header.width, header.height) or b""
-    if metadata.xmp:
-        yield b"iTXt", png.XMP_KEYWORD.encode() + b"\0\0\0\0\0" + metadata.xmp
-    yield from (_text_chunk(text) for text in metadata.text)
-
-
-def _background(colour: bytes, header: png.Header) -> bytes:
-    """Encode a 16-bit RGB colour at the depth of the picture; a grey one has one value."""
-    values = struct.unpack(">3H", colour)
-    values = values if header.colour in (2, 6) else values[1:2]
-    scaled = values if header.depth == 16 else tuple(round(value / 257) for value in values)
-    return struct.pack(f">{len(scaled)}H", *scaled)
-
-
-def _text_chunk(text: Text) -> tuple[bytes, bytes]:
-    """Encode a text as tEXt if Latin-1 can represent it, else as iTXt."""
-    keyword = text.keyword.encode("latin-1", "replace")[:79].strip() or b"Comment"
-    if not text.language and not text.translated:
-        try:
-            value = text.value.encode("latin-1")
-        except UnicodeEncodeError:
-            pass
-        else:
-            if len(value) < 1024:
-                return b"tEXt", keyword + b"\0" + value
-            import zlib
-
-            return b"zTXt", keyword + b"\0\0" + zlib.compress(value, 9)
-    language = text.language.encode("ascii", "replace")
-    fields = b"\0\0\0" + language + b"\0" + text.translated.encode() + b"\0"
-    return b"iTXt", keyword + fields + text.value.encode()
