@@ -14,7 +14,7 @@ from processes import run_python, start_python
 
 import convfilter
 from convfilter.machine import processor
-from convfilter.native import code_cache, object_code
+from convfilter.native import code_cache, image, object_code
 from convfilter.native.loop import Loop
 from convfilter.native.object_code import cache_clear, cache_path
 from convfilter.precompile import variants
@@ -23,6 +23,9 @@ from convfilter.precompile.variants import cache_warm
 SIGNATURE = "A* i8 i8 i8 i8 A"  # of premultiply, the loop that most tests compile
 CODES = Loop("load", "premultiply", SIGNATURE).codes(A=np.float32)
 
+#: The compiler, whose code for a loop is the same each time; a compilation takes half a second.
+compile_loop = functools.cache(object_code.compile_loop)
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -30,6 +33,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(object_code, "compile_loop", compile_loop)
     object_code.on_notice(None)  # not what a command has set in another test
     return tmp_path / "cache"
 
@@ -57,10 +61,6 @@ def compiled(monkeypatch):
     return names
 
 
-#: What a compilation gives, without the time it takes.
-compile_loop = functools.cache(object_code.compile_loop)
-
-
 def answer(module="load"):
     """Run the loop as a new process would, and return the tile it makes of 10 and 20, alpha 2 and 3."""
     tile = np.array([10, 2, 20, 3], np.float32)
@@ -82,6 +82,7 @@ def test_a_loop_is_compiled_once_and_kept(folder, compiled):
 def test_llvm_loads_code_that_is_not_linked_ahead(folder, monkeypatch):
     """On processors whose relocations ``native/image.py`` does not know, the object file itself is kept."""
     monkeypatch.setattr(object_code.image, "link", lambda code, entries: None)
+    monkeypatch.setattr(object_code, "compile_loop", compile_loop.__wrapped__)
     assert answer() == RIGHT
     assert answer() == RIGHT
     (kept,) = folder.iterdir()
@@ -278,7 +279,7 @@ def doctored(folder, monkeypatch):
     module = types.ModuleType("convfilter.loops.foreign")
     module.premultiply = premultiply
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    code = object_code.compile_loop("foreign", "premultiply", CODES)
+    code = compile_loop("foreign", "premultiply", CODES)
     assert code_cache.store(folder, name, object_code.packed(code)) is None
     assert answer()[0] == 666, "the owner's own folder is believed"
     return folder
@@ -407,6 +408,37 @@ def test_code_for_other_circumstances_is_compiled_anew_and_the_old_kept(folder, 
     assert answer() == RIGHT
     assert names == ["premultiply"]
     assert len(os.listdir(folder)) == 2
+
+
+def test_another_python_uses_the_same_code(folder, compiled, monkeypatch):
+    answer()
+    monkeypatch.setattr(
+        sys, "implementation", types.SimpleNamespace(**vars(sys.implementation) | {"cache_tag": "next"})
+    )
+    monkeypatch.setattr(sys, "version_info", (sys.version_info[0], sys.version_info[1] + 1, 0, "final", 0))
+    monkeypatch.setattr(sys, "hexversion", sys.hexversion + 0x10000)
+    assert answer() == RIGHT
+    assert compiled == ["premultiply"]
+
+
+#: Functions and variables of Python's stable ABI, which every later Python 3 has (PEP 384), in error paths.
+STABLE = {"PyBytes_FromStringAndSize", "PyErr_Clear", "PyErr_SetNone", "PyErr_SetString", "PyErr_WriteUnraisable"}
+STABLE |= {"PyExc_RuntimeError", "PyExc_StopIteration", "PyExc_SystemError", "PyUnicode_FromString", "Py_DecRef"}
+LIBC = {"erf", "exp", "expm1", "log1p", "memcpy", "memmove", "memset", "pow", "tanh"}
+
+
+def test_code_depends_on_no_version_of_python():
+    """Of the loops that other tests have compiled, and of one in any case."""
+    found = set()
+    Loop("load", "premultiply", SIGNATURE).compile(A=np.float32)
+    for loop, chosen in variants.all_variants():
+        arguments = loop.module, loop.function, loop.codes(**chosen)
+        if object_code.is_cached(*arguments):
+            code = object_code.cached_or_compiled(*arguments)
+            linked = image.unpacked(code.code)
+            found |= set(code.needs) | ({name for _, name in linked.imports} if linked else set())
+    assert "PyErr_SetString" in found
+    assert {name for name in found if not name.startswith(("numba_", "NRT_"))} <= STABLE | LIBC
 
 
 # Many at once -------------------------------------------------------------------

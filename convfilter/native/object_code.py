@@ -8,7 +8,9 @@ A stored file is used only if it lies in a folder that nobody else can write,
 belongs to this user, and carries the checksum of its content. Its name is the
 digest of everything that determines the code: the loop's source, its types,
 the versions of Numba, llvmlite and convfilter, and the processor. Any other
-file is compiled again.
+file is compiled again. All versions of Python share the files: machine code
+refers to functions of the C library and, in error paths, to functions of
+Python's stable ABI.
 """
 
 from __future__ import annotations
@@ -154,7 +156,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
         _read(LOOPS, f"{module}.py"),
         _shared_digest(LOOPS, LOWERING),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
-        repr((_compilers(), __version__, sys.implementation.cache_tag)).encode(),
+        repr((_compilers(), __version__)).encode(),
         description().encode(),
     ]
     digest = sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
