@@ -45,6 +45,7 @@ CALLS = [
     (("emboss", "gabor:6"), {}),
     (("sobel:magnitude,stride=2",), {}),
     (("sobel:orientation",), {}),
+    (("sobel:orientation,padding=4,ceil=true",), {}),
     (("unsharp:2", "invert", "bias:0.1", "abs"), {}),
     (("gaussian:1", "avgpool:31x25,stride=2"), {}),
     (("gaussian:1", "maxpool:31x25,stride=1,padding=12", "minpool:9"), {}),

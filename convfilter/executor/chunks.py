@@ -197,7 +197,7 @@ def _stage_of(whole: StagePlan, chunk: Chunk) -> StagePlan:
         stage = replace(whole, rows=chunk.rows.axis, cols=chunk.cols.axis)
         if isinstance(stage.stage.operator, Orientation):  # its derivatives are planned by themselves
             padding = (stage.rows.before, stage.rows.after, stage.cols.before, stage.cols.after)
-            stage = replace(stage, stage=replace(stage.stage, padding=padding))
+            stage = replace(stage, stage=replace(stage.stage, padding=padding, ceil=False))
         return whole, stage
 
     return cached_value(_plans, (id(whole), chunk.rows.axis, chunk.cols.axis), planned, _MOST_PLANS)[1]
