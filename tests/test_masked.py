@@ -82,6 +82,40 @@ def test_weights_are_those_that_fall_on_pixels_that_count(fill, geometry):
     np.testing.assert_array_equal(cf.convolve(wild, HOOK, mask=counts, fill=fill, **geometry), result)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+@pytest.mark.parametrize("value", [-3, 0.5, 70000])
+def test_padding_values_need_not_be_samples(dtype, value):
+    image, counts = picture(dtype), holes()
+    geometry = {"padding_mode": "constant", "padding_value": value, "padding": 2}
+    around = np.pad(image.astype(np.float64), 2, constant_values=value), np.pad(counts, 2, constant_values=True)
+    for kernel in (HOOK, np.array([[0.385, 0.294]])):
+        values = expected(*around, kernel, True, padding="valid")
+        same(cf.convolve(image, kernel, mask=counts, fill=True, dtype=np.float32, **geometry), values)
+        result = cf.convolve(image, kernel, mask=counts, fill=True, scale=1 / kernel.sum(), **geometry)
+        inside = np.clip(np.nan_to_num(values / kernel.sum()), np.iinfo(dtype).min, np.iinfo(dtype).max)
+        np.testing.assert_allclose(result, inside, rtol=0, atol=0.501)
+    ranks = cf.median(image, 3, mask=counts, fill=True, dtype=np.float32, **geometry)
+    np.testing.assert_array_equal(ranks, cf.median(around[0], 3, mask=around[1], fill=True, padding="valid"))
+
+
+def test_windows_that_begin_past_the_picture_are_left_out():
+    for width, padding in ((1, 2), (4, 2), (7, 1)):
+        image = np.arange(2.0 * width, dtype=np.float32).reshape(2, width)
+        geometry = {"stride": 3, "padding": padding, "padding_value": 5.0, "ceil": True}
+        plain = cf.box_blur(image, 3, **geometry)
+        np.testing.assert_allclose(cf.box_blur(image, 3, mask=np.ones_like(image), **geometry), plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("kernel", [[[0]], [[0, 0, 0], [0, 0, 0]]])
+def test_a_kernel_of_zeros_counts_its_whole_window(kernel, fill):
+    image, counts = picture(), holes()
+    kernel = np.array(kernel)
+    needed = reference.correlate(~counts * 1, np.ones_like(kernel)) > 0
+    same(cf.convolve(np.where(counts, image, np.nan).astype(np.float32), kernel, ignore=np.nan, fill=fill),
+         np.where(needed, np.nan, 0.0))  # fmt: skip
+
+
 @pytest.mark.parametrize("fill", [False, True])
 def test_gaussians_boxes_and_means_of_windows(fill):
     image, counts = picture(), holes()

@@ -329,14 +329,19 @@ class FilledBands:
 
 
 class _PaddedBands:
-    """Bands of a stage with constant padding: the padding is added to the picture, as valid pixels."""
+    """Bands of a stage with constant padding: the padding is added to the picture, as valid pixels.
+
+    A picture whose sample type does not hold the padding value is converted to float64.
+    """
 
     def __init__(self, stage: Stage, setting: Setting, channels: int) -> None:
         planned = setting.plan(stage, channels).stages[0]
         self._rows, self._cols = _border(planned.rows), _border(planned.cols)
-        self._height = setting.shape[0]
-        self._value = setting.dtype.type(stage.padding_value)
-        unpadded = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0)
+        self._height, self._value = setting.shape[0], stage.padding_value
+        if setting.dtype.kind != "f" and not _holds(setting.dtype, self._value):
+            setting = replace(setting, dtype=np.dtype(np.float64), white=setting.full)
+        self._dtype = setting.dtype
+        unpadded = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0, ceil=False)
         shape = self._height + sum(self._rows), setting.shape[1] + sum(self._cols), setting.shape[2]
         self._operation = _weighted_operation(unpadded, replace(setting, shape=shape), channels)
         self.plans = self._operation.plans
@@ -359,10 +364,18 @@ class _PaddedBands:
     def _around(self, held: Held) -> Held:
         padded = self._padded  # read once: threads share it
         if padded is None or padded[0] is not held:
-            around = held.surrounded(self._rows, self._cols, self._value, self._height)
+            own = Held(held.first, held.pixels.astype(self._dtype, copy=False), held.valid)
+            around = own.surrounded(self._rows, self._cols, self._dtype.type(self._value), self._height)
             padded = self._padded = held, around
         return padded[1]
 
 
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether a number is a sample of an integer type."""
+    ends = np.iinfo(dtype)
+    return value % 1 == 0 and ends.min <= value <= ends.max
+
+
 def _border(axis: AxisPlan) -> tuple[int, int]:
-    return max(0, axis.before), max(0, axis.after - axis.beyond)
+    """Return the padding that windows read; if sizes are rounded up, it ends with the last window."""
+    return axis.before, max(0, axis.padded - axis.before - axis.input)

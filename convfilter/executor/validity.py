@@ -103,7 +103,7 @@ class Validity:
         return valid
 
     def _cells(self) -> Kernel | None:
-        """Return a kernel of 1 where a weight is not zero, else 0; None: 1 everywhere."""
+        """Return a kernel of 1 where a weight is not zero, else 0; None: 1 everywhere, also if all weights are zero."""
         operator = self._stage.operator
         if isinstance(operator, Pooling | Point):
             return None
@@ -143,8 +143,8 @@ class Validity:
         return rows % 2 == cols % 2 == 1 and (cells is None or bool(cells.matrix[rows // 2, cols // 2]))
 
 
-def _where(weights: np.ndarray) -> Kernel:
-    return Kernel((weights != 0).astype(np.float64))
+def _where(weights: np.ndarray) -> Kernel | None:
+    return Kernel((weights != 0).astype(np.float64)) if weights.any() else None
 
 
 def _centres_of(axis: AxisPlan, mode: str) -> Indices:
