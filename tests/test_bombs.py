@@ -224,12 +224,12 @@ def test_bombs_are_refused_by_their_headers(said, name):
 @pytest.mark.parametrize("options", [{}, {"usecontainer": True}])
 def test_the_size_of_a_jpeg_xl_is_read(shape, options):
     data = imagecodecs.jpegxl_encode(np.zeros(shape, np.uint8), **options)
-    judge = tiff_segments.Judge(tifffile.TiffFile(io.BytesIO(strip(50002, data))).pages[0])
+    check = tiff_segments.SegmentCheck(tifffile.TiffFile(io.BytesIO(strip(50002, data))).pages[0])
     if shape[0] * shape[1] <= 2 * 16 * 16 + 2**16:
-        judge.require_sound(data)
+        check.require_sound(data)
     else:
         with pytest.raises(ReadError, match=f"holds a picture of {shape[1]}x{shape[0]}"):
-            judge.require_sound(data)
+            check.require_sound(data)
     assert tiff_segments.jpeg_xl_size(data) == shape[::-1]
     if not options:  # ISO/IEC 18181-2: a codestream in parts, each behind its number
         parts = (

@@ -275,6 +275,18 @@ def test_pages_keep_their_own_texts_and_profiles():
     ]
 
 
+def test_the_resolution_of_every_page_stays_with_a_stride():
+    with tifffile.TiffWriter("in.tif") as tiff:
+        for _ in range(2):
+            tiff.write(noise(), resolution=(300, 200), resolutionunit=2, metadata=None)
+        # No reader takes this page's resolution, a SHORT where two fractions belong.
+        tiff.write(noise(), metadata=None, extratags=[(282, 3, 1, 300, True)])
+    filtered("in.tif", "out.tif", "gaussian:1,stride=2")
+    assert [tags_of("out.tif", page)[282] for page in range(2)] == [(300, 1)] * 2
+    assert [tags_of("out.tif", page)[283] for page in range(2)] == [(200, 1)] * 2
+    assert read("out.tif").frames[2].shape == (12, 15)
+
+
 @pytest.mark.parametrize("strip", [None, "most", "all"])
 def test_a_page_has_no_profile_but_its_own(strip):
     profiles = [b"profile 0", None, b"profile 2"]

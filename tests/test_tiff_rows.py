@@ -12,6 +12,7 @@ from convfilter.errors import ReadError, UsageError
 from convfilter.picture.options import TIFF_COMPRESSIONS, WriteOptions
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import write as tiff_write
+from convfilter.picture.tiff.compression import CODES
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,7 @@ def test_every_compression_is_written(tmp_path, compression, threads, shape, dty
     cf.write(target, pixels, WriteOptions(compression=compression, threads=threads))
     with tifffile.TiffFile(target) as tiff:
         page = tiff.pages[0]
-        assert int(page.compression) == tiff_write.CODES[compression]
+        assert int(page.compression) == CODES[compression]
         assert len(page.dataoffsets) > 1
         np.testing.assert_array_equal(page.asarray(), pixels)
     assert cf.read(target).pixels.tobytes() == pixels.tobytes()

@@ -21,7 +21,7 @@ def georeferenced(frame: Frame, plan: Plan) -> Frame:
     """
     if frame.tiff is None:
         return frame
-    from convfilter.picture.tiff.fields import Axis, moved
+    from convfilter.picture.tiff.position import Axis, moved
     from convfilter.planning.figures import figures
 
     last = figures(plan)[-1]

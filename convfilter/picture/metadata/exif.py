@@ -11,14 +11,22 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from convfilter.picture.metadata import ifd
+from convfilter.picture.metadata.tiff_numbers import (
+    CENTIMETRE,
+    CM_PER_INCH,
+    COMPRESSION,
+    INCH,
+    LONG,
+    RATIONAL,
+    RESOLUTION_UNIT,
+    SHORT,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+)
 from convfilter.picture.pixels import Pixels
 
-_COMPRESSION, _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0103, 0x0201, 0x0202
+_THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 _WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
-_SHORT, _LONG, _RATIONAL = 3, 4, 5
-_INCH, _CENTIMETRE = 2, 3
-_CM_PER_INCH = 2.54
 #: A block with an empty first directory.
 _EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
 
@@ -57,7 +65,7 @@ class _Block:
 
     def value(self, entry: ifd.Entry) -> int:
         """Return the first item of a value of up to 4 bytes (SHORT, LONG), or the offset of a longer value."""
-        return self.number(entry.at + 8, 2 if entry.kind == _SHORT else 4)
+        return self.number(entry.at + 8, 2 if entry.kind == SHORT else 4)
 
 
 def _block(exif: bytes | None) -> _Block | None:
@@ -83,7 +91,7 @@ def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
     """
     if block := _block(exif):
         for entry in block.entries(block.first):
-            if entry.tag == ifd.ORIENTATION and entry.kind == _SHORT and entry.items == 1:
+            if entry.tag == ifd.ORIENTATION and entry.kind == SHORT and entry.items == 1:
                 value = block.value(entry)
                 return value if 1 <= value <= 8 else 1
     if not xmp:
@@ -113,7 +121,7 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
         return None
     if upright:
         for entry in block.entries(block.first):
-            if entry.tag == ifd.ORIENTATION and entry.kind == _SHORT:
+            if entry.tag == ifd.ORIENTATION and entry.kind == SHORT:
                 block.put(entry.at + 8, 1, 2)
     link = block.link
     if link + 4 <= len(block.data):
@@ -151,11 +159,11 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
     block.put(link, len(data))
     # The fields say that it is a JPEG (compression 6), and its place: behind the directory of 2 + 3 * 12 + 4 bytes.
     begin = len(data) + 42
-    fields = ((_COMPRESSION, _SHORT, 6), (_THUMBNAIL_OFFSET, _LONG, begin), (_THUMBNAIL_LENGTH, _LONG, len(jpeg)))
+    fields = ((COMPRESSION, SHORT, 6), (_THUMBNAIL_OFFSET, LONG, begin), (_THUMBNAIL_LENGTH, LONG, len(jpeg)))
     data += block.packed(len(fields), 2)
     for tag, kind, value in fields:
         data += block.packed(tag, 2) + block.packed(kind, 2) + block.packed(1)
-        data += block.packed(value, 2 if kind == _SHORT else 4).ljust(4, b"\0")
+        data += block.packed(value, 2 if kind == SHORT else 4).ljust(4, b"\0")
     return bytes(data + bytes(4) + jpeg)
 
 
@@ -178,7 +186,7 @@ def is_complete(exif: bytes) -> bool:
     block = _block(exif)
     if block is None:
         return False
-    rationals = [entry for entry in block.entries(block.first) if entry.kind == _RATIONAL]
+    rationals = [entry for entry in block.entries(block.first) if entry.kind == RATIONAL]
     return block.link <= len(exif) and all(block.value(each) + 8 * each.items <= len(exif) for each in rationals)
 
 
@@ -200,15 +208,15 @@ def resolution(exif: bytes | None) -> tuple[float, float] | None:
         return None
     fields = block.fields()
     values = []
-    for tag in (_X_RESOLUTION, _Y_RESOLUTION):
+    for tag in (X_RESOLUTION, Y_RESOLUTION):
         entry = fields.get(tag)
-        if entry is None or entry.kind != _RATIONAL or block.value(entry) + 8 > len(block.data):
+        if entry is None or entry.kind != RATIONAL or block.value(entry) + 8 > len(block.data):
             return None
         numerator, denominator = (block.number(block.value(entry) + at) for at in (0, 4))
         values.append(numerator / denominator if denominator else 0.0)
-    unit = block.value(fields[_RESOLUTION_UNIT]) if _RESOLUTION_UNIT in fields else _INCH
-    scale = _CM_PER_INCH if unit == _CENTIMETRE else 1.0
-    return (values[0] * scale, values[1] * scale) if unit in (_INCH, _CENTIMETRE) and min(values) > 0 else None
+    unit = block.value(fields[RESOLUTION_UNIT]) if RESOLUTION_UNIT in fields else INCH
+    scale = CM_PER_INCH if unit == CENTIMETRE else 1.0
+    return (values[0] * scale, values[1] * scale) if unit in (INCH, CENTIMETRE) and min(values) > 0 else None
 
 
 def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> bytes:
@@ -229,23 +237,23 @@ def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> b
     data, fields = block.data, block.fields()
     rationals = {
         tag: b"".join(map(block.packed, _rational(dots)))
-        for tag, dots in zip((_X_RESOLUTION, _Y_RESOLUTION), dots_per_inch, strict=True)
+        for tag, dots in zip((X_RESOLUTION, Y_RESOLUTION), dots_per_inch, strict=True)
     }
-    unit = block.packed(_INCH, 2)
+    unit = block.packed(INCH, 2)
     known = [fields.get(tag) for tag in rationals]
-    if _RESOLUTION_UNIT in fields and all(
-        entry and entry.kind == _RATIONAL and 8 <= block.value(entry) <= len(data) - 8 for entry in known
+    if RESOLUTION_UNIT in fields and all(
+        entry and entry.kind == RATIONAL and 8 <= block.value(entry) <= len(data) - 8 for entry in known
     ):
         for tag, value in rationals.items():
             at = block.value(fields[tag])
             data[at : at + 8] = value
-        at = fields[_RESOLUTION_UNIT].at
+        at = fields[RESOLUTION_UNIT].at
         data[at + 8 : at + 10] = unit
         return bytes(data)
-    new = {_RESOLUTION_UNIT: (_SHORT, unit + bytes(2))}
+    new = {RESOLUTION_UNIT: (SHORT, unit + bytes(2))}
     data += bytes(len(data) & 1)
     for tag, value in rationals.items():
-        new[tag] = (_RATIONAL, block.packed(len(data)))
+        new[tag] = (RATIONAL, block.packed(len(data)))
         data += value
     return _with_fields(block, new)
 
@@ -315,9 +323,9 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
     for directory in dict.fromkeys((block.first, next(below, block.first))):
         for entry in block.entries(directory):
             value = width if entry.tag in _WIDTH_TAGS else height if entry.tag in _HEIGHT_TAGS else None
-            if value is None or entry.items != 1 or entry.kind not in (_SHORT, _LONG):
+            if value is None or entry.items != 1 or entry.kind not in (SHORT, LONG):
                 continue
-            size = 2 if entry.kind == _SHORT else 4
+            size = 2 if entry.kind == SHORT else 4
             if value < 256**size:
                 block.put(entry.at + 8, value, size)
     return bytes(block.data)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
 from convfilter.picture import limits
+from convfilter.picture.metadata.tiff_numbers import LONG, LONG8
 
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 34665, 34853, 40965
 ORIENTATION = 274
@@ -21,7 +22,6 @@ _SIZES = {
     **{1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1), 8: (2, 2), 9: (4, 4)},
     **{10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 16: (8, 8), 17: (8, 8), 18: (8, 8)},
 }
-_LONG, _LONG8 = 4, 16
 _MAX_FIELDS = 4096
 _MAX_FIELD_BYTES = 1 << 24
 
@@ -226,7 +226,7 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
 
 def pointer(tag: int, offset: int, order: str, *, big: bool = False) -> Field:
     """Return a field that points to another directory."""
-    return Field(tag, _LONG8 if big else _LONG, struct.pack(order + ("Q" if big else "I"), offset))
+    return Field(tag, LONG8 if big else LONG, struct.pack(order + ("Q" if big else "I"), offset))
 
 
 class Directories(NamedTuple):

@@ -13,33 +13,42 @@ from typing import Any, BinaryIO, NamedTuple
 
 from convfilter.errors import CameraRawError, ReadError
 from convfilter.picture.metadata import ifd
+from convfilter.picture.metadata.tiff_numbers import (
+    BLACK_IS_ZERO,
+    COMPRESSION,
+    DESCRIPTION,
+    MASK,
+    PHOTOMETRIC,
+    REDUCED,
+    SUBFILE_TYPE,
+    TRANSPARENCY_MASK,
+    UNCOMPRESSED,
+)
 
-REDUCED, TRANSPARENCY_MASK = 1, 4
-_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC = 254, 259, 262
-_DESCRIPTION, _MAKE, _SUB_IFDS, _METAMORPH_PLANES, _PHOTOSHOP_LAYERS, _DNG_VERSION = 270, 271, 330, 33629, 37724, 50706
-_LOOKED_AT = (_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC)
-_MASK, _COLOUR_FILTER_ARRAY, _LINEAR_RAW = 4, 32803, 34892
+_MAKE, _SUB_IFDS, _METAMORPH_PLANES, _PHOTOSHOP_LAYERS, _DNG_VERSION = 271, 330, 33629, 37724, 50706
+_NESTED_TAGS = (SUBFILE_TYPE, COMPRESSION, PHOTOMETRIC)
+_COLOUR_FILTER_ARRAY, _LINEAR_RAW = 32803, 34892
 #: Compressions that only cameras write: Sony, packed, Samsung, Nikon, lossy DNG, Pentax, Kodak.
 _RAW_COMPRESSIONS = frozenset((32767, 32769, 32770, 32772, 34713, 34892, 52546, 65535, 65000))
 #: Canon CR2 and Phase One IIQ, behind the header.
 _RAW_SIGNATURES = (b"CR\x02\0", b"IIII", b"MMMM")
+#: Directories below a page that are looked at.
 _MOST_NESTED = 32
 MOST_PAGES = 65536
-_UNCOMPRESSED = 1
 _IMAGEJ = re.compile(r"ImageJ=.*?^images=(\d{1,9})\s*$", re.DOTALL | re.MULTILINE)
 
 
-class Entry(NamedTuple):
-    """One picture of the file.
+class Image(NamedTuple):
+    """One image of the file, which becomes a frame.
 
     Attributes
     ----------
     page : tifffile.TiffPage
-        The picture's directory.
+        The image's directory.
     mask : tifffile.TiffPage, or None
-        A 1-bit picture of opacity: 1 where a pixel is opaque.
+        Its transparency mask, a 1-bit image: 1 where a pixel is opaque.
     slice : int
-        Index of the picture, from 0, among those that follow each other in the data of one directory.
+        Index of the image, from 0, among those whose samples one directory describes.
     """
 
     page: Any
@@ -59,8 +68,8 @@ class _Nested(NamedTuple):
         return self.photometric in (_COLOUR_FILTER_ARRAY, _LINEAR_RAW) or self.compression in _RAW_COMPRESSIONS
 
 
-def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list[str]]:
-    """List the pictures of a file.
+def images_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Image], list[str]]:
+    """List the images of a file that are filtered.
 
     Parameters
     ----------
@@ -68,14 +77,14 @@ def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list
     file : BinaryIO
         The same file.
     count : int
-        Directories in its main chain.
+        Number of directories in its main chain.
 
     Returns
     -------
-    entries : list of Entry
+    images : list of Image
         At least one.
     notes : list of str
-        A line for each kind of picture that is left out.
+        A line for each kind of image that is left out.
 
     Raises
     ------
@@ -91,26 +100,26 @@ def entries_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Entry], list
         whole = list(_nested_pictures(pages, nested))
         hidden -= len(whole)
     whole = whole or [max(pages, key=lambda page: int(page.imagewidth) * int(page.imagelength))]
-    entries, unused = _with_masks(whole, pages)
+    images, unused = _with_masks(whole, pages)
     notes = _left_out(pages, nested, whole, hidden, unused)
-    if len(entries) == 1:
-        entries = [entries[0]._replace(slice=number) for number in range(_slices(entries[0].page))]
-    return entries, notes
+    if len(images) == 1:
+        images = [images[0]._replace(slice=number) for number in range(_slices(images[0].page))]
+    return images, notes
 
 
 def _nested(page: Any, file: BinaryIO) -> Iterator[_Nested]:
-    """Yield the directories below a page."""
+    """Yield the directories to which a page points (SubIFDs)."""
     order, big = page.parent.byteorder, page.parent.is_bigtiff
     offsets = page.tags.valueof(_SUB_IFDS) or ()
     for offset in (offsets if isinstance(offsets, tuple) else (offsets,))[:_MOST_NESTED]:
-        fields = ifd.parsed(ifd.read_at(file), int(offset), order, big=big, wanted=_LOOKED_AT)
+        fields = ifd.parsed(ifd.read_at(file), int(offset), order, big=big, wanted=_NESTED_TAGS)
         if fields:
-            numbers = (ifd.number(fields.get(tag), order) for tag in (_SUBFILE_TYPE, _PHOTOMETRIC, _COMPRESSION))
+            numbers = (ifd.number(fields.get(tag), order) for tag in (SUBFILE_TYPE, PHOTOMETRIC, COMPRESSION))
             yield _Nested(*numbers)
 
 
 def _refuse_raw(pages: list[Any], nested: list[list[_Nested]], file: BinaryIO) -> None:
-    """Refuse camera raws: their data need a raw developer, and the other pictures are previews."""
+    """Refuse camera raws: their data need a raw developer, and their other images are previews."""
     file.seek(8)
     signature = file.read(4)
     own = [_Nested(int(page.subfiletype), int(page.photometric), int(page.compression)) for page in pages]
@@ -128,16 +137,16 @@ def _refuse_raw(pages: list[Any], nested: list[list[_Nested]], file: BinaryIO) -
 
 
 def _nested_pictures(pages: list[Any], nested: list[list[_Nested]]) -> Iterator[Any]:
-    """Yield the full-size pictures below pages, if all pages are previews."""
+    """Yield the full-size images below pages."""
     for page, below in zip(pages, nested, strict=True):
         for number, each in enumerate(below):
             if not each.subfile_type & (REDUCED | TRANSPARENCY_MASK):
                 yield page.pages[number]
 
 
-def _with_masks(whole: list[Any], pages: list[Any]) -> tuple[list[Entry], int]:
-    """Give each page the transparency mask of its size that follows it; returns the number of other masks, too."""
-    entries = [Entry(page) for page in whole]
+def _with_masks(whole: list[Any], pages: list[Any]) -> tuple[list[Image], int]:
+    """Pair each page with the transparency mask of its size that follows it; return the number of other masks, too."""
+    images = [Image(page) for page in whole]
     numbers = {id(page): number for number, page in enumerate(whole)}
     owner: int | None = None
     unused = 0
@@ -145,22 +154,22 @@ def _with_masks(whole: list[Any], pages: list[Any]) -> tuple[list[Entry], int]:
         owner = numbers.get(id(page), owner)
         if int(page.subfiletype) & (REDUCED | TRANSPARENCY_MASK) != TRANSPARENCY_MASK:
             continue
-        if owner is None or entries[owner].mask is not None or not _is_mask_of(page, entries[owner].page):
+        if owner is None or images[owner].mask is not None or not _is_mask_of(page, images[owner].page):
             unused += 1
         else:
-            entries[owner] = entries[owner]._replace(mask=page)
-    return entries, unused
+            images[owner] = images[owner]._replace(mask=page)
+    return images, unused
 
 
 def _is_mask_of(mask: Any, page: Any) -> bool:
     same_size = (mask.imagewidth, mask.imagelength) == (page.imagewidth, page.imagelength)
-    return same_size and mask.samplesperpixel == 1 and int(mask.photometric) in (_MASK, 1)
+    return same_size and mask.samplesperpixel == 1 and int(mask.photometric) in (MASK, BLACK_IS_ZERO)
 
 
 def _left_out(
     pages: list[Any], nested: list[list[_Nested]], whole: list[Any], hidden: int, unused_masks: int
 ) -> list[str]:
-    """Return a note for each kind of picture that is not filtered."""
+    """Return a note for each kind of image that is not filtered."""
     small = sum(1 for page in pages if int(page.subfiletype) & REDUCED and page not in whole)
     small += sum(1 for below in nested for each in below if each.subfile_type & REDUCED)
     it = "they" if small > 1 else "it"
@@ -176,15 +185,15 @@ def _left_out(
 
 
 def _slices(page: Any) -> int:
-    """Count the pictures in the data of a page: several if it is a stack with one directory."""
+    """Count the images in the data of a page: several if it is a stack with one directory."""
     claimed = _claimed_slices(page)
     if claimed <= 1:
         return 1
     if claimed > MOST_PAGES:
-        raise ReadError(f"a TIFF of more than {MOST_PAGES} pictures cannot be read, this one says {claimed}")
+        raise ReadError(f"a TIFF may have at most {MOST_PAGES} pictures, this one claims {claimed}")
     at = 0
     for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
-        if (at and offset != at) or int(page.compression) != _UNCOMPRESSED:
+        if (at and offset != at) or int(page.compression) != UNCOMPRESSED:
             raise ReadError(
                 f"the TIFF is a stack of {claimed} pictures behind one directory, compressed or in pieces; "
                 "save it with a directory for each, as ImageJ does below 4 GB"
@@ -194,11 +203,11 @@ def _slices(page: Any) -> int:
 
 
 def _claimed_slices(page: Any) -> int:
-    """Read the number of pictures that ImageJ, MetaMorph or tifffile has noted for such a stack."""
+    """Read the number of images that ImageJ, MetaMorph or tifffile has noted for a stack with one directory."""
     planes = page.tags.get(_METAMORPH_PLANES)
     if planes is not None:
         return int(planes.count)
-    description = page.tags.valueof(_DESCRIPTION)
+    description = page.tags.valueof(DESCRIPTION)
     if not isinstance(description, str):
         return 1
     if match := _IMAGEJ.match(description):

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 _CLEAR, _END = 256, 257
+#: Bits of the shortest and of the longest codes.
 _NARROW_BITS, _WIDE_BITS = 9, 12
-#: Number of 9-bit codes after a Clear, and the usual number of codes until the next Clear.
+#: Number of 9-bit codes after a Clear, and the usual number of codes until the next Clear; codes between two Clears are
+#: a run.
 _NARROW_CODES, _USUAL_CODES = 254, 3840
-#: Least and most codes of short runs that are checked at a time.
+#: Smallest and largest number of codes of short runs that are checked at a time.
 _LEAST_CHUNK, _MOST_CHUNK = 256, 1 << 14
 
 _Integers = npt.NDArray[np.int32]
@@ -30,7 +32,7 @@ def is_sound(data: bytes) -> bool:
     Returns
     -------
     bool
-        Other codes are left to the decoder.
+        False if imagecodecs might crash on the data; it reports other damage itself.
     """
     stream = _Stream(data)
     at: int | None = 0
@@ -55,7 +57,7 @@ class _Stream:
         self._widths = np.clip(np.floor(np.log2(entries)).astype(np.int32) + 1, _NARROW_BITS, _WIDE_BITS)
 
     def after_short_runs(self, start: int) -> int | None:
-        """Check runs short enough for 9-bit codes; return the start of a longer one, None at the end."""
+        """Check runs with 9-bit codes only; return the bit at which a longer run starts, None at the end."""
         codes, _ = self._codes(start, np.full(self._chunk, _NARROW_BITS, np.int32))
         stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
         runs = np.diff(stops, prepend=-1) - 1
@@ -71,7 +73,7 @@ class _Stream:
         return start + _NARROW_BITS * (int(stops[-1]) + 1) if stops.size else start
 
     def after_run(self, start: int) -> int | None:
-        """Check one run; return the start of the next one, None at the end."""
+        """Check one run; return the bit at which the next one starts, None at the end."""
         widths, at = self._widths, start
         while True:
             codes, ends = self._codes(at, widths)
@@ -86,7 +88,7 @@ class _Stream:
             widths, at = np.full(_USUAL_CODES, _WIDE_BITS, np.int32), int(ends[-1])
 
     def _codes(self, start: int, widths: _Integers) -> tuple[_Integers, npt.NDArray[np.int64]]:
-        """Return the available codes of these widths from bit ``start`` on, and the end of each."""
+        """Return the codes of these widths (bits) from bit ``start`` on, as many as there are, and their end bits."""
         # Bits are counted from the byte in which the codes begin, to keep numbers small.
         origin, start = start >> 3, start & 7
         ends = start + np.cumsum(widths, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Transparency masks of a TIFF that is written: a page of one bit behind the page whose opaque pixels it marks.
+"""Write transparency masks of a TIFF: a page of one bit, 1 where a pixel of the page before it is opaque.
 
 TIFF 6.0 (Adobe, 1992), section 8 (NewSubfileType, PhotometricInterpretation 4); GDAL reads such masks, too.
 """
@@ -11,24 +11,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.picture.metadata.ifd import Field
+from convfilter.picture.metadata.tiff_numbers import (
+    BITS_PER_SAMPLE,
+    COMPRESSION,
+    CONTIGUOUS,
+    HEIGHT,
+    LONG,
+    LONG8,
+    MASK,
+    PHOTOMETRIC,
+    PLANAR_CONFIGURATION,
+    ROWS_PER_STRIP,
+    SAMPLES_PER_PIXEL,
+    SHORT,
+    STRIP_BYTE_COUNTS,
+    STRIP_OFFSETS,
+    SUBFILE_TYPE,
+    TRANSPARENCY_MASK,
+    WIDTH,
+)
 from convfilter.picture.pixels import Pixels
 
 if TYPE_CHECKING:
-    from convfilter.picture.tiff.write import Pages
+    from convfilter.picture.tiff.pages import Pages
 
-_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS = 254, 256, 257, 258, 259, 262, 273
-_SAMPLES, _ROWS, _COUNTS, _PLANAR = 277, 278, 279, 284
-_SHORT, _LONG, _LONG8 = 3, 4, 16
-_TRANSPARENCY_MASK, _MASK, _DEFLATE = 4, 4, 8
+_DEFLATE = 8
 
 
 class Mask:
-    """The strips of the mask of a page, compressed, until the page itself is written.
+    """The mask of a page; holds its compressed strips until the page itself is written.
 
     Parameters
     ----------
     white : float
-        Full opacity; half of it, and more, is opaque.
+        Value of full opacity; pixels of at least half of it are opaque.
     """
 
     def __init__(self, white: float) -> None:
@@ -36,29 +52,40 @@ class Mask:
         self._strips: list[bytes] = []
 
     def encoded(self, opacity: Pixels) -> bytes:
-        """Return the bits of some rows, deflated."""
+        """Deflate the bits of a strip of opacity, an array of (rows, cols)."""
         import imagecodecs
 
         bits = np.packbits(2.0 * opacity >= self._white, axis=1)
         return bytes(imagecodecs.deflate_encode(bits.tobytes(), level=6))
 
     def append(self, strip: bytes) -> None:
-        """Store a result of ``encoded``; called in the order of the rows."""
+        """Add a result of ``encoded``; called in the order of the strips."""
         self._strips.append(strip)
 
     def write(self, pages: Pages, width: int, height: int, rows: int) -> None:
-        """Write the page, whose strips have so many rows each."""
+        """Append the mask to the pages of a file; each strip but the last has ``rows`` rows."""
         offsets = []
         for strip in self._strips:
             offsets.append(pages.file.tell())
             pages.file.write(strip)
-        kind, code = (_LONG8, "Q") if pages.big else (_LONG, "I")
-        lists = ((_OFFSETS, offsets), (_COUNTS, [len(strip) for strip in self._strips]))
-        longs = ((_SUBFILE_TYPE, _TRANSPARENCY_MASK), (_WIDTH, width), (_HEIGHT, height), (_ROWS, min(rows, height)))
-        shorts = ((_BITS, 1), (_COMPRESSION, _DEFLATE), (_PHOTOMETRIC, _MASK), (_SAMPLES, 1), (_PLANAR, 1))
+        kind, code = (LONG8, "Q") if pages.big else (LONG, "I")
+        lists = ((STRIP_OFFSETS, offsets), (STRIP_BYTE_COUNTS, [len(strip) for strip in self._strips]))
+        longs = (
+            (SUBFILE_TYPE, TRANSPARENCY_MASK),
+            (WIDTH, width),
+            (HEIGHT, height),
+            (ROWS_PER_STRIP, min(rows, height)),
+        )
+        shorts = (
+            (BITS_PER_SAMPLE, 1),
+            (COMPRESSION, _DEFLATE),
+            (PHOTOMETRIC, MASK),
+            (SAMPLES_PER_PIXEL, 1),
+            (PLANAR_CONFIGURATION, CONTIGUOUS),
+        )
         fields = [
             *(Field(tag, kind, struct.pack(f"<{len(values)}{code}", *values)) for tag, values in lists),
-            *(Field(tag, _LONG, struct.pack("<I", value)) for tag, value in longs),
-            *(Field(tag, _SHORT, struct.pack("<H", value)) for tag, value in shorts),
+            *(Field(tag, LONG, struct.pack("<I", value)) for tag, value in longs),
+            *(Field(tag, SHORT, struct.pack("<H", value)) for tag, value in shorts),
         ]
         pages.append({field.tag: field for field in fields}, {})

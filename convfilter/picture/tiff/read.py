@@ -8,33 +8,32 @@ from typing import Any, BinaryIO
 
 from convfilter.errors import DECODE_THE_REST, ConvfilterError, ReadError
 from convfilter.picture import limits
-from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Loss, Picture, chosen
-from convfilter.picture.pixels import CHANNELS
-from convfilter.picture.place.source import size_of
-from convfilter.picture.tiff.fields import of_page
-from convfilter.picture.tiff.layout import Entry, entries_of
-from convfilter.picture.tiff.samples import (
+from convfilter.picture.metadata.tiff_numbers import (
     ASSOCIATED,
     BLACK_IS_ZERO,
-    MODELS,
+    JPEG,
+    OLD_JPEG,
     PALETTE,
     RGB,
     UNASSOCIATED,
     WHITE_IS_ZERO,
     YCBCR,
-    Decoded,
-    decoded,
-    extra_kinds,
-    opened,
 )
+from convfilter.picture.options import ReadOptions
+from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
+from convfilter.picture.pixels import CHANNELS
+from convfilter.picture.place.source import size_of
+from convfilter.picture.tiff.compression import CODES
+from convfilter.picture.tiff.fields import of_page
+from convfilter.picture.tiff.layout import Image, images_of
+from convfilter.picture.tiff.samples import MODELS, Decoded, decoded, extra_kinds, opened
 from convfilter.picture.tiff.segments import READABLE
 from convfilter.picture.tiff.tags import metadata_of, page_offsets
-from convfilter.picture.tiff.write import CODES
 from convfilter.sample_types import computed_in, is_known
 
-_OLD_JPEG, _JPEG = 6, 7
-_OTHER_DEFLATE, _OTHER_ZSTD = (32946,), (34926,)
+#: Further numbers of compressions that are written under another number.
+_OTHER_DEFLATE, _OTHER_ZSTD = 32946, 34926
+#: Tags that a note names.
 _MOST_NAMES = 8
 #: Types read as real numbers, for which white would have another value.
 _WITHOUT_WHITE = ("int64", "uint64")
@@ -45,8 +44,15 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a TIFF or BigTIFF; a ``Reader``. Its pages become frames.
 
     Samples are uint8 for 1 to 8 bits (full range), uint16 for 9 to 16 and uint32 for more; int16; float32 for floats
-    of up to 32 bits, and float64. Those of int8 and int32 are computed in int16 and float64, and integers of 64 bits
-    in float64, whose values stay.
+    of up to 32 bits, and float64. Samples of int8 are in int16, those of int32 and of 64-bit integers in float64.
+
+    Raises
+    ------
+    ReadError
+        The file is truncated or damaged, or of a kind that cannot be filtered; with ``lenient``, truncated and damaged
+        strips or tiles are notes.
+    SizeError
+        The picture is larger than allowed, or than the memory.
     """
     # tifffile logs oddities; errors that matter are raised here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
@@ -74,25 +80,26 @@ def _is_cloud_optimised(file: BinaryIO) -> bool:
 
 
 def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Picture:
-    entries, notes = entries_of(tiff, file, count)
+    """Check all pages, then decode them or prepare decoding; ``count`` is the number of directories."""
+    images, notes = images_of(tiff, file, count)
     if _is_cloud_optimised(file):
         notes.append("the TIFF is cloud-optimised (COG), and a result is not; gdal_translate -of COG makes it one")
-    total = len(entries)
+    total = len(images)
     if options.frame is not None:
-        entries = [chosen(entries, options.frame)]
+        images = [chosen(images, options.frame)]
     pixels = needed = 0
-    for entry in entries:
-        _check(entry.page, options)
-        pixels += int(entry.page.imagewidth) * int(entry.page.imagelength)
-        needed += sum(_needed_bytes(page) for page in (entry.page, entry.mask) if page is not None)
-    limits.require_frames(len(entries), pixels, options.max_pixels)
+    for image in images:
+        _require_readable(image.page, options)
+        pixels += int(image.page.imagewidth) * int(image.page.imagelength)
+        needed += sum(_needed_bytes(page) for page in (image.page, image.mask) if page is not None)
+    limits.require_frames(len(images), pixels, options.max_pixels)
     limits.require_memory(needed)
     size = size_of(file)
     pages = []
-    for entry in entries:
-        _require_data(entry, size, options, notes)
-        pages.append(opened(entry, file, options, notes) if len(entries) == 1 else decoded(entry, options, notes))
-    has_mask = any(entry.mask is not None for entry in entries)
+    for image in images:
+        _require_data(image, size, options, notes)
+        pages.append(opened(image, file, options, notes) if len(images) == 1 else decoded(image, options, notes))
+    has_mask = any(image.mask is not None for image in images)
     if has_mask:
         pages = [page.with_alpha() for page in pages]
     if len({page.premultiplied for page in pages}) > 1:
@@ -102,14 +109,9 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         raise ReadError(
             f"the {len(pages)} pages differ in colour, transparency or depth", remedy="choose one with {frame=N}"
         )
-    metadata = metadata_of(entries[0].page, file)
-    kinds = extra_kinds(entries[0].page)
-    metadata.compression = _compression_of(entries[0].page)
-    metadata.tile = _tile_of(entries[0].page)
-    metadata.mask = has_mask and not any(_has_alpha(entry.page) for entry in entries)
-    metadata.associated_alpha = first.alpha and ASSOCIATED in kinds
-    metadata.alpha_at = next((at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), first.extras)
-    frames, losses = _described(entries, pages, total, file)
+    metadata = _metadata(images[0].page, first, file)
+    metadata.mask = has_mask and not any(_has_alpha(image.page) for image in images)
+    frames, losses = _frames(images, pages, total, file)
     return Picture(
         frames,
         first.model,
@@ -125,16 +127,31 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     )
 
 
-def _described(
-    entries: Sequence[Entry], pages: Sequence[Decoded], total: int, file: BinaryIO
+def _metadata(page: Any, decoded_page: Decoded, file: BinaryIO) -> Metadata:
+    """Return the metadata of the first page, with how its samples are stored, for a TIFF that is written."""
+    metadata, kinds = metadata_of(page, file), extra_kinds(page)
+    metadata.compression = _compression_of(page)
+    metadata.tile = (int(page.tilewidth), int(page.tilelength)) if page.is_tiled else None
+    metadata.associated_alpha = decoded_page.alpha and ASSOCIATED in kinds
+    metadata.alpha_at = next(
+        (at for at, kind in enumerate(kinds) if kind in (ASSOCIATED, UNASSOCIATED)), decoded_page.extras
+    )
+    return metadata
+
+
+def _frames(
+    images: Sequence[Image], pages: Sequence[Decoded], total: int, file: BinaryIO
 ) -> tuple[list[Frame], tuple[Loss, ...]]:
-    """Give each frame the fields of its directory; the first slice of a stack gets those of all."""
+    """Return the frames, each with the fields of its directory, and the loss of the fields that are left out.
+
+    ``total`` is the number of pages of the file. Of slices of one directory, only the first gets its fields.
+    """
     frames, left = [], dict[str, None]()
-    for number, (entry, page) in enumerate(zip(entries, pages, strict=True)):
+    for number, (image, page) in enumerate(zip(images, pages, strict=True)):
         frame = Frame(page.pixels)
         frame.obstacle = page.obstacle or frame.obstacle
-        if not entry.slice:
-            fields, names = of_page(entry.page, file, number, total, frame.shape)
+        if not image.slice:
+            fields, names = of_page(image.page, file, number, total, frame.shape)
             left |= dict.fromkeys(names)
             frame.tiff = fields if fields.fields else None
         frames.append(frame)
@@ -146,15 +163,11 @@ def _has_alpha(page: Any) -> bool:
     return bool({ASSOCIATED, UNASSOCIATED} & set(extra_kinds(page)))
 
 
-def _tile_of(page: Any) -> tuple[int, int] | None:
-    return (int(page.tilewidth), int(page.tilelength)) if page.is_tiled else None
-
-
 def _compression_of(page: Any) -> str:
-    """Return the name of a page's compression: of those that are written, or of another."""
+    """Return the name of a page's compression: that of ``WriteOptions.compression`` or, for others, tifffile's."""
     number = int(page.compression)
     names = {code: name for name, code in reversed(CODES.items())}
-    names.update(dict.fromkeys(_OTHER_DEFLATE, "deflate") | dict.fromkeys(_OTHER_ZSTD, "zstd"))
+    names |= {_OTHER_DEFLATE: "deflate", _OTHER_ZSTD: "zstd"}
     return names.get(number) or str(getattr(page.compression, "name", number))
 
 
@@ -172,7 +185,7 @@ def _needed_bytes(page: Any) -> int:
     return (0 if is_kept else int(page.nbytes)) + 2 * becomes * channels * pixels
 
 
-def _check(page: Any, options: ReadOptions) -> None:
+def _require_readable(page: Any, options: ReadOptions) -> None:
     """Refuse, by the tags alone, pages that are too large or cannot be filtered."""
     limits.require_size(page.imagewidth, page.imagelength, options)
     if page.imagedepth != 1:
@@ -181,7 +194,7 @@ def _check(page: Any, options: ReadOptions) -> None:
     if photometric not in MODELS:
         name = getattr(page.photometric, "name", photometric)
         raise ReadError(f"a TIFF of the kind {name} cannot be filtered; convert it to RGB or grey first")
-    if photometric == YCBCR and int(page.compression) not in (_OLD_JPEG, _JPEG):
+    if photometric == YCBCR and int(page.compression) not in (OLD_JPEG, JPEG):
         raise ReadError("a TIFF of YCbCr samples without JPEG compression cannot be read; convert it to RGB first")
     if int(page.compression) not in READABLE:
         name = getattr(page.compression, "name", page.compression)
@@ -196,20 +209,20 @@ def _check(page: Any, options: ReadOptions) -> None:
         raise ReadError("signed TIFF samples must be grey or RGB; convert them to float32")
     has_white = photometric == WHITE_IS_ZERO or _has_alpha(page)
     if has_white and page.dtype.name in _WITHOUT_WHITE:
-        raise ReadError(f"TIFF samples of {page.dtype.name} have no white, nor opacity; convert them to float32")
+        raise ReadError(f"TIFF samples of {page.dtype.name} have neither white nor opacity; convert them to float32")
     model = MODELS[photometric]
     colours = 1 if photometric == PALETTE else CHANNELS[model]
     if page.samplesperpixel < colours:
-        raise ReadError(f"the TIFF is damaged: {page.samplesperpixel} samples of {colours} for each pixel")
+        raise ReadError(f"the TIFF is damaged: its pixels have {page.samplesperpixel} samples, {colours} are needed")
 
 
-def _require_data(entry: Entry, size: int, options: ReadOptions, notes: list[str]) -> None:
+def _require_data(image: Image, size: int, options: ReadOptions, notes: list[str]) -> None:
     """Refuse a page whose strips or tiles lie beyond the end of the file."""
-    page = entry.page
+    page = image.page
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if not ends or not any(page.databytecounts):
         raise ReadError("the TIFF holds no pixels (no strips or tiles)")
-    end = max(ends) + entry.slice * int(page.nbytes)
+    end = max(ends) + image.slice * int(page.nbytes)
     if end > size:
         what = f"the TIFF is truncated: its data ends at byte {end}, the file at {size}"
         if not options.lenient:

@@ -1,4 +1,4 @@
-"""Rows of a TIFF page in order: strips or rows of tiles, several decoded in parallel."""
+"""Decode the rows of a TIFF page in order, strip by strip or tile row by tile row, several of these in parallel."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from convfilter.picture.metadata.tiff_numbers import CONTIGUOUS, OLD_JPEG, UNCOMPRESSED
 from convfilter.picture.parallel import in_order
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.tiff import segments as tiff_segments
-from convfilter.picture.tiff.layout import Entry
+from convfilter.picture.tiff.layout import Image
 
-#: Uncompressed rows are read in bands of about this size.
+#: Approximate size of the bands in which uncompressed rows are read.
 BAND_BYTES = 1 << 20
-#: Pages with larger strips or rows of tiles are decoded whole, by tifffile.
+#: Largest strip, or row of tiles, of pages that are not decoded whole by tifffile.
 MOST_BYTES = 1 << 26
-_UNCOMPRESSED, _OLD_JPEG, _CONTIGUOUS, _FILL_FROM_HIGH = 1, 6, 1, 1
+_FILL_FROM_HIGH = 1
 
 
-def streaming_obstacle(entry: Entry) -> str:
+def streaming_obstacle(image: Image) -> str:
     """Return why a page cannot be decoded band by band; "" if it can."""
-    page = entry.page
-    if entry.mask is not None or entry.slice:
+    page = image.page
+    if image.mask is not None or image.slice:
         return "its pages have masks, or lie behind one directory"
-    if int(page.planarconfig) != _CONTIGUOUS and page.samplesperpixel > 1:
+    if int(page.planarconfig) != CONTIGUOUS and page.samplesperpixel > 1:
         return "its channels lie one after the other"
-    if int(page.compression) == _OLD_JPEG:
+    if int(page.compression) == OLD_JPEG:
         return "it holds a JPEG, which is decoded in one piece"
     if _is_uncompressed(page) and not _has_whole_strips(page):
         return "its strips are shorter than their rows"
@@ -45,8 +46,9 @@ class Rows:
     ----------
     page : tifffile.TiffPage
     file : BinaryIO
-        The file, which may be read by several threads.
+        The page's file; the object serialises the reads of its threads.
     threads : int or None
+        Threads that decode; None: one for each core.
     """
 
     def __init__(self, page: Any, file: BinaryIO, threads: int | None) -> None:
@@ -57,7 +59,7 @@ class Rows:
         # Read from the file now: tifffile closes it later.
         self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         self._decode = None if self.is_plain else page.decode
-        self._judge = tiff_segments.Judge(page)
+        self._check = tiff_segments.SegmentCheck(page)
 
     @property
     def band_bytes(self) -> int:
@@ -104,8 +106,8 @@ class Rows:
             if not length:
                 continue
             data = self._read(page.dataoffsets[index], length)
-            if self._judge.is_needed:
-                self._judge.require_sound(data)
+            if self._check.is_needed:
+                self._check.require_sound(data)
             assert self._decode is not None
             segment, (_, _, row, col, _), _ = self._decode(data, index, **self._tables)
             piece = segment[0, : height - row, : width - col]
@@ -122,7 +124,7 @@ def _is_uncompressed(page: Any) -> bool:
     """Whether rows are stored uncompressed and without gaps."""
     whole_bytes = page.dtype is not None and page.dtype.itemsize * 8 == page.bitspersample
     return bool(
-        int(page.compression) == _UNCOMPRESSED
+        int(page.compression) == UNCOMPRESSED
         and whole_bytes
         and not page.is_tiled
         and int(page.predictor) == 1
@@ -144,6 +146,7 @@ def _group_rows(page: Any) -> int:
 
 
 def _across(page: Any) -> int:
+    """Return how many tiles, or how many strips, lie side by side."""
     return math.ceil(page.imagewidth / page.tilewidth) if page.is_tiled else 1
 
 

@@ -1,4 +1,4 @@
-"""The samples of one TIFF page: decoded, in the order and the type of a Frame."""
+"""Decode the samples of a TIFF page, and convert them to the order and the type of a frame."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture import colour
 from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.metadata.tiff_numbers import (
+    ASSOCIATED,
+    BLACK_IS_ZERO,
+    OLD_JPEG,
+    PALETTE,
+    RGB,
+    SEPARATED,
+    UNASSOCIATED,
+    UNSPECIFIED,
+    WHITE_IS_ZERO,
+    YCBCR,
+)
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.row_source import Bands
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import segments as tiff_segments
-from convfilter.picture.tiff.layout import Entry
+from convfilter.picture.tiff.layout import Image
 from convfilter.sample_types import computed_in, full_scale, is_known
 
-#: Photometric interpretations that can be filtered; the others (CIE Lab, LogLuv, raw sensor data) cannot sensibly.
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
+#: Colour models of the photometric interpretations that can be filtered: not CIE Lab, LogLuv and raw sensor data.
 MODELS: dict[int, Model] = {
     WHITE_IS_ZERO: "gray",
     BLACK_IS_ZERO: "gray",
@@ -28,13 +39,11 @@ MODELS: dict[int, Model] = {
     SEPARATED: "cmyk",
     YCBCR: "rgb",
 }
-UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
-_OLD_JPEG = 6
 _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 
 
 class Decoded(NamedTuple):
-    """A page: its samples, or the decoder of its rows, and the meaning of its channels; see ``Picture``.
+    """A page: its samples, or the decoder of its rows, and the meaning of its channels as in ``Picture``.
 
     ``obstacle`` is the reason why the samples are decoded already; "" if they are not.
     """
@@ -74,7 +83,7 @@ class Decoded(NamedTuple):
 
 
 def extra_kinds(page: Any) -> list[int]:
-    """List the kinds of the samples after the colours; UNSPECIFIED where the file names none."""
+    """Return the kind of each sample of a pixel after the colours; UNSPECIFIED where the file names none."""
     photometric = int(page.photometric)
     colours = 1 if photometric == PALETTE else CHANNELS[MODELS[photometric]]
     kinds = list(map(int, page.extrasamples))
@@ -82,12 +91,27 @@ def extra_kinds(page: Any) -> list[int]:
     return (kinds + [UNSPECIFIED] * count)[:count] if count > 0 else []
 
 
-def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str]) -> Decoded:
-    """Return a page, decoded or with a decoder of its bands."""
-    if options.lenient or (obstacle := tiff_rows.streaming_obstacle(entry)):
-        page = decoded(entry, options, notes)
+def opened(image: Image, file: BinaryIO, options: ReadOptions, notes: list[str]) -> Decoded:
+    """Return a page that is decoded band by band on demand or, if that is not possible, now.
+
+    Parameters
+    ----------
+    image : Image
+    file : BinaryIO
+        Open as long as the page is decoded.
+    options : ReadOptions
+    notes : list of str
+        Gets a line for each conversion and damage.
+
+    Raises
+    ------
+    ReadError
+        The page is damaged.
+    """
+    if options.lenient or (obstacle := tiff_rows.streaming_obstacle(image)):
+        page = decoded(image, options, notes)
         return page if options.lenient else page._replace(obstacle=obstacle)
-    page = entry.page
+    page = image.page
     convert = _Converter(page)
     rows = tiff_rows.Rows(page, file, options.threads)
     # Converting one pixel gives the type and the channels of all.
@@ -107,21 +131,21 @@ def opened(entry: Entry, file: BinaryIO, options: ReadOptions, notes: list[str])
     return Decoded(bands, *kind, premultiplied=convert.premultiplied, file_dtype=convert.file_dtype)
 
 
-def decoded(entry: Entry, options: ReadOptions, notes: list[str]) -> Decoded:
-    """Decode a picture, and its mask."""
-    convert = _Converter(entry.page)
-    pixels = convert(_samples(entry, options, notes), notes)
+def decoded(image: Image, options: ReadOptions, notes: list[str]) -> Decoded:
+    """Decode an image, and its mask to alpha; arguments and errors as for :func:`opened`."""
+    convert = _Converter(image.page)
+    pixels = convert(_samples(image, options, notes), notes)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     kind = convert.model, convert.alpha, convert.extras, convert.white
     page = Decoded(
         np.ascontiguousarray(pixels), *kind, premultiplied=convert.premultiplied, file_dtype=convert.file_dtype
     )
-    if entry.mask is None:
+    if image.mask is None:
         return page
     if page.alpha:
         notes.append("the TIFF holds a transparency mask beside an alpha channel; the mask is left out")
         return page
-    mask = _samples(Entry(entry.mask), options, notes)[:, :, 0] != 0
+    mask = _samples(Image(image.mask), options, notes)[:, :, 0] != 0
     opacity = mask * page.pixels.dtype.type(page.opaque)
     return page._replace(pixels=np.dstack([page.pixels, opacity]), alpha=True)
 
@@ -150,7 +174,7 @@ class _Converter:
         self.file_dtype: str | None = page.dtype.name if is_narrow else None
 
     def __call__(self, data: Pixels, notes: list[str]) -> Pixels:
-        """Return (rows, cols, channels) samples for (rows, cols, samples) of the file; adds to the notes."""
+        """Convert (rows, cols, samples) of the file to (rows, cols, channels); adds to the notes."""
         at, kinds, page = self._at, self._kinds, self._page
         if at is not None:
             data = _alpha_last(data, at - len(kinds))
@@ -162,55 +186,55 @@ class _Converter:
 
 
 def _alpha_last(data: Pixels, at: int) -> Pixels:
-    """Move the alpha channel, which is number ``at`` from the end, behind all others."""
+    """Move the alpha channel, whose index is ``at`` (-1 is the last), behind all others."""
     return data if at == -1 else np.concatenate([data[:, :, :at], data[:, :, at + 1 :], data[:, :, [at]]], axis=2)
 
 
-def _samples(entry: Entry, options: ReadOptions, notes: list[str]) -> Pixels:
+def _samples(image: Image, options: ReadOptions, notes: list[str]) -> Pixels:
     """Decode a page to (height, width, samples)."""
-    page = entry.page
+    page = image.page
     planes, _, height, width, samples = page.shaped
-    stream = _old_jpeg(page) if int(page.compression) == _OLD_JPEG else None
+    stream = _old_jpeg(page) if int(page.compression) == OLD_JPEG else None
     if stream is not None:
         data = jpeg.decode(stream)
-    elif entry.slice:
-        data = _slice(entry)
+    elif image.slice:
+        data = _slice(image)
     elif options.lenient:
-        data = _what_is_left(page, notes)
+        data = _readable_segments(page, notes)
     else:
-        tiff_segments.judge_page(page)
+        tiff_segments.require_sound_segments(page)
         data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
     data = data.reshape(planes, height, width, samples)
     return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
 
 
-def _slice(entry: Entry) -> Pixels:
-    """Read a picture of a stack with one directory; missing data is zero."""
-    page = entry.page
+def _slice(image: Image) -> Pixels:
+    """Read an image of a stack with one directory; missing samples are zero."""
+    page = image.page
     if page.dtype.itemsize * 8 != page.bitspersample:
         raise ReadError(
             f"the TIFF is a stack of {page.bitspersample}-bit samples behind one directory; save it with 8 or 16"
         )
     file = page.parent.filehandle
-    file.seek(page.dataoffsets[0] + entry.slice * int(page.nbytes))
+    file.seek(page.dataoffsets[0] + image.slice * int(page.nbytes))
     data = file.read(int(page.nbytes)).ljust(int(page.nbytes), b"\0")
     return np.frombuffer(data, page.dtype.newbyteorder(page.parent.byteorder)).astype(page.dtype)
 
 
-def _what_is_left(page: Any, notes: list[str]) -> Pixels:
+def _readable_segments(page: Any, notes: list[str]) -> Pixels:
     """Decode the strips or tiles that can be decoded; the others stay zero."""
     _, depth, height, width, _ = page.shaped
     out = np.zeros(page.shaped, page.dtype)
     file = page.parent.filehandle
     tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-    judge = tiff_segments.Judge(page)
+    check = tiff_segments.SegmentCheck(page)
     lost = 0
     for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
         try:
             file.seek(offset)
             data = file.read(count)
-            if judge.is_needed:
-                judge.require_sound(data)
+            if check.is_needed:
+                check.require_sound(data)
             segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
             piece = segment[: depth - z, : height - row, : width - col]
             out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
@@ -231,12 +255,15 @@ def _old_jpeg(page: Any) -> bytes | None:
     stream = bytes(file.read(int(np.ravel(length)[0])))
     layout = jpeg.layout_of(stream)
     if layout is not None and (layout.width, layout.height) != (page.imagewidth, page.imagelength):
-        raise ReadError(f"the TIFF is damaged: its JPEG has another size, {layout.width}x{layout.height}")
+        raise ReadError(
+            f"the TIFF is damaged: its JPEG has {layout.width}x{layout.height} pixels, "
+            f"its tags say {page.imagewidth}x{page.imagelength}"
+        )
     return stream if layout else None
 
 
 def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
-    """Return samples in a type that the engine takes, with their values; those of up to 8 bits fill their range."""
+    """Convert samples to a type of the engine; values stay, but those of up to 8 bits fill the range of uint8."""
     if samples.dtype.kind == "b":
         return samples.astype(np.uint8) * np.uint8(255)
     if samples.dtype.kind == "u" and bits <= 8:
@@ -255,7 +282,7 @@ def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
 
 
 def _coloured(page: Any, samples: Pixels) -> Pixels:
-    """Look palette indices up; channels behind them do not change."""
+    """Replace palette indices by colours; further channels are scaled to the depth of the colours."""
     if page.colormap is None or samples.dtype.kind not in "bu":
         raise ReadError("the TIFF is damaged: palette colours without a palette")
     table = np.ascontiguousarray(page.colormap.T)
@@ -266,7 +293,7 @@ def _coloured(page: Any, samples: Pixels) -> Pixels:
         table = (table >> 8).astype(np.uint8)
     indices = samples[:, :, 0].astype(np.intp)
     if int(indices.max()) >= len(table):
-        raise ReadError(f"the TIFF is damaged: a pixel has palette entry {int(indices.max())} of {len(table)}")
+        raise ReadError(f"the TIFF is damaged: a pixel has palette image {int(indices.max())} of {len(table)}")
     if samples.shape[2] == 1:
         return table[indices]
     others = colour.with_depth(colour.widened(samples[:, :, 1:], 2**page.bitspersample - 1), table.dtype)

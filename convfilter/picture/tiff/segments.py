@@ -1,6 +1,7 @@
-"""Check strips and tiles of a TIFF before decoding: some decoders crash, others trust any size.
+"""Check strips and tiles of a TIFF before decoding, since some decoders crash on damage and others trust any size.
 
-A strip that is itself a picture file has a size field, for which its decoder allocates memory.
+A strip or tile that is itself a picture file (JPEG, PNG, WebP and the like) has a size field, and its decoder allocates
+memory for that size.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ READABLE = frozenset(
 )
 _LERC_PARAMETERS = 50674
 _PLAIN, _DEFLATED, _ZSTANDARD = range(3)
-#: Largest ratio of a decoded area to its strip or tile, plus spare pixels.
+#: Largest area of a decoded picture, as a multiple of its strip or tile, plus spare pixels.
 _MOST_GROWTH, _SPARE_PIXELS = 2, 1 << 16
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
-class Judge:
-    """Checks the strips or tiles of one page.
+class SegmentCheck:
+    """Checks the strips or tiles of one page, before they are decoded.
 
     Parameters
     ----------
@@ -56,9 +57,15 @@ class Judge:
     def require_sound(self, data: bytes) -> None:
         """Refuse data that would crash the decoder or exceed the expected size.
 
+        Parameters
+        ----------
+        data : bytes
+            A strip or tile, as stored.
+
         Raises
         ------
         ReadError
+            The data are damaged, or hold a picture larger than the strip or tile.
         """
         if self._compression == _LZW:
             if not lzw.is_sound(data):
@@ -84,16 +91,22 @@ class Judge:
         return data
 
 
-def judge_page(page: Any) -> None:
-    """Check all strips or tiles of a page; see ``Judge``."""
-    judge = Judge(page)
-    if not judge.is_needed:
+def require_sound_segments(page: Any) -> None:
+    """Check all strips or tiles of a page, a ``tifffile.TiffPage``.
+
+    Raises
+    ------
+    ReadError
+        As for :meth:`SegmentCheck.require_sound`.
+    """
+    check = SegmentCheck(page)
+    if not check.is_needed:
         return
     file = page.parent.filehandle
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         if count:
             file.seek(offset)
-            judge.require_sound(file.read(count))
+            check.require_sound(file.read(count))
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
@@ -122,7 +135,7 @@ def _lerc_size(data: bytes) -> tuple[int, int] | None:
 
 
 def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
-    """Read the size header of a bare codestream, or of the first one in a container."""
+    """Return the width and height of a JPEG XL: a bare codestream, or the first one in a container."""
     if data[:2] != b"\xff\x0a":
         at = max(data.find(b"jxlc") + 4, data.find(b"jxlp") + 8)
         data = data[data.find(b"\xff\x0a", at, at + 2) :] if at >= 8 else b""

@@ -1,4 +1,4 @@
-"""Descriptions of stacks by OME and ImageJ, for results of another size.
+"""Update the descriptions of stacks by OME and ImageJ for results of another size.
 
 OME-XML: Open Microscopy Environment, schema 2016-06 (Pixels); ImageJ's tags 50838 and 50839, ij.io.TiffEncoder.
 """
@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable
 
 from convfilter.picture.metadata.ifd import Field
+from convfilter.picture.metadata.tiff_numbers import DESCRIPTION, IMAGEJ_DATA
 
-_DESCRIPTION, _IMAGEJ_DATA = 270, 50839
 _OME = (b"<?xml", b"<OME")
 _PIXELS = re.compile(rb"<(?:\w+:)?Pixels\b[^<>]*>")
 _ATTRIBUTE = re.compile(rb"\b(SizeX|SizeY|PhysicalSizeX|PhysicalSizeY)(\s*=\s*[\"'])([^\"']*)")
-#: Outlines on the picture, whose coordinates would be false.
+#: Outlines of regions of the picture, whose coordinates are false for another size.
 _OUTLINES = re.compile(rb"<(?:\w+:)?ROI\b")
 #: Types of ImageJ's entries for outlines and overlays, in both byte orders, and bytes in which they are looked for.
 _IMAGEJ_OUTLINES = (b"roi ", b" ior", b"over", b"revo")
@@ -27,7 +27,6 @@ def resized(field: Field, size: tuple[int, int], jumps: tuple[float, float]) -> 
     Parameters
     ----------
     field : Field
-        Unchanged if it is no OME-XML, or describes pictures of several sizes.
     size : (int, int)
         Rows and columns of the result.
     jumps : (float, float)
@@ -36,6 +35,7 @@ def resized(field: Field, size: tuple[int, int], jumps: tuple[float, float]) -> 
     Returns
     -------
     Field
+        The input itself if it is not OME-XML, or describes pictures of several sizes.
     """
     if len(_sizes(field)) != 1:
         return field
@@ -56,21 +56,21 @@ def resized(field: Field, size: tuple[int, int], jumps: tuple[float, float]) -> 
     return field._replace(data=_PIXELS.sub(lambda tag: _ATTRIBUTE.sub(changed, tag[0]), field.data))
 
 
-def describe(fields: Iterable[Field], size: tuple[int, int]) -> bool:
-    """Whether the fields of a page describe a stack whose pages have ``size`` (rows, columns)."""
+def describes(fields: Iterable[Field], size: tuple[int, int]) -> bool:
+    """Whether the description of a page is true for a stack whose pages have ``size`` (rows, columns)."""
     by_tag = {field.tag: field for field in fields}
-    description = by_tag.get(_DESCRIPTION)
+    description = by_tag.get(DESCRIPTION)
     if description is None:
         return False
     if description.data.startswith(b"ImageJ="):
-        head = by_tag[_IMAGEJ_DATA].data[:_HEAD_BYTES] if _IMAGEJ_DATA in by_tag else b""
+        head = by_tag[IMAGEJ_DATA].data[:_HEAD_BYTES] if IMAGEJ_DATA in by_tag else b""
         return not any(kind in head for kind in _IMAGEJ_OUTLINES)
     return _sizes(description) == {size} and not _OUTLINES.search(description.data)
 
 
 def _sizes(field: Field) -> set[tuple[int, int]]:
-    """Return the sizes in an OME-XML; none for another field."""
-    if field.tag != _DESCRIPTION or not field.data.startswith(_OME):
+    """Return the sizes, (rows, columns), that an OME-XML names; none for another field."""
+    if field.tag != DESCRIPTION or not field.data.startswith(_OME):
         return set()
     sizes = set()
     for tag in _PIXELS.finditer(field.data):

@@ -1,6 +1,6 @@
-"""Metadata in the tags of a TIFF.
+"""Read the chain of pages of a TIFF, and the metadata in the tags of a page.
 
-TIFF 6.0 (Adobe, 1992); BigTIFF; TIFF Technical Note 3 and the tags registered by Adobe.
+TIFF 6.0 (Adobe, 1992); BigTIFF; the tags that Adobe has registered.
 """
 
 from __future__ import annotations
@@ -11,33 +11,43 @@ from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
 from convfilter.picture.metadata import ifd, mark
+from convfilter.picture.metadata.tiff_numbers import (
+    CENTIMETRE,
+    CM_PER_INCH,
+    DESCRIPTION,
+    ICC,
+    INCH,
+    IPTC,
+    PHOTOSHOP,
+    RESOLUTION_UNIT,
+    SOFTWARE,
+    X_RESOLUTION,
+    XMP,
+    Y_RESOLUTION,
+)
 from convfilter.picture.picture import Metadata, Text
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.fields import LAYOUT_DESCRIPTIONS
 from convfilter.picture.tiff.layout import MOST_PAGES
 
-_XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-_DESCRIPTION, _SOFTWARE = 270, 305
 _WHITE_POINT, _PRIMARIES = 318, 319
-_CENTIMETRE = 3
 #: Tags whose values tifffile loads with every page.
 _LOADED = frozenset((258, 270, 273, 277, 279, 305, 324, 325, 330, 338, 339, 347, 42113))
 _MOST_TAGS = 4096
-#: Limit for directories and loaded values together, in multiples of the file's size, plus some bytes: tables may
-#: overlap.
+#: Largest size of directories and loaded values together, in multiples of the file's size, plus some bytes: a damaged
+#: file's may overlap.
 _MOST_OVERLAP, _SPARE_BYTES = 2, 1 << 22
-#: Text tags and the PNG keyword for each.
-TEXT_TAGS = {_DESCRIPTION: "Description", _SOFTWARE: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
+#: Tags of texts, and the keyword of ``Text`` for each.
+TEXT_TAGS = {DESCRIPTION: "Description", SOFTWARE: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
 
 
 def page_offsets(file: BinaryIO) -> list[int]:
-    """Walk along the chain of pages, without reading their tags.
+    """Follow the chain of pages, without reading their tags.
 
     Parameters
     ----------
     file : BinaryIO
-        Seekable, at its beginning.
+        Seekable, at the beginning of a TIFF.
 
     Returns
     -------
@@ -47,7 +57,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
     Raises
     ------
     ReadError
-        The chain is broken, or longer than 65536 pages.
+        The chain is empty, leads out of the file or has more than 65536 pages, or its directories overlap.
     """
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
@@ -60,7 +70,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
     room = size_of(file) * _MOST_OVERLAP + _SPARE_BYTES
     while offset and offset not in offsets:
         if len(offsets) == MOST_PAGES:
-            raise ReadError(f"a TIFF of more than {MOST_PAGES} pages cannot be read")
+            raise ReadError(f"a TIFF may have at most {MOST_PAGES} pages, this one has more")
         try:
             entries, following = _directory(file, offset, order, layout)
         except (struct.error, OverflowError, ValueError) as error:
@@ -82,7 +92,7 @@ def _directory(file: BinaryIO, offset: int, order: str, layout: ifd.Widths) -> t
     file.seek(offset)
     (count,) = struct.unpack(order + layout.number, file.read(struct.calcsize("<" + layout.number)))
     if not 0 < count <= _MOST_TAGS:
-        raise ReadError(f"the TIFF is damaged: a page with {count} tags")
+        raise ReadError(f"the TIFF is damaged: a page has {count} tags, 1 to {_MOST_TAGS} are possible")
     entries = file.read(count * layout.entry_bytes)
     (following,) = struct.unpack(order + layout.offset, file.read(struct.calcsize("<" + layout.offset)))
     return entries, following
@@ -103,10 +113,10 @@ def metadata_of(page: Any, file: BinaryIO) -> Metadata:
     """
     tags = page.tags
     metadata = Metadata(
-        icc=_bytes(tags, _ICC),
-        xmp=_bytes(tags, _XMP),
-        iptc=_bytes(tags, _IPTC),
-        photoshop=_bytes(tags, _PHOTOSHOP),
+        icc=_bytes(tags, ICC),
+        xmp=_bytes(tags, XMP),
+        iptc=_bytes(tags, IPTC),
+        photoshop=_bytes(tags, PHOTOSHOP),
         resolution=_resolution(tags),
         exif=_exif(page, file),
     )
@@ -121,7 +131,7 @@ def metadata_of(page: Any, file: BinaryIO) -> Metadata:
 
 
 def _chromaticities(rationals: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
-    """Write white point and primaries, eight pairs of integers, as the chunk of a PNG."""
+    """Return white point and primaries, eight fractions of two integers each, as the cHRM chunk of a PNG."""
     numbers = zip(rationals[::2], rationals[1::2], strict=False)
     values = [round(100_000 * number / (unit or 1)) for number, unit in numbers]
     usable = len(values) == 8 and all(0 <= value <= 100_000 for value in values)
@@ -131,17 +141,18 @@ def _chromaticities(rationals: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
 def _exif(page: Any, file: BinaryIO) -> bytes | None:
     """Collect the fields that describe the picture, and the directories of EXIF and GPS, into an EXIF block."""
     order = page.parent.byteorder
-    entries = ifd.directories(ifd.read_at(file), page.offset, order, big=page.parent.is_bigtiff)
-    description = entries.first.get(_DESCRIPTION)
+    found = ifd.directories(ifd.read_at(file), page.offset, order, big=page.parent.is_bigtiff)
+    description = found.first.get(DESCRIPTION)
     if description and description.data.decode("latin-1").startswith(LAYOUT_DESCRIPTIONS):
-        del entries.first[_DESCRIPTION]
-    software = entries.first.get(_SOFTWARE)
+        del found.first[DESCRIPTION]
+    software = found.first.get(SOFTWARE)
     if software and mark.is_mark(Text("Software", software.data.rstrip(b"\0").decode("latin-1"))):
-        del entries.first[_SOFTWARE]
-    return ifd.exif_block(entries, order)
+        del found.first[SOFTWARE]
+    return ifd.exif_block(found, order)
 
 
 def _bytes(tags: Any, code: int) -> bytes | None:
+    """Return the bytes of a tag's value, or None."""
     tag = tags.get(code)
     if tag is None:
         return None
@@ -158,13 +169,14 @@ def _bytes(tags: Any, code: int) -> bytes | None:
 
 
 def _resolution(tags: Any) -> tuple[float, float] | None:
-    unit = tags.valueof(_RESOLUTION_UNIT, default=2)
+    """Return dots per inch, (x, y), or None without a unit of length or for numbers that make no sense."""
+    unit = tags.valueof(RESOLUTION_UNIT, default=INCH)
     values = []
-    for code in (_X_RESOLUTION, _Y_RESOLUTION):
+    for code in (X_RESOLUTION, Y_RESOLUTION):
         try:
             numerator, denominator = tags.valueof(code)
-            values.append(numerator / denominator * (2.54 if unit == _CENTIMETRE else 1.0))
+            values.append(numerator / denominator * (CM_PER_INCH if unit == CENTIMETRE else 1.0))
         except (TypeError, ValueError, ZeroDivisionError):
             return None
     usable = all(math.isfinite(value) and 0 < value < 1e6 for value in values)
-    return (values[0], values[1]) if usable and unit in (2, _CENTIMETRE) else None
+    return (values[0], values[1]) if usable and unit in (INCH, CENTIMETRE) else None

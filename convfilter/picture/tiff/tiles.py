@@ -1,4 +1,4 @@
-"""Tiles of a TIFF that is written: as large as those of the TIFF that was read, or lower where a row of them is huge.
+"""Cut the pages of a TIFF into tiles as large as those of the TIFF that was read, or lower if a row of them is huge.
 
 TIFF 6.0 (Adobe, 1992), section 15.
 """
@@ -40,15 +40,18 @@ class Tiling(NamedTuple):
 
     @property
     def page_bytes(self) -> int:
-        """Of all tiles, uncompressed."""
+        """Uncompressed bytes of all tiles."""
         return self.down * self.row_bytes
 
     def threads(self, most: int) -> int:
-        """Return how many threads may encode, each with two blocks in flight."""
+        """Return the number of threads, at most ``most``, that may encode: each has two blocks in flight."""
         return max(1, min(most, MOST_BYTES // self.row_bytes))
 
     def cut(self, rows: Pixels) -> Iterator[Pixels]:
-        """Cut a row of tiles, whose last row of samples and last column fill the tiles that reach beyond the page."""
+        """Yield the tiles of a row of tiles, an array of (rows, cols, channels) with at most ``height`` rows.
+
+        The last row and the last column are repeated to fill tiles that reach beyond the page.
+        """
         for left in range(0, self.across * self.width, self.width):
             piece = rows[:, left : left + self.width]
             beyond = (0, self.height - piece.shape[0]), (0, self.width - piece.shape[1]), (0, 0)
@@ -56,23 +59,33 @@ class Tiling(NamedTuple):
 
 
 def tiling_of(stored: Outline) -> Tiling | None:
-    """Return the tiles of a page that is written, no larger than it; None: strips, as for a file that had none.
+    """Return the tiles of a page that is written, or None for strips.
 
-    Tiles are half as high, or a quarter, where a row of them would take more than 64 MiB.
+    Parameters
+    ----------
+    stored : Outline
+        The page; its metadata have the tile of the TIFF that was read.
+
+    Returns
+    -------
+    Tiling, or None
+        Tiles no larger than the page needs; their height is halved until a row of tiles takes at most 64 MiB. None if
+        the file that was read had no tiles, or invalid ones.
     """
     if stored.metadata.tile is None:
         return None
     rows, cols, channels = stored.shape
-    sides = [min(side, _whole(size)) for side, size in zip(stored.metadata.tile, (cols, rows), strict=True)]
+    sides = [min(side, _rounded_up(size)) for side, size in zip(stored.metadata.tile, (cols, rows), strict=True)]
     if any(side <= 0 or side % _UNIT for side in sides):
         return None
     width, height = sides
     across = -(-cols // width)
     line_bytes = across * width * channels * np.dtype(stored.dtype).itemsize
     while height * line_bytes > MOST_BYTES and height > _UNIT:
-        height = _whole(height // 2)
+        height = _rounded_up(height // 2)
     return Tiling(width, height, across, -(-rows // height), height * line_bytes)
 
 
-def _whole(size: int) -> int:
+def _rounded_up(size: int) -> int:
+    """Round up to a multiple of the unit of tiles."""
     return -(-size // _UNIT) * _UNIT

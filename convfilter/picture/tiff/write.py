@@ -1,13 +1,12 @@
-"""TIFF writer: strips or tiles encoded on all cores, the directory of each page behind its samples; no dates.
+"""TIFF writer: threads encode strips or tiles, and the directory of each page follows its samples.
 
 TIFF 6.0 (Adobe, 1992); BigTIFF; TIFF Technical Note 3 (predictors of real samples).
 """
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -15,53 +14,66 @@ import numpy as np
 from convfilter.picture import colour
 from convfilter.picture.metadata import exif, ifd, mark
 from convfilter.picture.metadata.ifd import Field
-from convfilter.picture.options import EFFORTS, WriteOptions
+from convfilter.picture.metadata.tiff_numbers import (
+    ASCII,
+    ASSOCIATED,
+    BITS_PER_SAMPLE,
+    BLACK_IS_ZERO,
+    BYTE,
+    COMPRESSION,
+    CONTIGUOUS,
+    HEIGHT,
+    ICC,
+    INCH,
+    IPTC,
+    LONG,
+    LONG8,
+    PHOTOMETRIC,
+    PHOTOSHOP,
+    PLANAR_CONFIGURATION,
+    RATIONAL,
+    RESOLUTION_UNIT,
+    RGB,
+    ROWS_PER_STRIP,
+    SAMPLES_PER_PIXEL,
+    SEPARATED,
+    SHORT,
+    STRIP_BYTE_COUNTS,
+    STRIP_OFFSETS,
+    UNASSOCIATED,
+    UNDEFINED,
+    UNSPECIFIED,
+    WIDTH,
+    X_RESOLUTION,
+    XMP,
+    Y_RESOLUTION,
+)
+from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Metadata, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 from convfilter.picture.tiff import fields as tiff_fields
+from convfilter.picture.tiff.compression import CODES, PREDICTED, compression_of, encoder
 from convfilter.picture.tiff.fields import PageFields
 from convfilter.picture.tiff.masks import Mask
+from convfilter.picture.tiff.pages import Pages
 from convfilter.picture.tiff.tags import TEXT_TAGS
 from convfilter.picture.tiff.tiles import tiling_of
 from convfilter.record import replace
 from convfilter.sample_types import full_scale
 
 _ORDER: Literal["<"] = "<"
-#: Offsets of a classic TIFF have 32 bits; some room is left for tags.
+#: Largest size of the samples of a classic TIFF, whose offsets have 32 bits; some room is left for tags.
 CLASSIC_BYTES = 2**32 - 2**25
+#: Approximate bytes of a strip.
 STRIP_BYTES = 1 << 18
-_ASCII, _BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _LONG8 = 2, 1, 3, 4, 5, 7, 16
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS = 256, 257, 258, 259, 262, 273, 277, 278
-_COUNTS, _X_RESOLUTION, _Y_RESOLUTION, _PLANAR, _UNIT, _PREDICTOR = 279, 282, 283, 284, 296, 317
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
-_EXTRA_SAMPLES, _SAMPLE_FORMAT, _XMP, _IPTC, _PHOTOSHOP, _ICC = 338, 339, 700, 33723, 34377, 34675
-_INCH, _CONTIGUOUS = 2, 1
+_PREDICTOR, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 317, 338, 339
 #: Sample formats that need a tag: without it, readers expect unsigned integers.
 _SAMPLE_FORMATS = {"i": 2, "f": 3}
-_BLACK_IS_ZERO, _RGB, _SEPARATED = 1, 2, 5
-_PHOTOMETRICS = {"gray": _BLACK_IS_ZERO, "rgb": _RGB, "cmyk": _SEPARATED}
-_UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2
-#: Numbers of compressions; those for which a predictor makes files smaller; and levels by effort.
-CODES = {"none": 1, "lzw": 5, "deflate": 8, "zip": 8, "packbits": 32773, "zstd": 50000}
-_PREDICTED = ("lzw", "deflate", "zip", "zstd")
-#: Of libdeflate: 1 takes a seventh of zlib's time at level 6, for files 2 % larger (photos) to 11 % (blurred ones).
-_DEFLATE_LEVELS = {"default": 1, "best": 10}
-_ZSTD_LEVELS = {"fast": 1, "default": 3, "best": 19}
+_PHOTOMETRICS = {"gray": BLACK_IS_ZERO, "rgb": RGB, "cmyk": SEPARATED}
 #: Denominator of a resolution.
 _PARTS = 10_000
-
-
-def compression_of(metadata: Metadata, options: WriteOptions) -> str:
-    """Return the compression of strips: the requested one, else that of the input TIFF, else Deflate.
-
-    An effort alone compresses a TIFF that was uncompressed, with Deflate.
-    """
-    if options.compression in CODES:
-        return options.compression
-    asked = options.compression != "default"
-    kept = metadata.compression in CODES and not (asked and metadata.compression == "none")
-    return metadata.compression if kept else "deflate"
 
 
 def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
@@ -70,10 +82,15 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     Parameters
     ----------
     file : BinaryIO
-        Seekable.
+        Seekable, at its beginning.
     picture : Picture
-        Pixels of any of ``sample_types``.
+        Pixels of any type of ``sample_types``.
     options : WriteOptions
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
     """
     frames = [frame.pixels for frame in picture.frames if not frame.fallback]
     given = fields_of(picture)
@@ -107,48 +124,6 @@ def fields_of(picture: Picture) -> list[tuple[PageFields, tuple[int, ...], str, 
     return [frame.tiff and (frame.tiff, frame.shape, frame.dtype.name, len(frames)) for frame in frames]
 
 
-class Pages:
-    """The chain of directories of a file.
-
-    Parameters
-    ----------
-    file : BinaryIO
-    big : bool
-        BigTIFF: offsets of 64 bits.
-    """
-
-    def __init__(self, file: BinaryIO, *, big: bool) -> None:
-        self.file, self.big = file, big
-
-    def begin(self) -> None:
-        """Write the header."""
-        self.file.write(b"II+\0\x08\0\0\0" if self.big else b"II*\0")
-        self._link_at = self.file.tell()
-        self.file.write(bytes(8 if self.big else 4))
-
-    def append(self, fields: dict[int, Field], below: dict[int, dict[int, Field]]) -> None:
-        """Write a directory, and those that it points to by the tags of ``below``."""
-        for tag, children in below.items():
-            if children:
-                end = self._end()
-                self.file.write(ifd.packed(children, end, _ORDER, big=self.big))
-                fields[tag] = ifd.pointer(tag, end, _ORDER, big=self.big)
-        end = self._end()
-        self.file.write(ifd.packed(fields, end, _ORDER, big=self.big))
-        widths = ifd.layout(self.big)
-        self.file.seek(self._link_at)
-        self.file.write(struct.pack(_ORDER + widths.offset, end))
-        self._link_at = end + struct.calcsize(_ORDER + widths.number) + widths.entry_bytes * len(fields)
-        self.file.seek(0, os.SEEK_END)
-
-    def _end(self) -> int:
-        """Seek to the end of the file, padded to an even offset."""
-        end = self.file.seek(0, os.SEEK_END)
-        if end & 1:
-            self.file.write(b"\0")
-        return end + (end & 1)
-
-
 class TiffWriter(RowWriter):
     """Writes the rows of a page.
 
@@ -164,9 +139,11 @@ class TiffWriter(RowWriter):
     pages : Pages, optional
         The pages of the file so far; None: a file of one page.
     is_first : bool
-        This page gets the metadata that hold for all.
+        Whether this page gets the metadata of the file.
     incoming : dtype, optional
-        Type of the rows before ``prepare``, if it differs.
+        Type of the rows before ``prepare``; by default that of ``stored``.
+    keywords
+        As for ``RowWriter``.
     """
 
     def __init__(
@@ -186,13 +163,13 @@ class TiffWriter(RowWriter):
         self._pages = pages or Pages(file, big=_page_bytes(stored) > CLASSIC_BYTES)
         self._is_first, self._stored, self._dtype, self._fields = is_first, stored, dtype, fields
         self._compression = compression_of(stored.metadata, options)
-        self._encoder = _encoder(self._compression, options.compression)
+        self._encoder = encoder(self._compression, options.compression)
         self._bits = stored.white.bit_length() if stored.white is not None else 8 * dtype.itemsize
-        self._predicts = self._compression in _PREDICTED and stored.white is None
+        self._predicts = self._compression in PREDICTED and stored.white is None
         self._kinds = _extra_kinds(stored)
         self._mask: Mask | None = None
         if stored.alpha and stored.metadata.mask:
-            self._mask, self._kinds = Mask(stored.white or full_scale(dtype)), [_UNSPECIFIED] * stored.extras
+            self._mask, self._kinds = Mask(stored.white or full_scale(dtype)), [UNSPECIFIED] * stored.extras
         self._tiling = tiling_of(stored)
         if self._tiling is None:
             self.block_rows = max(1, STRIP_BYTES // _row_bytes(stored))
@@ -209,7 +186,7 @@ class TiffWriter(RowWriter):
         self._counts: list[int] = []
 
     def encode(self, block: Block) -> tuple[list[bytes], bytes | None]:
-        """Return the data of a strip, or of each tile of a row, and those of the mask."""
+        """Return the encoded strip, or the encoded tiles of a row, and the encoded mask."""
         mask = None
         if self._mask is None:
             rows = _as_stored(block.rows, self._stored, self._kinds)
@@ -248,39 +225,39 @@ class TiffWriter(RowWriter):
         described = ifd.Directories({}, {}, {})
         if self._is_first:
             described = ifd.from_block(exif.with_size(metadata.exif, width, height) or b"", _ORDER)
-            fields = _described(metadata, described, fields)
-        if metadata.resolution and _X_RESOLUTION not in fields:
-            for tag, dots in zip((_X_RESOLUTION, _Y_RESOLUTION), metadata.resolution, strict=True):
-                fields[tag] = Field(tag, _RATIONAL, struct.pack("<II", *_ratio(dots)))
-            fields[_UNIT] = _shorts(_UNIT, _INCH)
-        if metadata.icc and _ICC not in fields:
-            fields[_ICC] = Field(_ICC, _UNDEFINED, metadata.icc)
+            fields = _with_descriptions(metadata, described, fields)
+        if metadata.resolution and X_RESOLUTION not in fields:
+            for tag, dots in zip((X_RESOLUTION, Y_RESOLUTION), metadata.resolution, strict=True):
+                fields[tag] = Field(tag, RATIONAL, struct.pack("<II", *_ratio(dots)))
+            fields[RESOLUTION_UNIT] = _shorts(RESOLUTION_UNIT, INCH)
+        if metadata.icc and ICC not in fields:
+            fields[ICC] = Field(ICC, UNDEFINED, metadata.icc)
         fields.update({field.tag: field for field in self._layout()})
         self._pages.append(fields, {ifd.EXIF_IFD: described.exif, ifd.GPS_IFD: described.gps})
         if self._mask is not None:
             self._mask.write(self._pages, width, height, self.block_rows)
 
     def _layout(self) -> list[Field]:
-        """Return the fields of the layout of the samples."""
+        """Return the fields that say how the samples are stored."""
         height, width, _ = self.shape
         channels = CHANNELS[self._stored.model] + len(self._kinds)
-        numbers, tiling = (_LONG8, "Q") if self._pages.big else (_LONG, "I"), self._tiling
+        (offset_type, offset_code), tiling = (LONG8, "Q") if self._pages.big else (LONG, "I"), self._tiling
         if tiling is None:
-            places, sides = (_OFFSETS, _COUNTS), {_ROWS: min(self.block_rows, height)}
+            tags, sides = (STRIP_OFFSETS, STRIP_BYTE_COUNTS), {ROWS_PER_STRIP: min(self.block_rows, height)}
         else:
-            places, sides = (_TILE_OFFSETS, _TILE_COUNTS), {_TILE_WIDTH: tiling.width, _TILE_HEIGHT: tiling.height}
+            tags, sides = (_TILE_OFFSETS, _TILE_COUNTS), {_TILE_WIDTH: tiling.width, _TILE_HEIGHT: tiling.height}
         fields = [
-            Field(_WIDTH, _LONG, struct.pack("<I", width)),
-            Field(_HEIGHT, _LONG, struct.pack("<I", height)),
-            _shorts(_BITS, *[self._bits] * channels),
-            _shorts(_COMPRESSION, CODES[self._compression]),
-            _shorts(_PHOTOMETRIC, _PHOTOMETRICS[self._stored.model]),
-            _shorts(_SAMPLES, channels),
-            *(Field(tag, _LONG, struct.pack("<I", side)) for tag, side in sides.items()),
-            _shorts(_PLANAR, _CONTIGUOUS),
+            Field(WIDTH, LONG, struct.pack("<I", width)),
+            Field(HEIGHT, LONG, struct.pack("<I", height)),
+            _shorts(BITS_PER_SAMPLE, *[self._bits] * channels),
+            _shorts(COMPRESSION, CODES[self._compression]),
+            _shorts(PHOTOMETRIC, _PHOTOMETRICS[self._stored.model]),
+            _shorts(SAMPLES_PER_PIXEL, channels),
+            *(Field(tag, LONG, struct.pack("<I", side)) for tag, side in sides.items()),
+            _shorts(PLANAR_CONFIGURATION, CONTIGUOUS),
             *(
-                Field(tag, numbers[0], struct.pack(f"<{len(values)}{numbers[1]}", *values))
-                for tag, values in zip(places, (self._offsets, self._counts), strict=True)
+                Field(tag, offset_type, struct.pack(f"<{len(values)}{offset_code}", *values))
+                for tag, values in zip(tags, (self._offsets, self._counts), strict=True)
             ),
         ]
         if self._predicts:
@@ -302,29 +279,8 @@ def _page_bytes(page: Outline) -> int:
     return tiling.page_bytes if tiling else page.height * _row_bytes(page)
 
 
-def _encoder(compression: str, effort: str) -> Callable[[Any], bytes]:
-    """Return the function that compresses the bytes of a strip."""
-    import imagecodecs
-
-    effort = effort if effort in EFFORTS else "default"
-    match compression:
-        case "none":
-            return bytes
-        case "lzw":
-            return lambda data: bytes(imagecodecs.lzw_encode(data))
-        case "zstd":
-            return lambda data: bytes(imagecodecs.zstd_encode(data, level=_ZSTD_LEVELS[effort]))
-        case "packbits":
-            return lambda data: bytes(imagecodecs.packbits_encode(data))
-    if effort == "fast":
-        from isal import isal_zlib
-
-        return lambda data: isal_zlib.compress(data, 1)
-    return lambda data: bytes(imagecodecs.deflate_encode(data, level=_DEFLATE_LEVELS[effort]))
-
-
 def _shorts(tag: int, *values: int) -> Field:
-    return Field(tag, _SHORT, struct.pack(f"<{len(values)}H", *values))
+    return Field(tag, SHORT, struct.pack(f"<{len(values)}H", *values))
 
 
 def _ratio(value: float) -> tuple[int, int]:
@@ -333,12 +289,12 @@ def _ratio(value: float) -> tuple[int, int]:
 
 
 def _alpha_kind(outline: Outline) -> int:
-    return _ASSOCIATED if outline.premultiplied or outline.metadata.associated_alpha else _UNASSOCIATED
+    return ASSOCIATED if outline.premultiplied or outline.metadata.associated_alpha else UNASSOCIATED
 
 
 def _extra_kinds(outline: Outline) -> list[int]:
     """Return the kinds of the channels after the colours, with alpha at its place in the input file."""
-    kinds = [_UNSPECIFIED] * outline.extras
+    kinds = [UNSPECIFIED] * outline.extras
     if outline.alpha:
         kinds.insert(outline.metadata.alpha_at, _alpha_kind(outline))
     return kinds
@@ -350,25 +306,25 @@ def _as_stored(rows: Pixels, outline: Outline, kinds: list[int]) -> Pixels:
         return rows
     if outline.metadata.associated_alpha and not outline.premultiplied:
         rows = colour.associated(rows, outline.white)
-    if kinds[-1] != _UNSPECIFIED:
+    if kinds[-1] != UNSPECIFIED:
         return rows
     at = CHANNELS[outline.model] + kinds.index(_alpha_kind(outline))
     return np.concatenate([rows[..., :at], rows[..., -1:], rows[..., at:-1]], axis=-1)
 
 
-def _described(metadata: Metadata, described: ifd.Directories, fields: dict[int, Field]) -> dict[int, Field]:
-    """Add the fields that say something about the picture to those of its page."""
+def _with_descriptions(metadata: Metadata, described: ifd.Directories, fields: dict[int, Field]) -> dict[int, Field]:
+    """Add texts, XMP, IPTC, Photoshop's resources and the descriptive fields of EXIF to the fields of a page."""
     tags = [tag for tag in (*ifd.DESCRIPTIVE, ifd.ORIENTATION) if tag in described.first]
     fields = fields | {tag: described.first[tag] for tag in tags}
     codes = {keyword: code for code, keyword in TEXT_TAGS.items()}
     for text in metadata.text:
         code = codes.pop(text.keyword, None)
         if code is not None and (code not in fields or mark.is_mark(text)):
-            fields[code] = Field(code, _ASCII, text.value.encode() + b"\0")
+            fields[code] = Field(code, ASCII, text.value.encode() + b"\0")
     for code, kind, data in (
-        (_XMP, _BYTE, metadata.xmp),
-        (_IPTC, _UNDEFINED, metadata.iptc),
-        (_PHOTOSHOP, _BYTE, metadata.photoshop),
+        (XMP, BYTE, metadata.xmp),
+        (IPTC, UNDEFINED, metadata.iptc),
+        (PHOTOSHOP, BYTE, metadata.photoshop),
     ):
         if data:
             fields[code] = Field(code, kind, data)
