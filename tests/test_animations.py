@@ -12,7 +12,7 @@ from PIL import Image
 from pngs import RGB, RGBA, SIGNATURE, chunk, ihdr, pixels_of
 
 from convfilter.errors import ReadError, WriteError
-from convfilter.picture.options import ReadOptions
+from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Picture, changed_area
 from convfilter.picture.pillow import gif
 from convfilter.picture.place.target import resolve_target
@@ -38,6 +38,21 @@ def animation(alpha=False, loop=0):
     )
     picture.metadata.loop = loop
     return picture
+
+
+@pytest.mark.parametrize(("suffix", "pages"), [("png", 5), ("gif", 4), ("webp", 4), ("tif", 4), ("bmp", 1), ("qoi", 1)])
+def test_the_picture_for_programs_without_animation_is_lost_with_a_note(tmp_path, suffix, pages):
+    picture = animation()
+    shown = picture.frames[0].pixels
+    picture.frames.insert(0, Frame(few_colours(9), fallback=True))
+    notes = write(tmp_path / f"a.{suffix}", picture, WriteOptions(allow_loss=True))
+    assert any("the picture that only programs without animation show; use png" in note for note in notes) == (
+        pages < 5
+    )
+    frames = read(tmp_path / f"a.{suffix}").frames
+    assert len(frames) == pages
+    if suffix != "webp":
+        np.testing.assert_array_equal(frames[pages == 5].pixels, shown)
 
 
 def assert_same(picture, expected):

@@ -1,13 +1,14 @@
 """AVIF: 8, 10 and 12 bits come back; metadata are where other decoders look for them."""
 
 import io
+from fractions import Fraction
 
 import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from convfilter.errors import ReadError
+from convfilter.errors import ReadError, WriteError
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.read import read
@@ -134,6 +135,25 @@ def test_animations_keep_depth_times_and_metadata(tmp_path, white, channels):
     assert (after.white or 255) == white and after.metadata.icc == PROFILE and after.metadata.xmp == XMP
     for frame, expected in zip(after.frames, pixels, strict=True):
         np.testing.assert_array_equal(frame.pixels, expected)
+
+
+@pytest.mark.parametrize(("white", "quality"), [(255, None), (255, 100), (4095, None)])
+def test_an_animation_is_not_stored_turned(tmp_path, white, quality):
+    picture = picture_of(ramp(white, 3), white)
+    picture.frames = [Frame(picture.pixels, (1, 10)), Frame(picture.pixels[::-1].copy(), (1, 10))]
+    picture.metadata.exif = exif(6)
+    with pytest.raises(WriteError, match="an AVIF animation cannot be stored turned; leave out auto_orient=False"):
+        write(tmp_path / "a.avif", picture, WriteOptions(quality=quality))
+
+
+@pytest.mark.parametrize("suffix", ["avif", "webp", "gif", "png"])
+@pytest.mark.parametrize("white", [255, 4095])
+def test_a_frame_without_delay_is_shown_for_a_tenth_of_a_second(tmp_path, white, suffix):
+    picture = picture_of(ramp(white, 3), white)
+    picture.frames = [Frame(picture.pixels, (1, 5)), Frame(picture.pixels[::-1].copy())]
+    write(tmp_path / f"a.{suffix}", picture, WriteOptions(allow_loss=True))
+    first, second = (Fraction(*frame.delay) for frame in read(tmp_path / f"a.{suffix}").frames)
+    assert (first, second) == (Fraction(1, 5), Fraction(1, 10))
 
 
 def test_animations_keep_code_points(tmp_path):

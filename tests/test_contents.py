@@ -28,12 +28,12 @@ def test_icons():
     for fmt, sizes in (("ICO", [(16, 16), (32, 32), (64, 64)]), ("ICNS", None)):
         data = saved(rgba, fmt, **({"sizes": sizes} if sizes else {}))
         found = picture(data)
-        assert "icons; the largest is taken" in found.notes[0]
+        assert "icons; the largest is read" in found.notes[0]
     one = saved(rgba, "ICO", sizes=[(64, 64)])
     assert picture(one).notes == ()
     cursors = bytearray(saved(rgba, "ICO", sizes=[(16, 16), (64, 64)], bitmap_format="bmp"))
     cursors[2] = 2
-    assert picture(bytes(cursors)).notes == ("the file holds 2 icons; the largest is taken",)
+    assert picture(bytes(cursors)).notes == ("the file holds 2 icons; the largest is read",)
 
 
 def test_textures():
@@ -63,7 +63,7 @@ def test_jpeg_2000_of_several_codestreams():
     stream = data[at:] if data[at : at + 4] == bytes(4) else data[at : at + int.from_bytes(data[at : at + 4], "big")]
     stream = len(stream).to_bytes(4, "big") + stream[4:]
     several = data[:at] + stream + stream
-    assert picture(several).notes == ("the JPEG 2000 holds 2 pictures; the first is taken",)
+    assert picture(several).notes == ("the JPEG 2000 holds 2 pictures; the first is read",)
 
 
 def box(kind, content):

@@ -116,6 +116,15 @@ def test_unsupported_dicom_files_are_refused_with_a_reason():
         read(dicom(ramp(8), 8, "4.100", lambda pixels: b"\0" * 90))
 
 
+def test_the_limit_of_pixels_is_for_the_chosen_frame():
+    pixels = np.stack([ramp(8), ramp(8)[::-1]])
+    data = dicom(pixels, 8, frames=2).getvalue()
+    with pytest.raises(SizeError, match="the 2 frames have 1200 pixels together, the limit is 700"):
+        read(io.BytesIO(data), ReadOptions(max_pixels=700))
+    (frame,) = read(io.BytesIO(data), ReadOptions(max_pixels=700, frame=1)).frames
+    np.testing.assert_array_equal(frame.pixels, pixels[1])
+
+
 def test_hostile_headers_and_damage():
     with pytest.raises(SizeError, match="60000x60000"):
         read(dicom(ramp(8), 8, Rows=60000, Columns=60000))

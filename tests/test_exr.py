@@ -11,7 +11,7 @@ from processes import run_python
 
 from convfilter.cli.root import run
 from convfilter.errors import ReadError, SizeError
-from convfilter.picture.codecs import quiet
+from convfilter.picture.codecs import library_output
 from convfilter.picture.metadata import icc_write
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.metadata.curves import SRGB
@@ -187,13 +187,13 @@ def test_messages_of_the_exr_library_are_not_printed(tmp_path, capfd):
     assert shown.out == "" and shown.err.count("\n") == 1
 
 
-def test_lines_in_the_buffer_of_c_are_heard():
+def test_lines_in_the_buffer_of_c_are_captured():
     program = """
 import ctypes
-from convfilter.picture.codecs import quiet
+from convfilter.picture.codecs import library_output
 library = ctypes.CDLL(None)
 library.puts(b"<library> before")
-with quiet.heard(b"<library>") as lines:
+with library_output.captured(b"<library>") as lines:
     library.puts(b"<library> one")
 library.puts(b", ".join(line.encode() for line in lines))
 """
@@ -201,7 +201,7 @@ library.puts(b", ".join(line.encode() for line in lines))
 
 
 def test_lines_of_others_are_written_all_the_same(capfd):
-    with quiet.heard(b"<library>") as lines:
+    with library_output.captured(b"<library>") as lines:
         os.write(1, b"one\n<library> two\n")
         os.write(2, b"<library> three\nfour\n")
         print("five")

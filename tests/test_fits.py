@@ -176,6 +176,14 @@ def test_other_formats_say_that_the_header_is_lost(tmp_path):
         write(tmp_path / "c.fits", np.zeros((4, 4, 3), np.uint8))
 
 
+def test_the_limit_of_pixels_is_for_the_chosen_plane():
+    cube = stored(np.arange(5 * 20 * 30, dtype=np.int16).reshape(5, 20, 30)).getvalue()
+    with pytest.raises(SizeError, match="the 5 frames have 3000 pixels together, the limit is 700"):
+        read(io.BytesIO(cube), ReadOptions(max_pixels=700))
+    (frame,) = read(io.BytesIO(cube), ReadOptions(max_pixels=700, frame=-1)).frames
+    assert frame.pixels[0, 0] == 4 * 600
+
+
 def test_hostile_headers_and_damage():
     data = stored(ramp("f4")).getvalue()
     wide, high = b"NAXIS1  =                   30", b"NAXIS2  =                   20"
@@ -229,7 +237,7 @@ def test_tables_and_the_header_of_the_file_are_named_where_they_are_lost(tmp_pat
     fits.HDUList([fits.PrimaryHDU(header=fits.Header({"TELESCOP": "a"})), image, table]).writeto(tmp_path / "a.fits")
     picture = read(tmp_path / "a.fits")
     assert picture.notes == (
-        "the FITS holds 1 table beside the image; left out",
+        "the FITS holds 1 table, which is left out",
         "the header of the whole FITS (TELESCOP) is left out; that of the image is kept",
     )
     write(tmp_path / "b.fits", picture)
@@ -241,7 +249,7 @@ def test_compressed_images_are_read_with_a_note(tmp_path, compression):
     unit = fits.CompImageHDU(ramp("i2"), fits.Header({"EXPTIME": 3.0}), compression_type=compression)
     fits.HDUList([fits.PrimaryHDU(), unit]).writeto(tmp_path / "a.fits")
     picture = read(tmp_path / "a.fits")
-    assert picture.notes == (f"the FITS is compressed with {compression}, and a result is not",)
+    assert picture.notes == (f"the FITS is compressed with {compression}; a result is not compressed",)
     write(tmp_path / "b.fits", picture)
     np.testing.assert_array_equal(fits.getdata(tmp_path / "b.fits"), ramp("i2"))
     assert fits.getheader(tmp_path / "b.fits")["EXPTIME"] == 3.0

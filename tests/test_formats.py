@@ -23,9 +23,9 @@ from convfilter.cli.root import run
 from convfilter.errors import ReadError, SizeError, WriteError
 from convfilter.picture import formats, limits
 from convfilter.picture.format import Format, Holds
-from convfilter.picture.formats import FORMATS, TABLE, by_name, by_suffix, loaded, sniff
+from convfilter.picture.formats import FORMATS, TABLE, by_name, by_suffix, load, sniff
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Picture, chosen
+from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.read import opened, read
 from convfilter.picture.write import write
 
@@ -47,7 +47,7 @@ def test_rows_do_not_contradict_each_other():
 @pytest.mark.parametrize("fmt", TABLE, ids=lambda fmt: fmt.name)
 def test_functions_of_a_row_are_there(fmt):
     for function in filter(None, (fmt.reader, fmt.writer, fmt.row_writer, fmt.row_check)):
-        assert callable(loaded(function))
+        assert callable(load(function))
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
@@ -201,7 +201,6 @@ def test_the_recipe_for_a_format_works(tmp_path, monkeypatch):
     module = types.ModuleType("convfilter.picture.codecs.xyz")
     names = {
         "BinaryIO": io.BytesIO, "ReadOptions": ReadOptions, "Picture": Picture, "Frame": Frame, "limits": limits,
-        "chosen": chosen,
     }  # fmt: skip
     exec(reader, names)
     module.read_xyz = names["read_xyz"]

@@ -209,7 +209,7 @@ def multi_picture(kinds):
 def test_further_pictures_are_noted_or_refused(tmp_path):
     (tmp_path / "preview.jpg").write_bytes(multi_picture([0x030000, 0x010001]))
     (note,) = read(tmp_path / "preview.jpg").notes
-    assert "holds 2 pictures; the first is taken" in note
+    assert "holds 2 pictures; the first is read" in note
     stereo = multi_picture([0x020002, 0x020002])
     (tmp_path / "stereo.jpg").write_bytes(stereo)
     with pytest.raises(ReadError, match=r"2 pictures that belong together; .*frame=N.*allow_loss=True"):

@@ -118,7 +118,7 @@ def test_layers_without_merged_transparency_make_the_next_channel_a_saved_one():
 
 def test_layers_are_counted():
     (note,) = picture(psd(samples(3), RGB, section=layers(3))).notes
-    assert note == "the PSD has 3 layers; the picture merged from them is taken"
+    assert note == "the PSD has 3 layers; the picture merged from them is read"
     assert picture(psd(samples(3), RGB, section=layers(1))).notes == ()
 
 

@@ -64,7 +64,7 @@ def test_primaries_and_gamma_of_a_bmp_become_a_profile(size):
 def test_a_profile_that_cannot_be_read_is_reported():
     Path("linked.bmp").write_bytes(bmp(0x4C494E4B, profile=b"C:\\wide.icc\0"))
     Path("cut.bmp").write_bytes(bmp(0x4D424544, profile=WIDE)[:-9])
-    assert "names a colour profile in another file" in copied("linked.bmp", "out.png")[0]
+    assert "the colour profile of the BMP is in another file" in copied("linked.bmp", "out.png")[0]
     assert "profile of the BMP is damaged" in copied("cut.bmp", "out.png")[0]
 
 

@@ -65,7 +65,7 @@ NAMES = "heics dpx cr2 nef arw raf dng cr3 svg pdf mp4 mov webm xcf kra czi jls 
 def test_the_name_tells_the_format_where_the_content_does_not(tmp_path, suffix):
     path = tmp_path / f"a.{suffix.upper()}"
     path.write_bytes(b"nothing that is known\n" * 99)
-    with pytest.raises(ReadError, match=r"cannot be read; .*(convert|develop|export|take)"):
+    with pytest.raises(ReadError, match=r"cannot be read; .*(convert|develop|export|extract|take)"):
         read(path)
 
 
@@ -111,7 +111,7 @@ def test_no_signature_is_taken_for_another():
             assert unsupported.by_content(head) == each
         for suffix in each.suffixes:
             assert formats.by_suffix(suffix) is None or suffix == ".npy"
-            advice = unsupported.read_only(suffix) or ""
+            advice = unsupported.output_remedy(suffix) or ""
             assert advice.startswith(f"{each.name} can neither be read nor written") or suffix in (".npy", ".npz")
 
 

@@ -118,8 +118,8 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
     known = (unsupported.by_content(head) if head else None) or unsupported.by_suffix(suffix)
     if known is not None:
         return known.message
-    advice = unsupported.read_only(suffix) if not head else None
-    return f"{advice}, as with {{ext={unsupported.output_for(suffix)}}}" if advice else ""
+    advice = unsupported.output_remedy(suffix) if not head else None
+    return f"{advice}, as with {{ext={unsupported.output_suffix_for(suffix)}}}" if advice else ""
 
 
 def skip(path: str, why: str, result: SearchResult) -> None:

@@ -43,7 +43,7 @@ def facts(fmt: Format) -> dict[str, object]:
         "options": list(fmt.takes),
         "package": fmt.needs or None,
         "extra": fmt.extra or None,
-        "installed": not formats.missing(fmt),
+        "installed": not formats.install_hint(fmt),
     }
 
 
@@ -61,7 +61,7 @@ def metadata(fmt: Format) -> list[str]:
 def columns(fmt: Format) -> tuple[str, ...]:
     """Return one row of the printed table."""
     rows = {(True, True): "yes", (True, False): "read", (False, True): "written"}
-    needs = "" if not fmt.extra else f"extra {fmt.extra}" + (", not installed" if formats.missing(fmt) else "")
+    needs = "" if not fmt.extra else f"extra {fmt.extra}" + (", not installed" if formats.install_hint(fmt) else "")
     return (
         fmt.name,
         "read, write" if fmt.writer else "read",

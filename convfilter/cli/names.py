@@ -63,7 +63,7 @@ def _ext(typed: str | None) -> str:
     if formats.by_suffix(ext) is None:
         from convfilter.picture import unsupported
 
-        if advice := unsupported.read_only(ext):
+        if advice := unsupported.output_remedy(ext):
             raise UsageError(f"--ext: {advice}")
         raise UsageError(
             f"--ext: no picture format has the suffix {shown(ext)}; the nearest are {formats.nearest(ext)}; "

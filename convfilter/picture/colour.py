@@ -48,7 +48,7 @@ def filling(samples: Pixels, white: int) -> Pixels:
     return widened(samples, white) if white <= _MOST_LOOKED_UP else with_depth(samples, samples.dtype, white)
 
 
-def exact(samples: Pixels, name: str) -> Pixels:
+def as_float64(samples: Pixels, name: str) -> Pixels:
     """Return integers of 64 bits as float64; refuse integers beyond 2**53.
 
     Raises

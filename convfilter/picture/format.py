@@ -175,6 +175,8 @@ class Format:
         Whether colours may be stored premultiplied.
     frames : str
         Meaning of several pictures: "animation", "pages", or "" if there is only one.
+    fallback : bool
+        Whether an animation may have a picture for programs without animation: see ``Frame.fallback``.
     colours : int
         Largest number of colours of a frame; 0 for any number.
     ticks : int
@@ -220,6 +222,7 @@ class Format:
     mantissa: int = 0
     premultiplied: bool = False
     frames: Literal["", "animation", "pages"] = ""
+    fallback: bool = False
     colours: int = 0
     ticks: int = 0
     longest: float = math.inf

@@ -1,6 +1,6 @@
 """Table of formats, one row each, and their detection by name and content.
 
-A new format is a module with its reader and writer, and a row here.
+To add a format, write a module with its reader and writer, and add a row here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from convfilter.picture.pixels import Model
 _ALL_MODELS: tuple[Model, ...] = ("gray", "rgb", "cmyk")
 _EFFORT = ("compression",)
 _LOSSY = ("quality", "subsampling", "compression")
-_SIXTEEN = ("uint8", "uint16")
+_INTEGERS = ("uint8", "uint16")
 _WITH_FLOATS = ("uint8", "uint16", "float32")
-#: Of formats for measurements.
+#: Sample types of formats for measurements.
 _ALL_DEPTHS = (*_WITH_FLOATS, "int8", "int16", "int32", "uint32", "float64")
 _READ_PILLOW, _WRITE_PILLOW = "pillow.read:read_pillow", "pillow.write:write_pillow"
 _PNM: dict[str, Any] = {
@@ -28,16 +28,16 @@ _PILLOW: dict[str, Any] = {"field": "programs", "reader": _READ_PILLOW, "writer"
 
 
 def _read_only(
-    name: str, suffixes: tuple[str, ...], *signatures: tuple[int, bytes], instead: str = "png", **facts: Any
+    name: str, suffixes: tuple[str, ...], *signatures: tuple[int, bytes], instead: str = "png", **properties: Any
 ) -> Format:
     """Return the row of an old format that only Pillow reads."""
     return Format(
         name, "programs", (), signatures=signatures, reader=_READ_PILLOW, read_suffixes=suffixes, instead=(instead,),
-        **facts,
+        **properties,
     )  # fmt: skip
 
 
-#: Formats that are written come first, in the order of recommendation.
+#: Formats that can be written come first, in the order in which messages recommend them.
 TABLE: tuple[Format, ...] = (
     Format(
         "PNG",
@@ -50,9 +50,10 @@ TABLE: tuple[Format, ...] = (
         row_writer="png.write:row_writer",
         row_check="png.write:streaming_obstacle",
         reads_rows=True,
-        dtypes=_SIXTEEN,
+        dtypes=_INTEGERS,
         alpha="full",
         frames="animation",
+        fallback=True,
         takes=_EFFORT,
         holds=Holds(
             icc=True, cicp=True, primaries=True, light=True, exif=True, thumbnail=True, xmp=True, resolution=True,
@@ -141,7 +142,7 @@ TABLE: tuple[Format, ...] = (
         brands=(b"avif", b"avis"),
         reader=_READ_PILLOW,
         writer="codecs.avif:write_avif",
-        dtypes=_SIXTEEN,
+        dtypes=_INTEGERS,
         depths=(8, 10, 12),
         whites="depths",
         alpha="full",
@@ -158,7 +159,7 @@ TABLE: tuple[Format, ...] = (
         signatures=((0, b"\0\0\0\x0cjP  \r\n\x87\n"), (0, b"\xff\x4f\xff\x51")),
         reader=_READ_PILLOW,
         writer=_WRITE_PILLOW,
-        dtypes=_SIXTEEN,
+        dtypes=_INTEGERS,
         alpha="full",
         premultiplied=True,
         whites="bits",
@@ -181,7 +182,7 @@ TABLE: tuple[Format, ...] = (
         frames="pages", holds=Holds(header=True),
     ),
     Format(
-        "J2K", "film", (".j2k", ".j2c"), reader=_READ_PILLOW, writer=_WRITE_PILLOW, dtypes=_SIXTEEN, alpha="full",
+        "J2K", "film", (".j2k", ".j2c"), reader=_READ_PILLOW, writer=_WRITE_PILLOW, dtypes=_INTEGERS, alpha="full",
         whites="bits", takes=("quality",),
     ),
     Format(
@@ -203,10 +204,10 @@ TABLE: tuple[Format, ...] = (
     ),
     Format(
         "PNM", suffixes=(".pnm", ".ppm"), signatures=tuple((0, b"P%d" % kind) for kind in range(1, 7)),
-        dtypes=_SIXTEEN, whites="any", read_suffixes=(".pbm",), instead=("pgm",), **_PNM,
+        dtypes=_INTEGERS, whites="any", read_suffixes=(".pbm",), instead=("pgm",), **_PNM,
     ),
-    Format("PGM", suffixes=(".pgm",), dtypes=_SIXTEEN, models=("gray",), whites="any", **_PNM),
-    Format("PAM", suffixes=(".pam",), signatures=((0, b"P7\n"),), dtypes=_SIXTEEN, alpha="full", whites="any", **_PNM),
+    Format("PGM", suffixes=(".pgm",), dtypes=_INTEGERS, models=("gray",), whites="any", **_PNM),
+    Format("PAM", suffixes=(".pam",), signatures=((0, b"P7\n"),), dtypes=_INTEGERS, alpha="full", whites="any", **_PNM),
     Format(
         "PFM", suffixes=(".pfm",), signatures=((0, b"Pf"), (0, b"PF")), dtypes=("float32",),
         **{**_PNM, "holds": Holds()},
@@ -228,14 +229,14 @@ TABLE: tuple[Format, ...] = (
         "FARBFELD", "programs", (".ff",), signatures=((0, b"farbfeld"),), reader="codecs.farbfeld:read_farbfeld",
         writer="codecs.farbfeld:write_farbfeld", dtypes=("uint16",), alpha="full",
     ),
-    # Read only.
+    # Formats that can only be read.
     Format(
         "HEIC", "photos", (), reader="codecs.heif:read_heif", read_suffixes=(".heic", ".heif", ".hif"),
         brands=(
             *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"),
             *(b"mif1", b"msf1", b"mif2", b"miaf"),
         ),
-        instead=("avif", "jpg"), depths=(8, 10, 12), dtypes=_SIXTEEN, alpha="full", premultiplied=True, whites="bits",
+        instead=("avif", "jpg"), depths=(8, 10, 12), dtypes=_INTEGERS, alpha="full", premultiplied=True, whites="bits",
         holds=Holds(icc=True, cicp=True, exif=True, thumbnail=True, xmp=True),
     ),
     Format(
@@ -272,23 +273,23 @@ _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
 
 
 def by_name(name: str) -> Format | None:
-    """Find a format by its name or one of its suffixes, with or without the dot: ``jpeg``, ``JPG``, ``.jpg``."""
+    """Find a format that can be written by its name or a suffix, dot or not, in any case: "jpeg", "JPG", ".jpg"."""
     name = name.lower()
     return _BY_NAME.get(name) or _BY_SUFFIX.get("." + name.removeprefix("."))
 
 
 def by_suffix(suffix: str) -> Format | None:
-    """Find a format by the suffix of a file name, dot included."""
+    """Find the format that is written with the suffix of a file name, dot included."""
     return _BY_SUFFIX.get(suffix.lower())
 
 
 def known_suffixes() -> str:
-    """List all suffixes, for a message."""
+    """List the suffixes of outputs, for a message."""
     return " ".join(sorted(_BY_SUFFIX))
 
 
 def nearest(suffix: str) -> str:
-    """List the known suffixes that are most like an unknown one, and frequent ones: ".jpg, .jpe, .png"."""
+    """List three suffixes of outputs: those most like an unknown one, then frequent ones: ".jpg, .jpe, .png"."""
     from difflib import get_close_matches
 
     close = get_close_matches(suffix.lower()[:20], _BY_SUFFIX, n=2)
@@ -300,19 +301,19 @@ def row(name: str) -> Format | None:
     return _ROWS.get(name)
 
 
-def read_only(suffix: str) -> Format | None:
-    """Find the format of a file that can be read, but not written with this suffix, dot included."""
+def by_read_suffix(suffix: str) -> Format | None:
+    """Find the format that is read, but not written, with the suffix of a file name, dot included."""
     return _BY_READ_SUFFIX.get(suffix.lower())
 
 
-def loaded(function: str) -> Any:
-    """Import a "module:function" of a row, below ``convfilter.picture``."""
+def load(function: str) -> Any:
+    """Import the function that a row names as "module:function", below ``convfilter.picture``."""
     module, _, name = function.partition(":")
     return getattr(import_module(f"convfilter.picture.{module}"), name)
 
 
-def missing(fmt: Format) -> str:
-    """Return what to install for a format; "" if nothing is missing."""
+def install_hint(fmt: Format) -> str:
+    """Return a message on the package to install for a format; "" if nothing is missing."""
     if not fmt.needs:
         return ""
     from importlib.util import find_spec
@@ -324,13 +325,13 @@ def missing(fmt: Format) -> str:
 
 #: Bytes of a file that hold all signatures.
 HEAD_BYTES = 132
-#: Bytes that may follow the two letters of a PNM or PFM.
+#: A blank or a comment follows the two letters of a PNM or PFM.
 _BLANKS = (b" ", b"\t", b"\r", b"\n", b"#")
 _JPEG_LS = b"\xff\xd8\xff\xf7"
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the format's name by the first bytes of a file, or None."""
+    """Return the name of the format that the first bytes of a file identify, or None."""
     for fmt in TABLE:
         for offset, signature in fmt.signatures:
             if head[offset : offset + len(signature)] == signature:
@@ -341,6 +342,6 @@ def sniff(head: bytes) -> str | None:
 
 
 def _by_brand(head: bytes) -> str | None:
-    """Return the format of an ISO base media file by its brands: the major one at 8, others from 16 on."""
+    """Return the format of an ISO base media file by its brands: the major one at byte 8, others from 16 on."""
     brands = {head[8:12], *(head[at : at + 4] for at in range(16, 32, 4))}
     return next((fmt.name for fmt in TABLE if not brands.isdisjoint(fmt.brands)), None)

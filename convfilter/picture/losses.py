@@ -97,14 +97,8 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
     compression = outline.metadata.compression
     if fmt.name == "TIFF" and compression not in ("", *TIFF_COMPRESSIONS) and options.compression in EFFORTS:
         yield Loss(f"TIFF is written without loss, deflated; the input was compressed with {compression}")
-    if fmt.name == "EXR" and outline.format == "EXR":
-        from convfilter.picture.codecs import exr
-
-        known = outline.metadata.attributes or {}
-        if exr.compression_of(known) != known.get("compression"):
-            yield Loss(f"EXR is written without loss, as ZIP; the input was compressed with {known['compression']}")
-        if exr.has_windows(known) and not exr.fits_windows(known, outline.width, outline.height):
-            yield Loss("EXR is written without the data and display windows, since the size has changed")
+    if fmt.name == "EXR":
+        yield from _of_exr(outline)
     if options.strip is None:
         kinds = sorted({kind for page in outline.pages for kind in page.kinds}, key=list(NAMES).index)
         yield from (Loss(_left_out(outline, fmt, kind)) for kind in kinds if not getattr(fmt.holds, kind))
@@ -115,6 +109,17 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
         if options.strip is None:
             yield from _of_metadata(outline, fmt)
         yield from _of_colour(outline, fmt)
+
+
+def _of_exr(outline: Outline) -> Iterator[Loss]:
+    """Yield the losses of compression and windows between an OpenEXR that was read and one that is written."""
+    header = outline.metadata.exr
+    if header is None:
+        return
+    if header.lossless_compression != header.compression:
+        yield Loss(f"EXR is written without loss, as ZIP; the input was compressed with {header.compression}")
+    if header.has_windows and not header.fits(outline.width, outline.height):
+        yield Loss("EXR is written without the data and display windows, since the size has changed")
 
 
 def of_range(picture: Picture, fmt: Format) -> Iterator[Loss]:
@@ -172,7 +177,7 @@ def of_nan(samples: int, fmt: Format) -> Iterator[Loss]:
         )
 
 
-def of_light(picture: Picture, fmt: Format) -> Iterator[Loss]:
+def of_glow(picture: Picture, fmt: Format) -> Iterator[Loss]:
     """Yield the loss of premultiplied colours brighter than their alpha, which straight colours cannot represent.
 
     Parameters
@@ -277,15 +282,23 @@ def of_page(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int, fm
         yield Loss(f"{fmt.name} is written without {NAMES[kind]}, since {why}")
 
 
-def kept_frames(frames: list[Frame], fmt: Format) -> list[Frame]:
-    """Return the frames that a format stores: all, or the first visible one."""
-    if len(frames) == 1 or fmt.frames == "pages" or (fmt.frames == "animation" and _are_animated(frames)):
-        return frames
-    return [next((frame for frame in frames if not frame.fallback), frames[0])]
+def of_fallback(frames: Sequence[Frame], fmt: Format) -> Iterator[Loss]:
+    """Yield the loss of the picture that only programs without animation show."""
+    if any(frame.fallback for frame in frames) and not fmt.fallback:
+        keepers = _others(None, lambda other: other.fallback)
+        yield Loss(
+            f"{fmt.name} is written without the picture that only programs without animation show; "
+            f"use {keepers} to keep that"
+        )
 
 
-def _are_animated(frames: Sequence[Frame]) -> bool:
-    return any(frame.delay is not None for frame in frames)
+def stored_frames(frames: list[Frame], fmt: Format) -> list[Frame]:
+    """Return the frames of a picture that a format stores, at least one."""
+    shown = frames if fmt.fallback else [frame for frame in frames if not frame.fallback] or frames
+    is_animated = any(frame.delay is not None for frame in frames)
+    if fmt.frames == "pages" or (fmt.frames == "animation" and is_animated):
+        return shown
+    return [next((frame for frame in shown if not frame.fallback), shown[0])]
 
 
 def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
@@ -397,7 +410,7 @@ def present(outline: Outline) -> dict[str, bool]:
 
     metadata = outline.metadata
     photoshop_only = {each.number for each in photoshop.parsed(metadata.photoshop or b"")} - {photoshop.IPTC}
-    chunks, attributes = {kind for kind, _ in metadata.png}, metadata.attributes or {}
+    chunks = {kind for kind, _ in metadata.png}
     return {
         "exif": bool(metadata.exif),
         "xmp": bool(metadata.xmp),
@@ -409,8 +422,8 @@ def present(outline: Outline) -> dict[str, bool]:
         "time": b"tIME" in chunks,
         "light": bool(chunks & {b"mDCV", b"cLLI"}),
         "thumbnail": metadata.thumbnail,
-        "exr": bool(attributes.get("said")),
-        "radiance": bool(attributes.get("radiance")),
+        "exr": metadata.exr is not None and metadata.exr.has_attributes,
+        "radiance": bool(metadata.radiance),
     }
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from convfilter.errors import ParameterError, shown
+from convfilter.errors import ParameterError, ReadError, shown
 from convfilter.record import record
 
 DEFAULT_MAX_PIXELS = 250_000_000
 DEFAULT_QUALITY = 92
+#: The quality at which AVIF and JPEG XL are lossless.
+LOSSLESS_QUALITY = 100
 Effort = Literal["fast", "default", "best"]
 Compression = Literal["fast", "default", "best", "none", "lzw", "deflate", "zip", "zstd", "packbits"]
 Strip = Literal["most", "all"]
@@ -30,13 +32,13 @@ class ReadOptions:
     max_pixels : int
         Largest width times height, of all frames together.
     auto_orient : bool
-        Turn the pixels upright as EXIF says, and reset its orientation.
+        Apply the orientation that EXIF or XMP gives, and reset it there.
     frame : int, or None
         Read only this frame, counted from 0; negative: from the end. None: all.
     lenient : bool
         Decode the readable part of a truncated or damaged picture, with a note.
     threads : int, or None
-        None: one for each core.
+        Number of threads; None: one for each core.
     check_size : callable, or None
         Called with width and height from the header, before the EXIF orientation is applied and before a pixel is
         decoded; raises SizeError to refuse the picture.
@@ -44,6 +46,11 @@ class ReadOptions:
         Read the supported part of a file that holds more, such as further pictures or channels, with a note.
     strict : bool
         Make notes errors.
+
+    Raises
+    ------
+    ParameterError
+        ``max_pixels`` is below 1.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -59,6 +66,35 @@ class ReadOptions:
         if self.max_pixels < 1:
             raise ParameterError(f"max_pixels must be at least 1, got {self.max_pixels}")
 
+    def frame_numbers(self, count: int) -> list[int]:
+        """Return the numbers, from 0, of the frames to read from a file of ``count`` frames: all, or only ``frame``.
+
+        Raises
+        ------
+        ReadError
+            The file has no such frame.
+        """
+        return [*range(count)] if self.frame is None else [frame_number(self.frame, count)]
+
+    def require_frame(self, count: int) -> None:
+        """Refuse a ``frame`` that a file of ``count`` frames does not have, with a ReadError."""
+        if self.frame is not None:
+            frame_number(self.frame, count)
+
+
+def frame_number(index: int, count: int) -> int:
+    """Return the number, from 0, of one of ``count`` frames; a negative index counts from the end.
+
+    Raises
+    ------
+    ReadError
+        There is no such frame.
+    """
+    if not -count <= index < count:
+        allowed = f"0 to {count - 1}" if count > 1 else "0, the only one"
+        raise ReadError(f"the frame must be {allowed}, got {index}")
+    return index % count
+
 
 @record(eq=False)
 class WriteOptions:
@@ -72,7 +108,7 @@ class WriteOptions:
         1 to 100, for JPEG, WebP, AVIF, JPEG XL and JPEG 2000; 100 is lossless for AVIF and JPEG XL. None: a JPEG keeps
         its tables, and a lossless WebP or JPEG XL stays lossless; else 92 (JPEG 2000: lossless).
     subsampling : str, or None
-        Colour resolution of a JPEG or AVIF: "4:4:4", "4:2:2" or "4:2:0". None: as it was
+        Resolution of the colours of a JPEG or AVIF: "4:4:4", "4:2:2" or "4:2:0". None: that of the JPEG that was
         read, else 4:2:0.
     compression : str
         "fast", "default" or "best": time against size, never against quality. For TIFF also "none", "lzw", "deflate"
@@ -82,18 +118,23 @@ class WriteOptions:
     background : str, or None
         Colour to composite a transparent picture on; the result has no alpha.
     threads : int, or None
-        None: one for each core.
+        Number of threads; None: one for each core.
     where_taken : tuple of str
-        Names of quality, subsampling and compression that do not apply to every format of the outputs; others are
-        an error where they do not apply.
+        Those of "quality", "subsampling" and "compression" that a format may ignore, as for outputs of several
+        formats; the others are an error for a format to which they do not apply.
     marked : bool
         Write the mark ``Software: convfilter``, if the format has a field or comments.
     allow_loss : bool
-        Write the part that the format can store of a picture with more, such as frames or transparency, with a note.
+        Drop what the format cannot store, such as further frames or transparency, with a note.
     strict : bool
         Make notes errors.
     nan : float, or None
         Value stored for NaN in integers, 0 (black) to 1 (white). None: NaN is an error.
+
+    Raises
+    ------
+    ParameterError
+        ``nan`` or ``quality`` is out of range, or ``subsampling``, ``compression`` or ``strip`` has no such value.
     """
 
     format: str | None = None
@@ -124,5 +165,5 @@ class WriteOptions:
 
     @property
     def effort(self) -> Effort:
-        """Time against size: "fast", "default" or "best"."""
+        """Time spent on compression: "fast", "default" or "best"; "default" for a compression of TIFF."""
         return self.compression if self.compression in EFFORTS else "default"

@@ -1,4 +1,4 @@
-"""Pictures: frames of samples, and their metadata."""
+"""A picture as read or to be written: frames of samples, their meaning, and metadata."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.errors import ReadError
+from convfilter.picture.options import frame_number
 from convfilter.picture.pixels import CHANNELS, Model, Pixels, channels_of
 from convfilter.record import field, record, replace
 from convfilter.sample_types import computed_in, full_scale, is_known, suggestion
 
 if TYPE_CHECKING:
+    from convfilter.picture.codecs.exr import ExrHeader
     from convfilter.picture.row_source import Bands, LazyArray
     from convfilter.picture.tiff.fields import PageFields
 
 Item = TypeVar("Item")
+#: Delay of a frame that has none in an animation: a tenth of a second, as browsers show it.
+DEFAULT_DELAY = 1, 10
 
 
 class Frame:
-    """One picture of a sequence, always the whole canvas.
+    """One frame of an animation, one page, or the only picture: always the whole canvas.
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array of a type of ``sample_types.SAMPLE_TYPES``, or what decodes to it
-        C-contiguous, native byte order. Integers fill their range, unless ``Picture.white`` says otherwise: white
-        is the largest of their type; that of real samples is 1. What is still to be decoded is decoded as long as
-        the file is open: see ``convfilter.picture.row_source``.
+    pixels : (H, W) or (H, W, C) array, or ``Bands`` or ``LazyArray``
+        Samples of a type in ``sample_types.SAMPLE_TYPES``, C-contiguous, in native byte order. White is the largest
+        integer of the type (or ``Picture.white``), 1 for real samples. Lazy samples can be decoded only while their
+        file is open: see ``convfilter.picture.row_source``.
     delay : (int, int), or None
-        Time that an animation shows the frame, as a fraction of a second.
+        Time for which an animation shows the frame: numerator and denominator of a fraction of a second.
     fallback : bool
-        True for a picture that only viewers without animation show (the default image of an APNG that is not part
-        of the animation).
+        Whether only programs without animation show the frame: the default image of an APNG that is not part of the
+        animation.
     tiff : PageFields, or None
         Fields of a TIFF page, copied unchanged.
     """
@@ -57,7 +60,7 @@ class Frame:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples."""
+        """Type of the samples."""
         dtype: np.dtype[Any] = self._samples.dtype
         return dtype
 
@@ -82,13 +85,13 @@ class Frame:
             self._samples.start()
 
     def close(self) -> None:
-        """Decode no more."""
+        """Stop decoding: the file is about to be closed."""
         if not isinstance(self._samples, np.ndarray):
             self._samples.close()
 
     @property
     def bands(self) -> Bands | None:
-        """The source of rows in order, if they are not decoded yet and the format allows it."""
+        """The source of rows from the top down; None if the samples are decoded already or can only be at once."""
         from convfilter.picture.row_source import Bands
 
         return self._samples if isinstance(self._samples, Bands) else None
@@ -101,9 +104,16 @@ class Frame:
         return self._samples.streaming_obstacle
 
     def mapped(self, function: Callable[[Pixels], Pixels], dtype: np.dtype[Any], channels: int | None = None) -> Frame:
-        """Return the frame with a function applied to its pixels when they are decoded.
+        """Return the frame with a function applied to its pixels: at once, or band by band as they are decoded.
 
-        ``channels`` is the number of channels of the function's result, if it changes.
+        Parameters
+        ----------
+        function : callable
+            Works pixel by pixel.
+        dtype : dtype
+            Type of the function's result.
+        channels : int, optional
+            Number of channels of the function's result, if it changes.
         """
         if isinstance(self._samples, np.ndarray):
             return self.with_pixels(function(self._samples))
@@ -119,7 +129,11 @@ class Frame:
 
 
 class Text(NamedTuple):
-    """A text in a file, such as ``Author``; ``language`` as in RFC 3066."""
+    """A text of a PNG chunk, a TIFF field or the like.
+
+    ``keyword`` is a keyword of PNG, such as "Author"; ``language`` is a tag of RFC 3066; ``translated`` is the keyword
+    in that language.
+    """
 
     keyword: str
     value: str
@@ -128,7 +142,11 @@ class Text(NamedTuple):
 
 
 class JpegTables(NamedTuple):
-    """Compression of a JPEG: quantisation tables, and Pillow's number of the subsampling (-1: another)."""
+    """Compression of a JPEG that was read, for an output with the same tables.
+
+    ``quantization`` has 64 values in zigzag order by table number; ``subsampling`` is Pillow's number: 0 is 4:4:4, 1 is
+    4:2:2, 2 is 4:2:0, -1 any other.
+    """
 
     quantization: dict[int, list[int]]
     subsampling: int
@@ -179,8 +197,10 @@ class Metadata:
         Whether the WebP that was read is lossless; an output then is too.
     from_integers : bool
         Whether samples were integers, which are display-encoded by default; floats are linear light.
-    attributes : dict, or None
-        Attributes of the OpenEXR or Radiance HDR that was read.
+    exr : ExrHeader, or None
+        Attributes, windows and compression of the OpenEXR that was read; an output then has the same.
+    radiance : tuple of bytes
+        Lines in the header of the Radiance HDR that was read, such as its exposure.
     thumbnail : bool
         Whether the file had a thumbnail; an output then gets a new one.
     marked : bool
@@ -204,7 +224,8 @@ class Metadata:
     tile: tuple[int, int] | None = None
     mask: bool = False
     from_integers: bool = False
-    attributes: dict[str, Any] | None = None
+    exr: ExrHeader | None = None
+    radiance: tuple[bytes, ...] = ()
     thumbnail: bool = False
     marked: bool = False
 
@@ -212,17 +233,30 @@ class Metadata:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no metadata that some format could not store."""
-        said = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
-        return not (any(said) or self.thumbnail)
+        """Whether every format can store the metadata, since there are none that a format could lack."""
+        stored = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
+        return not (any(stored) or self.thumbnail)
+
+    @property
+    def code_points(self) -> tuple[int, int] | None:
+        """Primaries and transfer function as ITU-T H.273 numbers them, from a cICP chunk; None without one."""
+        points = dict(self.png).get(b"cICP")
+        return (points[0], points[1]) if points else None
 
 
 class Loss(NamedTuple):
     """A property of the input that an output lacks.
 
-    ``severe`` if pictures or their meaning are lost: an error unless the user
-    allows it. Otherwise the picture looks the same, and the loss is a note.
-    ``remedy`` is the remedy of the error, as in ``ConvfilterError``.
+    A severe loss, of pictures or of their meaning, is an error unless the user allows it. Any other loss is a note,
+    since the picture looks the same.
+
+    Attributes
+    ----------
+    text : str
+        One line for the note or the error.
+    severe : bool
+    remedy : str
+        Remedy of the error, as in ``ConvfilterError``.
     """
 
     text: str
@@ -232,10 +266,22 @@ class Loss(NamedTuple):
 
 @record(eq=False, frozen=False)
 class Outline:
-    """The properties of a picture that a format must support, without samples.
+    """The properties of a picture that a format must support, without its samples.
 
-    ``dtype`` is that of the file that was read, ``delays`` are those of an
-    animation; frames without delays are pages. ``pages`` are fields of TIFF pages.
+    Attributes
+    ----------
+    width, height : int
+        In pixels.
+    model, alpha, format, extras, metadata, white, premultiplied
+        As in ``Picture``.
+    frames : int
+        Number of frames or pages.
+    dtype : str
+        Sample type of the file that was read; of the output, the type that is stored.
+    delays : tuple of (int, int)
+        Delays of an animation, as in ``Frame``; frames without delays are pages.
+    pages : tuple of PageFields
+        Fields of TIFF pages.
     """
 
     width: int
@@ -254,12 +300,12 @@ class Outline:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(rows, cols, channels) of a frame."""
+        """(H, W, C) of a frame."""
         return self.height, self.width, CHANNELS[self.model] + self.extras + self.alpha
 
     @property
     def kind(self) -> str:
-        """Short name of the channels: ``rgb+alpha``."""
+        """Short name of the channels: "rgb+alpha", "gray+2" with two extra bands."""
         return self.model + (f"+{self.extras}" if self.extras else "") + ("+alpha" if self.alpha else "")
 
     @property
@@ -286,18 +332,17 @@ class Picture:
     notes : tuple of str
         Notes to the user about reading, one line each.
     extras : int
-        Channels between the colours and alpha that are neither: bands of a
-        satellite, spot colours. They are filtered like colours.
+        Number of channels between the colours and alpha that are neither, such as spot colours or the bands of a
+        satellite. They are filtered like colours.
     losses : tuple of Loss
         Parts of the file that are not in the picture.
     white : int, or None
-        The value of white, and of full opacity, where integers do not fill
-        their range: 4095 for samples of 12 bits.
+        Value of white, and of full opacity, in integers that do not use their full range: 4095 for samples of 12 bits.
     premultiplied : bool
-        Colours are multiplied with opacity, as the file stores them.
+        Colours are multiplied by opacity, as the file stores them.
     file_dtype : str, or None
-        The sample type of the file, where the engine does not take it: samples of int8 are in int16, those of int32
-        in float64. What is written is rounded to it.
+        Sample type of the file, if the engine does not support it: samples of int8 are read as int16, those of int32
+        as float64. Results are rounded to it when they are written.
     """
 
     frames: list[Frame]
@@ -328,21 +373,21 @@ class Picture:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples of all frames."""
+        """Type of the samples of all frames."""
         return self.frames[0].dtype
 
     @property
     def own_white(self) -> float | None:
-        """The value of white, where it is not the full scale of the samples' type."""
+        """Value of white if it is not the full scale of ``dtype``; None if it is."""
         return self.white if self.file_dtype is None else full_scale(self.file_dtype)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Pixels:
-        """Return the samples of the first frame; alpha, if there is one, is the last channel."""
+        """Return the samples of the first frame, with alpha, if any, as the last channel; see ``numpy.asarray``."""
         return np.array(self.pixels, dtype) if copy else np.asarray(self.pixels, dtype)
 
     @property
     def outline(self) -> Outline:
-        """Size and kind; the size is that of the largest frame on each axis."""
+        """The outline of the picture; its width and height are the largest among the frames."""
         height = max(frame.shape[0] for frame in self.frames)
         width = max(frame.shape[1] for frame in self.frames)
         delays = tuple(frame.delay for frame in self.frames if frame.delay is not None)
@@ -363,7 +408,7 @@ class Picture:
         )
 
     def full_range(self) -> Picture:
-        """Return the picture with integers that use their full range."""
+        """Return the picture with integers stretched to their full range: of 8 bits if white is at most 255."""
         if self.white is None:
             return self
         from convfilter.picture import colour
@@ -373,7 +418,7 @@ class Picture:
         return replace(self, frames=frames, white=None)
 
     def straight(self) -> Picture:
-        """Return the picture with straight colours."""
+        """Return the picture with straight colours: not multiplied by opacity."""
         if not self.premultiplied:
             return self
         from convfilter.picture import colour
@@ -385,20 +430,21 @@ class Picture:
         return replace(self, frames=frames, premultiplied=False)
 
     def without_extras(self, pixels: Pixels) -> Pixels:
-        """Return samples of this picture without the bands beside colours and alpha."""
+        """Return (H, W, C) samples of this picture without its extra bands; (H, W) if only grey is left."""
         if not self.extras:
             return pixels
         colours = CHANNELS[self.model]
-        kept = np.concatenate([pixels[..., :colours], pixels[..., colours + self.extras :]], axis=-1)
-        return kept[..., 0] if kept.shape[-1] == 1 else kept
+        rest = np.concatenate([pixels[..., :colours], pixels[..., colours + self.extras :]], axis=-1)
+        return rest[..., 0] if rest.shape[-1] == 1 else rest
 
     @classmethod
     def from_array(cls, pixels: Pixels) -> Picture:
-        """Make a picture of an array: 1 to 4 channels are grey, grey and alpha, RGB, RGBA.
+        """Make a picture of an array, whose 1 to 4 channels are grey, grey and alpha, RGB, or RGBA.
 
         Parameters
         ----------
-        pixels : (H, W) or (H, W, C) array of a type of ``sample_types``
+        pixels : (H, W) or (H, W, C) array of a type in ``sample_types``
+            int8 becomes int16, and int32 float64; ``file_dtype`` then names the type of the array.
 
         Returns
         -------
@@ -407,7 +453,7 @@ class Picture:
         Raises
         ------
         ValueError
-            The array has another shape or another dtype.
+            The array has another shape or sample type.
         """
         if not is_known(pixels.dtype):
             raise ValueError(f"a picture holds no samples of {pixels.dtype}; {suggestion(pixels.dtype)}")
@@ -428,20 +474,21 @@ class Picture:
 
 
 def chosen(frames: list[Item], index: int) -> Item:
-    """Return one frame by its number from 0; negative numbers count from the end."""
-    if not -len(frames) <= index < len(frames):
-        there = f"0 to {len(frames) - 1}" if len(frames) > 1 else "0, the only one"
-        raise ReadError(f"the frame must be {there}, got {index}")
-    return frames[index]
+    """Return one frame by its number from 0; see :func:`~convfilter.picture.options.frame_number`."""
+    return frames[frame_number(index, len(frames))]
 
 
 def changed_area(before: Pixels, after: Pixels) -> tuple[int, int, int, int]:
-    """Return the bounding box of the difference of two frames of one size.
+    """Return the bounding box of the difference between two frames of an animation.
+
+    Parameters
+    ----------
+    before, after : (H, W) or (H, W, C) arrays of one shape
 
     Returns
     -------
     (int, int, int, int)
-        First row, first column, last row + 1, last column + 1; one pixel if all is equal.
+        First row, first column, last row + 1, last column + 1; the pixel at (0, 0) if the frames are equal.
     """
     changed = before != after
     if changed.ndim == 3:

@@ -148,9 +148,9 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     if name is None:
         _refuse_foreign(file)
     fmt = formats.row(name) if name else None
-    if fmt is not None and (lacking := formats.missing(fmt)):
+    if fmt is not None and (lacking := formats.install_hint(fmt)):
         raise ReadError(lacking)
-    decode: Reader = formats.loaded(fmt.reader if fmt else "pillow.read:read_pillow")
+    decode: Reader = formats.load(fmt.reader if fmt else "pillow.read:read_pillow")
     with decoding(name or "picture"):
         return decode(file, options)
 

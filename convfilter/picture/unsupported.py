@@ -1,4 +1,4 @@
-"""Known formats that cannot be read, or can be read but not written, each with a remedy."""
+"""Formats that cannot be read, and suffixes that cannot be written, each with a remedy for messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from convfilter.picture import formats
 
-#: Bytes of a file that are inspected.
+#: Bytes of a file that identify a format.
 HEAD_BYTES = 512
 
 
@@ -18,11 +18,11 @@ class Unsupported(NamedTuple):
     ----------
     name : str
     suffixes : tuple of str
-        With the dot, lower case, without suffixes that other formats share.
+        With the dot, in lower case; a suffix that several formats share is not listed.
     signatures : tuple of (int, bytes)
-        (offset, bytes) pairs, each of which identifies the format.
+        (offset, bytes) pairs, each of which identifies the format; empty if content cannot.
     remedy : str
-        How to convert it to a readable picture.
+        Remedy in messages: how to get a picture that can be read.
     """
 
     name: str
@@ -36,74 +36,75 @@ class Unsupported(NamedTuple):
         return f"{self.name} cannot be read; {self.remedy}"
 
 
-def _by(tool: str) -> str:
+def _with(tool: str) -> str:
+    """Return the remedy of converting a file with a tool."""
     return f"convert it to TIFF or PNG first, as with {tool}"
 
 
-_RAW_WAY = "develop it to a TIFF of 16 bits first, as with darktable-cli, RawTherapee or dcraw"
-_VIDEO_WAY = "take its frames apart first, as with ffmpeg -i IN frame%05d.png"
-_SCIENCE_WAY = _by("gdal_translate or ImageJ")
-#: Suffixes of camera raws that begin as a TIFF does.
+_DEVELOP = "develop it to a TIFF of 16 bits first, as with darktable-cli, RawTherapee or dcraw"
+_EXTRACT_FRAMES = "extract its frames first, as with ffmpeg -i IN frame%05d.png"
+_CONVERT_DATA = _with("gdal_translate or ImageJ")
+#: Suffixes of camera raws with the signature of TIFF.
 _RAW_SUFFIXES = (
     *(".cr2", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".pef", ".ptx", ".dng", ".srw", ".kdc", ".dcr", ".k25", ".3fr"),
     *(".fff", ".mef", ".mos", ".erf", ".iiq", ".cap", ".eip", ".gpr"),
 )
-#: Brands of ISO base media files, which all begin alike.
+#: Formats of ISO base media files by their brands.
 _BRANDS = {
     b"crx ": "Canon CR3",
     **dict.fromkeys((b"qt  ", b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash"), "MP4"),
     **dict.fromkeys((b"M4V ", b"M4A ", b"M4VH", b"3gp4", b"3gp5", b"3gp6", b"3g2a", b"MSNV", b"XAVC"), "MP4"),
 }
 FORMATS: tuple[Unsupported, ...] = (
-    Unsupported("a HEIF sequence", (".heics", ".heifs"), (), _VIDEO_WAY),
-    Unsupported("DPX", (".dpx",), ((0, b"SDPX"), (0, b"XPDS")), _by("oiiotool IN -o OUT.tif or ffmpeg")),
-    Unsupported("Cineon", (".cin",), ((0, b"\x80\x2a\x5f\xd7"),), _by("oiiotool IN -o OUT.tif or ffmpeg")),
-    Unsupported("JPEG-LS", (".jls",), ((0, b"\xff\xd8\xff\xf7"),), _by("ffmpeg -i IN OUT.png or gdal_translate")),
-    Unsupported("JPEG XR", (".jxr", ".wdp", ".hdp"), ((0, b"II\xbc\x01"), (0, b"II\xbc\0")), _by("JxrDecApp")),
-    Unsupported("Canon CR3", (".cr3",), (), _RAW_WAY),
-    Unsupported("Canon CRW", (".crw",), ((6, b"HEAPCCDR"),), _RAW_WAY),
-    Unsupported("Fujifilm RAF", (".raf",), ((0, b"FUJIFILMCCD-RAW"),), _RAW_WAY),
-    Unsupported("Olympus ORF", (".orf",), ((0, b"IIRO"), (0, b"IIRS"), (0, b"MMOR")), _RAW_WAY),
-    Unsupported("Panasonic RW2", (".rw2", ".rwl"), ((0, b"IIU\0"),), _RAW_WAY),
-    Unsupported("Sigma X3F", (".x3f",), ((0, b"FOVb"),), _RAW_WAY),
-    Unsupported("Minolta MRW", (".mrw",), ((0, b"\0MRM"),), _RAW_WAY),
-    *(Unsupported(f"the camera raw {suffix[1:].upper()}", (suffix,), (), _RAW_WAY) for suffix in _RAW_SUFFIXES),
-    Unsupported("SVG", (".svg", ".svgz"), (), _by("rsvg-convert -o OUT.png IN")),
-    Unsupported("PDF", (".pdf",), ((0, b"%PDF-"),), _by("pdftoppm -png IN OUT")),
-    Unsupported("PostScript", (".eps", ".ps", ".epsf", ".ai"), ((0, b"%!PS"), (0, b"\xc5\xd0\xd3\xc6")), _by("gs")),
+    Unsupported("a HEIF sequence", (".heics", ".heifs"), (), _EXTRACT_FRAMES),
+    Unsupported("DPX", (".dpx",), ((0, b"SDPX"), (0, b"XPDS")), _with("oiiotool IN -o OUT.tif or ffmpeg")),
+    Unsupported("Cineon", (".cin",), ((0, b"\x80\x2a\x5f\xd7"),), _with("oiiotool IN -o OUT.tif or ffmpeg")),
+    Unsupported("JPEG-LS", (".jls",), ((0, b"\xff\xd8\xff\xf7"),), _with("ffmpeg -i IN OUT.png or gdal_translate")),
+    Unsupported("JPEG XR", (".jxr", ".wdp", ".hdp"), ((0, b"II\xbc\x01"), (0, b"II\xbc\0")), _with("JxrDecApp")),
+    Unsupported("Canon CR3", (".cr3",), (), _DEVELOP),
+    Unsupported("Canon CRW", (".crw",), ((6, b"HEAPCCDR"),), _DEVELOP),
+    Unsupported("Fujifilm RAF", (".raf",), ((0, b"FUJIFILMCCD-RAW"),), _DEVELOP),
+    Unsupported("Olympus ORF", (".orf",), ((0, b"IIRO"), (0, b"IIRS"), (0, b"MMOR")), _DEVELOP),
+    Unsupported("Panasonic RW2", (".rw2", ".rwl"), ((0, b"IIU\0"),), _DEVELOP),
+    Unsupported("Sigma X3F", (".x3f",), ((0, b"FOVb"),), _DEVELOP),
+    Unsupported("Minolta MRW", (".mrw",), ((0, b"\0MRM"),), _DEVELOP),
+    *(Unsupported(f"the camera raw {suffix[1:].upper()}", (suffix,), (), _DEVELOP) for suffix in _RAW_SUFFIXES),
+    Unsupported("SVG", (".svg", ".svgz"), (), _with("rsvg-convert -o OUT.png IN")),
+    Unsupported("PDF", (".pdf",), ((0, b"%PDF-"),), _with("pdftoppm -png IN OUT")),
+    Unsupported("PostScript", (".eps", ".ps", ".epsf", ".ai"), ((0, b"%!PS"), (0, b"\xc5\xd0\xd3\xc6")), _with("gs")),
     Unsupported("XCF", (".xcf",), ((0, b"gimp xcf"),), "export it from GIMP as TIFF or PNG first"),
     Unsupported("Krita's KRA", (".kra", ".ora"), (), "export it from Krita as TIFF or PNG first"),
     Unsupported("a drawing program's own format",
                 (".afphoto", ".afdesign", ".clip", ".procreate", ".cdr", ".sketch"), (),
                 "export it from there as TIFF or PNG first"),
-    Unsupported("DjVu", (".djvu", ".djv"), ((0, b"AT&TFORM"),), _by("ddjvu -format=tiff IN OUT.tif")),
-    Unsupported("IFF ILBM", (".iff", ".ilbm", ".lbm"), ((8, b"ILBM"), (8, b"PBM ")), _by("ilbmtoppm")),
-    Unsupported("MNG", (".mng", ".jng"), ((0, b"\x8aMNG"), (0, b"\x8bJNG")), _by("ffmpeg or ImageMagick")),
-    Unsupported("BPG", (".bpg",), ((0, b"BPG\xfb"),), _by("bpgdec -o OUT.png IN")),
-    Unsupported("FLIF", (".flif",), ((0, b"FLIF"),), _by("flif -d IN OUT.png")),
-    Unsupported("WMF or EMF", (".wmf", ".emf"), ((0, b"\xd7\xcd\xc6\x9a"), (40, b" EMF")), _by("inkscape")),
-    Unsupported("XWD", (".xwd",), (), _by("xwdtopnm IN")),
-    Unsupported("FlashPix", (".fpx", ".mic"), (), _by("ImageMagick")),
-    Unsupported("Photo CD", (".pcd",), (), _by("pcdtojpeg")),
-    Unsupported("KTX", (".ktx", ".ktx2"), ((0, b"\xabKTX "),), _by("ktx extract IN OUT.png")),
-    Unsupported("JBIG", (".jbg", ".jbig", ".jb2", ".jbig2"), ((0, b"\x97JB2"),), _by("jbigtopnm or jbig2dec")),
-    Unsupported("NIfTI", (".nii",), ((344, b"n+1\0"), (344, b"ni1\0")), _SCIENCE_WAY),
-    Unsupported("MRC", (".mrc", ".mrcs"), ((208, b"MAP "),), _by("mrc2tif")),
-    Unsupported("HDF5", (".h5", ".hdf5", ".he5"), ((0, b"\x89HDF\r\n"),), _SCIENCE_WAY),
-    Unsupported("HDF4", (".hdf",), ((0, b"\x0e\x03\x13\x01"),), _SCIENCE_WAY),
-    Unsupported("NetCDF", (".nc", ".cdf"), ((0, b"CDF\x01"), (0, b"CDF\x02"), (0, b"CDF\x05")), _SCIENCE_WAY),
-    Unsupported("GRIB", (".grib", ".grb", ".grib2", ".grb2"), ((0, b"GRIB"),), _SCIENCE_WAY),
+    Unsupported("DjVu", (".djvu", ".djv"), ((0, b"AT&TFORM"),), _with("ddjvu -format=tiff IN OUT.tif")),
+    Unsupported("IFF ILBM", (".iff", ".ilbm", ".lbm"), ((8, b"ILBM"), (8, b"PBM ")), _with("ilbmtoppm")),
+    Unsupported("MNG", (".mng", ".jng"), ((0, b"\x8aMNG"), (0, b"\x8bJNG")), _with("ffmpeg or ImageMagick")),
+    Unsupported("BPG", (".bpg",), ((0, b"BPG\xfb"),), _with("bpgdec -o OUT.png IN")),
+    Unsupported("FLIF", (".flif",), ((0, b"FLIF"),), _with("flif -d IN OUT.png")),
+    Unsupported("WMF or EMF", (".wmf", ".emf"), ((0, b"\xd7\xcd\xc6\x9a"), (40, b" EMF")), _with("inkscape")),
+    Unsupported("XWD", (".xwd",), (), _with("xwdtopnm IN")),
+    Unsupported("FlashPix", (".fpx", ".mic"), (), _with("ImageMagick")),
+    Unsupported("Photo CD", (".pcd",), (), _with("pcdtojpeg")),
+    Unsupported("KTX", (".ktx", ".ktx2"), ((0, b"\xabKTX "),), _with("ktx extract IN OUT.png")),
+    Unsupported("JBIG", (".jbg", ".jbig", ".jb2", ".jbig2"), ((0, b"\x97JB2"),), _with("jbigtopnm or jbig2dec")),
+    Unsupported("NIfTI", (".nii",), ((344, b"n+1\0"), (344, b"ni1\0")), _CONVERT_DATA),
+    Unsupported("MRC", (".mrc", ".mrcs"), ((208, b"MAP "),), _with("mrc2tif")),
+    Unsupported("HDF5", (".h5", ".hdf5", ".he5"), ((0, b"\x89HDF\r\n"),), _CONVERT_DATA),
+    Unsupported("HDF4", (".hdf",), ((0, b"\x0e\x03\x13\x01"),), _CONVERT_DATA),
+    Unsupported("NetCDF", (".nc", ".cdf"), ((0, b"CDF\x01"), (0, b"CDF\x02"), (0, b"CDF\x05")), _CONVERT_DATA),
+    Unsupported("GRIB", (".grib", ".grb", ".grib2", ".grb2"), ((0, b"GRIB"),), _CONVERT_DATA),
     Unsupported("a microscope's own format", (".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".mrxs", ".ims"),
-                ((0, b"ZISRAWFILE"), (0, b"\xda\xce\xbe\x0a")), _by("bfconvert IN OUT.ome.tif")),
-    Unsupported("MP4", (".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".qt"), ((4, b"moov"), (4, b"mdat")), _VIDEO_WAY),
-    Unsupported("Matroska or WebM", (".mkv", ".webm"), ((0, b"\x1a\x45\xdf\xa3"),), _VIDEO_WAY),
-    Unsupported("AVI", (".avi",), ((8, b"AVI "),), _VIDEO_WAY),
+                ((0, b"ZISRAWFILE"), (0, b"\xda\xce\xbe\x0a")), _with("bfconvert IN OUT.ome.tif")),
+    Unsupported("MP4", (".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".qt"), ((4, b"moov"), (4, b"mdat")), _EXTRACT_FRAMES),
+    Unsupported("Matroska or WebM", (".mkv", ".webm"), ((0, b"\x1a\x45\xdf\xa3"),), _EXTRACT_FRAMES),
+    Unsupported("AVI", (".avi",), ((8, b"AVI "),), _EXTRACT_FRAMES),
     Unsupported("MPEG", (".mpg", ".mpeg", ".mts", ".m2ts", ".vob"), ((0, b"\0\0\1\xba"), (0, b"\0\0\1\xb3")),
-                _VIDEO_WAY),
-    Unsupported("WMV", (".wmv", ".asf"), ((0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),), _VIDEO_WAY),
-    Unsupported("FLV", (".flv",), ((0, b"FLV\x01"),), _VIDEO_WAY),
-    Unsupported("Ogg", (".ogv",), ((0, b"OggS"),), _VIDEO_WAY),
-    Unsupported("YUV4MPEG", (".y4m",), ((0, b"YUV4MPEG2"),), _VIDEO_WAY),
+                _EXTRACT_FRAMES),
+    Unsupported("WMV", (".wmv", ".asf"), ((0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),), _EXTRACT_FRAMES),
+    Unsupported("FLV", (".flv",), ((0, b"FLV\x01"),), _EXTRACT_FRAMES),
+    Unsupported("Ogg", (".ogv",), ((0, b"OggS"),), _EXTRACT_FRAMES),
+    Unsupported("YUV4MPEG", (".y4m",), ((0, b"YUV4MPEG2"),), _EXTRACT_FRAMES),
     Unsupported("a NumPy array", (".npy", ".npz"), ((0, b"\x93NUMPY"),), "filter it in Python with convfilter.apply"),
     Unsupported("a Git LFS pointer", (), ((0, b"version https://git-lfs"),), "fetch the picture with git lfs pull"),
     Unsupported("a gzip file", (), ((0, b"\x1f\x8b\x08"),), "decompress it first, as with gunzip"),
@@ -120,7 +121,7 @@ _MARKUP = re.compile(rb"<(svg|!doctype html|html)[\s>]", re.IGNORECASE)
 
 
 def by_content(head: bytes) -> Unsupported | None:
-    """Return the unreadable format that the first 512 bytes of a file identify, or None."""
+    """Return the format that the first 512 bytes of a file identify, if it cannot be read; else None."""
     if head[4:8] == b"ftyp":
         end = min(int.from_bytes(head[:4], "big"), len(head))
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, end, 4)))
@@ -134,29 +135,29 @@ def by_content(head: bytes) -> Unsupported | None:
 
 
 def by_suffix(suffix: str) -> Unsupported | None:
-    """Find a format that cannot be read by the suffix of a file name, dot included."""
+    """Return the format that the suffix of a file name, dot included, identifies, if it cannot be read; else None."""
     return _BY_SUFFIX.get(suffix.lower())
 
 
 def named(name: str) -> Unsupported:
-    """Return a format that cannot be read by its name here."""
+    """Return a row by its name."""
     return _BY_NAME[name]
 
 
 def raw_by_suffix(suffix: str) -> Unsupported | None:
-    """Find a camera raw that begins as a TIFF does, by the suffix of a file name, dot included."""
+    """Return the camera raw with the signature of TIFF that a suffix, dot included, identifies; else None."""
     return by_suffix(suffix) if suffix.lower() in _RAW_SUFFIXES else None
 
 
-def output_for(suffix: str) -> str | None:
-    """Return a suffix, without its dot, for results of pictures whose own suffix can be read but not written."""
-    fmt = formats.read_only(suffix)
+def output_suffix_for(suffix: str) -> str | None:
+    """Return a suffix, without its dot, to write instead of one that can only be read; None for others."""
+    fmt = formats.by_read_suffix(suffix)
     return fmt.instead[0] if fmt else None
 
 
-def read_only(suffix: str) -> str | None:
-    """Return a remedy for an output suffix that can be read but not written, or None."""
-    fmt = formats.read_only(suffix)
+def output_remedy(suffix: str) -> str | None:
+    """Return a message on an output suffix, dot included, of a known format that is not written; None for others."""
+    fmt = formats.by_read_suffix(suffix)
     if fmt is None:
         unknown = by_suffix(suffix)
         if unknown is None or suffix.lower() in _ARRAYS:

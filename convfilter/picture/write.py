@@ -1,4 +1,4 @@
-"""Write a picture: check the target before filtering, then write the file atomically."""
+"""Write a picture: check its format before filtering, convert the result for it, and replace the file atomically."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class Writer(Protocol):
     """The writer of a format, such as ``write_jpeg`` or ``write_pillow``."""
 
     def __call__(self, file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
-        """Write a picture.
+        """Write a picture in one format.
 
         Parameters
         ----------
         file : BinaryIO
+            Written from its position on.
         picture : Picture
-            ``format`` is the output's, which supports the pixels' dtype, model and metadata; with all frames if it
-            supports several.
+            In the form that :func:`write` prepares: ``format`` is the output's, which can store the samples, the
+            frames and the metadata.
         options : WriteOptions
 
         Raises
@@ -48,7 +49,7 @@ class Writer(Protocol):
 
 
 def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -> tuple[Target, tuple[str, ...]]:
-    """Refuse, before filtering, pictures that the format cannot store.
+    """Refuse, before filtering, a picture that its format cannot store.
 
     Parameters
     ----------
@@ -60,23 +61,23 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
     Returns
     -------
     target : Target
-        With its format.
+        The target with its format, which may be the input's.
     notes : tuple of str
-        What the format does not keep though the picture looks the same, one line each.
+        Notes on losses, one line each: properties that the file will lack though the picture looks the same.
 
     Raises
     ------
     WriteError
-        Transparency, frames, colours or size do not fit; says what to do.
+        The format cannot store the picture's transparency, frames, colours or size, or needs a package.
     UsageError
-        The background is no colour, or the format does not take an option.
+        The background is no colour, or an option does not apply to the format.
     """
     target = target.settled(outline.format)
     fmt = target.format
     assert fmt is not None
-    if lacking := formats.missing(fmt):
-        raise WriteError(lacking)
-    _require_taken(fmt, options)
+    if hint := formats.install_hint(fmt):
+        raise WriteError(hint)
+    _require_applicable(fmt, options)
     if options.background is not None:
         from convfilter.picture import colour
 
@@ -104,7 +105,7 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
 
 
 def _keeps_all(outline: Outline, fmt: Format) -> bool:
-    """Whether nothing can be lost: one picture without metadata, of a supported kind."""
+    """Whether a format surely stores a picture without losses: one picture without metadata, of a supported kind."""
     return (
         outline.metadata.is_empty
         and not outline.pages
@@ -118,8 +119,8 @@ def _keeps_all(outline: Outline, fmt: Format) -> bool:
     )
 
 
-def _require_taken(fmt: Format, options: WriteOptions) -> None:
-    """Refuse options without meaning for this format."""
+def _require_applicable(fmt: Format, options: WriteOptions) -> None:
+    """Refuse options that do not apply to the format."""
     given = {"quality": options.quality, "subsampling": options.subsampling, "compression": options.compression}
     for name, value in given.items():
         if value != getattr(_DEFAULTS, name) and name not in (*fmt.takes, *options.where_taken):
@@ -137,32 +138,30 @@ def _require_taken(fmt: Format, options: WriteOptions) -> None:
 def write(
     target: Target | str | os.PathLike[str], picture: Picture | Pixels, options: WriteOptions = _DEFAULTS
 ) -> tuple[str, ...]:
-    """Write a picture; the file appears whole or not at all.
+    """Write a picture; the file appears complete or not at all.
 
     Parameters
     ----------
     target : Target, or path
         "-" is standard output.
     picture : Picture, or (H, W) or (H, W, C) array
-        Flattened over ``options.background`` and converted to a depth of the
-        format, unless the caller has done so. The channels of an array, 1 to 4,
-        are grey, grey and alpha, RGB, RGBA.
+        Samples of any type in ``sample_types``, composited over ``options.background`` and converted to a type of the
+        format. The 1 to 4 channels of an array are grey, grey and alpha, RGB, or RGBA.
     options : WriteOptions, optional
 
     Returns
     -------
     tuple of str
-        What the format does not keep though the picture looks the same, one line each.
+        Notes on losses, one line each: properties that the file lacks though the picture looks the same.
 
     Raises
     ------
     UsageError
-        The path has an unknown suffix.
+        The path has an unknown suffix, the background is no colour, or an option does not apply to the format.
     ValueError
-        The array has another shape or dtype.
+        The array has another shape or sample type.
     WriteError
-        The format cannot store it, or the operating system refuses. An old
-        file is unchanged.
+        The format cannot store the picture, or the operating system refuses. An existing file does not change.
 
     Examples
     --------
@@ -177,27 +176,7 @@ def write(
     target, notes = check(target, picture.outline, options)
     fmt = target.format
     assert fmt is not None
-    lost: list[Loss] = []
-    dtype = np.dtype(picture.outline.dtype)
-    stored = fmt.dtype_for(dtype)
-    if can_leave(dtype, stored) and stored.kind == "f":
-        from convfilter.picture import losses
-
-        with np.errstate(over="ignore"):
-            large = sum(overflowed(frame.pixels, frame.pixels.astype(stored)) for frame in picture.frames)
-        lost += losses.of_infinity(large, fmt)
-    elif can_leave(dtype, stored):
-        from convfilter.picture import losses
-
-        lost += losses.of_range(picture, fmt)
-        if options.nan is None:
-            lost += losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
-        else:
-            picture = _with_numbers(picture, options.nan)
-    if picture.premultiplied and not fmt.premultiplied and options.background is None:
-        from convfilter.picture import losses
-
-        lost += losses.of_light(picture, fmt)
+    picture, lost = _stored_frames(picture, fmt, options)
     picture = _prepared(picture, fmt, options)
     if fmt.colours:
         from convfilter.picture import losses
@@ -208,35 +187,60 @@ def write(
 
         lost += losses.of_pages(picture, fmt)
     if lost:
+        from convfilter.picture import losses
+
         notes += losses.settled(lost, options, WriteError)
     with atomic.replacing(target.path) as file:
-        encode: Writer = formats.loaded(fmt.writer)
+        encode: Writer = formats.load(fmt.writer)
         encode(file, replace(picture, format=fmt.name), options)
     return notes
 
 
-def _with_numbers(picture: Picture, nan: float) -> Picture:
-    """Replace NaN in a picture of floats; a pixel becomes transparent if its alpha is NaN too."""
+def _stored_frames(picture: Picture, fmt: Format, options: WriteOptions) -> tuple[Picture, list[Loss]]:
+    """Return the picture with the frames that a format stores and NaN replaced, and losses of samples."""
+    dtype = np.dtype(picture.outline.dtype)
+    stored = fmt.dtype_for(dtype)
+    loses_range = can_leave(dtype, stored)
+    straightens = picture.premultiplied and not fmt.premultiplied and options.background is None
+    if len(picture.frames) == 1 and not loses_range and not straightens:
+        return picture, []
+    from convfilter.picture import losses
+
+    lost = [*losses.of_fallback(picture.frames, fmt)]
+    picture = replace(picture, frames=losses.stored_frames(picture.frames, fmt))
+    if loses_range and stored.kind == "f":
+        with np.errstate(over="ignore"):
+            large = sum(overflowed(frame.pixels, frame.pixels.astype(stored)) for frame in picture.frames)
+        lost += losses.of_infinity(large, fmt)
+    elif loses_range:
+        lost += losses.of_range(picture, fmt)
+        if options.nan is None:
+            lost += losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
+        else:
+            picture = _without_nan(picture, options.nan)
+    if straightens:
+        lost += losses.of_glow(picture, fmt)
+    return picture, lost
+
+
+def _without_nan(picture: Picture, value: float) -> Picture:
+    """Replace NaN in the colours of a picture of floats; NaN in alpha is later stored as 0, transparent."""
     colours = picture.pixels.shape[-1] - picture.alpha if picture.pixels.ndim > 2 else None
     frames = []
     for frame in picture.frames:
         pixels = frame.pixels.copy()
         values = pixels[..., :colours] if picture.alpha else pixels
-        values[np.isnan(values)] = nan
+        values[np.isnan(values)] = value
         frames.append(frame.with_pixels(pixels))
     return replace(picture, frames=frames)
 
 
 def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
-    """Return a copy that is flattened, converted in depth, and stripped of dropped and lost data."""
+    """Return a copy that is composited, converted in depth, and without the data that are stripped or lost."""
     dtype = fmt.dtype_for(np.dtype(picture.outline.dtype))
     background = options.background if picture.alpha else None
     frames = picture.frames
     white = fmt.white_for(dtype, picture.white)
-    if len(frames) > 1:
-        from convfilter.picture import losses
-
-        frames = losses.kept_frames(frames, fmt)
     straightens = picture.premultiplied and not fmt.premultiplied
     if background is not None or dtype != picture.pixels.dtype or white != picture.white or straightens:
         frames = [frame.with_pixels(_converted(frame.pixels, picture, background, fmt)) for frame in frames]
@@ -249,7 +253,7 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         frames = [frame.with_pixels(_opaque(frame.pixels)) for frame in frames]
         alpha = False
     if options.strip is not None:
-        frames = [frame.with_tiff(_kept_fields(frame, options.strip)) for frame in frames]
+        frames = [frame.with_tiff(_stripped_fields(frame, options.strip)) for frame in frames]
     metadata = _fitted(picture.metadata, fmt, picture.model, options)
     metadata.from_integers |= picture.dtype.kind != "f"
     prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
@@ -260,8 +264,8 @@ def _prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
     return prepared
 
 
-def _kept_fields(frame: Frame, strip: str) -> PageFields | None:
-    """Return the fields of a TIFF page that ``strip`` keeps: at most its own profile."""
+def _stripped_fields(frame: Frame, strip: str) -> PageFields | None:
+    """Return the fields of a TIFF page that ``strip`` leaves: at most the page's own colour profile."""
     if strip == "all" or frame.tiff is None:
         return None
     from convfilter.picture.tiff.fields import profile_of
@@ -275,13 +279,13 @@ def _opaque(pixels: Pixels) -> Pixels:
 
 
 def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Format) -> Pixels:
-    """Return samples at the depth of a format, composited over the background, straight if the format requires it."""
+    """Return samples of the type that a format stores, composited over the background, and straight if it must be."""
     from convfilter.picture import colour
 
     dtype = fmt.dtype_for(np.dtype(picture.outline.dtype))
     white = picture.own_white
     out_white: float | None = fmt.white_for(dtype, picture.white)
-    if dtype.kind == "f" and is_signed(picture.outline.dtype):  # the values stay
+    if dtype.kind == "f" and is_signed(picture.outline.dtype):  # signed integers keep their values as floats
         out_white = white or full_scale(picture.outline.dtype)
     if background is not None:
         return colour.flattened(pixels, background, dtype, white, out_white, picture.premultiplied)
@@ -291,7 +295,7 @@ def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Fo
 
 
 def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions) -> Metadata:
-    """Return the wanted metadata for which the format has fields."""
+    """Return the metadata to store: what ``options`` do not strip and the format has fields for."""
     metadata = _stripped(metadata, options.strip)
     if not metadata.is_empty:
         from convfilter.picture.metadata import carry
@@ -305,9 +309,8 @@ def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions
     if metadata.icc and not fmt.holds.icc and b"cICP" not in dict(metadata.png):
         from convfilter.picture.metadata import cicp
 
-        said = cicp.equivalent_chunks(metadata.icc, model, fmt)
-        if said:
-            metadata.icc, metadata.png = None, [*metadata.png, *said]
+        if chunks := cicp.equivalent_chunks(metadata.icc, model, fmt):
+            metadata.icc, metadata.png = None, [*metadata.png, *chunks]
     if options.marked:
         from convfilter.picture.metadata import mark
 
@@ -325,10 +328,10 @@ def _takes_thumbnail(metadata: Metadata, fmt: Format) -> bool:
 
 
 def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
-    """Return a copy of the metadata without stripped ones."""
+    """Return a copy of the metadata without those that ``strip`` drops."""
     if strip is None:
         return replace(metadata)
-    kept = Metadata(
+    rest = Metadata(
         loop=metadata.loop,
         jpeg=metadata.jpeg,
         associated_alpha=metadata.associated_alpha,
@@ -342,13 +345,13 @@ def _stripped(metadata: Metadata, strip: str | None) -> Metadata:
     if strip == "most":
         from convfilter.picture.png import layout as png
 
-        kept.icc = metadata.icc
-        kept.png = [(kind, data) for kind, data in metadata.png if kind in png.COLOUR_CHUNKS]
-    return kept
+        rest.icc = metadata.icc
+        rest.png = [(kind, data) for kind, data in metadata.png if kind in png.COLOUR_CHUNKS]
+    return rest
 
 
 def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outline:
-    """Return the outline of a one-frame picture as stored: without properties that the format or options drop."""
+    """Return the outline of a picture of one frame as stored: without what the format lacks and the options drop."""
     dtype = fmt.dtype_for(np.dtype(outline.dtype))
     return replace(
         outline,
@@ -362,7 +365,7 @@ def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outl
 
 
 def dropping(outline: Outline, stored: Outline) -> Callable[[Pixels], Pixels] | None:
-    """Return a function that drops unstored channels of rows; None if all are stored."""
+    """Return a function that drops the channels of (some rows, W, C) that are not stored; None if all are stored."""
     colours = CHANNELS[outline.model]
     channels = [*range(colours)]
     if stored.extras:
@@ -379,10 +382,10 @@ def streaming_obstacle(fmt: Format, stored: Outline, options: WriteOptions) -> s
     if stored.frames > 1:
         return "its frames are written one after the other"
     if _takes_thumbnail(stored.metadata, fmt):
-        return "a thumbnail of it stands in front of the samples"
+        return "its thumbnail is stored before the samples"
     if not fmt.row_writer:
         return f"{fmt.name} is encoded in one piece"
-    return str(formats.loaded(fmt.row_check)(stored, options)) if fmt.row_check else ""
+    return str(formats.load(fmt.row_check)(stored, options)) if fmt.row_check else ""
 
 
 def row_writer(
@@ -400,13 +403,18 @@ def row_writer(
     file : BinaryIO
     fmt : Format
     stored : Outline
+        From :func:`stored_outline`.
     options : WriteOptions
     dtype : dtype
         Type of the incoming rows.
     prepare : callable or None
         Converts them to rows of ``stored.dtype``.
+
+    Returns
+    -------
+    RowWriter
     """
-    made: RowWriter = formats.loaded(fmt.row_writer)(
+    writer: RowWriter = formats.load(fmt.row_writer)(
         file, replace(stored, format=fmt.name), options, dtype, threads=options.threads, prepare=prepare
     )
-    return made
+    return writer

@@ -359,7 +359,7 @@ class Job:
 
         assert self._target is not None
         assert self._target.format is not None
-        found = losses.of_light(self._picture, self._target.format)
+        found = losses.of_glow(self._picture, self._target.format)
         return losses.settled(found, self._options.write, WriteError)
 
     def _lost_curve(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""OpenEXR through the Academy's own library: half and float, R G B or Y with A, scene-linear and premultiplied.
+"""OpenEXR through the Academy's own library: channels R, G, B or Y, and A, of 16-bit or 32-bit floats.
 
-OpenEXR, Technical Introduction, 2023 ("Colors", "Alpha"); attributes as in its Standard Attributes.
+Samples are linear light, premultiplied. OpenEXR, Technical Introduction, 2023 ("Colors", "Alpha"); attributes as in its
+Standard Attributes.
 """
 
 from __future__ import annotations
@@ -8,24 +9,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import limits
-from convfilter.picture.codecs import quiet
+from convfilter.picture.codecs import library_output
 from convfilter.picture.codecs.scene_linear import scene_linear
-from convfilter.picture.metadata.cicp import PRIMARIES
-from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
+from convfilter.picture.colour_chunks import LINEAR, Chunk, chromaticities_of, cicp_chunk, gamma_chunks
+from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES
+from convfilter.picture.options import ReadOptions, WriteOptions, frame_number
+from convfilter.picture.picture import Frame, Loss, Metadata, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.sample_types import overflowed
 
-_LINEAR, _BT709 = 8, 1
 #: Attributes that the writer derives from the pixels, and those of OpenImageIO that are false for a filtered picture.
-_OWN = (
+_DERIVED = (
     *("channels", "compression", "dataWindow", "displayWindow", "type", "tiles", "chunkCount", "version"),
     *("preview", "maxSamplesPerPixel", "chromaticities"),
     *("oiio:SHA-1", "oiio:AverageColor", "oiio:ConstantColor"),
@@ -33,15 +34,75 @@ _OWN = (
 #: Attributes of every OpenEXR, whose usual values carry no information.
 _USUAL = ("pixelAspectRatio", "screenWindowCenter", "screenWindowWidth", "lineOrder", "name")
 #: Lossless compressions, and the one that is lossless for half floats only.
-LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "ZSTD", "HTJ2K32", "HTJ2K256")
+_LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "ZSTD", "HTJ2K32", "HTJ2K256")
 _LOSSLESS_OF_HALF = "PXR24"
+#: Chromaticities that differ by less are equal.
 _TOLERANCE = 1e-3
 #: Aspect ratios below it, or above its inverse, count as damage.
 _LEAST_ASPECT = 1e-3
-#: Prefixes of lines that the library prints about damage, then continues.
-_OF_LIBRARY = (b"<python_buffer>", b"Exception raised reading")
+#: Parts of the lines that the library prints about damage before it continues.
+_MESSAGES = (b"<python_buffer>", b"Exception raised reading")
 #: Channel names in the order of a picture's channels.
 _COLOURS = (("R", "G", "B"), ("Y",))
+
+
+Corner = tuple[int, int]
+Window = tuple[Corner, Corner]
+
+
+class ExrHeader(NamedTuple):
+    """The header of an OpenEXR part that was read, for an output of the same kind.
+
+    Attributes
+    ----------
+    attributes : dict of str to object
+        Attributes that stay true for a filtered picture, with the library's values.
+    is_half : bool
+        Whether all samples were 16-bit floats.
+    data_window, display_window : ((int, int), (int, int))
+        Left and top, right and bottom, of the stored and of the shown pixels; right and bottom are included.
+    compression : str
+        Name in the library, without ``_COMPRESSION``.
+    tile : (int, int), or None
+        Width and height of the tiles.
+    prefix : str
+        Name of the layer with its dot; "" for none.
+    names : tuple of str
+        Names of the channels, without the prefix, in the order of a picture's channels.
+    chromaticities : tuple of 8 floats, or None
+        x and y of red, green, blue and white; None: those of BT.709.
+    """
+
+    attributes: dict[str, Any]
+    is_half: bool
+    data_window: Window
+    display_window: Window
+    compression: str
+    tile: tuple[int, int] | None
+    prefix: str
+    names: tuple[str, ...]
+    chromaticities: tuple[float, ...] | None
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether there are attributes beyond those of every OpenEXR."""
+        return any(name not in _USUAL for name in self.attributes)
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether the data window differs from the display window, or does not begin at (0, 0)."""
+        return self.data_window != self.display_window or self.data_window[0] != (0, 0)
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether a result of this size has the size of the data window."""
+        (left, top), (right, bottom) = self.data_window
+        return (right - left + 1, bottom - top + 1) == (width, height)
+
+    @property
+    def lossless_compression(self) -> str:
+        """The compression of an output: that of the input if it is lossless, else ZIP."""
+        lossless = (*_LOSSLESS, *([_LOSSLESS_OF_HALF] if self.is_half else []))
+        return self.compression if self.compression in lossless else "ZIP"
 
 
 def read_exr(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -49,7 +110,7 @@ def read_exr(file: BinaryIO, options: ReadOptions) -> Picture:
 
     Samples are float32 in linear light, premultiplied; 1 is diffuse white.
     """
-    with quiet.heard(*_OF_LIBRARY):  # damaged parts are missing from the result, which is an error
+    with library_output.captured(*_MESSAGES):  # the reader reports damaged parts, which the result lacks
         return _read(file, options)
 
 
@@ -60,7 +121,7 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
         heads = [dict(part.header) for part in header.parts]  # copied: headers do not outlive the file
     if not heads:
         raise ReadError("the OpenEXR is damaged: it has no part")
-    number = chosen([*range(len(heads))], options.frame or 0)
+    number = frame_number(options.frame or 0, len(heads))
     needed = 0
     for head in heads:
         height, width = _size(head)
@@ -69,19 +130,19 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
     limits.require_memory(2 * needed)
     head = heads[number]
     names = [channel.name for channel in head["channels"]]
-    prefix, taken = _taken(head, names)
-    losses = list(_losses(heads, number, prefix, taken, options))
+    prefix, letters = _channels_of(head, names)
+    losses = list(_losses(heads, number, prefix, letters, options))
     file.seek(0)
-    together = "".join(taken)
-    is_plain = prefix == "" and together in ("RGB", "RGBA") and len(names) == len(taken)
+    together = "".join(letters)
+    is_plain = prefix == "" and together in ("RGB", "RGBA") and len(names) == len(letters)
     threads = options.threads or available_cores()
     with OpenEXR.File(file, separate_channels=not is_plain, num_threads=threads) as whole:
         if len(whole.parts) != len(heads):  # the library drops parts whose pixels cannot be decoded
             raise ReadError("the OpenEXR is truncated or damaged")
         channels = whole.parts[number].channels
-        planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in taken])]
+        planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in letters])]
         if is_plain:
-            # The library hands its memory over; half becomes float in a copy.
+            # float32 samples that own their memory need no copy.
             pixels = planes[0] if planes[0].dtype == np.float32 and planes[0].flags.owndata else planes[0].astype("f4")
         else:
             pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
@@ -89,32 +150,37 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
         losses.append(Loss("the OpenEXR has samples of 32-bit integers; they are read and written as 32-bit floats"))
     if pixels.shape[:2] != _size(head):
         raise ReadError("the OpenEXR is truncated or damaged")
-    alpha = taken[-1] == "A" and len(taken) > 1
+    alpha = letters[-1] == "A" and len(letters) > 1
     return Picture(
-        [Frame(pixels[..., 0] if len(taken) == 1 else pixels)], "rgb" if len(taken) > 2 else "gray", alpha, "EXR",
-        _metadata(head, planes, prefix, taken), losses=tuple(losses), premultiplied=alpha,
+        [Frame(pixels[..., 0] if len(letters) == 1 else pixels)], "rgb" if len(letters) > 2 else "gray", alpha, "EXR",
+        _metadata(head, planes, prefix, letters), losses=tuple(losses), premultiplied=alpha,
     )  # fmt: skip
 
 
 def _size(head: dict[str, Any]) -> tuple[int, int]:
+    """Return height and width of the data window."""
     (left, top), (right, bottom) = head["dataWindow"]
     return int(bottom) - int(top) + 1, int(right) - int(left) + 1
 
 
-def _taken(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Choose the channels of the picture: the layer's name with its dot, and their names in order.
+def _channels_of(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str, ...]]:
+    """Choose the channels of the picture: the prefix of their layer, and their names without it, in order.
+
+    Of several layers, the one with the fewest dots in its name, then the first by the alphabet, is chosen.
 
     Raises
     ------
     ReadError
-        There are no picture channels, or they have a reduced resolution.
+        There are no channels R, G, B or Y, or they have a reduced resolution.
     """
     if "deep" in str(head["type"]):
         raise ReadError("a deep OpenEXR has many samples a pixel and cannot be filtered; flatten it first")
     if {"RY", "BY"} & set(names):
         raise ReadError("an OpenEXR of luminance and chroma cannot be filtered; convert it to RGB first")
     if any((channel.xSampling, channel.ySampling) != (1, 1) for channel in head["channels"]):
-        raise ReadError("an OpenEXR whose channels have a reduced resolution cannot be filtered")
+        raise ReadError(
+            "an OpenEXR whose channels have a reduced resolution cannot be filtered; store all at full resolution first"
+        )
     prefixes = dict.fromkeys(
         name[: name.rfind(".") + 1] for name in sorted(names, key=lambda name: (name.count("."), name))
     )
@@ -128,11 +194,11 @@ def _taken(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str, ...]
 
 
 def _losses(
-    heads: list[dict[str, Any]], number: int, prefix: str, taken: tuple[str, ...], options: ReadOptions
+    heads: list[dict[str, Any]], number: int, prefix: str, letters: tuple[str, ...], options: ReadOptions
 ) -> Iterator[Loss]:
     """Yield the parts of the file that are not read."""
     head = heads[number]
-    others = [channel.name for channel in head["channels"] if channel.name not in {prefix + each for each in taken}]
+    others = [channel.name for channel in head["channels"] if channel.name not in {prefix + each for each in letters}]
     if others:
         yield Loss(
             f"the OpenEXR has more channels ({', '.join(others)}), which are not filtered",
@@ -155,43 +221,47 @@ def _has_one_level(tiles: Any) -> bool:
     return str(tiles.mode).endswith("ONE_LEVEL")
 
 
-def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, taken: tuple[str, ...]) -> Metadata:
+def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, letters: tuple[str, ...]) -> Metadata:
     """Keep the attributes, and describe the colours by code points, or by chromaticities with a gamma of 1."""
     # The library cannot write an empty list, whose type it does not know.
-    kept = {
-        name: value for name, value in head.items() if name not in _OWN and not (isinstance(value, list) and not value)
+    attributes = {
+        name: value
+        for name, value in head.items()
+        if name not in _DERIVED and not (isinstance(value, list) and not value)
     }
-    windows = tuple(tuple(map(int, corner)) for name in ("dataWindow", "displayWindow") for corner in head[name])
-    compression = str(head["compression"]).rpartition(".")[2].partition(":")[0].removesuffix("_COMPRESSION")
-    corners = head.get("chromaticities")
-    return Metadata(
-        png=[*_colours(corners), *_aspect(kept.get("pixelAspectRatio", 1.0))],
-        attributes={
-            "attributes": kept,
-            "said": any(name not in _USUAL for name in kept),
-            "half": all(plane.dtype == np.float16 for plane in planes),
-            "windows": windows,
-            "compression": compression,
-            "tile": (int(head["tiles"].xSize), int(head["tiles"].ySize)) if "tiles" in head else None,
-            "names": (prefix, *taken),
-            "chromaticities": corners and tuple(map(float, corners)),
-        },
+    points = head.get("chromaticities")
+    chromaticities = tuple(map(float, points)) if points else None
+    header = ExrHeader(
+        attributes,
+        is_half=all(plane.dtype == np.float16 for plane in planes),
+        data_window=_window(head["dataWindow"]),
+        display_window=_window(head["displayWindow"]),
+        compression=str(head["compression"]).rpartition(".")[2].partition(":")[0].removesuffix("_COMPRESSION"),
+        tile=(int(head["tiles"].xSize), int(head["tiles"].ySize)) if "tiles" in head else None,
+        prefix=prefix,
+        names=letters,
+        chromaticities=chromaticities,
     )
+    aspect = _aspect(attributes.get("pixelAspectRatio", 1.0))
+    return Metadata(png=[*_colours(chromaticities), *aspect], exr=header)
 
 
-def _colours(chromaticities: Sequence[float] | None) -> list[tuple[bytes, bytes]]:
-    """Return the equivalent chunks of a PNG, as far as PNG has them."""
+def _window(corners: Any) -> Window:
+    (left, top), (right, bottom) = corners
+    return (int(left), int(top)), (int(right), int(bottom))
+
+
+def _colours(chromaticities: Sequence[float] | None) -> list[Chunk]:
+    """Return the chunks of a PNG for linear light of some primaries; None: BT.709."""
     if chromaticities is None:
-        return [(b"cICP", bytes([_BT709, _LINEAR, 0, 1]))]
-    values = [float(value) for value in chromaticities]
+        return [cicp_chunk(BT709_PRIMARIES, LINEAR)]
     for number, (red, green, blue, white) in PRIMARIES.items():
-        if np.allclose(values, [*red, *green, *blue, *white], atol=_TOLERANCE):
-            return [(b"cICP", bytes([number, _LINEAR, 0, 1]))]
-    fixed = [min(max(round(100_000 * value), 0), 2**31 - 1) for value in (*values[6:], *values[:6])]
-    return [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *fixed))]
+        if np.allclose(chromaticities, [*red, *green, *blue, *white], atol=_TOLERANCE):
+            return [cicp_chunk(number, LINEAR)]
+    return gamma_chunks(1.0, chromaticities)
 
 
-def _aspect(ratio: float) -> list[tuple[bytes, bytes]]:
+def _aspect(ratio: float) -> list[Chunk]:
     """Return a PNG's pHYs that gives the ratio of a pixel's width to its height; none for square pixels."""
     if ratio == 1 or not _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT:
         return []
@@ -202,7 +272,8 @@ def _aspect(ratio: float) -> list[tuple[bytes, bytes]]:
 def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write an OpenEXR; a ``Writer``.
 
-    Samples become premultiplied linear light, as the format defines; half if they were read as half and none is larger.
+    Samples become premultiplied linear light, as the format defines: 16-bit floats if the picture was read as such and
+    no sample overflows them, else 32-bit floats.
 
     Raises
     ------
@@ -211,50 +282,32 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """
     import OpenEXR
 
-    pixels = scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
-    known = picture.metadata.attributes or {}
+    pixels = scene_linear(picture, picture.pixels)
+    source = picture.metadata.exr
     height, width = pixels.shape[:2]
-    windows = known["windows"] if fits_windows(known, width, height) else ((0, 0), (width - 1, height - 1)) * 2
-    corners = [np.array(corner, np.int32) for corner in windows]
+    data_window: Window = (0, 0), (width - 1, height - 1)
+    display_window = data_window
+    if source and source.fits(width, height):
+        data_window, display_window = source.data_window, source.display_window
+    compression = source.lossless_compression if source else "ZIP"
     header = {
-        **known.get("attributes", {}),
-        "compression": getattr(OpenEXR, f"{compression_of(known)}_COMPRESSION"),
+        **(source.attributes if source else {}),
+        "compression": getattr(OpenEXR, f"{compression}_COMPRESSION"),
         "type": OpenEXR.scanlineimage,
-        "dataWindow": (corners[0], corners[1]),
-        "displayWindow": (corners[2], corners[3]),
+        "dataWindow": tuple(np.array(corner, np.int32) for corner in data_window),
+        "displayWindow": tuple(np.array(corner, np.int32) for corner in display_window),
         **_chromaticities(picture.metadata),
         **_ratio(picture.metadata),
     }
-    if known.get("tile"):
-        header |= {"type": OpenEXR.tiledimage, "tiles": _tiles(*known["tile"])}
+    if source and source.tile:
+        header |= {"type": OpenEXR.tiledimage, "tiles": _tiles(*source.tile)}
     planes: Pixels = np.ascontiguousarray(pixels, np.float32).reshape(height, width, -1)
-    if known.get("half"):
+    if source and source.is_half:
         with np.errstate(over="ignore"):
             half = planes.astype(np.float16)
         planes = planes if overflowed(planes, half) else half
-    with OpenEXR.File(header, _channels(planes, known), num_threads=options.threads or available_cores()) as out:
+    with OpenEXR.File(header, _channels(planes, source), num_threads=options.threads or available_cores()) as out:
         out.write(file)
-
-
-def has_windows(known: dict[str, Any]) -> bool:
-    """Whether the data window of an OpenEXR that was read differs from the display window, or does not begin at 0."""
-    windows = known.get("windows", ())
-    return bool(windows) and (windows[:2] != windows[2:] or windows[0] != (0, 0))
-
-
-def fits_windows(known: dict[str, Any], width: int, height: int) -> bool:
-    """Whether a result has the size of the data window."""
-    if not known.get("windows"):
-        return False
-    (left, top), (right, bottom) = known["windows"][:2]
-    return (right - left + 1, bottom - top + 1) == (width, height)
-
-
-def compression_of(known: dict[str, Any]) -> str:
-    """Return the compression of an output: that of the input if it loses nothing, else ZIP."""
-    lossless = (*LOSSLESS, *([_LOSSLESS_OF_HALF] if known.get("half") else []))
-    compression = str(known.get("compression"))
-    return compression if compression in lossless else "ZIP"
 
 
 def _tiles(width: int, height: int) -> Any:
@@ -265,34 +318,33 @@ def _tiles(width: int, height: int) -> Any:
     return tiles
 
 
-def _channels(planes: Pixels, known: dict[str, Any]) -> dict[str, Pixels]:
+def _channels(planes: Pixels, source: ExrHeader | None) -> dict[str, Pixels]:
     """Return the channels by name: with the names of the input, if it had as many channels."""
     letters = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[planes.shape[2]]
-    prefix, *names = known.get("names") or ("", *letters)
-    if len(names) != planes.shape[2]:
-        prefix, names = "", [*letters]
+    prefix, names = "", tuple(letters)
+    if source and len(source.names) == planes.shape[2]:
+        prefix, names = source.prefix, source.names
     if not prefix and len(names) > 2:  # the library takes such pixels without copying each channel
         return {letters: planes}
     return {prefix + name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
 
 
 def _ratio(metadata: Metadata) -> dict[str, float]:
-    """Return the aspect ratio of pixels, if it differs from that in the attributes."""
+    """Return the aspect ratio of pixels as an attribute, if it differs from that of the input."""
     across, down, unit = struct.unpack(">IIB", dict(metadata.png).get(b"pHYs", bytes(9)))
-    known = (metadata.attributes or {}).get("attributes", {}).get("pixelAspectRatio", 1.0)
-    if unit or not (across and down) or _aspect(known) == [(b"pHYs", dict(metadata.png)[b"pHYs"])]:
+    before = metadata.exr.attributes.get("pixelAspectRatio", 1.0) if metadata.exr else 1.0
+    if unit or not (across and down) or _aspect(before) == [(b"pHYs", dict(metadata.png)[b"pHYs"])]:
         return {}
     return {"pixelAspectRatio": down / across}
 
 
 def _chromaticities(metadata: Metadata) -> dict[str, tuple[float, ...]]:
-    known, chunks = (metadata.attributes or {}).get("chromaticities"), dict(metadata.png)
-    if known and all(chunks.get(kind) == data for kind, data in _colours(known)):
-        return {"chromaticities": known}
-    if b"cICP" in chunks and chunks[b"cICP"][0] in PRIMARIES and chunks[b"cICP"][0] != _BT709:
-        red, green, blue, white = PRIMARIES[chunks[b"cICP"][0]]
-        return {"chromaticities": (*red, *green, *blue, *white)}
-    if b"cICP" not in chunks and len(chunks.get(b"cHRM", b"")) == 32:
-        white_x, white_y, *others = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
-        return {"chromaticities": (*others, white_x, white_y)}
-    return {}
+    """Return the chromaticities as an attribute: those of the input while the chunks agree; none for BT.709."""
+    before, chunks = metadata.exr and metadata.exr.chromaticities, dict(metadata.png)
+    if before and all(chunks.get(kind) == data for kind, data in _colours(before)):
+        return {"chromaticities": before}
+    points = PRIMARIES.get(metadata.code_points[0]) if metadata.code_points else chromaticities_of(chunks)
+    if points is None or points == PRIMARIES[BT709_PRIMARIES]:
+        return {}
+    red, green, blue, white = points
+    return {"chromaticities": (*red, *green, *blue, *white)}

@@ -1,4 +1,4 @@
-"""Radiance HDR: three 8-bit mantissas with a common exponent, through imagecodecs.
+"""Radiance HDR through imagecodecs: three 8-bit mantissas a pixel, with a common exponent.
 
 G. Ward, "Real Pixels", Graphics Gems II, 1991; the Radiance reference manual, "Picture File Format (.pic)".
 """
@@ -6,7 +6,7 @@ G. Ward, "Real Pixels", Graphics Gems II, 1991; the Radiance reference manual, "
 from __future__ import annotations
 
 import re
-import struct
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -15,22 +15,26 @@ import numpy.typing as npt
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture import limits
 from convfilter.picture.codecs.scene_linear import scene_linear
-from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES
+from convfilter.picture.colour_chunks import LINEAR, Chunk, cicp_chunk, gamma_chunks
+from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES, name_of
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture, chosen
+from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pixels import Pixels
 
 _MAGIC = b"#?RADIANCE\n"
 _FORMAT = b"FORMAT=32-bit_rle_rgbe"
 _PRIMARIES = b"PRIMARIES="
-_LINEAR = 8
+#: Chromaticities that differ by less are equal.
 _TOLERANCE = 1e-3
+#: Longest header, and longest line with the size.
 _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
-#: Bits of a mantissa. A pixel whose largest sample is subnormal is black.
-_BITS = 8
+_MANTISSA_BITS = 8
+#: Below it a pixel is black; above it samples are clipped; above it a pixel is scaled down while it is rounded.
 _LEAST, _LARGEST, _LARGE = 1e-32, 2.0**126, 2.0**90
-#: Samples rounded at a time, in a core's cache.
+#: Bits of the mantissa of a float32 that are stored.
+_FLOAT_BITS = 23
+#: Approximate number of samples that are rounded at a time, which fit a core's cache.
 _BAND_SAMPLES = 1 << 16
 
 
@@ -38,8 +42,7 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a Radiance HDR; a ``Reader``. Samples are float32 in linear light; the exposure is copied, not applied."""
     import imagecodecs
 
-    if options.frame is not None:
-        chosen([0], options.frame)
+    options.require_frame(1)
     data = file.read()
     lines, start = _head(data)
     kinds = [line for line in lines if line.startswith(b"FORMAT=")]
@@ -57,27 +60,26 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     pixels = np.asarray(imagecodecs.rgbe_decode(plain, header=True))
     if pixels.shape != (height, width, 3):
         raise ReadError(f"a Radiance HDR of the shape {pixels.shape} cannot be filtered")
-    kept = [line for line in lines[1:-2] if not line.startswith((b"FORMAT=", b"#?"))]
-    return Picture([Frame(pixels)], "rgb", False, "HDR", Metadata(attributes={"radiance": kept}, png=_colours(kept)))
+    copied = tuple(line for line in lines[1:-2] if not line.startswith((b"FORMAT=", b"#?")))
+    return Picture([Frame(pixels)], "rgb", False, "HDR", Metadata(radiance=copied, png=_colours(copied)))
 
 
-def _colours(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the chunks of a PNG for linear light of the primaries in the header, of BT.709 if it has none."""
-    said = next((line for line in lines if line.startswith(_PRIMARIES)), b"").partition(b"=")[2].split()
+def _colours(lines: Sequence[bytes]) -> list[Chunk]:
+    """Return the chunks of a PNG for linear light of the primaries in the header; of BT.709 if it has none."""
+    words = next((line for line in lines if line.startswith(_PRIMARIES)), b"").partition(b"=")[2].split()
     try:
-        values = [float(value) for value in said]
+        points = [float(word) for word in words]
     except ValueError:
-        values = []
+        points = []
     usual = [value for pair in PRIMARIES[BT709_PRIMARIES] for value in pair]
-    is_sound = len(values) == len(usual) and all(0 <= value <= 1 for value in values) and values[-1] > 0
-    if not is_sound or np.allclose(values, usual, atol=_TOLERANCE):
-        return [(b"cICP", bytes([BT709_PRIMARIES, _LINEAR, 0, 1]))]
-    fixed = [round(100_000 * value) for value in (*values[6:], *values[:6])]
-    return [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *fixed))]
+    is_sound = len(points) == len(usual) and all(0 <= value <= 1 for value in points) and points[-1] > 0
+    if not is_sound or np.allclose(points, usual, atol=_TOLERANCE):
+        return [cicp_chunk(BT709_PRIMARIES, LINEAR)]
+    return gamma_chunks(1.0, points)
 
 
 def _head(data: bytes) -> tuple[list[bytes], int]:
-    """Return the lines of the header, with the empty line and the size, and the offset of the pixels."""
+    """Return the lines of the header, the last two of which are empty and the size, and the offset of the pixels."""
     empty = data.find(b"\n\n", 0, _HEAD_BYTES)
     end = data.find(b"\n", empty + 2, empty + 2 + _HEAD_BYTES)
     if empty < 0 or end < 0:
@@ -91,66 +93,68 @@ def write_hdr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     Raises
     ------
     WriteError
-        The picture's tone curve is unknown, its primaries are not BT.709's, or samples are negative or not finite,
-        unless losses are allowed.
+        The picture's tone curve is unknown, its code points name primaries other than BT.709's, or, unless losses are
+        allowed, samples are negative, NaN or above 2**126.
     """
     import imagecodecs
 
-    points = dict(picture.metadata.png).get(b"cICP")
-    if points and points[0] != 1:
-        raise WriteError("a Radiance HDR is written with the primaries of BT.709; use exr")
-    pixels = scene_linear(picture, next(frame.pixels for frame in picture.frames if not frame.fallback))
-    if not options.allow_loss and not (pixels.min() >= 0 and pixels.max() <= _LARGEST):  # which NaN is neither
+    points = picture.metadata.code_points
+    if points and points[0] != BT709_PRIMARIES:
         raise WriteError(
-            "a Radiance HDR holds neither negative values nor NaN and infinity, the picture does",
+            f"a Radiance HDR is written with the primaries of BT.709, the picture has {name_of(*points)}",
+            remedy="use exr, or convert the picture to sRGB first",
+        )
+    pixels = scene_linear(picture, picture.pixels)
+    if not options.allow_loss and not (pixels.min() >= 0 and pixels.max() <= _LARGEST):  # NaN fails both comparisons
+        raise WriteError(
+            "a Radiance HDR holds neither negative values nor NaN and infinity, and the picture has such samples",
             remedy="use exr or pfm, or store 0 and the largest value with {allow_loss=True}",
         )
     rounded = _rounded(pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2))
-    kept = (picture.metadata.attributes or {}).get("radiance", [])
     height, width = rounded.shape[:2]
     size = b"-Y %d +X %d\n" % (height, width)
-    file.write(b"".join([_MAGIC, *(line + b"\n" for line in kept), _FORMAT, b"\n\n", size]))
-    most = 8 * height * (width + 4)  # the encoder's own estimate is too small for noise
+    file.write(b"".join([_MAGIC, *(line + b"\n" for line in picture.metadata.radiance), _FORMAT, b"\n\n", size]))
+    most = 8 * height * (width + 4)  # imagecodecs' default buffer is too small for noise
     file.write(imagecodecs.rgbe_encode(rounded, header=False, rle=True, out=most))
 
 
 def _rounded(pixels: Pixels) -> Pixels:
-    """Round to the nearest representable colours, half to even; the encoder would truncate."""
+    """Round (H, W, 3) samples to the nearest colours of the format, half to even; the encoder would truncate."""
     out = np.empty(pixels.shape, np.float32)
     rows = max(1, _BAND_SAMPLES // (3 * pixels.shape[1]))
     for start in range(0, len(pixels), rows):
-        band, made = pixels[start : start + rows], out[start : start + rows]
+        band, rounded = pixels[start : start + rows], out[start : start + rows]
         if not (band.min() >= 0 and band.max() <= _LARGEST):
             band = np.fmin(np.fmax(band, 0), np.float32(_LARGEST))
-        if band.max() > _LARGE:  # whose powers of two float32 cannot hold
+        if band.max() > _LARGE:  # float32 cannot represent the number that _rounding returns for them
             scale = np.where(band.max(axis=2, keepdims=True) > _LARGE, np.float32(2.0**-64), np.float32(1))
-            made[:] = _rounded(band * scale) / scale
+            rounded[:] = _rounded(band * scale) / scale
             continue
         red, green, blue = (np.ascontiguousarray(band[..., at]) for at in range(3))
         largest = np.maximum(np.maximum(red, green), blue)
         # A largest sample that rounds up to a power of two takes the next exponent.
         magic = _rounding(largest)
         magic = _rounding((largest + magic) - magic)
-        dark = largest < _LEAST
-        any_dark = dark.any()
+        black = largest < _LEAST
         for at, plane in enumerate((red, green, blue)):
-            np.subtract(np.add(plane, magic, out=plane), magic, out=made[..., at])
-        if any_dark:
-            made[dark] = 0
+            np.subtract(np.add(plane, magic, out=plane), magic, out=rounded[..., at])
+        if black.any():
+            rounded[black] = 0
     return out
 
 
 def _rounding(largest: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the number whose addition and subtraction rounds samples to the steps of a pixel's mantissas.
+    """Return the number that rounds a sample to its pixel's steps, if it is added and subtracted again.
 
-    It is 1.5 * 2**23 steps: a float32 of that size has no smaller ones.
+    Neighbouring float32 numbers near 1.5 * 2**23 steps are one step apart, so the addition rounds. ``largest`` is the
+    largest sample of each pixel.
     """
-    exponent = np.maximum(largest.view(np.int32) >> 23, _BITS)
-    magic = _power(exponent + (23 + 1 - _BITS))
+    exponent = np.maximum(largest.view(np.int32) >> _FLOAT_BITS, _MANTISSA_BITS)
+    magic = _power(exponent + (_FLOAT_BITS + 1 - _MANTISSA_BITS))
     magic *= np.float32(1.5)
     return magic
 
 
 def _power(exponent: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-    """Return 2 to the power of ``exponent - 127``, for exponents of 1 to 254; ldexp takes six times as long."""
-    return (exponent << 23).view(np.float32)
+    """Return 2 to the power of ``exponent - 127``, for exponents from 1 to 254; ldexp takes six times as long."""
+    return (exponent << _FLOAT_BITS).view(np.float32)

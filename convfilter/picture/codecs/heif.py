@@ -1,6 +1,6 @@
-"""HEIC and other HEIF pictures, as phones make them, through pi-heif (libheif and libde265).
+"""HEIF reader (HEIC of phones and others) through pi-heif, which is built on libheif and libde265.
 
-libheif applies the orientation of the file; the same orientation in EXIF and XMP is reset. ISO/IEC 23008-12.
+libheif applies the orientation of the file, so that in EXIF and XMP is reset. ISO/IEC 23008-12.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture import colour, limits, unsupported
 from convfilter.picture.metadata import exif, xmp_clean
-from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
+from convfilter.picture.options import ReadOptions, frame_number
+from convfilter.picture.picture import Frame, Loss, Metadata, Picture
 from convfilter.picture.pillow import container_metadata, contents
-from convfilter.picture.pillow.boxes import boxes, boxes_of
+from convfilter.picture.pillow.boxes import boxes, boxes_of, meta_boxes
 from convfilter.picture.pixels import Model
+from convfilter.picture.place.source import size_of
 
 _EXIF_PREFIX = b"Exif\0\0"
-_META_BYTES = 1 << 22
+#: Colour model and alpha of pi-heif's modes.
 _MODELS: dict[str, tuple[Model, bool]] = {
     "L": ("gray", False),
     "I": ("gray", False),
@@ -34,17 +35,17 @@ _GAIN_MAP = "hdrgainmap"
 def read_heif(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the primary picture of a HEIF, or the one that ``options.frame`` names; a ``Reader``.
 
-    Samples are uint8, or uint16 with the numbers of the file: 0 to 1023 or 4095.
+    Samples are uint8, or uint16 with the values of the file: up to 1023 or 4095 is white.
     """
     heif = _opened(file)
-    number = heif.primary_index if options.frame is None else chosen([*range(len(heif))], options.frame)
+    number = heif.primary_index if options.frame is None else frame_number(options.frame, len(heif))
     image = heif[number]
     width, height = image.size
     limits.require_size(width, height, options)
     mode = image.mode.partition(";")[0]
-    premultiplied = mode.endswith("a")
+    premultiplied = mode.endswith("a")  # pi-heif writes the letter small
     if mode.upper() not in _MODELS:
-        raise ReadError(f"a HEIC of samples of the kind {image.mode} cannot be filtered")
+        raise ReadError(f"a HEIC of the mode {image.mode} cannot be filtered; convert it to PNG first")
     model, alpha = _MODELS[mode.upper()]
     limits.require_memory(4 * width * height * len(mode))
     samples = np.array(image)  # copied: a view does not outlive the image
@@ -62,7 +63,7 @@ def read_heif(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _opened(file: BinaryIO) -> Any:
-    """Parse the boxes without decoding."""
+    """Return pi-heif's list of the pictures, without decoding them."""
     import pi_heif
 
     kinds = _top_boxes(file)
@@ -78,30 +79,26 @@ def _opened(file: BinaryIO) -> Any:
 
 
 def _require_text(file: BinaryIO) -> None:
-    """Refuse names of items and of auxiliary pictures that are not UTF-8, since the library would end the process."""
-    for kind, first, last in boxes(file, 0, file.seek(0, 2)):
-        if kind != b"meta":
-            continue
-        file.seek(first)
-        parts = dict(boxes_of(file.read(min(last - first, _META_BYTES)), 4))
-        items = parts.get(b"iinf", b"")
-        properties = dict(boxes_of(parts.get(b"iprp", b""))).get(b"ipco", b"")
+    """Refuse names of items and of auxiliary pictures that are not UTF-8, for which the library ends the process."""
+    for meta in meta_boxes(file):
+        items = meta.get(b"iinf", b"")
+        properties = dict(boxes_of(meta.get(b"iprp", b""))).get(b"ipco", b"")
         texts = [entry[8:] for _, entry in boxes_of(items, 6 if items[:1] == b"\0" else 8)]
         texts += [content[4:].partition(b"\0")[0] for name, content in boxes_of(properties) if name == b"auxC"]
         for text in texts:
             try:
                 text.decode()
             except UnicodeDecodeError:
-                raise ReadError("the HEIC is damaged: the name of an item is no text") from None
+                raise ReadError("the HEIC is damaged: the name of an item is not UTF-8") from None
 
 
 def _top_boxes(file: BinaryIO) -> set[bytes]:
-    """Return the kinds of the file's boxes; a moov box holds a sequence, a meta box pictures."""
-    return {kind for kind, _, _ in boxes(file, 0, file.seek(0, 2))}
+    """Return the kinds of the boxes that are not within others: moov holds a sequence, meta pictures."""
+    return {kind for kind, _, _ in boxes(file, 0, size_of(file))}
 
 
 def _metadata(info: dict[str, Any]) -> Metadata:
-    """Return libheif's metadata, with orientations reset."""
+    """Return profile, EXIF and XMP as pi-heif reports them, without orientation."""
     block = info.get("exif")
     packet = info.get("xmp")
     return Metadata(
@@ -112,14 +109,12 @@ def _metadata(info: dict[str, Any]) -> Metadata:
 
 
 def _notes(heif: Any, image: Any, file: BinaryIO, options: ReadOptions) -> list[str]:
-    """Return notes about other pictures in the file."""
-    notes = contents.notes_on(None, "HEIC", file)
-    if options.frame is None and len(heif) > 1 and not any("pictures" in note for note in notes):
-        notes.append(f"the HEIC holds {len(heif)} pictures; the primary one is taken")
+    """Return notes about the pictures and maps in the file that are not read."""
+    notes = [*contents.heif_notes("HEIC", file, pictures=len(heif), is_chosen=options.frame is not None)]
     if b"moov" in _top_boxes(file):
         notes.append("the HEIC holds a sequence of pictures; only its cover is read")
     if image.info.get("depth_images"):
         notes.append("the HEIC holds a depth map; it is left out")
     if any(_GAIN_MAP in kind for kind in image.info.get("aux", {})):
-        notes.append("the HEIC holds a gain map, which makes the picture brighter on HDR displays; it is left out")
+        notes.append(contents.gain_map_note("HEIC"))
     return notes

@@ -1,7 +1,7 @@
 """JPEG XL through imagecodecs (libjxl): 8 to 16 bits and floats, with alpha, EXIF and XMP.
 
-imagecodecs gives no ICC profiles and no times of animations; pillow-jxl-plugin gives the profiles. ISO/IEC 18181-2
-(file format).
+imagecodecs gives neither ICC profiles, which pillow-jxl-plugin reads, nor delays of animations. ISO/IEC 18181-2 (file
+format).
 """
 
 from __future__ import annotations
@@ -16,47 +16,51 @@ from convfilter.errors import ReadError, WriteError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import colour, limits
 from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours, with_primaries
+from convfilter.picture.colour_chunks import LINEAR, SRGB, chromaticities_of, cicp_chunk, exponent_of, gamma_chunks
 from convfilter.picture.metadata import exif, xmp_clean
-from convfilter.picture.metadata.cicp import PRIMARIES, transfer_curve
+from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES, transfer_curve
 from convfilter.picture.metadata.curves import linearized
 from convfilter.picture.metadata.icc_write import Primaries, to_xyz
 from convfilter.picture.metadata.transfer import curve_of
-from convfilter.picture.options import DEFAULT_QUALITY, ReadOptions, WriteOptions
+from convfilter.picture.options import DEFAULT_QUALITY, LOSSLESS_QUALITY, ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
 from convfilter.picture.pillow.boxes import box
 from convfilter.picture.pillow.boxes import boxes as boxes_in
 from convfilter.picture.pixels import Pixels, channels_of
-from convfilter.picture.png.layout import has_primaries, says_srgb
+from convfilter.picture.png.layout import says_srgb
 
 _SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
 _TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")
+#: Type of an extra channel.
 _ALPHA = 0
-_SRGB = (1, 13)
-_LOSSLESS = 100
+_SRGB = (BT709_PRIMARIES, SRGB)
+_SRGB_EXPONENT = 0.45455
 _NO_QUALITY = "leave out {quality}"
+#: Bytes of the codestream that hold its header.
 _HEADER_BYTES = 4096
 #: EXIF and XMP that decompress to more are left out.
 _MOST_BOX_BYTES = 1 << 24
-_LINEAR_SRGB = bytes([1, 8, 0, 1])
-#: Losses of colour.
 _DJXL = "convert it with djxl IN OUT.png first, or accept it with {allow_loss=True}"
 _NO_PROFILE = Loss(
     "the colour profile of the JPEG XL cannot be read, and its colours would be shown wrong", severe=True, remedy=_DJXL
 )
 _NO_PLUGIN = _NO_PROFILE._replace(remedy=f"install what reads it with pip install 'convfilter[jxl]', {_DJXL}")
 _LOSSY_PROFILE = Loss(
-    "the JPEG XL has an ICC profile and is compressed with loss: its colours are read in linear light of sRGB, "
-    "within its gamut",
+    "the JPEG XL has an ICC profile and is compressed with loss: its colours are read in linear light of sRGB, and "
+    "clipped to sRGB's gamut",
     severe=True,
     remedy=_DJXL,
 )
+#: Whites whose chromaticities differ by less are equal.
+_WHITE_TOLERANCE = 1e-3
 _EFFORTS = {"fast": 1, "default": 3, "best": 7}
 
 
 def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a JPEG XL; a ``Reader``.
 
-    libjxl applies the orientation of the header; the same orientation in EXIF and XMP is reset.
+    Samples are uint8, uint16 with the values of the file, or float32. libjxl applies the orientation of the header, so
+    that in EXIF and XMP is reset.
     """
     import imagecodecs
 
@@ -70,15 +74,22 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     limits.require_memory(2 * header.width * header.height * channels * item)
     losses = _decompress(boxes) + _losses(header, options)
     if not header.floats and header.bits > 16:
-        raise ReadError(f"JPEG XL samples must have up to 16 bits, got {header.bits}")
-    samples = np.asarray(imagecodecs.jpegxl_decode(data, numthreads=options.threads or available_cores()))
-    if header.animated:
+        raise ReadError(f"JPEG XL samples must have up to 16 bits, got {header.bits}; convert them first")
+    # The header does not give the number of frames, for all of which there may be no memory.
+    index = 0 if header.animated and not options.frame else None
+    threads = options.threads or available_cores()
+    samples = np.asarray(imagecodecs.jpegxl_decode(data, index=index, numthreads=threads))
+    if not header.animated:
+        options.require_frame(1)
+    elif index is None:
         frames = samples if samples.ndim == 3 + (channels > 1) else samples[np.newaxis]
         samples = chosen(list(frames), options.frame or 0)
-    elif options.frame is not None:
-        chosen([0], options.frame)
-    if samples.shape != ((header.height, header.width, channels) if channels > 1 else (header.height, header.width)):
-        raise ReadError(f"a JPEG XL of the shape {samples.shape} cannot be filtered")
+    shape = (header.height, header.width, channels)[: 3 if channels > 1 else 2]
+    if samples.shape != shape:
+        raise ReadError(
+            f"the JPEG XL decodes to an array of the shape {samples.shape}, its header gives {shape}",
+            remedy="convert it first, as with djxl IN OUT.png",
+        )
     metadata, lost = _metadata(header, boxes, data, options)
     losses += lost
     white = None
@@ -93,7 +104,7 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, bytes]]:
-    """Split a file into its codestream (the first ``most`` bytes are enough for the header) and its other boxes."""
+    """Return the codestream of a file, or at least its first ``most`` bytes, and the contents of the other boxes."""
     if not data.startswith(_SIGNATURE[:4]):
         return data[:most], {}
     boxes: dict[bytes, bytes] = {}
@@ -112,7 +123,7 @@ def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, byt
 
 
 def _decompress(boxes: dict[bytes, bytes]) -> list[Loss]:
-    """Add EXIF and XMP that are compressed (Brotli) to the boxes, or return that they are left out."""
+    """Add EXIF and XMP that are compressed with Brotli to the boxes; returns the losses of damaged ones."""
     import imagecodecs
 
     lost = []
@@ -148,21 +159,20 @@ def _losses(header: Header, options: ReadOptions) -> list[Loss]:
 def _metadata(
     header: Header, boxes: dict[bytes, bytes], data: bytes, options: ReadOptions
 ) -> tuple[Metadata, list[Loss]]:
-    """Return EXIF and XMP from boxes, and the colours from the header, and their losses."""
+    """Return EXIF and XMP from boxes and the colours from the header; and the losses of colour."""
     metadata, losses = Metadata(lossless=header.lossless), []
     if len(block := boxes.get(b"Exif", b"")) > 4:
         metadata.exif = exif.without_orientation(block[4 + int.from_bytes(block[:4], "big") :])
     if packet := boxes.get(b"xml "):
         metadata.xmp = xmp_clean.with_orientation_reset(packet)
     if header.colours and header.colours != _SRGB:
-        metadata.png.append((b"cICP", bytes([*header.colours, 0, 1])))
+        metadata.png.append(cicp_chunk(*header.colours))
     if header.gamma:
-        fixed = [min(max(round(100_000 * value), 0), 2**31 - 1) for value in (header.gamma, *header.chromaticities)]
-        metadata.png += [(b"gAMA", struct.pack(">I", fixed[0])), (b"cHRM", struct.pack(">8I", *fixed[1:]))]
+        metadata.png += gamma_chunks(header.gamma, (*header.chromaticities[2:], *header.chromaticities[:2]))
     if header.colours is None and not header.gamma:
         if header.profile and not header.lossless:
             # libjxl converts from its own colour space to one that it knows.
-            metadata.png.append((b"cICP", _LINEAR_SRGB))
+            metadata.png.append(cicp_chunk(BT709_PRIMARIES, LINEAR))
             losses.append(_LOSSY_PROFILE if not header.floats else _LOSSY_PROFILE._replace(severe=False))
         else:
             metadata.icc, lost = _profile_of(data, options)
@@ -171,7 +181,7 @@ def _metadata(
 
 
 def _profile_of(data: bytes, options: ReadOptions) -> tuple[bytes | None, list[Loss]]:
-    """Return the ICC profile of samples that are stored as they were, by pillow-jxl-plugin."""
+    """Return the ICC profile of a lossless file, as pillow-jxl-plugin reads it, or the loss of it."""
     try:
         from pillow_jxl import Decoder
 
@@ -192,102 +202,107 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         JPEG XL has no number for the code points of colour, or the quality is below 100 and their transfer function
         is not a simple curve.
     """
-    pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
-    metadata = picture.metadata
+    pixels, metadata = picture.pixels, picture.metadata
     colours = _colours_of(metadata)
     is_plain = pixels.dtype == np.uint8 and colours.points == _SRGB
-    is_lossy = pixels.dtype == np.uint8 and not metadata.lossless and colours.has_light
-    quality = options.quality or (DEFAULT_QUALITY if is_lossy else _LOSSLESS)
-    in_light = quality < _LOSSLESS and not is_plain
-    stored = _light(picture, pixels, colours) if in_light else pixels
-    codestream = _encoded(stored, picture.white, quality, options)
-    kept: dict[bytes, bytes] = {}
+    is_lossy = pixels.dtype == np.uint8 and not metadata.lossless and colours.has_linear_srgb
+    quality = options.quality or (DEFAULT_QUALITY if is_lossy else LOSSLESS_QUALITY)
+    becomes_linear = quality < LOSSLESS_QUALITY and not is_plain
+    codestream = _encoded(_linear_srgb(picture, colours) if becomes_linear else pixels, picture.white, quality, options)
+    level: list[bytes] = []
     if codestream.startswith(_SIGNATURE[:4]):
-        codestream, kept = _parts(codestream)
+        codestream, others = _parts(codestream)
+        level = [box(b"jxll", others[b"jxll"])] if b"jxll" in others else []
     head, start = b"", 0
-    if quality == _LOSSLESS or in_light:
-        whole = in_light and pixels.dtype.kind == "u"
-        depth = ((picture.white or int(np.iinfo(pixels.dtype).max)).bit_length()) if whole else None
+    if quality == LOSSLESS_QUALITY or becomes_linear:
+        is_integer = becomes_linear and pixels.dtype.kind == "u"
+        depth = (picture.white or int(np.iinfo(pixels.dtype).max)).bit_length() if is_integer else None
         if colours.points:
             changed = with_colours(codestream, colours.points, depth)
         else:
-            changed = with_primaries(codestream, colours.primaries or (), colours.gamma, depth)
+            changed = with_primaries(codestream, colours.primaries or (), colours.exponent, depth)
         if changed is None and not is_plain:
             raise WriteError(f"JPEG XL has no number for the code points {colours.points}; use png or avif")
         head, start = changed or (head, start)
     block = exif.with_size(metadata.exif, pixels.shape[1], pixels.shape[0])
-    boxes = [box(b"jxll", kept[b"jxll"])] if b"jxll" in kept else []
+    boxes = level
     boxes += [box(b"Exif", bytes(4), block)] if block else []
     boxes += [box(b"xml ", metadata.xmp)] if metadata.xmp else []
-    size = len(head) + len(codestream) - start
     if boxes:
-        # The content of the last box, which may be large, is written without a copy.
-        # libjxl 0.7 takes a box with a length of 64 bits for truncated.
-        is_short = size + 8 < 1 << 32
-        start_of_box = (
-            struct.pack(">I4s", size + 8, b"jxlc") if is_short else struct.pack(">I4sQ", 1, b"jxlc", size + 16)
-        )
-        file.write(b"".join([_SIGNATURE, _TYPE, *boxes, start_of_box]))
+        file.write(b"".join([_SIGNATURE, _TYPE, *boxes, _codestream_head(len(head) + len(codestream) - start)]))
     file.write(head)
     file.write(memoryview(codestream)[start:])
 
 
+def _codestream_head(size: int) -> bytes:
+    """Return the head of a jxlc box; its content, which may be large, is written without a copy."""
+    if size + 8 < 1 << 32:  # libjxl 0.7 considers a box with a length of 64 bits truncated
+        return struct.pack(">I4s", size + 8, b"jxlc")
+    return struct.pack(">I4sQ", 1, b"jxlc", size + 16)
+
+
 class _Colours(NamedTuple):
-    """What samples mean: by code points, or by primaries (red, green, blue, white) and the exponent of encoding."""
+    """The colour space of samples.
+
+    Attributes
+    ----------
+    points : (int, int), or None
+        Primaries and transfer function as ITU-T H.273 numbers them.
+    primaries : four pairs of floats, or None
+        (x, y) of red, green, blue and white; None if ``points`` names unknown ones.
+    exponent : float
+        Without ``points``: exponent that encodes linear light.
+    """
 
     points: tuple[int, int] | None
     primaries: Primaries | None
-    gamma: float = 0.0
+    exponent: float = 0.0
 
     @property
-    def has_light(self) -> bool:
-        """Whether they become linear light of sRGB's primaries by a simple curve and a matrix of the same white."""
+    def has_linear_srgb(self) -> bool:
+        """Whether a simple curve and a matrix convert to linear light of sRGB's primaries, with the same white."""
         is_simple = self.points is None or transfer_curve(self.points[1]) is not None
         white = self.primaries[3] if self.primaries else (0.0, 0.0)
-        return is_simple and np.allclose(white, PRIMARIES[_SRGB[0]][3], atol=1e-3)
+        return is_simple and np.allclose(white, PRIMARIES[BT709_PRIMARIES][3], atol=_WHITE_TOLERANCE)
 
 
 def _colours_of(metadata: Metadata) -> _Colours:
     chunks = dict(metadata.png)
-    if b"cICP" in chunks:
-        points = chunks[b"cICP"][0], chunks[b"cICP"][1]
+    if points := metadata.code_points:
         return _Colours(points, PRIMARIES.get(points[0]))
     if b"sRGB" in chunks or says_srgb(chunks):
-        return _Colours(_SRGB, PRIMARIES[_SRGB[0]])
-    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
-    exponent = gamma / 100_000 if gamma else 0.45455
-    if not has_primaries(chunks):
-        return _Colours(None, PRIMARIES[_SRGB[0]], exponent)
-    x, y, *corners = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
-    red, green, blue = ((corners[at], corners[at + 1]) for at in (0, 2, 4))
-    return _Colours(None, (red, green, blue, (x, y)), exponent)
+        return _Colours(_SRGB, PRIMARIES[BT709_PRIMARIES])
+    return _Colours(
+        None, chromaticities_of(chunks) or PRIMARIES[BT709_PRIMARIES], exponent_of(chunks) or _SRGB_EXPONENT
+    )
 
 
-def _light(picture: Picture, pixels: Pixels, colours: _Colours) -> Pixels:
-    """Return colours in linear light of sRGB's primaries, beyond 0 to 1 where they lie outside.
+def _linear_srgb(picture: Picture, colours: _Colours) -> Pixels:
+    """Return the pixels in linear light of sRGB's primaries; colours outside of its gamut lie beyond 0 to 1.
 
-    As such libjxl takes floats, which in its lossy way it stores in a space of its own.
+    For lossy compression libjxl expects floats in this colour space, which it converts to its own (XYB).
     """
     try:
-        light = linearized(pixels, curve_of(picture), picture.alpha, picture.white)
+        light = linearized(picture.pixels, curve_of(picture), picture.alpha, picture.white)
     except ReadError as error:
-        raise WriteError(f"a JPEG XL with loss is made of linear light; {error.problem}", remedy=_NO_QUALITY) from None
+        raise WriteError(f"a lossy JPEG XL is made of linear light; {error.problem}", remedy=_NO_QUALITY) from None
     if colours.points != _SRGB and picture.model == "rgb":
-        if not colours.has_light or colours.primaries is None:
-            raise WriteError("a JPEG XL with loss has D65 as white, the picture does not", remedy=_NO_QUALITY)
-        into = np.linalg.inv(to_xyz(PRIMARIES[_SRGB[0]])) @ to_xyz(colours.primaries)
-        light[..., :3] = light[..., :3] @ into.T.astype(np.float32)
+        if not colours.has_linear_srgb or colours.primaries is None:
+            raise WriteError("a lossy JPEG XL has D65 as white, the picture has another white", remedy=_NO_QUALITY)
+        matrix = np.linalg.inv(to_xyz(PRIMARIES[BT709_PRIMARIES])) @ to_xyz(colours.primaries)
+        light[..., :3] = light[..., :3] @ matrix.T.astype(np.float32)
     return light
 
 
 def _encoded(pixels: Pixels, white: int | None, quality: int, options: WriteOptions) -> bytes:
+    """Return the file that imagecodecs makes."""
     import imagecodecs
 
     assert channels_of(pixels) <= 4
     bits = white.bit_length() if white and pixels.dtype.kind == "u" else None
-    # libjxl's own map from quality to distance.
+    # The map from quality to distance of libjxl's JxlEncoderDistanceFromQuality.
     distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 53 / 3000 * quality**2 - 23 / 20 * quality + 25
-    lossless = quality == _LOSSLESS
+    lossless = quality == LOSSLESS_QUALITY
     try:
         return bytes(
             imagecodecs.jpegxl_encode(

@@ -11,6 +11,9 @@ from typing import NamedTuple, TypeAlias
 from convfilter.errors import ReadError
 
 _MAGIC = b"\xff\x0a"
+#: Bytes in which every header ends.
+_MOST_BYTES = 4096
+#: Width to height.
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _ALPHA, _SPOT, _CFA = 0, 2, 5
 _GRAY, _XYB = 1, 2
@@ -29,11 +32,11 @@ _CORNERS = {
     9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
     11: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
-#: The exponents that a PNG has for linear light and sRGB's curve.
+#: Exponents in a PNG's gAMA for linear light and for sRGB's curve.
 _GAMMAS = {8: 1.0, 13: 0.45455}
 
 
-#: A value, and how many bits it takes.
+#: A value, and the number of bits that store it.
 Field: TypeAlias = tuple[int, int]
 
 
@@ -41,7 +44,7 @@ _CUSTOM_FIELDS: list[Field] = [(2, 2), (0, 4)]
 
 
 class Header(NamedTuple):
-    """Properties of a picture.
+    """Properties of a picture that its codestream's header gives.
 
     Attributes
     ----------
@@ -49,22 +52,22 @@ class Header(NamedTuple):
         In pixels, after the orientation is applied.
     bits : int
         Bits of a sample.
-    floats : bool
-    gray : bool
+    floats, gray, animated : bool
+        Whether samples are floats, the picture is grey, and it has several frames.
     extra : tuple of int
-        Types of channels beside the colours; 0 is alpha.
+        Types of the channels beside the colours; 0 is alpha.
     premultiplied : bool
-    animated : bool
+        Whether colours are multiplied by alpha.
     lossless : bool
-        Colours are stored without a transform, as lossless encoders do.
+        Whether colours are stored without a transform, as lossless encoders do.
     colours : (int, int), or None
-        Primaries and transfer function of ITU-T H.273; None: an ICC profile or custom values.
+        Primaries and transfer function as ITU-T H.273 numbers them; None: an ICC profile or custom values.
     gamma : float
-        Instead of a transfer function, with sRGB's primaries: the exponent of encoding, such as 1/2.2; or 0.
+        With custom values: exponent that encodes linear light, such as 1/2.2; else 0.
     chromaticities : tuple of float
-        x and y of white, red, green and blue; empty where ``colours`` says them.
+        With custom values: x and y of white, red, green and blue; else empty.
     profile : bool
-        Whether the colours are those of an ICC profile, which the codestream holds behind the header.
+        Whether an ICC profile, which the codestream stores behind the header, defines the colours.
     """
 
     width: int
@@ -90,6 +93,7 @@ class _Bits:
         self.at = 0
 
     def take(self, count: int) -> int:
+        """Read an integer of some bits."""
         if count > self._left:
             raise ReadError("the JPEG XL is truncated")
         value = self._number & ((1 << count) - 1)
@@ -99,14 +103,16 @@ class _Bits:
         return value
 
     def flag(self) -> bool:
+        """Read one bit."""
         return bool(self.take(1))
 
     def number(self, *choices: tuple[int, int]) -> int:
-        """Take one of four (offset, bits), chosen by two bits."""
+        """Read a U32 of the standard: two bits choose (offset, bits), the integer of bits is added to the offset."""
         offset, bits = choices[self.take(2)]
         return offset + self.take(bits)
 
     def enum(self) -> int:
+        """Read an Enum of the standard."""
         return self.number((0, 0), (1, 0), (2, 4), (18, 6))
 
 
@@ -128,14 +134,14 @@ def parsed(codestream: bytes) -> Header:
         The header is damaged or truncated.
     """
     if not codestream.startswith(_MAGIC):
-        raise ReadError("the JPEG XL is damaged: its codestream does not begin as one")
-    bits = _Bits(codestream[2:4096])
+        raise ReadError("the JPEG XL is damaged: its codestream does not begin with ff 0a")
+    bits = _Bits(codestream[2:_MOST_BYTES])
     height, width = _size(bits)
     if bits.flag():
         return Header(width, height)
-    animated, turned = False, False
+    animated, is_transposed = False, False
     if bits.flag():
-        turned = bits.take(3) >= 4
+        is_transposed = bits.take(3) >= 4
         if bits.flag():
             _size(bits)
         if bits.flag():
@@ -152,7 +158,7 @@ def parsed(codestream: bytes) -> Header:
         premultiplied |= is_associated
     lossless = not bits.flag()
     encoding = _colours(bits)
-    if turned:
+    if is_transposed:
         width, height = height, width
     return Header(
         width, height, depth, floats, encoding.gray, tuple(extra), premultiplied, animated, lossless, encoding.colours,
@@ -161,23 +167,23 @@ def parsed(codestream: bytes) -> Header:
 
 
 def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None = None) -> tuple[bytes, int] | None:
-    """Set the colour encoding of a picture, and its depth; the stored samples do not change.
+    """Replace the colour encoding, and the depth, in a picture's header; the stored samples do not change.
 
     Parameters
     ----------
     codestream : bytes
         Written by libjxl, which assumes linear light for samples of more than 8 bits.
     colours : (int, int)
-        Primaries and transfer function of ITU-T H.273. A lossy codestream stores colours independently of them; there
-        they are the encoding that a decoder converts to.
+        Primaries and transfer function as ITU-T H.273 numbers them. A lossy codestream stores colours in a space of
+        its own; for it they are the encoding to which a decoder converts.
     depth : int, optional
         Integer bit depth that replaces the depth in the header.
 
     Returns
     -------
     (bytes, int), or None
-        The new header, and where in the codestream the data behind it begin; None if JPEG XL has no number for the
-        colours, or the header is not libjxl's usual one.
+        The new header, and the offset in the codestream of the data behind the old one; None if JPEG XL has no number
+        for the colours, or the header is not libjxl's usual one.
     """
     white, primaries = next((key for key, points in _PRIMARIES.items() if points == colours[0]), (0, 0))
     if not white or colours[1] not in _TRANSFERS:
@@ -188,14 +194,24 @@ def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None 
 def with_primaries(
     codestream: bytes, primaries: Sequence[tuple[float, float]], gamma: float, depth: int | None = None
 ) -> tuple[bytes, int] | None:
-    """Do the same with the chromaticities of red, green, blue and white, and the exponent of encoding."""
+    """Replace the colour encoding by custom values; see :func:`with_colours`.
+
+    Parameters
+    ----------
+    codestream : bytes
+    primaries : sequence of 4 pairs of floats
+        x and y of red, green, blue and white.
+    gamma : float
+        Exponent that encodes linear light.
+    depth : int, optional
+    """
     corners = [*_CUSTOM_FIELDS, *(field for pair in primaries[:3] for value in pair for field in _coordinate(value))]
     white = [*_CUSTOM_FIELDS, *(field for value in primaries[3] for field in _coordinate(value))]
     return with_encoding(codestream, white, corners, [(1, 1), (round(gamma * _GAMMA_UNIT), 24)], depth)
 
 
 def _coordinate(value: float) -> list[Field]:
-    """Return (value, bits) pairs that ``_coordinates`` reads."""
+    """Return the fields of one coordinate, which ``_coordinates`` reads."""
     number = 2 * round(abs(value) * _COORDINATE_UNIT) - (value < 0)
     choice = max(0, number.bit_length() - 19)
     return [(choice, 2), (number - (1 << (18 + choice) if choice else 0), 19 + max(0, choice - 1))]
@@ -204,8 +220,8 @@ def _coordinate(value: float) -> list[Field]:
 def with_encoding(
     codestream: bytes, white: list[Field], primaries: list[Field], transfer: list[Field], depth: int | None = None
 ) -> tuple[bytes, int] | None:
-    """Do the same with the parts of a colour encoding as (value, bits)."""
-    bits = _Bits(codestream[2:4096])
+    """Replace the colour encoding by fields of white point, primaries and transfer; see :func:`with_colours`."""
+    bits = _Bits(codestream[2:_MOST_BYTES])
     _size(bits)
     if bits.flag() or bits.flag():
         return None
@@ -219,31 +235,41 @@ def with_encoding(
     start = bits.at
     gray = _colours(bits).gray
     end = bits.at
-    if bits.take(2) or not bits.flag():  # extensions; the default transform
+    if bits.take(2) or not bits.flag():  # extensions, or another transform than the default
         return None
     header_end = bits.at
     number = int.from_bytes(codestream[2 : 2 + (header_end + 7) // 8], "little")
 
-    def kept(first: int, last: int) -> Field:
+    def copied(first: int, last: int) -> Field:
         return number >> first & ((1 << (last - first)) - 1), last - first
 
-    said = [(0, 1), (0, 1), *_enum(_GRAY if gray else 0), *white, *([] if gray else primaries), *transfer, *_enum(1)]
-    deep = [kept(depth_start, depth_end)] if depth is None else [(0, 1), (3, 2), (depth - 1, 6)]
-    made = at = 0
-    for value, count in (kept(0, depth_start), *deep, kept(depth_end, start), *said, kept(end, header_end)):
-        made |= value << at
+    encoding = [
+        (0, 1),
+        (0, 1),
+        *_enum(_GRAY if gray else 0),
+        *white,
+        *([] if gray else primaries),
+        *transfer,
+        *_enum(1),
+    ]
+    new_depth = [copied(depth_start, depth_end)] if depth is None else [(0, 1), (3, 2), (depth - 1, 6)]
+    fields = copied(0, depth_start), *new_depth, copied(depth_end, start), *encoding, copied(end, header_end)
+    header = at = 0
+    for value, count in fields:
+        header |= value << at
         at += count
-    return codestream[:2] + made.to_bytes((at + 7) // 8, "little"), 2 + (header_end + 7) // 8
+    return codestream[:2] + header.to_bytes((at + 7) // 8, "little"), 2 + (header_end + 7) // 8
 
 
 def _enum(value: int) -> list[Field]:
-    """Return (value, bits) pairs that ``_Bits.enum`` reads."""
+    """Return the fields that ``_Bits.enum`` reads."""
     if value < 2:
         return [(value, 2)]
     return [(2, 2), (value - 2, 4)] if value < 18 else [(3, 2), (value - 18, 6)]
 
 
 def _size(bits: _Bits) -> tuple[int, int]:
+    """Read height and width."""
     is_small = bits.flag()
 
     def side() -> int:
@@ -255,6 +281,7 @@ def _size(bits: _Bits) -> tuple[int, int]:
 
 
 def _preview(bits: _Bits) -> None:
+    """Skip the size of a preview."""
     is_small = bits.flag()
     choices = ((16, 0), (32, 0), (1, 5), (33, 9)) if is_small else ((1, 6), (65, 8), (321, 10), (1345, 12))
     bits.number(*choices)
@@ -263,6 +290,7 @@ def _preview(bits: _Bits) -> None:
 
 
 def _animation(bits: _Bits) -> None:
+    """Skip ticks per second, number of loops, and whether frames have time codes."""
     bits.number((100, 0), (1000, 0), (1, 10), (1, 30))
     bits.number((1, 0), (1001, 0), (1, 8), (1, 10))
     bits.number((0, 0), (0, 3), (0, 16), (0, 32))
@@ -270,6 +298,7 @@ def _animation(bits: _Bits) -> None:
 
 
 def _depth(bits: _Bits) -> tuple[bool, int]:
+    """Read whether samples are floats, and their bits."""
     if not bits.flag():
         return False, bits.number((8, 0), (10, 0), (12, 0), (1, 6))
     depth = bits.number((32, 0), (16, 0), (24, 0), (1, 6))
@@ -278,7 +307,7 @@ def _depth(bits: _Bits) -> tuple[bool, int]:
 
 
 def _extra(bits: _Bits) -> tuple[int, bool]:
-    """Return a channel's type, and whether colours are premultiplied with it."""
+    """Read the type of a channel beside the colours, and whether colours are multiplied by it."""
     if bits.flag():
         return _ALPHA, False
     kind = bits.enum()
@@ -294,7 +323,7 @@ def _extra(bits: _Bits) -> tuple[int, bool]:
 
 
 class _Encoding(NamedTuple):
-    """What is read of a colour encoding; see ``Header``."""
+    """Properties of a colour encoding; see ``Header``."""
 
     gray: bool = False
     colours: tuple[int, int] | None = None
@@ -304,6 +333,7 @@ class _Encoding(NamedTuple):
 
 
 def _colours(bits: _Bits) -> _Encoding:
+    """Read a colour encoding."""
     if bits.flag():
         return _Encoding(colours=_SRGB)
     has_profile, space = bits.flag(), bits.enum()

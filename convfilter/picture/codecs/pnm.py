@@ -1,7 +1,7 @@
 """Netpbm's formats at full depth: PBM, PGM, PPM (P1 to P6), PAM (P7) and PFM.
 
-Own code, since Pillow reduces a 16-bit PPM to 8 bits. Sources: manual pages
-pbm(5), pgm(5), ppm(5), pam(5); pfm by P. Debevec.
+Not through Pillow, which reduces a 16-bit PPM to 8 bits. Manual pages pbm(5), pgm(5), ppm(5) and pam(5); PFM by
+P. Debevec.
 """
 
 from __future__ import annotations
@@ -17,46 +17,49 @@ from convfilter.picture import limits, trailing_data
 from convfilter.picture.colour import widened
 from convfilter.picture.metadata.pillow_info import text_of
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture, Text, chosen
+from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture, Text
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.row_source import Bands
 from convfilter.picture.row_writer import Block, RowWriter
 
 _BLANKS = b" \t\r\n\v\f"
-_TOKEN_BYTES = 20
+_WORD_BYTES = 20
 _PAM_HEADER_BYTES = 4096
 #: Largest number of bytes of all comments in a header, which is read byte by byte.
 _COMMENT_BYTES = 1 << 18
-#: Memory of a sample in decimal text while it is one word of many.
-_PLAIN_BYTES = 64
+#: Memory of a sample in decimal text while it is a bytes object in a list of words.
+_WORD_MEMORY_BYTES = 64
+#: Bytes of decimal text read for each sample, which has at most 5 digits, and for all; more blanks are refused.
+_TEXT_BYTES, _MORE_TEXT_BYTES = 16, 1 << 16
+_LARGEST = 65535
 #: Approximate bytes of a band of rows.
 BAND_BYTES = 1 << 20
 
 
-class Header(Protocol):
-    """The source of a header."""
+class HeaderSource(Protocol):
+    """A file or stream from which a header is read."""
 
     def read(self, size: int, /) -> bytes:
-        """Return some bytes."""
+        """Read ``size`` bytes, fewer only at the end."""
 
     def readline(self, limit: int, /) -> bytes:
-        """Return a line."""
+        """Read a line of at most ``limit`` bytes, with its line end."""
 
     def tell(self) -> int:
-        """Return the position."""
+        """Return the number of bytes read so far."""
 
 
-class _Header:
-    """The blank-separated words of a header, without comments."""
+class _Words:
+    """Reader of the blank-separated words of a header; collects the comments between them."""
 
-    def __init__(self, file: Header) -> None:
+    def __init__(self, file: HeaderSource) -> None:
         self._file = file
         self._left = _COMMENT_BYTES
         self.comments: list[bytes] = []
 
     def word(self) -> bytes:
-        """Read one word and the single blank behind it."""
+        """Read a word and the single blank behind it; b"" at the end of the file."""
         word = b""
         while True:
             byte = self._file.read(1)
@@ -74,11 +77,11 @@ class _Header:
                     return word
                 continue
             word += byte
-            if len(word) > _TOKEN_BYTES:
-                raise ReadError("the header of the PNM holds no number where one must be")
+            if len(word) > _WORD_BYTES:
+                raise ReadError(f"the header of the PNM holds {word.decode('latin-1')!r}... where a number must be")
 
     def number(self, what: str) -> int:
-        """Read a whole number above 0."""
+        """Read an integer of at least 1; ``what`` names it in messages."""
         word = self.word()
         if not word.isdigit() or int(word) < 1:
             raise ReadError(f"the {what} of the PNM must be a number of at least 1, got {word.decode('latin-1')!r}")
@@ -88,11 +91,10 @@ class _Header:
 def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a PBM, PGM, PPM, PAM or PFM; a ``Reader``.
 
-    Samples are uint8 up to a maximum of 255, uint16 above, with the numbers of the file; only black and white become
-    0 and 255. PFM gives float32.
+    Samples have the values of the file, as uint8 if the largest allowed one is at most 255, else as uint16; bits become
+    0 and 255. A PFM has float32.
     """
-    if options.frame is not None:
-        chosen([0], options.frame)
+    options.require_frame(1)
     kind, layout, largest = _header_of(file, options)
     if kind not in (b"P1", b"P2", b"P3"):
         return _opened(file, layout, options)
@@ -102,8 +104,8 @@ def read_pnm(file: BinaryIO, options: ReadOptions) -> Picture:
     return _picture(layout, layout.converted(1 - samples if kind == b"P1" else samples), note, losses)
 
 
-def layout_of(file: Header, options: ReadOptions) -> Layout:
-    """Read the header of a picture with binary samples, which begin where it ends.
+def layout_of(file: HeaderSource, options: ReadOptions) -> Layout:
+    """Read the header of a picture with binary samples, which begin at the end of the header.
 
     Raises
     ------
@@ -115,25 +117,22 @@ def layout_of(file: Header, options: ReadOptions) -> Layout:
     return _header_of(file, options)[1]
 
 
-def _header_of(file: Header, options: ReadOptions) -> tuple[bytes, Layout, int]:
+def _header_of(file: HeaderSource, options: ReadOptions) -> tuple[bytes, Layout, int]:
+    """Return the signature, the layout, and the largest sample (0 for a PFM; of PAM, see the layout)."""
     kind = file.read(2)
     if kind in (b"Pf", b"PF"):
         return kind, _pfm_layout(file, options, 3 if kind == b"PF" else 1), 0
     if kind == b"P7":
         return kind, _pam_layout(file, options), 0
-    header = _Header(file)
+    header = _Words(file)
     width, height = header.number("width"), header.number("height")
     limits.require_size(width, height, options)
-    largest = 1 if kind in (b"P1", b"P4") else _largest(header.number("largest value"))
+    largest = 1 if kind in (b"P1", b"P4") else header.number("largest value")
+    if largest > _LARGEST:
+        raise ReadError(f"the largest value of a PNM is {_LARGEST} at most, got {largest}")
     channels = 3 if kind in (b"P3", b"P6") else 1
     layout = Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM", comments=header.comments)
     return kind, layout, largest
-
-
-def _largest(value: int) -> int:
-    if value > 65535:
-        raise ReadError(f"the largest value of a PNM is 65535 at most, got {value}")
-    return value
 
 
 class Layout:
@@ -143,13 +142,13 @@ class Layout:
     ----------
     shape : (rows, cols, channels)
     largest : int
-        Maximum of a sample; 0 for floats.
+        Largest sample, which is white, up to 65535; 0 for floats.
     bits : bool
-        Eight pixels in a byte; 1 is black.
+        Whether eight pixels share a byte, as in a PBM, where 1 is black.
     real : str
-        Type of float samples in the file; rows are stored bottom-up.
+        Type of float samples in the file, whose rows are stored bottom-up; "" for integers.
     name : str
-        Name of the format.
+        Name of the format, for messages.
     comments : sequence of bytes
         Comment lines of the header.
     """
@@ -171,28 +170,39 @@ class Layout:
         self._stored = np.dtype(real or ("u1" if largest < 256 else ">u2"))
         self.row_bytes = (cols + 7) // 8 if bits else cols * channels * self._stored.itemsize
         self.dtype: np.dtype[np.generic] = self._stored.newbyteorder("=")
-        self.white = largest if largest > 1 and largest not in (255, 65535) else None
+        self.white = largest if largest > 1 and largest not in (255, _LARGEST) else None
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all samples."""
+        """Bytes of all samples in the file."""
         return self.shape[0] * self.row_bytes
 
     def converted(self, samples: Pixels) -> Pixels:
-        """Return samples from the file as rows of a picture."""
+        """Convert samples of whole rows to (some rows, W, C).
+
+        Parameters
+        ----------
+        samples : 1-D array
+            Of the type in the file; of uint8 for bits.
+
+        Raises
+        ------
+        ReadError
+            A sample exceeds the largest value in the header.
+        """
         if self._bits:
             samples = 1 - np.unpackbits(samples.reshape(-1, self.row_bytes), axis=1, count=self.shape[1])
         samples = samples.reshape(-1, *self.shape[1:])
         if self._real:
             return samples.astype(self.dtype)
-        if self._largest not in (255, 65535) and (highest := int(samples.max())) > self._largest:
+        if self._largest not in (255, _LARGEST) and (highest := int(samples.max())) > self._largest:
             raise ReadError(
                 f"the {self.name} is damaged: a sample of {highest} is above its largest value {self._largest}"
             )
         return widened(samples, 1) if self._largest == 1 else np.ascontiguousarray(samples, dtype=self.dtype)
 
     def bands(self, file: BinaryIO, start: int) -> Iterator[Pixels]:
-        """Read the rows from the top down; missing samples are zero."""
+        """Yield the rows from the top down as (some rows, W, C) arrays; samples that the file lacks are zero."""
         height = self.shape[0]
         step = max(1, BAND_BYTES // self.row_bytes)
         for top in range(0, height, step):
@@ -206,19 +216,20 @@ class Layout:
 
 
 def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
-    """Return a picture whose binary samples begin at the file's position and are decoded later."""
+    """Return a picture whose binary samples begin at the file's position, and are decoded later."""
     start = file.tell()
-    needed, there = layout.total_bytes, size_of(file) - start
+    needed, present = layout.total_bytes, size_of(file) - start
     note = ""
-    if there < needed:
-        note = f"the PNM is truncated: {there} of {needed} bytes are there"
+    if present < needed:
+        note = f"the PNM is truncated: {present} of {needed} bytes are there"
         if not options.lenient:
             raise ReadError(note, remedy=DECODE_THE_REST)
     bands = Bands(layout.shape, layout.dtype, lambda: layout.bands(file, start), name=layout.name)
-    return _picture(layout, bands, note, trailing_data.losses(file, "PNM", start + needed) if there > needed else ())
+    return _picture(layout, bands, note, trailing_data.losses(file, "PNM", start + needed) if present > needed else ())
 
 
 def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequence[Loss] = ()) -> Picture:
+    """Return a picture of (H, W, C) samples; ``note`` is about damage, "" for none."""
     channels = layout.shape[2]
     if isinstance(samples, np.ndarray) and channels == 1:
         samples = samples[:, :, 0]
@@ -234,10 +245,9 @@ def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequenc
 def _plain_samples(
     file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions
 ) -> tuple[Pixels, str, list[Loss]]:
-    """Read samples in decimal text; the digits of a plain PBM may be adjacent."""
-    limits.require_memory(_PLAIN_BYTES * count)
-    # A sample has at most 5 digits; text with more blanks than that between samples is refused.
-    text = file.read(16 * count + 65536)
+    """Read ``count`` samples in decimal text, or in adjacent digits for ``bits``: samples, note on damage, losses."""
+    limits.require_memory(_WORD_MEMORY_BYTES * count)
+    text = file.read(_TEXT_BYTES * count + _MORE_TEXT_BYTES)
     if b"#" in text:
         text = b"\n".join(line.partition(b"#")[0] for line in text.split(b"\n"))
     words = [bytes([byte]) for byte in text if byte in b"01"] if bits else text.split()
@@ -252,13 +262,16 @@ def _plain_samples(
     except (ValueError, OverflowError) as error:
         raise ReadError("the PNM is damaged: a sample is not a whole number") from error
     if values.min() < 0 or values.max() > largest:
-        raise ReadError(f"the PNM is damaged: a sample is outside of 0 to {largest}")
-    # By definition a plain file holds one picture.
+        raise ReadError(
+            f"the PNM is damaged: samples go from {values.min()} to {values.max()}, its header allows 0 to {largest}"
+        )
+    # By ppm(5) a plain file holds one picture.
     losses = [trailing_data.another("PNM")] if re.search(rb"P[1-6]\s", text) else []
     return values.astype(np.uint8 if largest < 256 else np.uint16), note, losses
 
 
-def _pam_layout(file: Header, options: ReadOptions) -> Layout:
+def _pam_layout(file: HeaderSource, options: ReadOptions) -> Layout:
+    """Read the header of a PAM behind its signature: lines of a keyword and a value."""
     fields: dict[bytes, bytes] = {}
     comments: list[bytes] = []
     left, length = _COMMENT_BYTES, 0
@@ -284,21 +297,24 @@ def _pam_layout(file: Header, options: ReadOptions) -> Layout:
     except (KeyError, ValueError) as error:
         raise ReadError("the header of the PAM lacks WIDTH, HEIGHT, DEPTH or MAXVAL") from error
     limits.require_size(width, height, options)
-    if not 1 <= depth <= 4 or not 1 <= largest <= 65535:
-        raise ReadError(f"a PAM of 1 to 4 channels up to 65535 can be filtered, this one has {depth} up to {largest}")
+    if not 1 <= depth <= 4 or not 1 <= largest <= _LARGEST:
+        raise ReadError(
+            f"a PAM must have 1 to 4 channels of samples up to {_LARGEST} to be filtered, got {depth} up to {largest}"
+        )
     if fields.get(b"TUPLTYPE", b"").startswith(b"CMYK"):
         raise ReadError("a PAM of CMYK cannot be filtered; convert it to RGB first")
     return Layout((height, width, depth), largest, name="PAM", comments=comments)
 
 
-def _pfm_layout(file: Header, options: ReadOptions, channels: int) -> Layout:
-    header = _Header(file)
+def _pfm_layout(file: HeaderSource, options: ReadOptions, channels: int) -> Layout:
+    """Read the header of a PFM behind its signature; a scale below 0 means little-endian samples."""
+    header = _Words(file)
     width, height = header.number("width"), header.number("height")
     limits.require_size(width, height, options)
     try:
         scale = float(header.word())
     except ValueError as error:
-        raise ReadError("the header of the PFM ends without a scale") from error
+        raise ReadError("the header of the PFM has no number for its scale") from error
     real = "<f4" if scale < 0 else ">f4"
     return Layout((height, width, channels), 0, real=real, name="PFM")
 
@@ -321,7 +337,7 @@ def write_pnm(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 class PnmWriter(RowWriter):
-    """Writes the rows of a PGM, PPM, PAM or PFM.
+    """Writer of the rows of a PGM, PPM, PAM or PFM.
 
     Parameters
     ----------
@@ -333,7 +349,7 @@ class PnmWriter(RowWriter):
     name : str
         "PNM", "PGM", "PAM" or "PFM".
     outline : Outline
-        Outline of the picture that is written.
+        Outline of the picture that is written; gives white, model, alpha and the comment.
     incoming : dtype, optional
         Type of the rows before ``prepare``, if different.
     """
@@ -380,12 +396,12 @@ class PnmWriter(RowWriter):
         return b"".join(b"# %s\n" % line.encode() for line in lines)
 
     def encode(self, block: Block) -> tuple[int, Pixels]:
-        """Return the stored samples, and their offset in a PFM."""
+        """Return the number of rows below the block, which a PFM stores first, and the stored samples."""
         rows = block.rows[::-1] if self._name == "PFM" else block.rows
         return self.shape[0] - block.top - len(rows), np.ascontiguousarray(rows, dtype=self._stored)
 
     def emit(self, piece: tuple[int, Pixels]) -> None:
-        """Write the samples."""
+        """Write the samples of a block."""
         below, rows = piece
         if self._name == "PFM":
             self.file.seek(self._samples_start + below * self._row_bytes)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import formats, limits
-from convfilter.picture.options import ReadOptions
+from convfilter.picture.options import ReadOptions, frame_number
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
 
 if TYPE_CHECKING:
-    from convfilter.picture.codecs.pnm import Header, Layout
+    from convfilter.picture.codecs.pnm import HeaderSource, Layout
 
 _BLOCK_BYTES = 1 << 20
 _RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
@@ -32,20 +32,22 @@ _BLANKS = b" \t\r\n\v\f"
 _MAGIC_BYTES = 3
 
 
-class _Bytes(Protocol):
+class _Stream(Protocol):
+    """A binary stream."""
+
     def read(self, size: int, /) -> bytes:
-        """Return ``size`` bytes, fewer only at the end."""
+        """Read ``size`` bytes, fewer only at the end."""
 
 
 class Source(NamedTuple):
-    """The source of one or more pictures.
+    """An opened source: one picture, or a series.
 
     Attributes
     ----------
     where : str or BinaryIO
-        Argument of ``read.opened``, if this is not a series.
+        Without a series: the argument for ``read.opened``.
     series : Series, or None
-        The pictures, if there are or may be several.
+        The pictures; may turn out to be only one.
     """
 
     where: str | BinaryIO
@@ -54,24 +56,29 @@ class Source(NamedTuple):
 
 @contextmanager
 def opened(where: str, options: ReadOptions) -> Iterator[Source]:
-    """Open a source and detect a series: a file of several pictures, or a stream that begins with one.
+    """Open a source and detect a series: a file of several PNMs, or a stream that begins with one.
 
     Parameters
     ----------
     where : str
-        Path, address or "-".
+        Path, address or "-" for standard input.
     options : ReadOptions
 
     Yields
     ------
     Source
-        A source that cannot be opened is no series: ``read.opened`` reports the error.
+        Without a series if the source cannot be opened: ``read.opened`` then reports the error.
+
+    Raises
+    ------
+    ReadError
+        The stream cannot be read.
     """
     if where == "-":
         yield _of_stream(sys.stdin.buffer, options)
         return
     file = None
-    if not is_address(where) and _may_be_read(where):
+    if not is_address(where) and not os.path.isdir(where):
         with suppress(OSError):
             file = open(where, "rb")  # noqa: SIM115
     if file is None:  # no yield inside the try block: it would catch OSErrors of the caller
@@ -80,42 +87,38 @@ def opened(where: str, options: ReadOptions) -> Iterator[Source]:
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             yield _of_stream(file, options)
-        elif _goes_on(file):
+        elif _has_second_picture(file):
             yield Source(where, _FileSeries(file, options))
         else:
             yield Source(where)
 
 
 def _is_raw(head: bytes) -> bool:
-    """Whether a file begins as a picture with binary samples."""
+    """Whether the first bytes of a file begin a picture with binary samples."""
     return head[:2] in _RAW and head[2:3] in (*(bytes([blank]) for blank in _BLANKS), b"#")
 
 
-def _layout_of(file: Header, options: ReadOptions) -> Layout:
+def _layout_of(file: HeaderSource, options: ReadOptions) -> Layout:
     from convfilter.picture.codecs import pnm  # only for files that begin as a PNM
 
     return pnm.layout_of(file, options)
 
 
-def _may_be_read(where: str) -> bool:
-    return not os.path.isdir(where)
-
-
 class Series(ABC):
-    """Pictures one behind the other, each read on demand."""
+    """Iterable of the pictures, each read on demand."""
 
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
-        #: Describes trailing data behind the only picture.
+        #: Note on trailing data behind the only picture; "" without such data, or before they are reached.
         self.note = ""
 
     def __iter__(self) -> Iterator[BinaryIO]:
-        """Yield each picture as a file, which must be read before the next is requested.
+        """Yield each picture as a file, which must be read before the next one is requested.
 
         Raises
         ------
         ReadError
-            A header is damaged, or trailing data follow the second or a later picture.
+            A header is damaged, or the data behind the second or a later picture are no picture.
         SizeError
             A picture is larger than allowed.
         """
@@ -128,10 +131,10 @@ class Series(ABC):
 
     @abstractmethod
     def _pictures(self) -> Iterator[BinaryIO]:
-        """Yield the pictures."""
+        """Yield the pictures; OSErrors are converted by the caller."""
 
     def chosen(self, index: int) -> BinaryIO:
-        """Return one picture by its number from 0; negative numbers count from the end.
+        """Return one picture as a file; negative indices count from the end.
 
         Raises
         ------
@@ -146,38 +149,42 @@ class Series(ABC):
             count += 1
             if index < 0:
                 last.append(picture)
-        if index >= 0 or count < -index:
-            there = f"0 to {count - 1}" if count > 1 else "0, the only one"
-            raise ReadError(f"the frame must be {there}, got {index}")
+        frame_number(index, count)  # raises the error for an index that does not exist
         return last[0]
 
     def _ends(self, magic: bytes, number: int) -> bool:
-        """Return whether the series ends, by the bytes that follow a picture."""
+        """Return whether the series ends behind ``number`` pictures, which ``magic`` follows.
+
+        Raises
+        ------
+        ReadError
+            A PNM in text follows, or data that are no picture follow several pictures.
+        """
         if not magic or _is_raw(magic):
             return not magic
         if formats.sniff(magic) == "PNM":
-            raise ReadError(f"what follows picture {number} is a PNM written as text, of which a file holds one")
+            raise ReadError(f"picture {number} is followed by a PNM in text, which cannot be part of a series")
         if number > 1:
-            raise ReadError(f"what follows picture {number} is not a picture: the stream is damaged")
-        self.note = "the data after the picture is not a picture; it is left out"
+            raise ReadError(f"the stream is damaged: the data behind picture {number} are not a picture")
+        self.note = "the data behind the picture are not a picture; they are left out"
         return True
 
 
 class _StreamSeries(Series):
-    """Pictures from a pipe, in memory one at a time."""
+    """Pictures of a pipe, held in memory one at a time."""
 
-    def __init__(self, stream: _Bytes, options: ReadOptions) -> None:
+    def __init__(self, stream: _Stream, options: ReadOptions) -> None:
         super().__init__(options)
         self._stream = stream
 
     def _pictures(self) -> Iterator[BinaryIO]:
         number = 0
         while not self._ends(magic := _magic(self._stream), number):
-            header = _Recorded(magic, self._stream)
+            header = _Recorder(magic, self._stream)
             layout = _layout_of(header, self._options)
             limits.require_memory(layout.total_bytes)
             content = io.BytesIO()
-            content.write(header.taken)
+            content.write(header.data)
             left = layout.total_bytes
             while left and (block := self._stream.read(min(left, _BLOCK_BYTES))):
                 left -= content.write(block)
@@ -187,7 +194,7 @@ class _StreamSeries(Series):
 
 
 class _FileSeries(Series):
-    """Pictures in a file, read in place."""
+    """Pictures of a file, each yielded as a range of it."""
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         super().__init__(options)
@@ -204,11 +211,11 @@ class _FileSeries(Series):
             layout = _layout_of(self._file, self._options)
             at = self._file.tell() + layout.total_bytes
             number += 1
-            yield io.BufferedReader(_Part(self._file, start, at - start))
+            yield io.BufferedReader(_FileRange(self._file, start, at - start))
 
 
-class _Part(io.RawIOBase):
-    """A range of a file as a file object."""
+class _FileRange(io.RawIOBase):
+    """A range of a file, as a file."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file, self._start, self._at = file, start, 0
@@ -232,16 +239,16 @@ class _Part(io.RawIOBase):
         return len(content)
 
 
-class _Recorded:
-    """Records the bytes read of a header."""
+class _Recorder:
+    """Reader of a header that keeps its bytes in ``data``; the first ones have been read already."""
 
-    def __init__(self, taken: bytes, stream: _Bytes) -> None:
-        self.taken, self._stream, self._at = taken, stream, 0
+    def __init__(self, data: bytes, stream: _Stream) -> None:
+        self.data, self._stream, self._at = data, stream, 0
 
     def read(self, size: int) -> bytes:
-        while len(self.taken) < self._at + size and (more := self._stream.read(self._at + size - len(self.taken))):
-            self.taken += more
-        content = self.taken[self._at : self._at + size]
+        while len(self.data) < self._at + size and (more := self._stream.read(self._at + size - len(self.data))):
+            self.data += more
+        content = self.data[self._at : self._at + size]
         self._at += len(content)
         return content
 
@@ -255,10 +262,10 @@ class _Recorded:
         return self._at
 
 
-class _Resumed:
-    """A stream whose first bytes have been read already."""
+class _ResumedStream:
+    """A stream whose first bytes have been read already, from its beginning."""
 
-    def __init__(self, head: bytes, stream: _Bytes) -> None:
+    def __init__(self, head: bytes, stream: _Stream) -> None:
         self._head, self._stream = head, stream
 
     def seekable(self) -> bool:
@@ -269,27 +276,27 @@ class _Resumed:
         return content + self._stream.read(size - len(content)) if len(content) < size else content
 
 
-def _of_stream(stream: _Bytes, options: ReadOptions) -> Source:
+def _of_stream(stream: _Stream, options: ReadOptions) -> Source:
     try:
         head = stream.read(_MAGIC_BYTES)
     except OSError as error:
         raise ReadError(reason(error)) from error
-    resumed = _Resumed(head, stream)
+    resumed = _ResumedStream(head, stream)
     if _is_raw(head):
         return Source("-", _StreamSeries(resumed, options))
     return Source(resumed)  # type: ignore[arg-type]
 
 
-def _magic(stream: _Bytes) -> bytes:
-    """Read a signature, after blanks; b"" at the end."""
+def _magic(stream: _Stream) -> bytes:
+    """Skip blanks and read a signature; b"" at the end of the stream."""
     first = stream.read(1)
     while first and first in b" \t\r\n\0":
         first = stream.read(1)
     return first + stream.read(_MAGIC_BYTES - 1) if first else b""
 
 
-def _goes_on(file: BinaryIO) -> bool:
-    """Whether a second picture follows the first in a file; damage is left to the reader."""
+def _has_second_picture(file: BinaryIO) -> bool:
+    """Whether a second picture follows the first in a file; False for a damaged header, which the reader reports."""
     head = file.read(_MAGIC_BYTES)
     if not _is_raw(head):
         return False

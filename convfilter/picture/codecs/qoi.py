@@ -13,5 +13,4 @@ def write_qoi(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     """Write a QOI, which holds RGB and RGBA; a ``Writer``."""
     import imagecodecs
 
-    pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
-    file.write(imagecodecs.qoi_encode(colour.rgb_of(pixels, picture.model, picture.alpha)))
+    file.write(imagecodecs.qoi_encode(colour.rgb_of(picture.pixels, picture.model, picture.alpha)))

@@ -99,7 +99,7 @@ def _of_index(entries: Sequence[tuple[int, int, int]], is_hdr: bool) -> Loss:
             severe=True,
             remedy="choose one with {frame=N}, or take the first with {allow_loss=True}",
         )
-    return Loss(f"the JPEG holds {len(entries)} pictures; the first is taken", remedy="{frame=N} takes another")
+    return Loss(f"the JPEG holds {len(entries)} pictures; the first is read", remedy="{frame=N} reads another")
 
 
 def _entries(index: bytes) -> list[tuple[int, int, int]]:

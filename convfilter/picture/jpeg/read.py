@@ -37,9 +37,9 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
     data = content_of(file)
     if not options.lenient:
         return _read(data, options, False)
-    from convfilter.picture.pillow.read import rescued
+    from convfilter.picture.pillow.read import with_lenient_retry
 
-    return rescued(lambda left: _read(data, options, left), True)
+    return with_lenient_retry(lambda lenient: _read(data, options, lenient), True)
 
 
 def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
@@ -93,10 +93,10 @@ def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, leni
     from PIL.JpegImagePlugin import JpegImageFile
 
     from convfilter.picture.metadata.pillow_info import metadata_of
-    from convfilter.picture.pillow.read import guarded
+    from convfilter.picture.pillow.read import decoding
 
     _require_room(data, layout)
-    with guarded(lenient):
+    with decoding(lenient):
         image: Any = JpegImageFile(io.BytesIO(data))
         if options.frame is not None:
             count = _pictures(image)

@@ -57,7 +57,7 @@ def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         The encoder refuses.
     """
     metadata = with_size(picture.metadata, *picture.pixels.shape[:2])
-    pixels = next(frame.pixels for frame in picture.frames if not frame.fallback)
+    pixels = picture.pixels
     if picture.model != "cmyk" and write_direct(file, pixels, parameters_of(metadata, options), options.threads):
         return
     from convfilter.picture.pillow.write import write_pillow

@@ -1,4 +1,4 @@
-"""Colour properties of AVIF boxes: read, and patched after encoding.
+"""Colour properties of an AVIF: read from its boxes, and patched after encoding.
 
 ISO/IEC 14496-12, 12.1.5 (colr); ISO/IEC 23008-12 (item properties); AV1 Image File Format 1.1.
 """
@@ -10,20 +10,19 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
-from convfilter.picture.pillow.boxes import boxes, boxes_of
+from convfilter.picture.pillow.boxes import boxes, boxes_of, meta_boxes, primary_item
 
 _NCLX = b"nclx"
-#: Bytes between the header of a box and its inner boxes.
+#: Bytes between the head of a box and its inner boxes.
 _CONTAINERS = {
     **dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0),
     **{b"meta": 4, b"stsd": 8, b"av01": 78},
 }
 _MOST_DEPTH = 8
-_MOST_BYTES = 1 << 22
 
 
 class Colours(NamedTuple):
-    """PNG chunks equivalent to the properties of an AVIF's primary picture."""
+    """Contents of the PNG chunks cICP, mDCV and cLLI that are equivalent to an AVIF's properties; None for none."""
 
     cicp: bytes | None = None
     mastering: bytes | None = None
@@ -55,20 +54,14 @@ def colours(file: BinaryIO) -> Colours:
 
 def _properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
     """List the properties of the primary picture, except profiles."""
-    for kind, start, end in boxes(file, 0, file.seek(0, 2)):
-        if kind == b"meta" and end - start <= _MOST_BYTES:
-            file.seek(start)
-            parts = dict(boxes_of(file.read(end - start), 4))
-            held = dict(boxes_of(parts.get(b"iprp", b"")))
-            properties = list(boxes_of(held.get(b"ipco", b"")))
-            primary = parts.get(b"pitm", b"")
-            item = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
-            every = range(1, len(properties) + 1)
-            associations = _associations(held.get(b"ipma", b""))
-            numbers = next((numbers for each, numbers in associations if each == item), every)
-            chosen = [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
-            return [(kind, data) for kind, data in chosen if kind != b"colr" or data[:4] == _NCLX]
-    return []
+    meta = next(meta_boxes(file), {})
+    inner = dict(boxes_of(meta.get(b"iprp", b"")))
+    properties = list(boxes_of(inner.get(b"ipco", b"")))
+    every = range(1, len(properties) + 1)
+    primary, associations = primary_item(meta), _associations(inner.get(b"ipma", b""))
+    numbers = next((numbers for item, numbers in associations if item == primary), every)
+    chosen = [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
+    return [(kind, content) for kind, content in chosen if kind != b"colr" or content[:4] == _NCLX]
 
 
 def _associations(content: bytes) -> Iterator[tuple[int, list[int]]]:
@@ -99,18 +92,19 @@ def _mastering(content: bytes) -> bytes:
 
 
 def with_cicp(data: bytes, primaries: int, transfer: int) -> bytes:
-    """Write primaries and transfer function into every nclx box; the encoder's matrix stays.
+    """Write primaries and transfer function into every colr box of type nclx; the encoder's matrix stays.
 
     Parameters
     ----------
     data : bytes
         An AVIF.
     primaries, transfer : int
-        As in ITU-T H.273.
+        Code points of ITU-T H.273.
 
     Returns
     -------
     bytes
+        A file of the same size.
     """
     out = bytearray(data)
     for start, end in _nclx_boxes(BytesIO(data), 0, len(data), 0):
@@ -120,6 +114,7 @@ def with_cicp(data: bytes, primaries: int, transfer: int) -> bytes:
 
 
 def _nclx_boxes(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the content of each colr box of type nclx; ``depth`` counts the boxes around it."""
     if depth > _MOST_DEPTH:
         return
     for kind, first, last in list(boxes(file, start, end)):

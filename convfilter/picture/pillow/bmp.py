@@ -1,4 +1,4 @@
-"""Colour properties of a BMP's header: a profile, or primaries and gamma. BITMAPV5HEADER, LOGCOLORSPACE."""
+"""Colour properties of a BMP: a profile, or primaries and gamma. BITMAPV5HEADER and LOGCOLORSPACE, Windows GDI."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import BinaryIO
 from convfilter.picture import limits
 
 _FILE_HEADER_BYTES = 14
-#: Smallest sizes of headers that name a colour space, and that have a profile.
+#: Sizes of the headers from which on they name a colour space, and have a profile.
 _V4_BYTES, _V5_BYTES = 108, 124
 _EMBEDDED, _LINKED, _CALIBRATED = 0x4D424544, 0x4C494E4B, 0
+#: Units of the fixed-point numbers of primaries and gamma.
 _FIXED_2_30, _FIXED_16_16 = 2.0**30, 2.0**16
 
 
@@ -24,10 +25,15 @@ def colours(file: BinaryIO) -> tuple[bytes | None, str]:
 
     Returns
     -------
-    bytes, or None
-        None for sRGB.
-    str
-        A note about an unreadable profile; "" for none.
+    profile : bytes, or None
+        ICC profile; None for sRGB.
+    note : str
+        Note about a profile that cannot be read; "" for none.
+
+    Raises
+    ------
+    ReadError
+        The profile is larger than ``limits.MOST_METADATA_BYTES``.
     """
     file.seek(_FILE_HEADER_BYTES)
     header = file.read(_V5_BYTES)
@@ -40,7 +46,7 @@ def colours(file: BinaryIO) -> tuple[bytes | None, str]:
     if space not in (_EMBEDDED, _LINKED) or size < _V5_BYTES or len(header) < _V5_BYTES:
         return None, ""
     if space == _LINKED:
-        return None, "the BMP names a colour profile in another file, which is not read; colours may be shown wrong"
+        return None, "the colour profile of the BMP is in another file, which is not read; colours may be shown wrong"
     offset, length = struct.unpack_from("<II", header, 112)
     limits.Budget("BMP").spend(length)
     file.seek(_FILE_HEADER_BYTES + offset)
@@ -49,7 +55,7 @@ def colours(file: BinaryIO) -> tuple[bytes | None, str]:
 
 
 def _of_primaries(points: bytes, gammas: bytes) -> bytes | None:
-    """Make a profile of three primaries in XYZ and the first one's gamma."""
+    """Make a profile of three primaries in XYZ, and of the gamma of red."""
     from convfilter.picture.metadata import icc_write
     from convfilter.picture.metadata.curves import ParametricCurve
 
@@ -58,6 +64,6 @@ def _of_primaries(points: bytes, gammas: bytes) -> bytes | None:
     gamma = int.from_bytes(gammas[:4], "little") / _FIXED_16_16
     white = [sum(column) for column in zip(*triples, strict=True)]
     if gamma <= 0 or any(sum(triple) <= 0 or triple[1] <= 0 for triple in (*triples, white)):
-        return None  # most writers leave zeros
+        return None  # zeros, as most writers leave them
     red, green, blue, shown_white = ((x / (x + y + z), y / (x + y + z)) for x, y, z in (*triples, white))
     return icc_write.matrix_profile("BMP", (red, green, blue, shown_white), ParametricCurve(gamma))

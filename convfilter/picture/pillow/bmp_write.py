@@ -1,9 +1,7 @@
-"""BMP with alpha, in a form that readers recognise, unlike Pillow's: 32 bits with masks, version 4 header.
+"""BMP writer: with alpha as 32 bits with masks and a version 4 header, in which readers find it, unlike in Pillow's.
 
-Not by ``imagecodecs.bmp_encode``: its header names a calibrated colour space without primaries instead of sRGB, and the
-import takes 97 ms.
-
-Source: BITMAPV4HEADER, Windows GDI documentation.
+Not through ``imagecodecs.bmp_encode``: its header names a calibrated colour space without primaries instead of sRGB,
+and the import takes 97 ms. BITMAPV4HEADER, Windows GDI.
 """
 
 from __future__ import annotations
@@ -16,16 +14,16 @@ import numpy as np
 from convfilter.picture import colour
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Picture
+from convfilter.picture.png.layout import INCHES_PER_METRE
 
 _FILE_HEADER_BYTES, _INFO_HEADER_BYTES = 14, 108
 _BITFIELDS = 3
 _MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)
 _SRGB = 0x73524742
-_INCHES_PER_METRE = 1 / 0.0254
 
 
 def write_bmp(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
-    """Write an 8-bit grey or RGB picture as a BMP; a ``Writer``."""
+    """Write a BMP of uint8 samples, grey or RGB; a ``Writer``."""
     if not picture.alpha:
         from convfilter.picture.pillow.write import write_pillow
 
@@ -33,7 +31,7 @@ def write_bmp(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     rgba = colour.rgb_of(picture.pixels, picture.model, True)
     height, width = rgba.shape[:2]
     start = _FILE_HEADER_BYTES + _INFO_HEADER_BYTES
-    x, y = (round(dots * _INCHES_PER_METRE) for dots in picture.metadata.resolution or (0, 0))
+    x, y = (round(dots * INCHES_PER_METRE) for dots in picture.metadata.resolution or (0, 0))
     file.write(struct.pack("<2sIII", b"BM", start + rgba.nbytes, 0, start))
     file.write(struct.pack("<IiiHHI", _INFO_HEADER_BYTES, width, height, 1, 32, _BITFIELDS))
     file.write(struct.pack("<IiiII", rgba.nbytes, x, y, 0, 0))

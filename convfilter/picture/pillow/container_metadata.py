@@ -1,4 +1,4 @@
-"""Metadata of files that Pillow does not report."""
+"""Metadata that Pillow does not report, read from the structure of a file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from convfilter.picture import trailing_data
 from convfilter.picture.picture import Loss, Metadata, Text
 from convfilter.picture.pillow import avif, bmp, gif, jp2, tga, webp
 
-#: Code points that equal a PNG's default.
-_UNSAID = ((1, 13), (1, 2), (2, 13), (2, 2))
+#: Code points that mean the same as none: sRGB, or BT.709 or unspecified primaries with an unspecified curve.
+_DEFAULT_CODE_POINTS = ((1, 13), (1, 2), (2, 13), (2, 2))
 
 
 def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
@@ -19,7 +19,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     Parameters
     ----------
     metadata : Metadata
-        Metadata from Pillow.
+        Metadata from Pillow; changed in place.
     file : BinaryIO
         Seekable; its position does not change.
     name : str
@@ -28,7 +28,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
     Returns
     -------
     list of Loss
-        Contents of the file without a place in a picture.
+        Contents of the file that are not read.
     """
     position = file.tell()
     try:
@@ -42,7 +42,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO, name: str) -> list[Loss]:
 
 
 def _add_of_gif(metadata: Metadata, file: BinaryIO) -> list[str]:
-    content = gif.said(file)
+    content = gif.read_metadata(file)
     metadata.text = [Text("Comment", comment) for comment in content.comments]
     metadata.xmp, metadata.icc = content.xmp, content.icc
     if content.aspect:
@@ -58,8 +58,8 @@ def _add_of_jpeg2000(metadata: Metadata, file: BinaryIO) -> list[str]:
 
 def _add_of_avif(metadata: Metadata, file: BinaryIO) -> list[str]:
     colours = avif.colours(file)
-    usual = colours.cicp is None or tuple(colours.cicp[:2]) in _UNSAID
-    chunks = ((b"cICP", None if usual else colours.cicp), (b"mDCV", colours.mastering), (b"cLLI", colours.light))
+    is_default = colours.cicp is None or tuple(colours.cicp[:2]) in _DEFAULT_CODE_POINTS
+    chunks = ((b"cICP", None if is_default else colours.cicp), (b"mDCV", colours.mastering), (b"cLLI", colours.light))
     metadata.png += [(kind, data) for kind, data in chunks if data]
     return []
 
@@ -75,7 +75,7 @@ def _add_of_bmp(metadata: Metadata, file: BinaryIO) -> list[str]:
 
 
 def _add_of_tga(metadata: Metadata, file: BinaryIO) -> list[str]:
-    metadata.text, metadata.associated_alpha = tga.said(file)
+    metadata.text, metadata.associated_alpha = tga.read_metadata(file)
     return []
 
 

@@ -1,4 +1,4 @@
-"""Notes on containers from which one picture is read: icons, textures, AVIF and JPEG 2000.
+"""Notes on what is not read of files of several pictures: icons, textures, AVIF, HEIF and JPEG 2000.
 
 DDS: Microsoft's DDS_HEADER and DDS_HEADER_DXT10; HEIF: ISO/IEC 23008-12 (items); JPX: ISO/IEC 15444-2, annex M.
 """
@@ -10,30 +10,29 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
-from convfilter.picture.pillow.boxes import boxes, boxes_of
+from convfilter.picture.pillow.boxes import boxes, boxes_of, meta_boxes, primary_item
 
 _HEAD_BYTES = 148
 _ICONS = (b"\0\0\1\0", b"\0\0\2\0", b"icns")
 _CUBE_MAP, _VOLUME = 0x200, 0x200000
-_META_BYTES = 1 << 20
-#: Item types of HEIF that are pictures.
-_CODED = (b"av01", b"grid", b"iden", b"iovl", b"hvc1", b"jpeg")
+#: Types of items in HEIF that are pictures.
+_PICTURES = (b"av01", b"grid", b"iden", b"iovl", b"hvc1", b"jpeg")
 
 
 def embedded_sizes(head: bytes, file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of PNGs and JPEG 2000s within an icon, which may differ from its directory.
+    """Yield the sizes of PNGs and JPEG 2000s within an icon, which may differ from those in its directory.
 
     Parameters
     ----------
     head : bytes
-        The first bytes.
+        The first bytes of the file.
     file : BinaryIO
-        Its position stays where it was.
+        Its position does not change.
 
     Yields
     ------
     (int, int)
-        Width and height.
+        Width and height; nothing for a file that is no icon.
     """
     if not head.startswith(_ICONS):
         return
@@ -58,7 +57,7 @@ def notes_on(image: Any, name: str | None, file: BinaryIO) -> list[str]:
     name : str or None
         Name of the format.
     file : BinaryIO
-        Its position stays where it was.
+        Its position does not change.
 
     Returns
     -------
@@ -79,16 +78,17 @@ def notes_on(image: Any, name: str | None, file: BinaryIO) -> list[str]:
         file.seek(position)
 
 
-def _icon_notes(image: Any, file: BinaryIO) -> Iterator[str]:
-    count = int.from_bytes(file.read(6)[4:], "little")
-    if count > 1:
-        yield f"the file holds {count} icons; the largest is taken"
+def _ico_notes(image: Any, file: BinaryIO) -> Iterator[str]:
+    yield from _icon_notes(int.from_bytes(file.read(6)[4:], "little"))
 
 
 def _icns_notes(image: Any, file: BinaryIO) -> Iterator[str]:
-    count = len(image.info.get("sizes", ()))
+    yield from _icon_notes(len(image.info.get("sizes", ())))
+
+
+def _icon_notes(count: int) -> Iterator[str]:
     if count > 1:
-        yield f"the file holds {count} icons; the largest is taken"
+        yield f"the file holds {count} icons; the largest is read"
 
 
 def _texture_notes(image: Any, file: BinaryIO) -> Iterator[str]:
@@ -108,40 +108,50 @@ def _texture_notes(image: Any, file: BinaryIO) -> Iterator[str]:
 
 
 def _jpeg2000_notes(image: Any, file: BinaryIO) -> Iterator[str]:
-    """Count the codestreams of a JPX."""
+    # Each codestream of a JPX is a picture.
     count = sum(kind == b"jp2c" for kind, _, _ in boxes(file, 0, file.seek(0, 2)))
     if count > 1:
-        yield f"the JPEG 2000 holds {count} pictures; the first is taken"
+        yield f"the JPEG 2000 holds {count} pictures; the first is read"
 
 
 def _avif_notes(image: Any, file: BinaryIO) -> Iterator[str]:
-    return _heif_notes("AVIF", file)
+    return heif_notes("AVIF", file)
 
 
-def _heic_notes(image: Any, file: BinaryIO) -> Iterator[str]:
-    return _heif_notes("HEIC", file)
+def heif_notes(name: str, file: BinaryIO, *, pictures: int = 1, is_chosen: bool = False) -> Iterator[str]:
+    """Yield notes on the gain map of a HEIF or AVIF, and on pictures that are not read.
 
+    Parameters
+    ----------
+    name : str
+        Name of the format.
+    file : BinaryIO
+        Seekable; its position changes.
+    pictures : int
+        Number of pictures that the decoder reports; the file may hold more.
+    is_chosen : bool
+        Whether the user has chosen a picture, rather than the primary one.
 
-def _heif_notes(name: str, file: BinaryIO) -> Iterator[str]:
-    """Search the items for pictures that neither are the primary one nor belong to it."""
-    for kind, start, end in boxes(file, 0, file.seek(0, 2)):
-        if kind == b"meta" and end - start <= _META_BYTES:
-            file.seek(start)
-            content = file.read(end - start)
-            break
-    else:
-        return
-    parts = dict(boxes_of(content, 4))
-    types = dict(_items(parts.get(b"iinf", b"")))
+    Yields
+    ------
+    str
+    """
+    meta = next(meta_boxes(file), {})
+    types = dict(_items(meta.get(b"iinf", b"")))
     if b"tmap" in types.values():
-        yield f"the {name} holds a gain map, which makes the picture brighter on HDR displays; it is left out"
-    primary = parts.get(b"pitm", b"")
-    used = {int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")}
-    for kind, source, targets in _references(parts.get(b"iref", b"")):
-        used |= {b"dimg": set(targets)}.get(kind, {source})
-    others = [item for item, kind in types.items() if kind in _CODED and item not in used]
-    if others:
-        yield f"the {name} holds {len(others) + 1} pictures; the primary one is taken"
+        yield gain_map_note(name)
+    # Pictures that neither are the primary one nor belong to another, such as tiles and thumbnails.
+    used = {primary_item(meta)}
+    for kind, source, targets in _references(meta.get(b"iref", b"")):
+        used |= set(targets) if kind == b"dimg" else {source}
+    count = max(pictures, 1 + sum(kind in _PICTURES and item not in used for item, kind in types.items()))
+    if count > 1 and not is_chosen:
+        yield f"the {name} holds {count} pictures; the primary one is read"
+
+
+def gain_map_note(name: str) -> str:
+    """Return the note on a gain map, by the name of the format."""
+    return f"the {name} holds a gain map, which makes the picture brighter on HDR displays; it is left out"
 
 
 def _items(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -164,11 +174,10 @@ def _references(content: bytes) -> Iterator[tuple[bytes, int, list[int]]]:
 
 
 _NOTES = {
-    "ICO": _icon_notes,
-    "CUR": _icon_notes,
+    "ICO": _ico_notes,
+    "CUR": _ico_notes,
     "ICNS": _icns_notes,
     "DDS": _texture_notes,
     "JPEG2000": _jpeg2000_notes,
     "AVIF": _avif_notes,
-    "HEIC": _heic_notes,
 }

@@ -1,36 +1,42 @@
-"""GIF blocks, parsed without decoding to detect damage. GIF89a (CompuServe, 1990)."""
+"""GIF blocks, parsed without decoding: damage, metadata and the end of the file. GIF89a (CompuServe, 1990)."""
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from convfilter.picture import limits
 from convfilter.picture.metadata.pillow_info import text_of
 
-#: More frames than any real animation has; a limit on the time of parsing.
+#: More frames than any real animation has; limits the time of parsing.
 MAX_FRAMES = 65536
+_HEADER_BYTES, _DESCRIPTOR_BYTES = 13, 9
 _ASPECT_AT, _ASPECT_OFFSET = 12, 15
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_TABLE = 0x80
+#: Labels of extensions.
 TEXT, COMMENT, APPLICATION = 0x01, 0xFE, 0xFF
 XMP_NAME, ICC_NAME = b"XMP DataXMP", b"ICCRGBG1012"
-#: Blocks with the loop count, which the decoder reports.
+#: Extensions with the loop count, which the decoder reports.
 _LOOP_NAMES = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
-#: Trailer of an XMP packet, which is not a chain of blocks: from any byte in it, a decoder reaches the end.
+#: Trailer of an XMP packet, which is not stored in sub-blocks: at whichever byte a parser of sub-blocks enters the
+#: trailer, it leaves it at its end.
 XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _NAME_BYTES = 11
 
 
 class Damage(NamedTuple):
-    """A structural problem; ``leaves_frames`` if the frames before it can be shown."""
+    """A structural problem, and whether the frames before it can be shown."""
 
     text: str
     leaves_frames: bool = True
 
 
 def damage(file: BinaryIO) -> Damage | None:
-    """Return the structural problem of a GIF, if any; Pillow silently shows the frames before it.
+    """Return the structural problem of a GIF, or None; Pillow silently shows the frames before it.
 
     Parameters
     ----------
@@ -43,39 +49,76 @@ def damage(file: BinaryIO) -> Damage | None:
     """
     file.seek(0)
     try:
-        return _walk(file)
+        return _damage(file)
     except IndexError:
         return Damage("the GIF is truncated")
     finally:
         file.seek(0)
 
 
-def _walk(file: BinaryIO) -> Damage | None:
-    head = file.read(13)
-    file.seek(_table_bytes(head[10]), 1)
+def _damage(file: BinaryIO) -> Damage | None:
     frames = 0
-    while frames <= MAX_FRAMES:
-        kind = file.read(1)[0]
-        if kind == _TRAILER:
+    for block in _blocks(file):
+        if block.introducer == _TRAILER:
             return None
-        if kind == _EXTENSION:
-            file.seek(1, 1)
-        elif kind == _IMAGE:
+        if block.introducer not in (_EXTENSION, _IMAGE):
+            return Damage(f"the GIF is damaged: unknown block {block.introducer:#04x}")
+        frames += block.introducer == _IMAGE
+        if frames > MAX_FRAMES:
+            return Damage(f"the GIF has more than {MAX_FRAMES} frames", leaves_frames=False)
+    return None
+
+
+class _Block(NamedTuple):
+    """A block of a GIF: its introducer, the label of an extension, and the range of its sub-blocks in the file."""
+
+    introducer: int
+    label: int | None = None
+    start: int = 0
+    end: int = 0
+
+
+def _blocks(file: BinaryIO) -> Iterator[_Block]:
+    """Yield the blocks of a file, up to the trailer or an unknown block; the position may change between blocks.
+
+    Raises
+    ------
+    IndexError
+        The file is truncated.
+    """
+    file.seek(_HEADER_BYTES - 3)
+    file.seek(_HEADER_BYTES + _table_bytes(file.read(1)[0]))
+    while True:
+        introducer = file.read(1)[0]
+        if introducer not in (_EXTENSION, _IMAGE):
+            yield _Block(introducer, end=file.tell())
+            return
+        label = file.read(1)[0] if introducer == _EXTENSION else None
+        if introducer == _IMAGE:
             # An optional colour table, then the size of the first codes.
-            file.seek(_table_bytes(file.read(9)[8]) + 1, 1)
-            frames += 1
-        else:
-            return Damage(f"the GIF is damaged: unknown block {kind:#04x}")
+            file.seek(_table_bytes(file.read(_DESCRIPTOR_BYTES)[-1]) + 1, os.SEEK_CUR)
+        start = file.tell()
         while length := file.read(1)[0]:
-            file.seek(length, 1)
-    return Damage(f"the GIF has more than {MAX_FRAMES} frames", leaves_frames=False)
+            file.seek(length, os.SEEK_CUR)
+        end = file.tell()
+        yield _Block(introducer, label, start, end)
+        file.seek(end)
 
 
-class Said(NamedTuple):
+class GifMetadata(NamedTuple):
     """Metadata of a GIF.
 
-    ``others`` are names of unsupported blocks, ``aspect`` is the width of a pixel in 64ths of its height, 0 for 1 or
-    unknown.
+    Attributes
+    ----------
+    comments : list of str
+    xmp : bytes, or None
+        XMP packet.
+    icc : bytes, or None
+        ICC profile.
+    others : list of str
+        Names of the extensions that are not read.
+    aspect : int
+        Width of a pixel in 64ths of its height; 0 for square pixels or unknown.
     """
 
     comments: list[str]
@@ -85,8 +128,8 @@ class Said(NamedTuple):
     aspect: int = 0
 
 
-def said(file: BinaryIO) -> Said:
-    """Read comments, XMP and profile, except damaged ones.
+def read_metadata(file: BinaryIO) -> GifMetadata:
+    """Read comments, XMP and colour profile, up to the first damaged block.
 
     Parameters
     ----------
@@ -95,17 +138,22 @@ def said(file: BinaryIO) -> Said:
 
     Returns
     -------
-    Said
+    GifMetadata
+
+    Raises
+    ------
+    ReadError
+        They are larger than ``limits.MOST_METADATA_BYTES`` together.
     """
     comments, others, xmp, icc = [], [], None, None
     budget = limits.Budget("GIF")
-    for kind, raw in _extensions(file):
+    for label, raw in _extensions(file):
         budget.spend(len(raw))
         content = _joined(raw)
         name = content[:_NAME_BYTES]
-        if kind == COMMENT:
+        if label == COMMENT:
             comments.append(text_of(content))
-        elif kind == TEXT:
+        elif label == TEXT:
             others.append("plain text")
         elif name == XMP_NAME:
             packet = raw[1 + _NAME_BYTES :]
@@ -118,47 +166,29 @@ def said(file: BinaryIO) -> Said:
     aspect = (file.read(1) or b"\0")[0]
     file.seek(0)
     aspect = aspect + _ASPECT_OFFSET if aspect not in (0, 64 - _ASPECT_OFFSET) else 0
-    return Said(comments, xmp or None, icc or None, list(dict.fromkeys(others)), aspect)
+    return GifMetadata(comments, xmp or None, icc or None, list(dict.fromkeys(others)), aspect)
 
 
 def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the kind and the blocks of each extension, with lengths and terminator."""
+    """Yield label and sub-blocks of each extension that may hold metadata, with their lengths and the empty one."""
+    with suppress(IndexError):
+        for block in _blocks(file):
+            if block.label in (TEXT, COMMENT, APPLICATION):
+                file.seek(block.start)
+                yield block.label, file.read(block.end - block.start)
     file.seek(0)
-    try:
-        head = file.read(13)
-        file.seek(_table_bytes(head[10]), 1)
-        while (kind := file.read(1)) in (bytes([_EXTENSION]), bytes([_IMAGE])):
-            label = file.read(1)[0] if kind[0] == _EXTENSION else None
-            if label is None:
-                file.seek(_table_bytes(file.read(9)[8]) + 1, 1)
-            start = file.tell()
-            while length := file.read(1)[0]:
-                file.seek(length, 1)
-            if label in (TEXT, COMMENT, APPLICATION):
-                end = file.tell()
-                file.seek(start)
-                yield label, file.read(end - start)
-    except IndexError:
-        return
-    finally:
-        file.seek(0)
 
 
 def end_of(file: BinaryIO) -> int | None:
-    """Return the end of the file by its trailer; None if it has none."""
-    file.seek(0)
-    try:
-        file.seek(_table_bytes(file.read(13)[10]), 1)
-        while (kind := file.read(1)) in (bytes([_EXTENSION]), bytes([_IMAGE])):
-            file.seek(1 if kind[0] == _EXTENSION else _table_bytes(file.read(9)[8]) + 1, 1)
-            while length := file.read(1)[0]:
-                file.seek(length, 1)
-        return file.tell() if kind == bytes([_TRAILER]) else None
-    except IndexError:
-        return None
+    """Return the offset behind the trailer; None if the file has none. The position changes."""
+    with suppress(IndexError):
+        last = deque(_blocks(file), maxlen=1).pop()
+        return last.end if last.introducer == _TRAILER else None
+    return None
 
 
 def _joined(blocks: bytes) -> bytes:
+    """Return the data of sub-blocks without their lengths."""
     parts, at = [], 0
     while at < len(blocks) and blocks[at]:
         parts.append(blocks[at + 1 : at + 1 + blocks[at]])
@@ -167,4 +197,5 @@ def _joined(blocks: bytes) -> bytes:
 
 
 def _table_bytes(flags: int) -> int:
+    """Return the size of the colour table that flags announce."""
     return 3 * 2 ** ((flags & 7) + 1) if flags & _HAS_TABLE else 0

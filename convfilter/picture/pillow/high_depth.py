@@ -1,7 +1,6 @@
-"""JPEG 2000 and AVIF of more than 8 bits, which Pillow silently reduces.
+"""JPEG 2000 and AVIF of more than 8 bits, which Pillow would silently reduce, through imagecodecs.
 
-ISO/IEC 15444-1, annex A.5.1 (SIZ marker segment); AV1 Codec ISO Media File
-Format Binding 1.3, section 2.3 (av1C box).
+ISO/IEC 15444-1, annex A.5.1 (SIZ marker segment); AV1 Codec ISO Media File Format Binding 1.3, section 2.3 (av1C box).
 """
 
 from __future__ import annotations
@@ -15,25 +14,30 @@ from convfilter.picture import colour
 from convfilter.picture.pixels import Pixels
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
-#: Largest number of bytes before the codestream and boxes.
+#: Bytes of a file that are searched for its codestream or its av1C box.
 _SEARCH_BYTES = 1 << 20
 _SIGNED = 0x80
 _HIGH_BITDEPTH, _TWELVE_BIT, _MONOCHROME = 0x40, 0x20, 0x10
 
 
 def bits_of(file: BinaryIO, name: str) -> int:
-    """Return the bits of a sample of a "JPEG2000" or "AVIF"; the file's position does not change.
+    """Return the largest number of bits of a sample; ``name`` is "JPEG2000" or "AVIF". The position does not change.
 
     Raises
     ------
     ReadError
         The samples are signed, or the header is damaged.
     """
+    head = _head_of(file)
+    return _jpeg2000_bits(head) if name == "JPEG2000" else _avif_bits(head)
+
+
+def _head_of(file: BinaryIO) -> bytes:
     position = file.tell()
     file.seek(0)
     head = file.read(_SEARCH_BYTES)
     file.seek(position)
-    return _jpeg2000_bits(head) if name == "JPEG2000" else _avif_bits(head)
+    return head
 
 
 def _jpeg2000_bits(head: bytes) -> int:
@@ -44,20 +48,17 @@ def _jpeg2000_bits(head: bytes) -> int:
     if start < 0 or not 0 < count <= 16384 or len(depths) < count:
         raise ReadError("the JPEG 2000 is damaged: it has no size marker")
     if any(depth & _SIGNED for depth in depths):
-        raise ReadError("a JPEG 2000 of signed samples cannot be filtered")
+        raise ReadError("a JPEG 2000 of signed samples cannot be filtered; convert it to TIFF first")
     return max(depths) + 1
 
 
 def is_monochrome(file: BinaryIO) -> bool:
-    """Whether the first picture of an AVIF, usually its colours, is grey; the file's position does not change."""
-    position = file.tell()
-    file.seek(0)
-    head = file.read(_SEARCH_BYTES)
-    file.seek(position)
-    return bool(_avif_flags(head) & _MONOCHROME)
+    """Whether the first picture in an AVIF, usually not its alpha, is grey; the position does not change."""
+    return bool(_avif_flags(_head_of(file)) & _MONOCHROME)
 
 
 def _avif_flags(head: bytes) -> int:
+    """Return the flags of the first av1C box, 0 without one."""
     start = head.find(b"av1C")
     return head[start + 6] if 0 <= start < len(head) - 6 else 0
 
@@ -73,12 +74,13 @@ def decode(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[
     Parameters
     ----------
     file : BinaryIO
+        Seekable; its position changes.
     name : str
         "JPEG2000" or "AVIF".
     bits : int
-        From ``bits_of``.
+        From :func:`bits_of`.
     frames : int
-        Number of frames of an AVIF.
+        Number of frames in an AVIF.
 
     Returns
     -------
@@ -89,18 +91,21 @@ def decode(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[
     Raises
     ------
     ReadError
-        There are more than 16 bits, or channels other than grey, RGB and alpha.
+        Samples have more than 16 bits, or the array is not (frames, H, W) or (frames, H, W, 1 to 4 channels).
     """
     import imagecodecs
 
     if bits > 16:
-        raise ReadError(f"{name} samples must have up to 16 bits, got {bits}")
+        raise ReadError(f"{name} samples must have up to 16 bits to be filtered, got {bits}; convert them first")
     file.seek(0)
     decode = imagecodecs.jpeg2k_decode if name == "JPEG2000" else imagecodecs.avif_decode
     samples = decode(file.read())
     stack = samples if frames > 1 else samples[np.newaxis]
     if stack.ndim not in (3, 4) or len(stack) != frames or not 1 <= (*stack.shape, 1)[3] <= 4:
-        raise ReadError(f"a {name} of the shape {samples.shape} cannot be filtered")
+        raise ReadError(
+            f"a {name} must have {frames} frame{'s' * (frames > 1)} of 1 to 4 channels to be filtered, got an array of "
+            f"the shape {samples.shape}"
+        )
     largest = 2**bits - 1
     stack, white = colour.as_stored(np.minimum(stack, largest), largest)
     return [each[:, :, 0] if each.shape[2:] == (1,) else each for each in stack], white

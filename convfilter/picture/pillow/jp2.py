@@ -1,6 +1,6 @@
 """JP2, the file format around a JPEG 2000 codestream: profile, resolution, EXIF and XMP, read and written.
 
-ISO/IEC 15444-1, annex I; profiles of other kinds than a matrix as in ISO/IEC 15444-2, annex M.11.7.3.2.
+ISO/IEC 15444-1, annex I; ICC profiles with lookup tables as in ISO/IEC 15444-2, annex M.11.7.3.2.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ _SIGNATURE = b"\r\n\x87\n"
 _FIRST_BOX = b"\0\0\0\x0cjP  " + _SIGNATURE
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _EXIF_UUID = b"JpgTiffExif->JP2"
+#: Methods of a colr box, and its colour spaces.
 _ENUMERATED, _RESTRICTED_PROFILE, _ANY_PROFILE = 1, 2, 3
 _SRGB, _GRAY = 16, 17
-_OPACITY, _PREMULTIPLIED_OPACITY, _WHOLE_PICTURE = 1, 2, 0
+#: Types of a channel, and its association, in a cdef box.
+_OPACITY, _PREMULTIPLIED_OPACITY, _ALL_COLOURS = 1, 2, 0
 _METRES_PER_INCH = 0.0254
-#: Boxes about decoding, or without information.
+#: Boxes about decoding, boxes without information, and those that are read.
 _KNOWN = (b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"rreq", b"free", b"uuid")
 _MOST_BYTES = 1 << 26
 
@@ -34,13 +36,14 @@ def add_metadata(metadata: Metadata, file: BinaryIO) -> list[str]:
     Parameters
     ----------
     metadata : Metadata
+        Changed in place.
     file : BinaryIO
         Seekable, at its beginning; its position changes.
 
     Returns
     -------
     list of str
-        Names of dropped boxes.
+        Distinct names of the boxes that are not read.
     """
     if file.read(len(_FIRST_BOX)) != _FIRST_BOX:
         return []
@@ -63,6 +66,7 @@ def add_metadata(metadata: Metadata, file: BinaryIO) -> list[str]:
 
 
 def _add_header(metadata: Metadata, header: bytes) -> None:
+    """Add profile, kind of alpha and resolution from the content of a jp2h box."""
     for kind, content in boxes_of(header):
         if kind == b"colr" and content[:1] in (bytes([_RESTRICTED_PROFILE]), bytes([_ANY_PROFILE])):
             metadata.icc = metadata.icc or content[3:]
@@ -75,6 +79,7 @@ def _add_header(metadata: Metadata, header: bytes) -> None:
 
 
 def _dots_per_inch(content: bytes) -> tuple[float, float] | None:
+    """Return the resolution, (x, y), of a resd or resc box, which gives dots per metre."""
     if len(content) < 10:
         return None
     y_number, y_unit, x_number, x_unit, y_power, x_power = struct.unpack_from(">HHHHbb", content)
@@ -92,14 +97,14 @@ def write(file: BinaryIO, codestream: bytes, picture: Picture) -> None:
     file : BinaryIO
         Need not be seekable.
     codestream : bytes
+        The encoded samples.
     picture : Picture
-        Source of the codestream.
+        The picture that was encoded.
     """
     metadata = picture.metadata
-    profile = metadata.icc
-    is_plain = profile is None or _is_restricted(profile)
-    brands = b"jp2 " if is_plain else b"jp2 jpx "
-    header = [_image_header(picture), _colours(picture, is_plain), _channel_definitions(picture)]
+    is_restricted = metadata.icc is None or _is_restricted(metadata.icc)
+    brands = b"jp2 " if is_restricted else b"jp2 jpx "
+    header = [_image_header(picture), _colours(picture, is_restricted), _channel_definitions(picture)]
     if metadata.resolution:
         number = _resolution(*metadata.resolution)
         header.append(box(b"res ", box(b"resc", number), box(b"resd", number)))
@@ -119,31 +124,32 @@ def _image_header(picture: Picture) -> bytes:
 
 
 def _is_restricted(profile: bytes) -> bool:
-    """Whether a profile has only curves and at most a matrix, which every JP2 reader supports."""
+    """Whether a profile has only curves and at most a matrix (restricted ICC), which every JP2 reader supports."""
     return not any(name.startswith((b"A2B", b"D2B")) for name in icc.tags(profile))
 
 
-def _colours(picture: Picture, is_plain: bool) -> bytes:
+def _colours(picture: Picture, is_restricted: bool) -> bytes:
+    """Return the box of the colour space."""
     if picture.metadata.icc:
-        method = _RESTRICTED_PROFILE if is_plain else _ANY_PROFILE
+        method = _RESTRICTED_PROFILE if is_restricted else _ANY_PROFILE
         return box(b"colr", bytes([method, 0, 0]), picture.metadata.icc)
     space = _GRAY if picture.model == "gray" else _SRGB
     return box(b"colr", struct.pack(">BBBI", _ENUMERATED, 0, 0, space))
 
 
 def _channel_definitions(picture: Picture) -> bytes:
-    """Return the box that marks the alpha channel, if any."""
+    """Return the box that marks the alpha channel; b"" without alpha."""
     if not picture.alpha:
         return b""
     count = channels_of(picture.pixels)
     colours = [(number, 0, number + 1) for number in range(count - 1)]
     opacity = _PREMULTIPLIED_OPACITY if picture.premultiplied else _OPACITY
-    rows = [*colours, (count - 1, opacity, _WHOLE_PICTURE)]
+    rows = [*colours, (count - 1, opacity, _ALL_COLOURS)]
     return box(b"cdef", struct.pack(">H", count), *(struct.pack(">HHH", *row) for row in rows))
 
 
 def _resolution(x: float, y: float) -> bytes:
-    """Encode dots per inch as dots per metre, exact for integers: n * 10**4 / 254."""
+    """Return the content of a resd box: dots per inch as dots per metre, for integers exactly n * 10**4 / 254."""
     parts = []
     for dots in (y, x):
         number, power = (round(dots), 4) if dots >= 650 or dots == round(dots) else (round(dots * 100), 2)

@@ -1,4 +1,4 @@
-"""Read formats through Pillow: header first, then limits, then every frame."""
+"""Read formats through Pillow: the header, then checks of size and memory, then every frame."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from convfilter.locks import shared_lock
 from convfilter.picture import formats, limits
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Picture, chosen
+from convfilter.picture.picture import Frame, Picture
 from convfilter.picture.pillow import container_metadata, contents, gif, high_depth, webp
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.record import replace
 
-#: Pillow's plugin and class by format: importing one plugin is quick, importing all is not.
+#: Pillow's plugin and class by format: importing all plugins takes 74 ms.
 _PLUGINS = {
     "GIF": ("GifImagePlugin", "GifImageFile"),
     "BMP": ("BmpImagePlugin", "BmpImageFile"),
@@ -32,8 +32,8 @@ _PLUGINS = {
     "PCX": ("PcxImagePlugin", "PcxImageFile"),
     "SGI": ("SgiImagePlugin", "SgiImageFile"),
 }
-#: Plugins tried in order for other formats. Excluded on purpose: formats that start other programs (EPS), that Pillow
-#: only recognises (GRIB, HDF5, WMF ...), and video.
+#: Pillow's names of the formats that are tried in order for other files. Left out are formats for which Pillow starts
+#: other programs (EPS), that it only identifies (GRIB, HDF5, WMF ...), and video.
 _OTHERS = (
     *("DIB", "TGA", "ICO", "CUR", "DDS", "BLP", "QOI", "SUN"),
     *("FLI", "GBR", "MSP", "XBM", "XPM", "IM", "ICNS", "DCX", "PIXAR"),
@@ -42,7 +42,7 @@ _NAMES = {"WEBP": "WebP", "DIB": "BMP"}
 _ANIMATED = ("GIF", "WebP", "AVIF", "FLI")
 #: Formats of several pictures that are not animations.
 _PAGED = ("DCX", "IM")
-#: Modes whose samples NumPy can use directly: model and alpha.
+#: Colour model and alpha of Pillow's modes whose samples become an array as they are.
 _MODELS: dict[str, tuple[Model, bool]] = {
     "L": ("gray", False),
     "LA": ("gray", True),
@@ -52,20 +52,22 @@ _MODELS: dict[str, tuple[Model, bool]] = {
     "I;16": ("gray", False),
     "F": ("gray", False),
 }
+#: Modes that are first converted to one of them, without loss.
 _CONVERSIONS = {
     **{"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB", "PA": "RGBA"},
     **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
 }
-_FRAME_HEADER_BYTES = 16
 _RIFF_NAME_AND_SIZE_BYTES = 8
 _lenient_lock = shared_lock()
 _limit_lock = shared_lock()
-#: Number of threads that read without Pillow's size limit, and that limit.
+#: Number of threads that currently read without Pillow's size limit, and the limit to restore.
 _unlimited = 0
 _limit: int | None = None
 
 
 class _Decoded(NamedTuple):
+    """A decoded frame; see ``Picture`` and ``Frame``."""
+
     pixels: Pixels
     model: Model
     alpha: bool
@@ -74,22 +76,27 @@ class _Decoded(NamedTuple):
 
 def read_pillow(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a picture of any format that Pillow decodes; a ``Reader``."""
-    return rescued(lambda left: _read(file, options, left), options.lenient)
+    return with_lenient_retry(lambda lenient: _read(file, options, lenient), options.lenient)
 
 
-def rescued(decode: Callable[[bool], Picture], lenient: bool) -> Picture:
-    """Decode a picture; if it is damaged, decode the rest, with a note.
+def with_lenient_retry(decode: Callable[[bool], Picture], lenient: bool) -> Picture:
+    """Decode a picture; if it is damaged, decode its readable part, with a note.
 
     Parameters
     ----------
     decode : callable
-        Called with False; after a ReadError, with True.
+        Decodes the picture, leniently if its argument is True.
     lenient : bool
-        False: the ReadError is raised.
+        Whether to decode leniently after a ReadError.
 
     Returns
     -------
     Picture
+
+    Raises
+    ------
+    ReadError
+        The picture is damaged, and ``lenient`` is False or nothing can be read.
     """
     try:
         return decode(False)
@@ -102,9 +109,9 @@ def rescued(decode: Callable[[bool], Picture], lenient: bool) -> Picture:
 
 
 def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
-    """Read a whole picture, or the rest of a damaged one."""
+    """Read a picture; of a damaged one the readable part if ``lenient``."""
     file.seek(0)
-    with guarded(lenient):
+    with decoding(lenient):
         image = _opened(file, lenient, options)
         name = _NAMES.get(image.format, image.format)
         limits.require_size(image.width, image.height, options)
@@ -112,17 +119,16 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
             bits = high_depth.bits_of(file, name)
             if bits > 8:
-                if options.frame is not None:
-                    chosen([image], options.frame)
-                return replace(_deep(image, file, name, bits), notes=tuple(notes))
+                options.require_frame(1)
+                return replace(_high_depth(image, file, name, bits), notes=tuple(notes))
         if name == "JPEG2000":
-            # This decoder gives all or nothing, and Pillow would return nothing as a black picture.
+            # Its decoder gives all samples or none; for none, a lenient Pillow would return a black picture.
             ImageFile.LOAD_TRUNCATED_IMAGES = False
         return replace(_picture(image, file, name, options, lenient), notes=tuple(notes))
 
 
-def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
-    """Combine metadata from Pillow with samples from a decoder that keeps their depth."""
+def _high_depth(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
+    """Return a picture with metadata from Pillow and samples from a decoder that keeps their depth."""
     limits.require_memory(4 * image.width * image.height * len(image.getbands()))
     (pixels,), white = high_depth.decode(file, name, bits)
     channels = channels_of(pixels)
@@ -138,26 +144,24 @@ def _deep(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
 
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
+    """Decode all frames or the chosen one, and read the metadata."""
     if name == "GIF" and (problem := gif.damage(file)) and not (lenient and problem.leaves_frames):
         raise ReadError(problem.text, remedy=DECODE_THE_REST if problem.leaves_frames else "")
     count = int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1
     if count > gif.MAX_FRAMES:
-        raise ReadError(f"a {name} of more than {gif.MAX_FRAMES} frames cannot be read")
-    if options.frame is None:
-        limits.require_frames(count, count * image.width * image.height, options.max_pixels)
-    wanted = list(range(count))
-    if options.frame is not None:
-        wanted = [chosen(wanted, options.frame)]
+        raise ReadError(f"a {name} must have up to {gif.MAX_FRAMES} frames to be read, got {count}")
+    numbers = options.frame_numbers(count)
+    limits.require_frames(len(numbers), len(numbers) * image.width * image.height, options.max_pixels)
     channels = 4 if image.mode == "P" or count > 1 else len(image.getbands())
-    limits.require_memory(2 * image.width * image.height * channels * len(wanted))
+    limits.require_memory(2 * image.width * image.height * channels * len(numbers))
     metadata = metadata_of(image)
     losses = container_metadata.add_metadata(metadata, file, name)
-    metadata.lossless = name == "WebP" and _is_lossless_webp(file)
-    decoded = [_decoded(image, index, count, options) for index in wanted]
+    metadata.lossless = name == "WebP" and webp.is_lossless(file)
+    decoded = [_decoded(image, number, count, options) for number in numbers]
     if (name == "GIF" or (name == "AVIF" and high_depth.is_monochrome(file))) and all(
         _is_gray(each) for each in decoded
     ):
-        # A GIF has only palettes, and Pillow makes colours of grey with alpha.
+        # Pillow decodes the palettes of a GIF, and the grey of an AVIF with alpha, to RGB.
         decoded = [each._replace(pixels=_without_colour(each), model="gray") for each in decoded]
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
@@ -165,41 +169,26 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     picture = Picture(frames, model, alpha, name, metadata, losses=tuple(losses))
     picture.premultiplied = alpha and metadata.associated_alpha
     bits = high_depth.bits_of(file, name) if name == "AVIF" and count > 1 else 8
-    return _with_deep_frames(picture, file, bits, count, wanted) if bits > 8 else picture
+    return _with_depth(picture, file, bits, count, numbers) if bits > 8 else picture
 
 
-def _with_deep_frames(picture: Picture, file: BinaryIO, bits: int, count: int, wanted: Sequence[int]) -> Picture:
-    """Combine the samples of a decoder that keeps depth with Pillow's frame times, for an animated AVIF."""
+def _with_depth(picture: Picture, file: BinaryIO, bits: int, count: int, numbers: Sequence[int]) -> Picture:
+    """Return an animated AVIF with Pillow's delays and the samples of a decoder that keeps their depth."""
     height, width = picture.pixels.shape[:2]
     limits.require_memory(4 * width * height * channels_of(picture.pixels) * count)
     pixels, white = high_depth.decode(file, "AVIF", bits, count)
-    frames = [frame.with_pixels(pixels[index]) for frame, index in zip(picture.frames, wanted, strict=True)]
+    frames = [frame.with_pixels(pixels[number]) for frame, number in zip(picture.frames, numbers, strict=True)]
     channels = channels_of(frames[0].pixels)
     return replace(
         picture, frames=frames, model="gray" if channels < 3 else "rgb", alpha=channels in (2, 4), white=white
     )
 
 
-def _is_lossless_webp(file: BinaryIO) -> bool:
-    """Return whether the first chunk with pixels is lossless; in an animation it is one level down."""
-    position = file.tell()
-    file.seek(12)
-    lossless = False
-    while len(head := file.read(8)) == 8:
-        if head[:4] in (b"VP8 ", b"VP8L"):
-            lossless = head[:4] == b"VP8L"
-            break
-        size = int.from_bytes(head[4:], "little")
-        file.seek(_FRAME_HEADER_BYTES if head[:4] == b"ANMF" else size + (size & 1), 1)
-    file.seek(position)
-    return lossless
-
-
-def _decoded(image: Any, index: int, count: int, options: ReadOptions) -> _Decoded:
+def _decoded(image: Any, number: int, count: int, options: ReadOptions) -> _Decoded:
     """Decode one frame."""
     is_animated = count > 1 and _NAMES.get(image.format, image.format) in _ANIMATED
     if count > 1:
-        image.seek(index)
+        image.seek(number)
         limits.require_size(image.width, image.height, options)
     image.load()
     delay = (round(image.info.get("duration", 0)), 1000) if is_animated else None
@@ -209,11 +198,13 @@ def _decoded(image: Any, index: int, count: int, options: ReadOptions) -> _Decod
 
 
 def _is_gray(frame: _Decoded) -> bool:
+    """Whether a frame is grey, or RGB with equal channels."""
     pixels = frame.pixels
     return frame.model == "gray" or bool((pixels[:, :, 0:1] == pixels[:, :, 1:3]).all())
 
 
 def _without_colour(frame: _Decoded) -> Pixels:
+    """Return the samples of a grey frame with one colour channel."""
     pixels = frame.pixels
     if frame.model == "gray":
         return pixels
@@ -221,7 +212,7 @@ def _without_colour(frame: _Decoded) -> Pixels:
 
 
 def _plain(image: Any) -> Any:
-    """Convert losslessly to a mode of ``_MODELS``."""
+    """Convert an image, without loss, to a mode of ``_MODELS``."""
     mode = image.mode
     keyed = "transparency" in image.info
     if mode == "P":
@@ -231,12 +222,12 @@ def _plain(image: Any) -> Any:
     if mode in _CONVERSIONS:
         return image.convert(_CONVERSIONS[mode])
     if mode not in _MODELS:
-        raise ReadError(f"samples of the kind {mode} cannot be filtered; convert the picture to RGB or grey first")
+        raise ReadError(f"samples of the mode {mode} cannot be filtered; convert the picture to RGB or grey first")
     return image
 
 
 def _expanded(frame: _Decoded, model: Model, alpha: bool) -> Pixels:
-    """Add channels to a frame that another frame of the animation needs."""
+    """Add the colour or alpha channels that another frame of the animation has."""
     pixels = frame.pixels
     if (frame.model, frame.alpha) == (model, alpha):
         return pixels
@@ -249,7 +240,7 @@ def _expanded(frame: _Decoded, model: Model, alpha: bool) -> Pixels:
 
 
 def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
-    """Parse the header without decoding."""
+    """Return Pillow's image of a file, of which only the header is parsed."""
     head = file.read(32)
     file.seek(0)
     name = formats.sniff(head)
@@ -275,7 +266,7 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
 
 def _check_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
     """Refuse a picture that is too large before the decoder allocates a whole canvas."""
-    size = webp.outline_of(head)
+    size = webp.size_of(head)
     if size is not None:
         width, height = size
         limits.require_size(width, height, options)
@@ -286,7 +277,7 @@ def _check_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
 
 
 def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
-    """Parse the header of a WebP of ``size`` further bytes; its decoder does not report missing data."""
+    """Return Pillow's image of a WebP; ``size`` is the number of bytes that its header announces."""
     if lenient:
         import io
 
@@ -301,13 +292,13 @@ def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
 
 
 @contextmanager
-def guarded(lenient: bool) -> Iterator[None]:
-    """Convert any exception of a decoder to a ReadError of one line, and suppress its warnings.
+def decoding(lenient: bool) -> Iterator[None]:
+    """Convert any exception of Pillow to a ReadError of one line, and suppress its warnings.
 
     Parameters
     ----------
     lenient : bool
-        Let Pillow decode truncated pictures; this is a global switch, hence a lock.
+        Let Pillow decode truncated pictures. This is a global switch, so that lenient reads wait for each other.
 
     Raises
     ------
@@ -335,7 +326,7 @@ def guarded(lenient: bool) -> Iterator[None]:
 
 @contextmanager
 def _without_pillows_limit() -> Iterator[None]:
-    """Disable Pillow's size check for pictures checked here; its limit is the same for all threads."""
+    """Disable Pillow's own size check, whose limit all threads share, until the last thread leaves the block."""
     global _unlimited, _limit
     with _limit_lock:
         if _unlimited == 0:
@@ -351,6 +342,7 @@ def _without_pillows_limit() -> Iterator[None]:
 
 
 def _leniently() -> Iterator[None]:
+    """Let Pillow decode truncated pictures."""
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
         yield

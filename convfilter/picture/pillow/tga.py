@@ -1,4 +1,4 @@
-"""Metadata of a TGA. Truevision TGA, file format specification 2.0 (1991), C.6 and C.7."""
+"""Metadata of a TGA. Truevision TGA, File Format Specification 2.0 (1991), C.6 and C.7."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _HEADER_BYTES, _FOOTER_BYTES, _EXTENSION_BYTES = 18, 26, 495
 _SIGNATURE = b"TRUEVISION-XFILE.\0"
 _LINE_BYTES, _LINES = 81, 4
 _PREMULTIPLIED = b"\4"
-#: Fields of the extension area: keyword, place, length.
+#: Texts in the extension area: keyword, offset, length.
 _TEXTS = (("Author", 2, 41), ("Job", 379, 41), ("Software", 426, 41))
 _COMMENT_AT, _TIME_AT, _ATTRIBUTES_AT = 43, 367, 494
 
 
-def said(file: BinaryIO) -> tuple[list[Text], bool]:
-    """Read texts, and whether colours are premultiplied.
+def read_metadata(file: BinaryIO) -> tuple[list[Text], bool]:
+    """Read the texts, and whether colours are premultiplied.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def said(file: BinaryIO) -> tuple[list[Text], bool]:
 
     Returns
     -------
-    list of Text
-    bool
+    texts : list of Text
+    premultiplied : bool
     """
     file.seek(0)
     header = file.read(_HEADER_BYTES)
@@ -48,10 +48,10 @@ def _extension(file: BinaryIO) -> bytes:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _FOOTER_BYTES))
     footer = file.read(_FOOTER_BYTES)
-    place = int.from_bytes(footer[:4], "little")
-    if footer[8:] != _SIGNATURE or not place:
+    start = int.from_bytes(footer[:4], "little")
+    if footer[8:] != _SIGNATURE or not start:
         return b""
-    file.seek(place)
+    file.seek(start)
     extension = file.read(_EXTENSION_BYTES)
     return extension if len(extension) == _EXTENSION_BYTES else b""
 

@@ -1,4 +1,4 @@
-"""Write formats through Pillow: JPEG, WebP, AVIF, JPEG 2000, BMP and a few old ones."""
+"""Write formats through Pillow: WebP, AVIF, JPEG 2000, BMP and a few old ones, and JPEGs that need it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from convfilter.picture.jpeg.parameters import parameters_of
 from convfilter.picture.metadata import exif
 from convfilter.picture.metadata.pillow_info import pillow_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.picture import DEFAULT_DELAY, Frame, Metadata, Picture
 from convfilter.picture.pillow import jp2
 from convfilter.picture.pixels import Pixels
 
 _HEADROOM_BYTES = 1 << 18
+#: Offset of the resolution in a PCX, and its largest value.
 _PCX_RESOLUTION, _MOST_DOTS = 12, 65535
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
-#: Effort of the encoder for each name of ``--compression``.
+#: Setting of the encoder for each ``WriteOptions.effort``.
 _WEBP_METHODS = {"fast": 2, "default": 4, "best": 6}
 _AVIF_SPEEDS = {"fast": 9, "default": 6, "best": 2}
 
@@ -37,7 +38,7 @@ def write_pillow(file: BinaryIO, picture: Picture, options: WriteOptions) -> Non
     ----------
     file : BinaryIO
     picture : Picture
-        Pixels of a dtype and a model that ``picture.format`` holds.
+        Samples of a type and a model that ``picture.format`` stores; the EXIF block gets the size of the picture.
     options : WriteOptions
 
     Raises
@@ -50,7 +51,7 @@ def write_pillow(file: BinaryIO, picture: Picture, options: WriteOptions) -> Non
     height, width = picture.pixels.shape[:2]
     metadata = picture.metadata
     metadata.exif = exif.with_size(metadata.exif, width, height)
-    frames = [frame for frame in picture.frames if not frame.fallback]
+    frames = picture.frames
     if name in ("JPEG2000", "J2K"):
         with _encoding(name):
             codestream = _codestream(picture, options)
@@ -62,12 +63,12 @@ def write_pillow(file: BinaryIO, picture: Picture, options: WriteOptions) -> Non
     if name == "WebP" and len(frames) > 1:
         _write_animated_webp(file, frames, picture, options)
         return
-    parameters = _PARAMETERS.get(name, _other)(metadata, picture, options, frames)
+    parameters = _PARAMETERS.get(name, _resolution)(metadata, picture, options, frames)
     images = [_image(frame.pixels, picture) for frame in frames]
     if len(images) > 1:
         parameters |= {"save_all": True, "append_images": images[1:]}
     if name == "JPEG" and (parameters["progressive"] or parameters["optimize"]):
-        # Progressive and optimised pictures must fit one buffer, for which Pillow's estimate can be too small.
+        # Pillow encodes a progressive or optimised JPEG into one buffer, whose estimated size can be too small.
         ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, frames[0].pixels.nbytes + _HEADROOM_BYTES)
     patch = _PATCHES.get(name)
     target = io.BytesIO() if patch else file
@@ -81,17 +82,16 @@ def _with_code_points(data: bytes, metadata: Metadata) -> bytes:
     """Write primaries and transfer function into an AVIF."""
     from convfilter.picture.pillow import avif
 
-    points = dict(metadata.png).get(b"cICP")
-    return avif.with_cicp(data, points[0], points[1]) if points else data
+    return avif.with_cicp(data, *metadata.code_points) if metadata.code_points else data
 
 
 def _with_dots_per_inch(data: bytes, metadata: Metadata) -> bytes:
-    """Write the resolution into a PCX, for which Pillow always writes 100 dots per inch."""
+    """Write the resolution into a PCX, in place of Pillow's 100 dots per inch."""
     dots = (min(max(round(value), 0), _MOST_DOTS) for value in metadata.resolution or (0, 0))
     return data[:_PCX_RESOLUTION] + struct.pack("<HH", *dots) + data[_PCX_RESOLUTION + 4 :]
 
 
-#: Patches for properties that Pillow's encoders do not support.
+#: Functions that write properties into the encoded file which Pillow's encoders do not support.
 _PATCHES: dict[str, Callable[[bytes, Metadata], bytes]] = {"AVIF": _with_code_points, "PCX": _with_dots_per_inch}
 
 
@@ -107,6 +107,7 @@ def _encoding(name: str) -> Iterator[None]:
 
 
 def _image(pixels: Pixels, picture: Picture) -> Any:
+    """Return samples of a picture as Pillow's image, without a copy."""
     if picture.model == "cmyk":
         return Image.frombuffer("CMYK", (pixels.shape[1], pixels.shape[0]), pixels, "raw", "CMYK", 0, 1)
     height, width = pixels.shape[:2]
@@ -118,14 +119,12 @@ def _jpeg(metadata: Metadata, picture: Picture, options: WriteOptions, frames: l
     return parameters_of(metadata, options)
 
 
-def _animation(metadata: Metadata, frames: list[Frame]) -> dict[str, Any]:
+def _animation(frames: list[Frame]) -> dict[str, Any]:
+    """Return Pillow's parameters for the delays of several frames, in milliseconds."""
     if len(frames) == 1:
         return {}
-    delays = [frame.delay or (1, 10) for frame in frames]
-    return {
-        "duration": [round(1000 * numerator / denominator) for numerator, denominator in delays],
-        "loop": metadata.loop or 0,
-    }
+    delays = [frame.delay or DEFAULT_DELAY for frame in frames]
+    return {"duration": [round(1000 * numerator / denominator) for numerator, denominator in delays]}
 
 
 def _webp(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
@@ -151,29 +150,23 @@ def _write_animated_webp(file: BinaryIO, frames: list[Frame], picture: Picture, 
 
 
 def _avif(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    if len(frames) > 1 and exif.orientation(metadata.exif, metadata.xmp) != 1:
-        # libavif crashes on an oriented animation.
-        raise WriteError(
-            "an AVIF animation cannot be stored turned", remedy="leave out {auto_orient=False}, or use webp"
-        )
     if exif.orientation(metadata.exif, metadata.xmp) == 1:
         # Pillow would remove the orientation by rewriting the block, which moves the camera's maker note.
         metadata.exif = exif.without_orientation(metadata.exif)
-    parameters = pillow_parameters(metadata) | _animation(metadata, frames)
-    parameters.pop("loop", None)
+    parameters = pillow_parameters(metadata) | _animation(frames)
     parameters["quality"] = DEFAULT_QUALITY if options.quality is None else options.quality
     parameters["speed"] = _AVIF_SPEEDS[options.effort]
-    if code_points := dict(metadata.png).get(b"cICP"):
-        # Written to the data and to the boxes around them: decoders read either.
+    if metadata.code_points:
+        # The data get them too, as well as the boxes around them: decoders read either.
         names = ("c:color-primaries", "c:transfer-characteristics")
-        parameters["advanced"] = dict(zip(names, map(str, code_points[:2]), strict=True))
+        parameters["advanced"] = dict(zip(names, map(str, metadata.code_points), strict=True))
     if options.subsampling:
         parameters["subsampling"] = options.subsampling
     return parameters
 
 
 def _codestream(picture: Picture, options: WriteOptions) -> bytes:
-    """Encode losslessly unless a quality is given: the signal-to-noise ratio in dB."""
+    """Encode a JPEG 2000 codestream: losslessly, or for quality q with a signal-to-noise ratio of 20 + 0.4 q dB."""
     pixels, quality = picture.pixels, options.quality
     if pixels.dtype == np.uint16:  # Pillow supports 16 bits for grey only
         import imagecodecs
@@ -190,8 +183,9 @@ def _codestream(picture: Picture, options: WriteOptions) -> bytes:
     return buffer.getvalue()
 
 
-def _other(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    return {"dpi": metadata.resolution or (0, 0)}  # otherwise Pillow invents a resolution
+def _resolution(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
+    return {"dpi": metadata.resolution or (0, 0)}  # without one, Pillow writes 96 or 100
 
 
+#: Functions that return Pillow's parameters for a format.
 _PARAMETERS = {"JPEG": _jpeg, "WebP": _webp, "AVIF": _avif}

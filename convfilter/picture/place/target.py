@@ -112,7 +112,7 @@ def resolve_target(
         chosen = formats.by_name(options.format)
         if chosen is None:
             suffix = "." + options.format.removeprefix(".")
-            if known := formats.row(options.format.upper()) or formats.read_only(suffix):
+            if known := formats.row(options.format.upper()) or formats.by_read_suffix(suffix):
                 remedy = " or ".join(known.instead)
                 raise UsageError(f"{known.name} can be read but not written", remedy=f"use {{format={remedy}}}")
             names = " ".join(fmt.name.lower() for fmt in formats.FORMATS)
@@ -125,7 +125,7 @@ def resolve_target(
     if name != "-" and not _is_special(name):
         from convfilter.picture import unsupported
 
-        if advice := unsupported.read_only(suffix):
+        if advice := unsupported.output_remedy(suffix):
             raise UsageError(advice, remedy="or set {format}")
         base = os.path.basename(name)
         if not suffix:

@@ -71,7 +71,7 @@ def _notes(document: psd.Document, alpha: bool) -> list[str]:
     header = document.header
     notes = []
     if document.layers > 1:
-        notes.append(f"the PSD has {document.layers} layers; the picture merged from them is taken")
+        notes.append(f"the PSD has {document.layers} layers; the picture merged from them is read")
     extras = header.channels - header.colours - alpha
     if extras:
         names = [name[:_NAME_LENGTH] for name in document.extra_names[-extras:]]

@@ -180,7 +180,7 @@ def _left_out(
     )
     notes = [f"the TIFF holds {n} {what}{'s' * (n > 1)} {rest}" for n, what, rest in counts if n > 0]
     if any(_PHOTOSHOP_LAYERS in page.tags for page in whole):
-        notes.append("the TIFF holds Photoshop's layers; the picture merged from them is taken")
+        notes.append("the TIFF holds Photoshop's layers; the picture merged from them is read")
     return notes
 
 

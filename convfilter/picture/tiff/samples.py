@@ -277,7 +277,7 @@ def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
         return samples.astype(np.float32)
     else:
         notes.append(f"the TIFF has {bits}-bit integers; they are read and written as 64-bit floats of the same values")
-        return colour.exact(samples, "TIFF")
+        return colour.as_float64(samples, "TIFF")
     return made if made.flags.writeable else made.copy()
 
 

@@ -169,7 +169,7 @@ _Size = Callable[[bytes], tuple[int, int] | None]
 _SIZES: dict[int, _Size] = {
     **dict.fromkeys(_JPEG, _jpeg_size),
     **dict.fromkeys(_JPEG2000, _jpeg2000_size),
-    **dict.fromkeys(_WEBP, webp.outline_of),
+    **dict.fromkeys(_WEBP, webp.size_of),
     **dict.fromkeys(_PNG, _png_size),
     **dict.fromkeys(_JPEG_XL, jpeg_xl_size),
 }

@@ -92,7 +92,7 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     OSError
         The file cannot be written.
     """
-    frames = [frame.pixels for frame in picture.frames if not frame.fallback]
+    frames = [frame.pixels for frame in picture.frames]
     given = fields_of(picture)
     fields = [tiff_fields.fitting(*each)[0] if each else [] for each in given]
     outlines = [
@@ -120,7 +120,7 @@ def row_writer(
 
 def fields_of(picture: Picture) -> list[tuple[PageFields, tuple[int, ...], str, int] | None]:
     """Return the arguments of ``tiff_fields.fitting`` for each page, None where there are no fields."""
-    frames = [frame for frame in picture.frames if not frame.fallback]
+    frames = picture.frames
     return [frame.tiff and (frame.tiff, frame.shape, frame.dtype.name, len(frames)) for frame in frames]
 
 

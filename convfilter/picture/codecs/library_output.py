@@ -1,4 +1,4 @@
-"""Capture messages that libraries print while decoding."""
+"""Capture messages that decoding libraries print to standard output and error."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ _lock = shared_lock()
 
 
 @contextmanager
-def heard(*marks: bytes) -> Iterator[list[str]]:
-    """Capture lines with one of ``marks`` from standard output and error, of Python and of the process.
+def captured(*marks: bytes) -> Iterator[list[str]]:
+    """Capture the lines that contain one of ``marks``, printed by Python or by machine code within the block.
 
-    Output belongs to the whole process: lines without a mark, of other threads, are written out at the end.
+    The whole process shares its standard output and error. Lines without a mark, such as those of other threads, are
+    printed when the block ends.
+
+    Parameters
+    ----------
+    marks : bytes
+        Parts of the lines to capture, ASCII.
 
     Yields
     ------
     list of str
-        The captured lines, once the block has ended.
+        The captured lines, filled when the block ends.
     """
     lines: list[str] = []
     with _lock, ExitStack() as stack:
@@ -33,8 +39,8 @@ def heard(*marks: bytes) -> Iterator[list[str]]:
         try:
             for descriptor in (1, 2):
                 with suppress(OSError):  # closed: nothing is printed there
-                    stack.callback(_restore, descriptor, os.dup(descriptor), _file(descriptor), marks, lines)
-            # Python's streams may have other targets than the descriptors.
+                    stack.callback(_restore, descriptor, os.dup(descriptor), _redirected(descriptor), marks, lines)
+            # Python's streams need not write to these descriptors.
             for redirect, stream in ((redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr)):
                 text = io.StringIO()
                 stack.callback(_pass_on, text, stream, marks, lines)
@@ -45,7 +51,7 @@ def heard(*marks: bytes) -> Iterator[list[str]]:
 
 
 def _pass_on(text: io.StringIO, stream: TextIO | None, marks: tuple[bytes, ...], lines: list[str]) -> None:
-    """Split captured text of one of Python's streams into marked lines and the rest."""
+    """Append the marked lines of one of Python's streams to ``lines``, and print the others."""
     for line in text.getvalue().splitlines(keepends=True):
         if any(mark.decode() in line for mark in marks):
             lines.append(line.strip())
@@ -53,15 +59,15 @@ def _pass_on(text: io.StringIO, stream: TextIO | None, marks: tuple[bytes, ...],
             stream.write(line)
 
 
-def _file(descriptor: int) -> IO[bytes]:
-    """Redirect a descriptor to a temporary file."""
+def _redirected(descriptor: int) -> IO[bytes]:
+    """Redirect a descriptor to a temporary file, and return the file."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the descriptor is restored
     os.dup2(file.fileno(), descriptor)
     return file
 
 
 def _restore(descriptor: int, saved: int, file: IO[bytes], marks: tuple[bytes, ...], lines: list[str]) -> None:
-    """Restore a descriptor, and split the text written meanwhile."""
+    """Restore a descriptor, append the marked lines in its temporary file to ``lines``, and print the others."""
     os.dup2(saved, descriptor)
     os.close(saved)
     with file:
@@ -75,7 +81,7 @@ def _restore(descriptor: int, saved: int, file: IO[bytes], marks: tuple[bytes, .
 
 
 def _flush() -> None:
-    """Flush the buffers of Python and C; C++ streams use the buffers of C."""
+    """Flush the buffers of Python and C, which C++ streams share."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()
