@@ -136,7 +136,7 @@ def test_standard_output_takes_the_format_of_the_input():
     picture.format = "BMP"
     assert check(resolve_target("-"), picture.outline)[0].format.name == "BMP"
     with pytest.raises(WriteError, match="format"):
-        resolve_target("-").settled("PSD")
+        resolve_target("-").with_input_format("PSD")
 
 
 def test_alpha_needs_a_format_or_a_background(tmp_path):

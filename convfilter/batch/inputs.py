@@ -10,7 +10,8 @@ from convfilter.batch.search import Job, Naming, Search, SearchResult, is_exclud
 from convfilter.errors import UsageError, named
 from convfilter.picture import formats, unsupported
 from convfilter.picture.place.address import is_address
-from convfilter.picture.place.atomic import is_below, is_special
+from convfilter.picture.place.atomic import is_below
+from convfilter.picture.place.streams import is_special
 
 #: Most folders reached through links: a few linked folders can form a maze of millions of paths.
 MOST_LINKED = 10_000

@@ -72,7 +72,7 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
     UsageError
         The background is no colour, or an option does not apply to the format.
     """
-    target = target.settled(outline.format)
+    target = target.with_input_format(outline.format)
     fmt = target.format
     assert fmt is not None
     if hint := formats.install_hint(fmt):

@@ -90,7 +90,7 @@ class Job:
         converted: Picture | None = None,
     ) -> None:
         self._picture, self._options = picture, options
-        self._target = target and target.settled(picture.format)
+        self._target = target and target.with_input_format(picture.format)
         self._dtype = real_of(picture.dtype)
         self._white: int | None = None
         if self._target is not None:

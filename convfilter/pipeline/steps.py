@@ -147,7 +147,7 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
     if options.before_writing is not None:
         options.before_writing(task.destination)
     options = options._replace(plan=cached_plan, before_writing=None)
-    with atomic.several(task.destination) as output:
+    with atomic.open_series(task.destination) as output:
         task = task._replace(target=target._replace(path=output), options=options)
         for where in series:
             try:

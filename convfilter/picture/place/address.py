@@ -1,4 +1,4 @@
-"""Addresses of object stores, as opposed to paths."""
+"""Tell addresses of object stores from paths."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Atomic outputs: a file appears whole or not at all.
 
-New content goes to an unnamed file (O_TMPFILE) in the target's folder or, if the file system lacks these, to a
-temporary name. Once complete, it atomically replaces the target by rename. Targets that are not regular files (a FIFO,
-a device, an open descriptor) or are objects in a store get the complete content in one write.
+New content goes to an unnamed file (O_TMPFILE) in the target's folder or, if the file system lacks these, to a file of
+a temporary name. Once complete, it atomically replaces the target by rename. Targets that are not regular files (a
+FIFO, a device, an open descriptor: ``streams.py``) and objects in a store (``cloud.py``) get the complete content in
+one write.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import BinaryIO
 from convfilter.errors import WriteError, named
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
+from convfilter.picture.place.streams import SeriesOutput, buffered, descriptor_of, is_special
 
 #: Existing temporary names; ``discard_unfinished`` removes them.
 _unfinished: set[str] = set()
-_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
-_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+#: Bytes of the target's name in a temporary name; file systems allow 255 in all.
 _MAX_NAME_BYTES = 200
 _BUFFER_BYTES = 1 << 16
 #: Errors of open(2) where O_TMPFILE is unsupported.
@@ -37,47 +38,24 @@ class _Output(io.BufferedRandom):
         raise io.UnsupportedOperation("fileno")
 
 
-class Several:
-    """An output of several pictures, one behind the other; ``replacing`` accepts it in place of a path.
+@contextmanager
+def open_series(path: str) -> Iterator[SeriesOutput]:
+    """Open an output for several pictures: a file appears with all of them, a pipe gets each picture once complete.
 
     Parameters
     ----------
-    file : BinaryIO
-        A stream, or a file of :func:`replacing` that appears with all pictures.
-    is_stream : bool
-        Whether each picture is written as soon as it is complete.
-    """
-
-    def __init__(self, file: BinaryIO, *, is_stream: bool) -> None:
-        self._file, self._is_stream = file, is_stream
-
-    def piece(self) -> Iterator[BinaryIO]:
-        """Yield the file for the next picture."""
-        if not self._is_stream:
-            self._file.seek(0, os.SEEK_END)
-            yield self._file
-            return
-        content = io.BytesIO()
-        yield content
-        try:
-            _write_all(self._file, content)
-        except OSError as error:
-            raise WriteError(reason(error)) from error
-
-
-@contextmanager
-def several(path: str) -> Iterator[Several]:
-    """Open an output for several pictures: a file appears whole or not at all, a pipe gets each complete picture.
+    path : str
+        A path, an address, or "-" for standard output.
 
     Raises
     ------
     WriteError
-        As :func:`replacing`.
+        As for :func:`replacing`.
     """
-    descriptor = _descriptor(path)
+    descriptor = descriptor_of(path)
     if descriptor is None and (is_address(path) or not is_special(path)):
         with replacing(path) as file:
-            yield Several(file, is_stream=False)
+            yield SeriesOutput(file, is_stream=False)
         return
     if descriptor == 1:
         sys.stdout.flush()
@@ -86,36 +64,20 @@ def several(path: str) -> Iterator[Several]:
     except OSError as error:
         raise WriteError(_reason(error, path)) from error
     with open(opened, "wb", buffering=0) as stream:
-        yield Several(stream, is_stream=True)
-
-
-def is_special(path: str) -> bool:
-    """Whether a path is a pipe, a device or a socket, which are written to directly."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _write_all(stream: BinaryIO, content: io.BytesIO) -> None:
-    with content.getbuffer() as view:
-        written = 0
-        while written < len(view):
-            written += stream.write(view[written:]) or 0
+        yield SeriesOutput(stream, is_stream=True)
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes the place of ``path`` when the block ends without an exception.
+def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = True) -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces ``path`` when the block ends without an exception.
 
     Parameters
     ----------
-    path : path, address (s3://...), "-" for standard output, or Several
+    path : path, address (s3://...), "-" for standard output, or SeriesOutput
         A symbolic link stays; its target is replaced. Mode, owner
         and extended attributes of an existing file are kept.
     follow : bool
-        Whether to follow a link out of its folder, which somebody else may have made.
+        Whether to write through a link that leads out of its folder, which somebody else may have made.
 
     Yields
     ------
@@ -127,7 +89,7 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
     WriteError
         The operating system refuses, or a link leads elsewhere; the old file is unchanged.
     """
-    if isinstance(path, Several):
+    if isinstance(path, SeriesOutput):
         yield from path.piece()
         return
     name = os.fspath(path)
@@ -139,9 +101,9 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
         cloud.save(name, content.getvalue())
         return
     try:
-        descriptor = _descriptor(name)
+        descriptor = descriptor_of(name)
         if descriptor is not None:
-            yield from _streamed(descriptor)
+            yield from buffered(descriptor)
             return
         target = os.path.realpath(name)
         if not follow:
@@ -150,7 +112,7 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
         if old is not None and stat.S_ISDIR(old.st_mode):
             raise WriteError("the output is a folder; give it a file name") from _refusal(errno.EISDIR, name)
         if old is not None and not stat.S_ISREG(old.st_mode):
-            yield from _streamed(target)
+            yield from buffered(target)
             return
         if old is not None and not os.access(target, os.W_OK):
             raise WriteError("the file is write-protected") from _refusal(errno.EACCES, name)
@@ -162,7 +124,13 @@ def replacing(path: str | os.PathLike[str] | Several, *, follow: bool = True) ->
 
 
 def save(path: str, content: bytes) -> None:
-    """Write a whole file.
+    """Write a whole file, as :func:`replacing` does.
+
+    Parameters
+    ----------
+    path : str
+        A path, an address, or "-" for standard output.
+    content : bytes
 
     Raises
     ------
@@ -178,12 +146,19 @@ def save(path: str, content: bytes) -> None:
 
 
 def is_below(target: str, top: str) -> bool:
-    """Whether a path is a folder or lies in it; both are resolved paths (``os.path.realpath``)."""
+    """Whether ``target`` is the folder ``top`` or lies below it; both are resolved paths (``os.path.realpath``)."""
     return os.path.commonpath((top, target)) == top
 
 
 def require_below(folder: str, name: str) -> None:
-    """Refuse a name that leads out of its folder through links, or is a pipe or a device.
+    """Refuse an output that leads out of its folder through links, or is a pipe or a device.
+
+    Parameters
+    ----------
+    folder : str
+        Path of the folder; "" is the working folder.
+    name : str
+        Path of the output.
 
     Raises
     ------
@@ -211,27 +186,12 @@ def _refusal(number: int, name: str) -> OSError:
 
 
 def _reason(error: OSError, name: str) -> str:
+    """Return why the operating system refused to write to ``name``, with the folder if that is the reason."""
     if error.errno == errno.ENOENT:
         return f"there is no folder {os.path.dirname(os.path.realpath(name))}"
     if error.errno == errno.EACCES:
         return f"permission denied for the folder {os.path.dirname(os.path.realpath(name))}"
     return reason(error)
-
-
-def _descriptor(name: str) -> int | None:
-    """Return the descriptor of a path such as ``-`` or ``/dev/stdout``, else None.
-
-    A redirected output must be written through its descriptor, at its current
-    position; a rename would replace the shell's file.
-    """
-    if name == "-":
-        return 1
-    if name in _STREAMS:
-        return _STREAMS[name]
-    for folder in _DESCRIPTORS:
-        if name.startswith(folder) and name.removeprefix(folder).isdecimal():
-            return int(name.removeprefix(folder))
-    return None
 
 
 def _status(target: str) -> os.stat_result | None:
@@ -241,19 +201,8 @@ def _status(target: str) -> os.stat_result | None:
         return None
 
 
-def _streamed(target: int | str) -> Iterator[BinaryIO]:
-    """Buffer the content in memory and write it at the end, so that no partial picture enters a pipe."""
-    content = io.BytesIO()
-    yield content
-    if target == 1:
-        sys.stdout.flush()
-    file = os.dup(target) if isinstance(target, int) else os.open(target, os.O_WRONLY | os.O_CLOEXEC)
-    with open(file, "wb", buffering=0) as stream:
-        _write_all(stream, content)
-
-
 def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Write beside the target, then rename atomically."""
+    """Yield a new file beside the target, then rename it atomically; ``old`` is the status of a file to replace."""
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{_shortened(base)}.{os.urandom(6).hex()}.tmp")
     # Registered before the file exists: a signal after its creation would leave it behind.

@@ -1,4 +1,4 @@
-"""Pictures in object stores (fsspec addresses): read whole, written atomically."""
+"""Read and write objects of object stores, by fsspec: whole, and written atomically."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from convfilter.errors import ReadError, UsageError, WriteError, first_line
 _INSTALL = "pip install 'convfilter[cluster]'"
 #: Aliases of schemes: addresses that differ only by alias name one object.
 _ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs"}
-#: Schemes with an atomic put; on others, objects are renamed into place.
-_WHOLE = ("s3", "gs", "abfs", "memory")
-#: Name of the content type for each store, so that browsers show pictures.
+#: Schemes whose stores replace an object atomically; on others, a temporary object is renamed.
+_ATOMIC = ("s3", "gs", "abfs", "memory")
+#: Keyword of each store for the content type, which makes browsers show pictures.
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
 #: File systems that are never finalised before the process ends. A worker process inherits those of its parent by fork,
 #: and fsspec forgets them there; s3fs would then close the parent's session in the worker's event loop, which fails.
@@ -37,6 +37,8 @@ def filesystem(address: str) -> tuple[Any, str]:
     ------
     UsageError
         fsspec or its package for this scheme is not installed, or the scheme is unknown.
+    ReadError
+        The store's settings are bad.
     """
     try:
         from fsspec.core import url_to_fs
@@ -54,10 +56,12 @@ def filesystem(address: str) -> tuple[Any, str]:
 
 
 def load(address: str) -> bytes:
-    """Read an object.
+    """Read an object whole.
 
     Raises
     ------
+    UsageError
+        As for :func:`filesystem`.
     ReadError
         The object does not exist, or the store refuses.
     """
@@ -74,6 +78,8 @@ def save(address: str, content: bytes) -> None:
 
     Raises
     ------
+    UsageError
+        As for :func:`filesystem`.
     WriteError
         The store refuses; the old object is unchanged.
     """
@@ -85,7 +91,7 @@ def save(address: str, content: bytes) -> None:
             from mimetypes import guess_type
 
             settings = {_CONTENT_TYPE[scheme]: guess_type(path)[0] or "application/octet-stream"}
-        if scheme in _WHOLE:
+        if scheme in _ATOMIC:
             store.pipe_file(path, content, **settings)
             return
         folder, base = os.path.split(path)
@@ -100,7 +106,7 @@ def save(address: str, content: bytes) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Return why a store refused, in one line; its libraries have exceptions of their own."""
+    """Return in one line why a store refused, from an exception of its library."""
     kind = type(error).__name__
     if isinstance(error, FileNotFoundError):
         return "there is no such object, or no such bucket"

@@ -1,4 +1,4 @@
-"""Times of an input file, for an output that keeps them."""
+"""Copy the times of an input file to its output."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ Times = tuple[int, int]
 
 
 def times_of(source: str, destination: str) -> Times:
-    """Return access and modification time of a file, in nanoseconds.
+    """Return the access and the modification time of a file, in nanoseconds since 1970.
 
     Parameters
     ----------
     source : str
         A path, or "-" for a standard input that is a file.
     destination : str
-        Must be a path of a regular file too.
+        Path of the output, which must be a regular file too if it exists.
+
+    Returns
+    -------
+    (int, int)
 
     Raises
     ------
@@ -42,11 +46,12 @@ def times_of(source: str, destination: str) -> Times:
 
 
 def set_times(destination: str, times: Times) -> None:
-    """Give an output the times of its input.
+    """Set the times of an output, as :func:`times_of` returns them.
 
     Raises
     ------
     WriteError
+        The operating system refuses.
     """
     try:
         os.utime(destination, ns=times)

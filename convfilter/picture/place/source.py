@@ -1,4 +1,4 @@
-"""Open the source of a picture: a path, an address, standard input, or an open file; always seekable."""
+"""Open the input of a picture as a seekable file: a path, an address, standard input, or an open file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.errors import ConvfilterError, ReadError, keeps_library_away
 from convfilter.picture import formats, limits
 from convfilter.picture.place.address import is_address
 
-#: Bytes that hold the signature of any foreign format.
+#: Bytes in which the signature of every known format lies.
 _HEAD_BYTES = 512
 _BLOCK_BYTES = 1 << 20
 _REASONS = {
@@ -39,7 +39,7 @@ def reason(error: OSError) -> str:
 
 @contextmanager
 def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
-    """Open a source for reading, seekable and at its beginning.
+    """Open an input for reading.
 
     Parameters
     ----------
@@ -50,17 +50,18 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     Yields
     ------
     BinaryIO
+        Seekable, at its beginning.
 
     Raises
     ------
     ReadError
-        The source cannot be opened, is a folder or is empty.
+        The input cannot be opened, is a folder or is empty.
     SizeError
         The content of a pipe does not fit into memory.
     """
     try:
         if isinstance(source, str) and source == "-":
-            yield _held(sys.stdin.buffer)
+            yield _buffered(sys.stdin.buffer)
         elif isinstance(source, str) and is_address(source):
             from convfilter.picture.place import cloud
 
@@ -68,12 +69,12 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         elif isinstance(source, (str, os.PathLike)):
             with open(source, "rb") as file:
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                yield file if regular else _held(file)
+                yield file if regular else _buffered(file)
         elif source.seekable():
             source.seek(0)
             yield source
         else:
-            yield _held(source)
+            yield _buffered(source)
     except OSError as error:
         # The caller's block may lack a library, which is not the file's problem.
         if isinstance(error, ConvfilterError) or keeps_library_away(error):
@@ -83,20 +84,23 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         raise refused from error
 
 
-def _held(stream: BinaryIO) -> BinaryIO:
-    """Read a stream to its end, unless its beginning shows that it is no picture."""
+def _buffered(stream: BinaryIO) -> BinaryIO:
+    """Read a stream into memory, only its beginning if that has no picture's signature.
+
+    Memory is checked every 64 MiB.
+    """
     head = b""
     while len(head) < _HEAD_BYTES and (block := stream.read(_HEAD_BYTES - len(head))):
         head += block
-    held = io.BytesIO()
-    held.write(head)
+    content = io.BytesIO()
+    content.write(head)
     if formats.sniff(head) is not None or 0 < len(head) < _HEAD_BYTES:
         while block := stream.read(_BLOCK_BYTES):
-            held.write(block)
-            if held.tell() % (64 * _BLOCK_BYTES) < len(block):
-                limits.require_memory(held.tell())
-    held.seek(0)
-    return held
+            content.write(block)
+            if content.tell() % (64 * _BLOCK_BYTES) < len(block):
+                limits.require_memory(content.tell())
+    content.seek(0)
+    return content
 
 
 def content_of(file: BinaryIO) -> bytes:

@@ -1,4 +1,4 @@
-"""The output of a picture and its format, from the name or from the input."""
+"""Choose the format of an output: from an option, the output's name, or the input."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from convfilter.picture.options import WriteOptions
 
 _DEFAULTS = WriteOptions()
 
-
 if TYPE_CHECKING:
-    from convfilter.picture.place.atomic import Several
+    from convfilter.picture.place.streams import SeriesOutput
 
 
 class Target(NamedTuple):
@@ -25,22 +24,22 @@ class Target(NamedTuple):
 
     Attributes
     ----------
-    path : str, or Several
+    path : str, or SeriesOutput
         "-" for standard output.
     format : Format, or None
-        None: the input's format, known after reading.
+        None: the input's format, which is known once it has been opened.
     """
 
-    path: str | Several
+    path: str | SeriesOutput
     format: Format | None = None
 
-    def settled(self, source_format: str | None) -> Target:
-        """Use the input's format if none is given.
+    def with_input_format(self, source_format: str | None) -> Target:
+        """Return the target with the input's format if it has none.
 
         Parameters
         ----------
         source_format : str, or None
-            Name, as in ``Picture.format``.
+            Name of the input's format, as in ``Picture.format``.
 
         Returns
         -------
@@ -63,15 +62,14 @@ class Target(NamedTuple):
         return self._replace(format=fmt)
 
     def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
-        """Return the stored sample type of a picture of ``dtype``.
+        """Return the sample type in which the format stores a picture.
 
-        Request this type from the filter, so that a format of less depth is
-        converted from the unrounded result.
+        The engine computes this type, so that samples of a format of less depth are rounded once.
 
         Parameters
         ----------
-        dtype : uint8, uint16 or float32
-            Sample type of the picture that was read.
+        dtype : dtype
+            Sample type of the input, one of ``sample_types.SAMPLE_TYPES``.
 
         Returns
         -------
@@ -80,14 +78,17 @@ class Target(NamedTuple):
         return self.format.dtype_for(np.dtype(dtype)) if self.format else np.dtype(dtype)
 
     def store_white(self, dtype: npt.DTypeLike, white: int | None) -> int | None:
-        """Return the stored value of white of a picture of ``dtype`` and ``white``; None: the full range."""
+        """Return the value of white as the format stores it, for an input of ``dtype`` and ``white``.
+
+        None means, in both, the full scale of the type.
+        """
         return self.format.white_for(self.store_dtype(dtype), white) if self.format else white
 
 
 def resolve_target(
     path: str | os.PathLike[str], options: WriteOptions = _DEFAULTS, source_format: str | None = None
 ) -> Target:
-    """Return the format of an output; file access is limited to detecting a pipe or a device.
+    """Return the format of an output. No file is opened; only its status tells a pipe or a device.
 
     Parameters
     ----------
@@ -95,8 +96,8 @@ def resolve_target(
     options : WriteOptions, optional
         Its ``format`` overrides the suffix.
     source_format : str, optional
-        Format of the input, for an output without a suffix: standard output,
-        a FIFO, a device. None: ``check`` or ``Target.settled`` gets it later.
+        Format of the input, for an output without a suffix: standard output, a FIFO, a device. None:
+        ``Target.with_input_format`` gets it later.
 
     Returns
     -------
@@ -106,6 +107,8 @@ def resolve_target(
     ------
     UsageError
         The format or the suffix is unknown; the message lists the known ones.
+    WriteError
+        The input's format cannot be written.
     """
     name = os.fspath(path)
     if options.format is not None:
@@ -122,7 +125,9 @@ def resolve_target(
     chosen = formats.by_suffix(suffix)
     if chosen is not None:
         return Target(name, chosen)
-    if name != "-" and not _is_special(name):
+    from convfilter.picture.place.streams import is_special
+
+    if name != "-" and not is_special(name):
         from convfilter.picture import unsupported
 
         if advice := unsupported.output_remedy(suffix):
@@ -141,12 +146,7 @@ def resolve_target(
             remedy="'convfilter formats' lists all; or use {format}",
         )
     target = Target(name)
-    return target.settled(source_format) if source_format else target
-
-
-def _is_special(name: str) -> bool:
-    """Whether a name is a FIFO or a device, which are written to directly."""
-    return os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)
+    return target.with_input_format(source_format) if source_format else target
 
 
 def is_array(destination: str) -> bool:

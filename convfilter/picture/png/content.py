@@ -63,7 +63,7 @@ class Content:
         self.others: list[str] = []
 
 
-def content_of(reader: ChunkReader, options: ReadOptions) -> Content:
+def read_content(reader: ChunkReader, options: ReadOptions) -> Content:
     """Read all chunks of a file, up to IEND.
 
     Parameters

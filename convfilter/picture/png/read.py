@@ -15,7 +15,7 @@ from convfilter.picture.picture import Frame, Loss, Picture, chosen
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.png.chunks import ChunkReader
-from convfilter.picture.png.content import Content, Image, content_of
+from convfilter.picture.png.content import Content, Image, read_content
 from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
 from convfilter.picture.row_source import Bands, LazyArray
 
@@ -37,7 +37,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
         The picture is larger than allowed, or than the memory.
     """
     reader = ChunkReader(file, lenient=options.lenient)
-    content = content_of(reader, options)
+    content = read_content(reader, options)
     lost = trailing_data.losses(file, "PNG", file.tell())
     images = content.images if content.plays is not None else content.images[:1]
     if not images or images[0].size == 0:
