@@ -379,6 +379,40 @@ def test_constants_are_those_of_channels_behind_a_turn_of_axes(tmp_path: Path) -
     np.testing.assert_allclose(got, np.concatenate([expected, expected], axis=2)[:3, :3], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("shape", "before", "pads"),
+    [
+        (["n", 3, "h", "w"], None, [0, 0, 1, 2, 0, 0, 3, 4]),
+        (["n", 3, "h", "w"], [0, 2, 3, 1], [0, 1, 2, 0, 0, 3, 4, 0]),
+        (["n", 3, "w"], None, [0, 0, 2, 0, 0, 4]),
+    ],
+    ids=["channels first", "channels last", "signal"],
+)
+def test_rows_and_columns_are_padded_in_each_layout(
+    tmp_path: Path, shape: list[Any], before: list[int] | None, pads: list[int]
+) -> None:
+    nodes = [helper.make_node("Pad", ["picture", "pads"], ["padded"], "pad")]
+    if before:
+        nodes = [
+            helper.make_node("Transpose", ["picture"], ["turned"], "turn", perm=before),
+            helper.make_node("Pad", ["turned", "pads"], ["more"], "pad"),
+            helper.make_node("Transpose", ["more"], ["padded"], "back", perm=[0, 3, 1, 2]),
+        ]
+    ends = (
+        [helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("padded", onnx.TensorProto.FLOAT, None)],
+    )
+    graph = helper.make_graph(nodes, "net", *ends, [integers("pads", *pads)])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(made, tmp_path / "padding.onnx")
+    image = IMAGE if len(shape) == 4 else IMAGE[:1]
+    batch = image.transpose(2, 0, 1)[np.newaxis]
+    picture = batch if len(shape) == 4 else batch[:, :, 0]
+    (expected,) = ReferenceEvaluator(made).run(None, {"picture": picture})
+    result = convfilter.apply(image, f"net:{tmp_path / 'padding.onnx'}")
+    np.testing.assert_array_equal(result, expected.reshape(3, -1, expected.shape[-1]).transpose(1, 2, 0))
+
+
 def test_branches_that_do_not_fit(tmp_path: Path) -> None:
     node = helper.make_node
     nodes = [node("Conv", ["picture", "w"], ["c"], "conv"), node("Add", ["picture", "c"], ["both"], "add")]

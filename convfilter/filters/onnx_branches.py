@@ -14,12 +14,18 @@ from convfilter.record import replace
 
 
 def affine(node: Node, chain: Chain) -> Chain:
-    """Append a sum or product with a constant: one number, one for each channel, or one for each sample."""
+    """Append a sum, difference, product or quotient with a constant: one number, one a channel, or one a sample.
+
+    Raises
+    ------
+    KernelFileError
+        The constant does not fit one picture, or integers are divided.
+    """
     (place,) = (place for place, name in enumerate(node.inputs) if name in node.constants)
     constant = node.picture(place)
     if node.kind == "Div":
         if node.has_integers:
-            raise KernelFileError(_WHOLE)
+            raise KernelFileError(_NO_INTEGERS)
         if place == 0:
             return *chain, Stage(Join("divide", ((_constant(node, constant),), ())), name=node.name)
         constant = 1 / constant
@@ -39,6 +45,7 @@ def affine(node: Node, chain: Chain) -> Chain:
 
 
 def _constant(node: Node, values: Array) -> Stage:
+    """Return the stage whose result is a constant (rows, cols, channels), a side of 1 being broadcast."""
     return Stage(Constant(np.ascontiguousarray(values)), name=f"{node.name}, constant")
 
 
@@ -72,7 +79,7 @@ def product(one: Chain, other: Chain, name: str) -> Chain | None:
 JOINS: Mapping[str, Literal["add", "multiply", "divide", "concat"]] = {
     "Add": "add", "Sub": "add", "Sum": "add", "Mul": "multiply", "Div": "divide", "Concat": "concat",
 }  # fmt: skip
-_WHOLE = "quotients of integers are not supported, only those of real numbers"
+_NO_INTEGERS = "quotients of integers are not supported, only those of real numbers"
 
 
 def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
@@ -86,7 +93,7 @@ def joined(node: Node, chains: Mapping[str, Chain]) -> Chain:
     if node.kind == "Concat" and not node.is_of_channels(node.number("axis", 1)):
         raise KernelFileError(f"only channels can be concatenated, got axis {node.number('axis', 1):g}")
     if node.kind == "Div" and node.has_integers:
-        raise KernelFileError(_WHOLE)
+        raise KernelFileError(_NO_INTEGERS)
     inputs = [chains.get(name) for name in node.inputs]
     same = common_stages([chain for chain in inputs if chain is not None])
     before = next(chain for chain in inputs if chain is not None)[:same]

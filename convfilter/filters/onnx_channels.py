@@ -42,6 +42,7 @@ def channels_of(chain: Chain, before: int | None) -> int | None:
 
 
 def _channels(node: Node, chain: Chain) -> int:
+    """Return the number of channels that a node reads; an error if it is unknown."""
     count = channels_of(chain, node.channels)
     if count is None:
         raise KernelFileError("the number of its channels is unknown; export the network with its input's shape")
@@ -49,7 +50,7 @@ def _channels(node: Node, chain: Chain) -> int:
 
 
 def part(node: Node, chain: Chain, number: int) -> Chain:
-    """Return the chain of one output of a Split: some of the channels.
+    """Return the chain of the output ``number`` (from 0) of a Split: some of the channels.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def repeated(node: Node, chain: Chain) -> Chain:
     factors = node.attributes.get("scales", ()) if scales is None else scales.reshape(-1)
     if len(factors) != _AXES:
         raise KernelFileError("its scales must be 4 constants; a Resize to given sizes is not supported")
-    down, along = (float(factors[axis]) for axis in ((1, 2) if node.channels_last else (2, 3)))
+    down, along = (float(factors[axis]) for axis in node.pixel_axes)
     is_whole = down.is_integer() and along.is_integer() and min(down, along) >= 1
     how = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
     nearest = node.text("mode", "nearest") == "nearest" and (node.kind == "Upsample" or how in _REPEATING)

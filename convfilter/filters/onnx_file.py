@@ -31,12 +31,13 @@ Array: TypeAlias = npt.NDArray[Any]
 Chain: TypeAlias = tuple[Stage, ...]
 Read = TypeVar("Read")
 
-#: Largest model file.
+#: Largest model file, in bytes.
 MOST_BYTES = 512 << 20
 _EXTERNAL = 1  # TensorProto.EXTERNAL
 _INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)  # of TensorProto.DataType
+#: Names of nodes that an error lists.
 _SHOWN = 12
-#: Reasons against nodes of kinds that are supported in part.
+#: Reasons why nodes of kinds that are supported in part are refused.
 _UNSUPPORTED = {
     "Squeeze": "only one of the axes 2 and 3 can be removed",
     "Unsqueeze": "only one of the axes 2 and 3 can be added",
@@ -50,9 +51,9 @@ class Preparation:
     Attributes
     ----------
     white : float
-        Value of white: 1, or 255 for networks trained on bytes.
+        Value of white at the network's input: 1, or 255 for networks trained on bytes.
     mean, std : tuple of float
-        One number for all channels, or one for each, in the network's order; empty: 0 and 1.
+        On the scale of ``white``: one number for all channels, or one for each, in the network's order; empty: 0 and 1.
     reverse : bool
         Whether the network's first channel is blue.
     """
@@ -64,6 +65,11 @@ class Preparation:
 
     def stages(self, channels: int | None) -> Chain:
         """Return the preparation as stages, possibly none.
+
+        Parameters
+        ----------
+        channels : int or None
+            Channels of the network's input; None if the file does not say.
 
         Raises
         ------
@@ -99,15 +105,21 @@ def net(path: str, *, until: str | None = None, preparation: Preparation | None 
     Parameters
     ----------
     path : str
+        Path of the .onnx file.
     until : str, optional
         Name of a node or of its output; by default, the network's first output.
     preparation : Preparation, optional
+        Applied to the picture before the first node.
+
+    Returns
+    -------
+    tuple of Stage
 
     Raises
     ------
     KernelFileError
-        The file is not a model, is too large or has external weights, or a node on the way is not
-        supported. The message begins with the file's name.
+        The file is not a model, is too large or has external weights, or a node on the way is not supported. The
+        message begins with the file's name.
     UsageError
         The package ``onnx`` is not installed.
     """
@@ -120,7 +132,14 @@ def net(path: str, *, until: str | None = None, preparation: Preparation | None 
 
 
 def layer(path: str, name: str) -> Stage:
-    """Read one convolution of a network by the name of its node, weight or output.
+    """Read one convolution of a network.
+
+    Parameters
+    ----------
+    path : str
+        Path of the .onnx file.
+    name : str
+        Name of the convolution's node, weight or output.
 
     Raises
     ------
@@ -131,7 +150,7 @@ def layer(path: str, name: str) -> Stage:
 
 
 def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
-    """Load a model and read something from it."""
+    """Return what ``read`` returns for the graph of a model file; errors begin with the file's name."""
     name = named(path)
     try:
         import onnx
@@ -178,7 +197,7 @@ class _Graph:
 
     @property
     def channels(self) -> int | None:
-        """Channels of the input, if known."""
+        """Channels of the network's input; None if the file does not say."""
         return (self._axes[1] or None) if len(self._axes) in (3, 4) else None
 
     def chain(self, until: str | None) -> Chain:
@@ -227,7 +246,7 @@ class _Graph:
         raise KernelFileError(f"no convolution is called {shown(name)}; the network's are {_listed(known)}")
 
     def _is_constant(self, proto: onnx.NodeProto) -> bool:
-        """Whether a node's output is a constant; if so, record it."""
+        """Record the output of a node that reads constants only, and return whether it is one."""
         first = proto.input[0] if proto.input else ""
         if proto.op_type == "Constant":
             self._constants[proto.output[0]] = _constant(proto)
@@ -246,6 +265,7 @@ class _Graph:
         return True
 
     def _target(self, until: str) -> str:
+        """Return the name of the tensor that ``until`` names, itself or by its node."""
         names = []
         for number, proto in enumerate(self._graph.node):
             node = Node.of(proto, number, {})
@@ -346,6 +366,7 @@ def _inputs(chain: Chain) -> int | None:
 
 
 def _array(tensor: onnx.TensorProto) -> Array:
+    """Return the values of a stored tensor; bfloat16 and the like become float32."""
     from onnx import numpy_helper
 
     if tensor.data_location == _EXTERNAL:
@@ -358,6 +379,7 @@ def _array(tensor: onnx.TensorProto) -> Array:
 
 
 def _constant(proto: onnx.NodeProto) -> Array:
+    """Return the value of a Constant node."""
     from onnx import helper
 
     attribute = proto.attribute[0]
@@ -367,5 +389,6 @@ def _constant(proto: onnx.NodeProto) -> Array:
 
 
 def _listed(names: list[str]) -> str:
+    """Return the first names as text, for messages."""
     listed = ", ".join(names[:_SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > _SHOWN else "")
     return shown(listed, quotes=False) if names else "none"

@@ -1,4 +1,4 @@
-"""Orders of axes in an ONNX graph, and vectors: Transpose, Flatten and Reshape, Gemm and MatMul as convolutions.
+"""Nodes that reorder or flatten axes (Transpose, Flatten, Reshape), and Gemm and MatMul of vectors as convolutions.
 
 A product of a matrix with all samples of a map of C channels and H x W pixels is a convolution with kernels of H x W
 pixels and no padding: on a picture of the network's own size it gives one pixel, and on a larger one it moves over the
@@ -44,7 +44,7 @@ class _Vector:
     sizes : tuple of int
         Sizes of the map's axes, in the order of the vector's samples, the last one changing fastest.
     order : tuple of int
-        Which axes these are: 1 channels, 2 rows, 3 columns.
+        The axes of these sizes: 1 channels, 2 rows, 3 columns.
     """
 
     sizes: tuple[int, ...]
@@ -57,7 +57,7 @@ class _Vector:
 
     @property
     def described(self) -> str:
-        """The size of the map."""
+        """The size of the map, for messages."""
         channels, rows, cols = (self.sizes[self.order.index(axis)] for axis in _CHANNELS_FIRST)
         return f"{channels} channels of {cols}x{rows} pixels"
 
@@ -98,7 +98,7 @@ class Layouts:
         }
 
     def laid(self, node: Node) -> Node:
-        """Return a node that knows the layout of its inputs."""
+        """Return the node with the layout of its inputs: ``channels_last``, and ``rank`` if they are vectors."""
         if any(name in self._vectors for name in node.inputs):
             return replace(node, rank=2, channels_last=True)
         return replace(node, channels_last=any(name in self._channels_last for name in node.inputs))

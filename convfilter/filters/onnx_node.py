@@ -1,4 +1,4 @@
-"""A node of an ONNX graph, with its attributes and constants, and the fusion of a node into the layer before it."""
+"""A node of an ONNX graph with its attributes and constants, and the fusion of a node into the layer before it."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Node:
     shared : bool
         Whether other nodes read its input, too: the layer before is then computed once, and nothing is fused into it.
     channels_last : bool
-        Whether its input is in (N, H, W, C) layout.
+        Whether its input has the layout (N, H, W, C).
     rank : int
-        Number of axes of the network's input: 4 are (N, C, H, W), 3 are (N, C, W), 2 are (H, W). Of a vector's channels
-        2, (N, C), with ``channels_last``.
+        Number of axes of the network's input: 4 are (N, C, H, W), 3 are (N, C, W), 2 are (H, W). For a node that reads
+        a vector of channels it is 2, (N, C), with ``channels_last``.
     channels : int, optional
         Channels of the network's input, if the file names their number.
     has_integers : bool
@@ -80,7 +80,16 @@ class Node:
         channels_last: bool = False,
         rank: int = 4,
     ) -> Node:
-        """Return a node of the file."""
+        """Return a node of the file.
+
+        Parameters
+        ----------
+        proto : onnx.NodeProto
+        number : int
+            Position of the node in the graph, which names a node without a name and without outputs.
+        constants, opset, shared, channels_last, rank
+            As the attributes.
+        """
         from onnx import helper
 
         attributes = {each.name: helper.get_attribute_value(each) for each in proto.attribute}
@@ -101,13 +110,19 @@ class Node:
         return f"{shown(self.name)} ({shown(self.kind, quotes=False)})"
 
     def constant(self, place: int) -> Array | None:
-        """Return a constant input; None if omitted."""
+        """Return the input ``place`` (from 0) if it is a constant; None if it is not, or omitted."""
         if place >= len(self.inputs) or not self.inputs[place]:
             return None
         return self.constants.get(self.inputs[place])
 
     def needed(self, place: int, name: str) -> Array:
-        """Return a required constant."""
+        """Return an input that must be a constant; ``name`` names it in the error.
+
+        Raises
+        ------
+        KernelFileError
+            The input is omitted, or computed from the picture.
+        """
         constant = self.constant(place)
         if constant is None:
             raise KernelFileError(f"its {name} must be a constant stored in the file")
@@ -127,12 +142,18 @@ class Node:
         return [int(value) for value in self.attributes.get(name, ())]
 
     def axes(self) -> list[int]:
-        """Return the axes: an attribute in old versions of ONNX, an input in new ones."""
+        """Return the attribute ``axes`` or, as in newer versions of ONNX, the second input; empty if omitted."""
         axes = self.constant(1)
         return self.integers("axes") if axes is None else [int(axis) for axis in axes.reshape(-1)]
 
     def pair(self, name: str, default: int = 1) -> tuple[int, int]:
-        """Return an attribute of both axes; a 1-D signal is a picture of one row, whose axis is the second."""
+        """Return an attribute of one number for each axis, (rows, cols); a 1-D signal is a picture of one row.
+
+        Raises
+        ------
+        KernelFileError
+            The attribute is for volumes.
+        """
         values = self.integers(name) or [default] * _PLANE
         if len(values) > _PLANE:
             raise KernelFileError(f"pictures have two axes, got {name} of {len(values)}; volumes are not supported")
@@ -152,7 +173,7 @@ class Node:
         return value
 
     def window(self) -> tuple[int, int]:
-        """Return the window of a pooling.
+        """Return the window of a pooling, (rows, cols).
 
         Raises
         ------
@@ -164,7 +185,13 @@ class Node:
         return self.pair("kernel_shape")
 
     def padding(self) -> str | tuple[int, int, int, int]:
-        """Return the padding in a stage's form."""
+        """Return the padding in a stage's form: a word, or (top, bottom, left, right).
+
+        Raises
+        ------
+        KernelFileError
+            The padding is unknown, or for volumes.
+        """
         automatic = self.choice("auto_pad", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"))
         if automatic != "NOTSET":
             return automatic.lower()
@@ -175,6 +202,11 @@ class Node:
             raise KernelFileError(f"pads of a picture are 4 numbers, got {len(pads)}; volumes are not supported")
         top, left, bottom, right = pads
         return top, bottom, left, right
+
+    @property
+    def pixel_axes(self) -> tuple[int, int]:
+        """The axes of rows and columns in a tensor of four axes."""
+        return (1, 2) if self.channels_last else (2, 3)
 
     def is_of_channels(self, axis: float) -> bool:
         """Whether an axis is the axis of channels; a tensor of two axes has no such axis."""
@@ -204,7 +236,19 @@ class Node:
 
 
 def scaled(node: Node, chain: Chain, factor: Array, shift: Array) -> Chain:
-    """Scale and shift each channel: fused into the layer before, or as point operations, or as a 1x1 layer."""
+    """Append a scale and a shift: fused into the layer before, as point operations, or as a 1x1 layer.
+
+    Parameters
+    ----------
+    node : Node
+    chain : tuple of Stage
+    factor, shift : (1,) or (channels,) array
+
+    Raises
+    ------
+    KernelFileError
+        There are neither one number nor as many as the layer before has channels.
+    """
     operator = node.open_layer(chain)
     if operator is not None:
         if max(factor.size, shift.size) not in (1, len(operator.bias)):
@@ -232,4 +276,5 @@ def with_layer(node: Node, chain: Chain, layer: Layer) -> Chain:
 
 
 def _broadcast(factor: Array, operator: Layer) -> Array:
+    """Return one factor for each output channel of a layer."""
     return np.broadcast_to(factor, operator.bias.shape)

@@ -1,7 +1,8 @@
 """Conversion of each kind of ONNX node to stages: https://onnx.ai/onnx/operators/.
 
-A function of this module takes a node and the chain of its input, and returns the chain of its output. Batch
-normalisations, factors and activations are fused into a preceding layer.
+A function of this module takes a node and the chain of its first input, and returns the chain of its first output. It
+raises KernelFileError for what it does not support. Batch normalisations, factors and activations are fused into the
+layer before, if no other node reads that layer.
 """
 
 from __future__ import annotations
@@ -29,14 +30,17 @@ from convfilter.record import replace
 #: ONNX adds 1e-9 to the standard deviation; as an addend of the variance, this is equal for a deviation of 0.
 _MVN_EPSILON = 1e-18
 _LARGEST = float(np.finfo(np.float32).max)
+#: Axes of a 1-D signal, (N, C, W): a picture of one row.
+_SIGNAL_AXES = 3
 
 
 # Layers -----------------------------------------------------------------------
 
 
 def _weight(node: Node) -> Array:
+    """Return the weight of a convolution with four axes."""
     weight = node.needed(1, "weight")
-    if weight.ndim == 3:  # of one axis
+    if weight.ndim == _SIGNAL_AXES:
         weight = weight[:, :, np.newaxis]
     return weight
 
@@ -47,6 +51,7 @@ def _convolution(node: Node, chain: Chain) -> Chain:
 
 
 def _convolving(node: Node, operator: Layer) -> Stage:
+    """Return the stage of a convolution, with the stride, dilation and padding of its node."""
     return Stage(
         operator,
         name=node.name,
@@ -71,6 +76,7 @@ def _transposed(node: Node, chain: Chain) -> Chain:
 
 
 def _normalization(node: Node, chain: Chain) -> Chain:
+    """Scale and shift each channel by the stored statistics of a batch normalisation."""
     if node.number("training_mode", 0):
         raise KernelFileError("it is in training mode; export the network for inference")
     names = ("scale", "bias", "mean", "variance")
@@ -85,6 +91,7 @@ def _normalization(node: Node, chain: Chain) -> Chain:
 
 
 def _statistic(node: Node, place: int, name: str) -> Array:
+    """Return a constant of one finite number for each channel."""
     numbers: Array = node.needed(place, name).astype(np.float64)
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
         raise KernelFileError(f"its {name} must be finite numbers, one for each channel")
@@ -118,6 +125,7 @@ def _gelu(node: Node, chain: Chain) -> Chain:
 
 
 def _per_channel(constant: Array) -> Array:
+    """Return slopes of shape (1, 1, channels) as (channels,)."""
     if constant.shape[:2] != (1, 1):
         raise KernelFileError(
             f"slopes must be one for each channel, got those of {constant.shape[1]}x{constant.shape[0]} pixels"
@@ -171,7 +179,8 @@ def _of_each_picture(node: Node, chain: Chain) -> Chain:
 def _mean_variance(node: Node, chain: Chain) -> Chain:
     """Normalise each channel to mean 0 and variance 1."""
     axes = sorted(axis % 4 for axis in node.integers("axes") or [0, 2, 3])
-    if axes not in ([0, 2, 3], [2, 3]):
+    pixel_axes = list(node.pixel_axes)
+    if axes not in ([0, *pixel_axes], pixel_axes):
         raise KernelFileError(f"means must be over rows and columns of each channel, got the axes {axes}")
     return *chain, *normalizations.instance(_MVN_EPSILON, name=node.name)
 
@@ -185,6 +194,8 @@ def _local_response(node: Node, chain: Chain) -> Chain:
 
 
 def _pooling(kind: str) -> Callable[[Node, Chain], Chain]:
+    """Return the conversion of a pooling of this kind."""
+
     def chain_after(node: Node, chain: Chain) -> Chain:
         size = node.window()
         counts = kind == "average" and bool(node.number("count_include_pad", 0))
@@ -210,6 +221,8 @@ def indices(node: Node, chain: Chain) -> Chain:
 
 
 def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
+    """Return the conversion of a pooling of the whole picture."""
+
     def chain_after(node: Node, chain: Chain) -> Chain:
         operator = Pooling(kind, None, power=node.number("p", 2))  # type: ignore[arg-type]
         return *chain, Stage(operator, name=node.name, padding="valid")
@@ -218,8 +231,9 @@ def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
 
 
 def _mean_of_all(node: Node, chain: Chain) -> Chain:
+    """Convert a ReduceMean over all pixels of each channel."""
     axes = sorted(axis % 4 for axis in node.axes())
-    if axes != ([1, 2] if node.channels_last else [2, 3]) or not node.number("keepdims", 1):
+    if axes != list(node.pixel_axes) or not node.number("keepdims", 1):
         raise KernelFileError(f"means must be over all pixels of each channel, with keepdims, got the axes {axes}")
     return _global_pooling("average")(node, chain)
 
@@ -228,21 +242,22 @@ _MODES: tuple[PaddingMode, ...] = ("constant", "reflect", "edge", "wrap")
 
 
 def _pad(node: Node, chain: Chain) -> Chain:
+    """Pad rows and columns: by an identity with padding."""
     pads = node.constant(1)
     numbers = node.integers("pads") if pads is None else [int(pad) for pad in pads.reshape(-1)]
-    axes = node.constant(3)
-    padding = [0] * 8  # before each of four axes, then after each
-    padded_axes = range(len(numbers) // 2) if axes is None else [int(axis) % 4 for axis in axes.reshape(-1)]
-    for place, axis in enumerate(padded_axes):
-        padding[axis], padding[axis + 4] = numbers[place], numbers[place + len(numbers) // 2]
-    if any((padding[0], padding[1], padding[4], padding[5])):
+    axes, count = node.constant(3), len(numbers) // 2
+    rank = count if axes is None else node.rank
+    padded_axes = range(count) if axes is None else [int(axis) % rank for axis in axes.reshape(-1)]
+    ends = dict(zip(padded_axes, zip(numbers[:count], numbers[count:], strict=True), strict=True))
+    rows, cols = node.pixel_axes if rank > _SIGNAL_AXES else (-1, _SIGNAL_AXES - 1)  # a signal has no axis of rows
+    if any(any(padding) for axis, padding in ends.items() if axis not in (rows, cols)):
         raise KernelFileError("only rows and columns can be padded, not channels or batches")
-    if min(padding) < 0:
-        raise KernelFileError("padding must not be negative")
+    if min(numbers, default=0) < 0:
+        raise KernelFileError(f"padding must not be negative, got {min(numbers)}")
     constant = node.constant(2)
     value = node.number("value", 0.0) if constant is None or not constant.size else float(constant.reshape(-1)[0])
     mode: PaddingMode = node.choice("mode", _MODES)  # type: ignore[assignment]
-    sides = padding[2], padding[6], padding[3], padding[7]
+    sides = *ends.get(rows, (0, 0)), *ends.get(cols, (0, 0))
     padded = Stage(Correlation(kernels.identity()), name=node.name, padding=sides, padding_mode=mode)
     if mode != "constant" or value == 0:
         return *chain, padded
