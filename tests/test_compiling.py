@@ -23,7 +23,8 @@ COMPILING = "convfilter: compiling for this machine, once (a few seconds)\n"
 
 @pytest.fixture(autouse=True)
 def pictures(folder: Path) -> None:
-    for name in ("a.png", "b.png", "c.png"):
+    """Three pictures of a format that needs no loops of its own, which would be compiled for each empty cache."""
+    for name in ("a.pgm", "b.pgm", "c.pgm"):
         Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 30)).save(name)
 
 
@@ -37,24 +38,24 @@ def said(*arguments: str, **environment: str) -> str:
 
 def test_compiling_is_reported_once_for_a_machine_not_for_a_filter(folder: Path) -> None:
     cache = {"CONVFILTER_CACHE_DIR": str(folder / "cache")}
-    assert said("apply", "-f", "invert", "a.png", "out.png", **cache) == COMPILING
+    assert said("apply", "-f", "invert", "a.pgm", "out.pgm", **cache) == COMPILING
     before = len(os.listdir("cache"))
-    assert said("apply", "-f", "sigmoid", "a.png", "out.png", **cache) == ""
+    assert said("apply", "-f", "sigmoid", "a.pgm", "out.pgm", **cache) == ""
     assert len(os.listdir("cache")) > before
 
 
 def test_a_batch_compiles_once_where_the_cache_cannot_be_written(folder: Path) -> None:
-    environment = {"CONVFILTER_CACHE_DIR": str(folder / "a.png"), "TMPDIR": str(folder)}
-    lines = said("apply", "-f", "invert", "--jobs", "3", "--into", "out", "a.png", "b.png", "c.png", **environment)
+    environment = {"CONVFILTER_CACHE_DIR": str(folder / "a.pgm"), "TMPDIR": str(folder)}
+    lines = said("apply", "-f", "invert", "--jobs", "3", "--into", "out", "a.pgm", "b.pgm", "c.pgm", **environment)
     first, second, third = sorted(lines.splitlines())
     assert first.startswith("convfilter: 3 done, 0 failed in ")
     assert f"{first}\n" != COMPILING and f"{second}\n" == COMPILING
     kept = folder / f"convfilter-{os.geteuid()}"
     assert third == (
-        f"convfilter: the compiled code cannot be cached ({folder / 'a.png'}: File exists), and goes to {kept}; "
+        f"convfilter: the compiled code cannot be cached ({folder / 'a.pgm'}: File exists), and goes to {kept}; "
         "set CONVFILTER_CACHE_DIR to a folder of your own"
     )
-    assert len(said("apply", "-f", "invert", "--into", "out", "a.png", "b.png", **environment).splitlines()) == 1
+    assert len(said("apply", "-f", "invert", "--into", "out", "a.pgm", "b.pgm", **environment).splitlines()) == 1
 
 
 @pytest.fixture

@@ -251,7 +251,7 @@ def test_the_cache_of_executables_is_bounded(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["box", "max", "gaussian"])
-def test_what_tall_pictures_take_is_counted(name):
+def test_memory_for_tall_pictures_is_counted(name):
     image = picture((60_000, 4), "uint8", 0)
     plan = plan_stack([STAGES[name]], image.shape, "uint8")
     run_array(plan, image, threads=2)

@@ -351,7 +351,7 @@ def test_response_normalisation_leaves_alpha_out() -> None:
     np.testing.assert_allclose(gray[..., 0] / 255, level / (1 + 2 / 3 * level**2) ** 0.75, atol=1e-6)
 
 
-def test_what_transparent_pixels_hide_stays_hidden_under_an_activation() -> None:
+def test_activations_do_not_colour_transparent_pixels() -> None:
     image = np.float32([[[0, 0, 0, 0]]])
     assert not raw(image, "softplus", alpha=True, premultiplied=True).any()
 

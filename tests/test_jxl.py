@@ -224,7 +224,7 @@ def test_lossy_pictures_of_other_curves_are_refused(tmp_path):
         write(tmp_path / "a.jxl", picture, WriteOptions(quality=90))
 
 
-def test_what_was_lossless_stays_so(tmp_path):
+def test_lossless_pictures_stay_lossless(tmp_path):
     picture = picture_of("8", 3)
     write(tmp_path / "a.jxl", picture, WriteOptions(quality=100))
     write(tmp_path / "b.jxl", read(tmp_path / "a.jxl"))

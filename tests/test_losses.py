@@ -128,7 +128,7 @@ def test_floats_beyond_their_range_are_kept_or_refused(fmt: Format, low: float, 
     assert not any("from 0" in note for note in filter_file("in.tif", name_of(fmt), fitted).notes)
 
 
-def test_what_a_filter_drives_beyond_the_range_is_clipped_as_ever() -> None:
+def test_results_that_a_filter_drives_beyond_the_range_are_clipped() -> None:
     write("in.tif", noise((9, 9), np.float32))
     report = filter_file("in.tif", "out.png", Options(["unsharp:1,amount=5"]))
     assert report.clipped > 0 and len(report.notes) == 1

@@ -89,7 +89,7 @@ def test_it_agrees_with_the_rule(parts, old):
 
 
 @pytest.mark.parametrize("kind", ["noise", "ramp", "flat"])
-def test_what_encoders_write_is_sound(kind):
+def test_output_of_encoders_is_sound(kind):
     pixels = {
         "noise": np.random.default_rng(1).integers(0, 256, 200_000, dtype=np.uint8),
         "ramp": np.arange(200_000).astype(np.uint8),

@@ -320,7 +320,7 @@ def test_rectangles_without_holes_are_filtered_like_pictures_without_a_mask(dtyp
     results = [cf.apply(image, spec, mask=counts, fill=fill, threads=threads) for threads in (1, 2)]
     assert results[0].tobytes() == results[1].tobytes()
     with monkeypatch.context() as patch:
-        patch.setattr(patches, "_MOST", -1)  # all of it with the mask as alpha
+        patch.setattr(patches, "MOST_MASKED", -1)  # all of it with the mask as alpha
         patch.setattr(Held, "are_valid", lambda self, runs: False)
         weighted = cf.apply(image, spec, mask=counts, fill=fill)
     if dtype == np.float32:
@@ -672,8 +672,8 @@ def of_files(folder, image, specs, *options):
 @pytest.mark.parametrize("channels", [0, 3, 4])
 @pytest.mark.parametrize("specs", STACKS)
 def test_rows_of_files_go_through_some_bands_at_a_time(tmp_path, capsys, monkeypatch, specs, channels, fill):
-    monkeypatch.setattr(bands, "_ROWS", 8)
-    monkeypatch.setattr(bands, "_SPANS", (1, 1))
+    monkeypatch.setattr(bands, "ROWS", 8)
+    monkeypatch.setattr(bands, "SPANS", (1, 1))
     rng = np.random.default_rng(3)
     shape = (130, 37)
     image = rng.integers(1, 256, (*shape, channels) if channels else shape, dtype=np.uint8)
@@ -699,7 +699,7 @@ def test_rows_of_files_go_through_some_bands_at_a_time(tmp_path, capsys, monkeyp
 
 
 def test_few_rows_are_held_at_a_time(monkeypatch):
-    monkeypatch.setattr(bands, "_ROWS", 8)
+    monkeypatch.setattr(bands, "ROWS", 8)
     image = np.random.default_rng(4).integers(0, 9, (400, 30, 2), dtype=np.uint8)
     source, written = Bands(image.shape, image.dtype, lambda: iter(np.split(image, 100))), []
     stages = masked_stages(

@@ -143,7 +143,7 @@ def test_code_points_have_the_names_of_h_273(primaries, transfer, name):
     assert cicp.name_of(primaries, transfer) == name
 
 
-def test_what_explorers_write_into_exif_reaches_a_tiff_and_returns(tmp_path):
+def test_exif_tags_of_windows_explorer_survive_a_tiff(tmp_path):
     words = {tag: f"word {tag}\0".encode("utf-16-le") for tag in range(40091, 40096)}
     block = Image.Exif()
     for tag, value in (words | {18246: 4, 18249: 75}).items():

@@ -42,7 +42,7 @@ def test_beyond_all_samples_the_unit_is_named() -> None:
         cf.apply(RAMP, "box:3,offset=256")
 
 
-def test_what_a_fraction_or_a_sample_may_be() -> None:
+def test_offsets_that_can_be_fractions_of_full_scale_are_accepted() -> None:
     np.testing.assert_array_equal(cf.convolve(RAMP, [[0]], offset=-1), np.zeros_like(RAMP))
     np.testing.assert_array_equal(cf.apply(RAMP, "identity,offset=5/255".replace(",", ":")), RAMP + 5)
     real = RAMP.astype(np.float32)

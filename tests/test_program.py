@@ -109,7 +109,7 @@ def test_an_array_of_another_type_or_layout_is_refused(image):
         Program([load_call(image, np.arange(40)[::2], np.zeros(30, np.float32))])
 
 
-def test_what_is_in_a_slot_is_seen_by_every_call(image):
+def test_every_call_reads_the_current_array_of_a_slot(image):
     slot, rows = Slot(image), np.arange(20)
     tile = np.zeros((10, 30), np.float32)
     program = Program([load_call(slot, Moving(rows, 0, 2), Moving(tile.ravel(), 0, 30))])

@@ -229,7 +229,7 @@ def test_pipes_are_shown(folder):
     assert "→ standard output" in found.text
 
 
-def test_what_is_overwritten_is_shown_as_it_was(folder):
+def test_the_page_shows_an_overwritten_picture_as_it_was(folder):
     before = save("in.png")
     assert run("blur", "--box", 5, "--in-place", "--html", "report.html", "in.png") == 0
     np.testing.assert_array_equal(np.asarray(parsed().picture("Before: in.png")), before)
@@ -241,7 +241,7 @@ def test_a_dry_run_writes_no_page(folder):
     assert [path.name for path in folder.iterdir()] == ["photos"]
 
 
-def test_what_is_up_to_date_is_named(folder, capfd):
+def test_the_page_names_pictures_that_are_up_to_date(folder, capfd):
     for name in "ab":
         save(f"photos/{name}.png")
     words = ("blur", "--box", 3, "--update", "--html", "report.html", "photos", "out/")
@@ -352,7 +352,7 @@ def test_large_pictures_are_reduced_and_a_part_is_not(folder, monkeypatch):
         np.testing.assert_array_equal(np.asarray(found.picture("After: part of in.png")), np.asarray(after)[rows, cols])
 
 
-def test_what_looks_can_be_sent_to_another_process(folder):
+def test_a_look_can_be_pickled(folder):
     pixels = save("in.png")
     look = pickle.loads(pickle.dumps(views.Look(frozenset({"out.png"}))))
     picture = convfilter.Picture.from_array(pixels)
@@ -414,7 +414,7 @@ def test_bands_make_no_difference(monkeypatch):
     assert thumbnails.for_browsers(picture, 3) == whole
 
 
-def test_what_is_transparent_has_no_colour_in_a_mean():
+def test_transparent_pixels_do_not_colour_a_thumbnail():
     pixels = np.zeros((64, 64, 4), np.uint8)
     pixels[:, ::2] = (255, 0, 0, 255)
     pixels[:, 1::2, 1] = 255  # green, and nobody sees it
@@ -442,10 +442,19 @@ def test_inks_become_colours():
     assert tuple(np.asarray(image)[0, 0]) == (0, 255, 255)
 
 
-@pytest.mark.parametrize("values", [[np.nan, 0.0, 1.0], [np.inf, 0.0, 1.0], [np.nan] * 3, [-np.inf, np.nan, 5.0]])
-def test_what_is_no_number_is_shown_black_or_white(values):
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([np.nan, 0.0, 1.0], [0, 0, 255]),
+        ([np.inf, 0.0, 1.0], [255, 0, 255]),
+        ([np.nan] * 3, [0] * 3),
+        ([-np.inf, np.nan, 5.0], [0, 0, 255]),
+    ],
+)
+def test_samples_that_are_not_finite_are_shown_black_or_white(values, shown):
     pixels = np.array([values], np.float32)
-    assert decoded(thumbnail(pixels, "gray", False, side=10, most_bytes=10**5)).size == (3, 1)
+    image = decoded(thumbnail(pixels, "gray", False, side=10, most_bytes=10**5))
+    assert np.asarray(image).tolist() == [shown]
 
 
 def test_profiles_are_kept(folder):

@@ -190,7 +190,7 @@ def test_alpha_is_not_counted_as_clipped():
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", ["unsharp:1", "scale:9", "bias:1", "normalize", "sobel:orientation", "layer"])
-def test_what_is_not_finite_is_computed_with_in_silence(name, threads, tmp_path):
+def test_samples_that_are_not_finite_cause_no_warnings(name, threads, tmp_path):
     """Warnings are errors here; on a command line they would be lines of noise."""
     image = np.ones((300, 90, 3), np.float32)
     image[40, 30], image[200, 50], image[201, 51], image[250, 60] = np.inf, -np.inf, np.nan, 3e38

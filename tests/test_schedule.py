@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from convfilter.engine import schedule
-from convfilter.engine.executable import Executable, executables
+from convfilter.engine import executable, schedule
+from convfilter.engine.executable import executables
 from convfilter.engine.program import Program
+from convfilter.engine.threads import run_blocks
 from convfilter.executor.group import Group
 from convfilter.executor.run import run_array, run_stage
 from convfilter.filters import stack
@@ -46,16 +47,16 @@ def schedule_of(plan, image, threads, room=2**26):
 
 
 def by_bands(monkeypatch):
-    monkeypatch.setattr(schedule, "_MOST_SHARED", 1.0)
+    monkeypatch.setattr(schedule, "MOST_SHARED", 1.0)
 
 
 def by_steps(monkeypatch):
-    monkeypatch.setattr(schedule, "_MOST_SHARED", 0.0)
+    monkeypatch.setattr(schedule, "MOST_SHARED", 0.0)
     monkeypatch.setattr(schedule, "WHOLE_BYTES", 0)
 
 
 def by_whole_results(monkeypatch):
-    monkeypatch.setattr(schedule, "_MOST_SHARED", 0.0)
+    monkeypatch.setattr(schedule, "MOST_SHARED", 0.0)
 
 
 @pytest.mark.parametrize("how", [by_bands, by_steps, by_whole_results])
@@ -163,13 +164,20 @@ def test_an_even_number_of_blocks():
 def test_a_band_that_never_begins_ends_those_that_wait_for_it(monkeypatch):
     by_bands(monkeypatch)
     plan, image = planned(STACKS[2]), picture()
-    run_band = Executable._run_band
 
-    def interrupted(executable, number, meeting):
-        if number == 1:
-            raise KeyboardInterrupt
-        run_band(executable, number, meeting)
+    def interrupted(bands, make_worker, threads, give_up):
+        def make_interrupted_worker():
+            run_band = make_worker()
 
-    monkeypatch.setattr(Executable, "_run_band", interrupted)
+            def work(number):
+                if number == 1:
+                    raise KeyboardInterrupt
+                run_band(number)
+
+            return work
+
+        run_blocks(bands, make_interrupted_worker, threads, give_up)
+
+    monkeypatch.setattr(executable, "run_blocks", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_array(plan, image, threads=2)

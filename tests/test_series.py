@@ -166,7 +166,7 @@ def test_one_of_them_can_be_chosen(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.tif", "out.npy"])
-def test_what_holds_one_picture_refuses_several(monkeypatch, name):
+def test_formats_of_one_picture_refuse_several(monkeypatch, name):
     data = concatenated("pgm")
     standard_input(monkeypatch, data)
     with pytest.raises(WriteError, match=r"holds one picture.*several.*frame=N.*allow_loss"):

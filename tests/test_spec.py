@@ -32,7 +32,7 @@ def plain(spec: FilterSpec) -> tuple[str, str | None, dict[str, str]]:
         ("  gaussian : 4 , padding-mode = wrap ", ("gaussian", "4", {"padding_mode": "wrap"})),
     ],
 )
-def test_what_belongs_to_what(text: str, expected: tuple[str, str | None, dict[str, str]]) -> None:
+def test_a_spec_has_name_argument_and_options(text: str, expected: tuple[str, str | None, dict[str, str]]) -> None:
     assert plain(parse(text)) == expected
 
 

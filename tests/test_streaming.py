@@ -121,7 +121,7 @@ def test_linear_light_and_backgrounds_pass(tmp_path, options, both):
         (lambda path: turned(path / "in.png"), ("box:3",), "orientation"),
     ],
 )
-def test_what_needs_all_rows_says_why(tmp_path, make, specs, reason):
+def test_runs_that_need_all_rows_give_the_reason(tmp_path, make, specs, reason):
     make(tmp_path)
     report = filtered(tmp_path / "in.png", tmp_path / "out.png", *specs)
     assert reason in report.not_streamed

@@ -111,7 +111,7 @@ def test_formats_without_bands_refuse_them(tmp_path, suffix):
         write(resolve_target(tmp_path / f"a.{suffix}"), picture)
 
 
-def test_what_needs_colours_refuses_bands(tmp_path):
+def test_options_that_need_colours_refuse_bands(tmp_path):
     source = tiff((noise((9, 11, 5)), {"extrasamples": ["unspecified", "unassalpha"]}))
     with pytest.raises(PictureError, match="no luminance"):
         filtered(source, tmp_path, gray=True)

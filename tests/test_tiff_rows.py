@@ -97,7 +97,7 @@ def test_the_compression_of_a_tiff_is_kept(tmp_path, name, kept):
     assert compression_of(target) == (8 if name is None else kept)
 
 
-def test_what_was_compressed_with_loss_is_deflated_with_a_note(tmp_path):
+def test_output_of_a_tiff_compressed_with_loss_is_deflated_with_a_note(tmp_path):
     source, target = tmp_path / "in.tif", tmp_path / "out.tif"
     tifffile.imwrite(source, noise((32, 48, 3)), photometric="rgb", compression="jpeg", tile=(16, 16))
     (note,) = filtered(source, target, "box:3").notes
@@ -134,7 +134,7 @@ def test_large_files_are_bigtiffs(tmp_path, monkeypatch):
         ({"rowsperstrip": 1000, "compression": "zlib"}, "strips are too large"),
     ],
 )
-def test_what_is_decoded_whole_says_why(tmp_path, monkeypatch, options, reason):
+def test_tiffs_decoded_whole_give_the_reason(tmp_path, monkeypatch, options, reason):
     monkeypatch.setattr(tiff_rows, "MOST_BYTES", 1000)
     pixels = noise((3, 40, 50) if "planarconfig" in options else (40, 50, 3))
     tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb", **options)

@@ -391,7 +391,7 @@ def test_links_between_folders_make_no_maze(monkeypatch: pytest.MonkeyPatch) -> 
     assert "links lead to more than 50 folders" in found.refused[0][1]
 
 
-def test_what_replaces_a_private_file_is_never_open_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temporary_file_of_a_private_file_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from convfilter.picture.place import atomic
 
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # as on file systems that must give it a name

@@ -56,7 +56,7 @@ print("numba" in sys.modules)
 """
 
 
-def test_what_warm_compiles_is_all_that_the_engine_asks_for():
+def test_warm_compiles_every_loop_that_the_engine_requests():
     assert len(list(variants.cache_warm())) == len(list(all_variants()))
     assert run_python(EVERYTHING) == "False\n"
 

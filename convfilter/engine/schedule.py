@@ -47,7 +47,7 @@ _SAMPLE_BLOCKS = 512
 #: Largest share of a run's multiply-adds in blocks that two bands both compute.
 _MOST_TWICE = 0.1
 #: Largest share of a run's multiply-adds in blocks that the lower band computes for the upper band, too.
-_MOST_SHARED = 0.25
+MOST_SHARED = 0.25
 
 
 @record(eq=False)
@@ -135,7 +135,7 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
     blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
     share = all(node.group_rows <= node.block_rows for node in nodes)
     twice = sum(_cost(node) * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True)) / cost
-    if (threads - 1) * twice > (_MOST_SHARED if share else _MOST_TWICE):
+    if (threads - 1) * twice > (MOST_SHARED if share else _MOST_TWICE):
         return None
     # About half of the overlap lies above the cut, and the lower band computes it: move the cut down.
     ends = [round(blocks * (number / threads + (twice / 2 if share else 0))) for number in range(1, threads)]

@@ -17,7 +17,7 @@ from convfilter.planning.methods import chosen_method, grid_of
 
 #: Source rows and pixels of a band, and its height in windows: the least, and the height if pixels allow it. A band
 #: reads one window more than it has, so that low bands read many rows twice.
-_ROWS, _PIXELS, _SPANS = 256, 2**21, (2, 4)
+ROWS, PIXELS, SPANS = 256, 2**21, (2, 4)
 
 
 class Operation(Protocol):
@@ -55,9 +55,9 @@ def bands_of(plans: Iterable[Plan]) -> list[Span]:
 
 def _source_rows(stage: StagePlan) -> int:
     """Return the least height of a band in source rows: some windows, fewer where rows are long."""
-    fit = _PIXELS // stage.cols.input
-    few, many = (spans * stage.rows.span for spans in _SPANS)
-    return max(few, min(fit, max(_ROWS, many)))
+    fit = PIXELS // stage.cols.input
+    few, many = (spans * stage.rows.span for spans in SPANS)
+    return max(few, min(fit, max(ROWS, many)))
 
 
 def band(stage: StagePlan, span: Span) -> Chunk:

@@ -29,7 +29,7 @@ PART = Loop("mask", "part", "S* i8 i8 i8 i8 S* i8 i8")
 #: Least sides of a rectangle: in pixels, and in windows, since a rectangle reads half a window more on each side.
 _ROWS, _COLS, _SPANS = 128, 512, 2
 #: Largest share of rectangles that read an ignored pixel; above, the whole band is filtered with the mask.
-_MOST = 0.5
+MOST_MASKED = 0.5
 
 Rectangle = tuple[Span, Span]
 
@@ -69,7 +69,7 @@ class Patches:
         rows = [(span[0] + first, span[0] + last) for first, last in rows]
         cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
         masked = {(down, along): _is_masked(held, chunk_of(stage, down, along)) for down in rows for along in cols}
-        if sum(masked.values()) <= _MOST * len(masked):
+        if sum(masked.values()) <= MOST_MASKED * len(masked):
             clipped = run_band(unweighted, held, span, out, threads)
             if clipped == 0 or not any(masked.values()):  # otherwise the places of clipped samples are unknown
                 rectangles = [
