@@ -1,4 +1,4 @@
-"""Feature maps as a contact sheet, as pages or as an array, since a picture has too few channels for them."""
+"""Lay out feature maps, of which a picture has too few channels: as a contact sheet, as pages or as an array."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from convfilter.record import replace
 
 Form: TypeAlias = Literal["picture", "sheet", "pages", "array"]
 
+#: Pixels between maps, and height of the label above each.
 _GAP, _LABEL = 4, 14
 _PAPER, _INK = 255, 0
 
 
 class Grid(NamedTuple):
-    """A contact sheet of ``maps`` maps of ``height`` x ``width``, in ``rows`` x ``cols`` cells with labels."""
+    """A contact sheet of ``maps`` maps of ``height`` by ``width`` pixels, each in a cell with a label."""
 
     maps: int
     height: int
@@ -27,7 +28,7 @@ class Grid(NamedTuple):
 
     @property
     def cols(self) -> int:
-        """Maps in one row: as many as rows, or one more."""
+        """Maps in one row: as many as there are rows, or one more."""
         return math.ceil(math.sqrt(self.maps))
 
     @property
@@ -41,21 +42,23 @@ class Grid(NamedTuple):
         return self.rows * (self.height + _LABEL + _GAP) + _GAP, self.cols * (self.width + _GAP) + _GAP
 
     def place(self, number: int) -> tuple[int, int]:
-        """Return the first row and column of one map."""
+        """Return the first row and the first column of a map, in pixels of the sheet."""
         row, col = divmod(number, self.cols)
         return _GAP + row * (self.height + _LABEL + _GAP) + _LABEL, _GAP + col * (self.width + _GAP)
 
 
 def sheet(maps: Pixels) -> Pixels:
-    """Lay out feature maps on a grey sheet, each stretched from its minimum (black) to its maximum (white), labelled.
+    """Lay out feature maps with labels on a grey sheet, each stretched from its minimum (black) to its maximum (white).
 
     Parameters
     ----------
-    maps : (H, W, C) array of float32
+    maps : (H, W, C) array of float32 or float64
+        NaN is shown as black, infinities as black or white.
 
     Returns
     -------
-    (H', W') array of uint8
+    (height, width) array of uint8
+        Of the size of the :class:`Grid`.
     """
     grid = Grid(maps.shape[2], maps.shape[0], maps.shape[1])
     paper = np.full(grid.size, _PAPER, np.uint8)

@@ -1,4 +1,4 @@
-"""Feature maps: steps of ``pipeline`` for results that are not pictures or may be empty.
+"""The steps of a job that differ for feature maps, which are not pictures, and checks of a result's size.
 
 ``contact_sheet`` is imported only for results that are laid out.
 """
@@ -69,11 +69,33 @@ def require_room(plan: Plan, *, are_maps: bool) -> None:
 
 
 def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
-    """Return the form of the result of ``plan``; ``target`` is None for an array."""
+    """Return the form of a result.
+
+    Parameters
+    ----------
+    plan : Plan
+        Plan of a frame.
+    target : Target, or None
+        None for an array.
+    wants_sheet : bool
+        Whether a contact sheet is requested.
+
+    Returns
+    -------
+    Form
+        "picture" for 1 or 3 colours, for as many as the input has, and for 4 channels without alpha; else "pages" in a
+        TIFF and "sheet" in other formats.
+
+    Raises
+    ------
+    UsageError
+        An array cannot be a sheet.
+    """
     if target is None:
         if wants_sheet:
             raise UsageError(
-                "a sheet is a picture", remedy="name it sheet.png, for instance, or leave out {sheet=True}"
+                "a sheet is a picture, and the output is an .npy array",
+                remedy="name it sheet.png, for instance, or leave out {sheet=True}",
             )
         return "array"
     colours = plan.stages[-1].output_channels - plan.alpha
@@ -87,8 +109,7 @@ def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
 def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
     """Whether the result has alpha: that of the picture, or the fourth of four channels that the last layer computes.
 
-    Four channels are red, green, blue and opacity wherever arrays are taken as
-    pictures (``Picture.from_array``), unless they are inks.
+    Four channels are red, green, blue and opacity, as in ``Picture.from_array``, unless they are inks.
     """
     makers = [stage.operator for stage in stages if isinstance(stage.operator, Layer | Orientation)]
     last = makers[-1] if makers else None
@@ -97,7 +118,7 @@ def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
 
 
 def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
-    """Return the outline of the contact sheet or of the pages."""
+    """Return the outline of a result in the form "sheet" or "pages", from the outline that its maps would have."""
     from convfilter.pipeline.contact_sheet import Grid
 
     maps = plans[0].stages[-1].output_channels - plans[0].alpha
@@ -128,7 +149,13 @@ def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int |
 
 
 def write_array(destination: str, picture: Picture) -> None:
-    """Write the values of the only frame as .npy: (H, W, C) floats.
+    """Write the values of the only frame as an .npy array of floats, (H, W, C).
+
+    Parameters
+    ----------
+    destination : str
+        A path, an address, or "-" for standard output.
+    picture : Picture
 
     Raises
     ------

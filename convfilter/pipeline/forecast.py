@@ -16,7 +16,7 @@ from convfilter.planning import Plan
 
 
 class Forecast(NamedTuple):
-    """The outline of a result, and the plans that compute it.
+    """The outline of a result before it is computed, and the plans that compute it.
 
     Attributes
     ----------
@@ -49,6 +49,7 @@ def forecast(source: str, options: Options) -> Forecast:
     Parameters
     ----------
     source : str
+        A path, an address, or "-" for standard input.
     options : Options
 
     Returns

@@ -1,4 +1,4 @@
-"""Update position fields (GeoTIFF, FITS): a plan says where the pixels of a result lie in the input."""
+"""Move the position fields of a frame (GeoTIFF, FITS) to where its plan places the pixels of the result."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""One picture's job: plan, run and write."""
+"""Plan, run and write the job of one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_pixels
-from convfilter.picture.picture import Frame, Outline, Picture
+from convfilter.picture.picture import Loss, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_whole
@@ -32,11 +31,10 @@ from convfilter.sample_types import can_leave, computed_in, real_of
 
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
-    from convfilter.executor.held import Valid
     from convfilter.executor.masked import Masking
-    from convfilter.executor.masked_stage import MaskedStage
     from convfilter.picture.metadata.curves import Curve
     from convfilter.pipeline.contact_sheet import Form
+    from convfilter.pipeline.ignored_pixels import IgnoredPixels
     from convfilter.pipeline.options import Options
 
     _Run: TypeAlias = Callable[[RowSource | Pixels, RowSink], int]
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 SCRATCH_BYTES = 90 * 2**20
 #: Rows that a thread converts to stored rows at a time.
 _FINISHED_ROWS = 64
-#: GDAL's field of a TIFF for the value of missing data.
-_NODATA_TAG = 42113
 #: Largest samples whose sums stay finite in float32.
 _LARGE = 1e19
 
@@ -63,7 +59,7 @@ class Job:
     stages : sequence of Stage
     options : Options
     converted : Picture, optional
-        :attr:`converted` of another job for this picture with the same ``linear`` and ``gray``.
+        :attr:`converted` of another job for this picture with the same ``linear`` and ``gray``; saves converting again.
 
     Attributes
     ----------
@@ -141,7 +137,13 @@ class Job:
             self.converted = linear_light.converted_picture(self._picture, self._curve, self._weights)
 
     def plan(self) -> None:
-        """Plan all frames, and check the result against format and memory."""
+        """Plan all frames, and check the result against format and memory.
+
+        Raises
+        ------
+        PictureError
+            The format cannot store the result, or the result or what it needs is too large.
+        """
         picture, target, options = self._picture, self._target, self._options
         self.plans = self._planned(self._run_dtype, self._white if target is not None else None)
         self.form: Form = feature_maps.form_of(self.plans[0], target, wants_sheet=options.sheet)
@@ -179,14 +181,14 @@ class Job:
         return self.outline
 
     def run(self) -> Picture:
-        """Filter all frames to arrays of the stored depth."""
+        """Filter all frames to arrays of the stored sample type."""
         if self._target is None or self.form != "picture":
             return feature_maps.run_maps(self.plans, self.converted, self.form, self._options.threads)
         finish = self._finish()
         frames, clipped, samples, nan_samples = [], 0, 0, 0
         for number, (plan, frame) in enumerate(zip(self.plans, self.converted.frames, strict=True)):
             if self._options.masking is not None:
-                masked, count = self._run_masked(number, self._options.masking, finish)
+                masked, count = self._ignored_pixels(self._options.masking).run(number, finish)
                 frames.append(georeferenced(frame.with_pixels(masked), plan))
                 clipped, samples = clipped + count, samples + masked.size
                 continue
@@ -206,57 +208,31 @@ class Job:
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
         return replace(filtered, extras=self.outline.extras, white=self._white, file_dtype=None)
 
-    def _run_masked(self, number: int, masking: Masking, finish: Finish) -> tuple[Pixels, int]:
-        """Filter a frame with ignored pixels; return it, and the number of clipped samples."""
-        from convfilter.executor.masked import marked, run_masked
-
-        frame, source, alpha = self._picture.frames[number], self.converted.frames[number], self._picture.alpha
-        masking = masking.of_file(_nodata_of(frame, self._picture.format))
-        masking.check(frame.shape, alpha)
-        valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
-        result, valid_results = run_masked(
-            self._stages, source.pixels, valid, fill=masking.fill, out_dtype=self._run_dtype,
-            threads=self._options.threads, **self._masked_settings,
-        )  # fmt: skip
-        pixels = finish(result.pixels)
-        opaque = self._background is None
-        return marked(pixels, valid_results, masking.mark(self._dtype), self.outline.alpha and opaque), result.clipped
-
-    def _run_masked_rows(self, masking: Masking, finish: Finish) -> _Run:
-        """Return the function that filters rows with ignored pixels, and writes finished rows."""
-        from convfilter.executor.masked import marked
-        from convfilter.executor.masked_rows import run_rows
-
-        alpha = self._picture.alpha
-        masking = masking.of_file(_nodata_of(self._picture.frames[0], self._picture.format))
-        masking.check(self._picture.frames[0].shape, alpha)
-        has_alpha, mark = self.outline.alpha and self._background is None, masking.mark(self._dtype)
-
-        def run(source: RowSource | Pixels, sink: RowSink) -> int:
-            def write(rows: Pixels, valid: Valid) -> None:
-                sink.write(marked(finish(rows), valid, mark, has_alpha))
-
-            threads = self._options.threads or cores_lately()
-            return run_rows(self._masked_stages(masking), source, partial(masking.valid, alpha), write, threads)
-
-        return run
-
     def rectangle(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
-        """Return a rectangle of the first frame's result, equal to :meth:`run`; axes are (first, last + 1).
+        """Return a rectangle of the first frame's result, with the samples of :meth:`run`.
 
-        Of each ``step`` by ``step`` pixels, the first is returned.
+        Parameters
+        ----------
+        rows, cols : (int, int)
+            First, and last + 1.
+        step : int
+            Return only the first of each ``step`` by ``step`` pixels.
+
+        Returns
+        -------
+        (rows, cols[, channels]) array of the stored sample type
         """
         from convfilter.executor.region import run_region
 
         if self._options.masking is not None:
-            whole, _ = self._run_masked(0, self._options.masking, self._finish())
+            whole, _ = self._ignored_pixels(self._options.masking).run(0, self._finish())
             return _sparse(whole[rows[0] : rows[1], cols[0] : cols[1]], step)
         frame = self.converted.frames[0]
         region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
         return self._finished(_sparse(region, step))
 
     def _finished(self, rows: Pixels) -> Pixels:
-        """Convert the engine's rows to stored rows, bands of them in threads."""
+        """Convert the engine's rows to stored rows, several bands at a time in threads."""
         finish, bands = self._finish(), cut(len(rows), _FINISHED_ROWS)
         if not finish.is_needed:
             return finish(rows)
@@ -290,24 +266,45 @@ class Job:
         run: _Run = partial(engine_run, plan, threads=threads)
         dtype = self._run_dtype
         if self._options.masking is not None:
-            run, prepare, dtype = self._run_masked_rows(self._options.masking, finish), drop, self._dtype
+            run, prepare, dtype = self._ignored_pixels(self._options.masking).row_runner(finish), drop, self._dtype
         clipped = stream_to_file(run, frame, self._target, self.stored, self._options.write, dtype, prepare)
         self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
 
+    @property
+    def _format(self) -> Format:
+        """The format of a result that is a picture."""
+        assert self._target is not None
+        assert self._target.format is not None
+        return self._target.format
+
+    def _accept(self, found: Iterable[Loss]) -> tuple[str, ...]:
+        """Return losses as notes, and refuse those that the options do not accept."""
+        from convfilter.picture import losses
+
+        return losses.settled(found, self._options.write, WriteError)
+
     def _page_losses(self) -> tuple[str, ...]:
-        """Return notes on fields of a TIFF page that do not describe the result."""
+        """Note or refuse the loss of fields of a TIFF page that do not describe the result."""
         if not self.stored.pages:
             return ()
         from convfilter.picture import losses
 
-        assert self._target is not None
-        assert self._target.format is not None
         shape = self.stored.shape[:2] if self.stored.shape[2] == 1 else self.stored.shape
-        found = losses.of_page(self.stored.pages[0], shape, self.stored.dtype, 1, self._target.format)
-        return losses.settled(found, self._options.write, WriteError)
+        return self._accept(losses.of_page(self.stored.pages[0], shape, self.stored.dtype, 1, self._format))
 
     def _nan_of(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
-        """Return the mask of NaN colours in a result that is stored as integers; None if no colour is NaN."""
+        """Return where colours of a result that is stored as integers are NaN; None if they are nowhere.
+
+        Parameters
+        ----------
+        plan : Plan
+        pixels, result : (rows, cols[, channels]) array
+            The frame before and after the filter.
+
+        Returns
+        -------
+        (rows, cols, colours) array of bool, or None
+        """
         if is_integer(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_give_nan(pixels):
             return None
         if result.dtype.kind != "f":  # NaN is already 0
@@ -317,7 +314,7 @@ class Job:
         return is_nan if is_nan.any() else None
 
     def _store_nan(self, pixels: Pixels, is_nan: Pixels) -> None:
-        """Store the value of ``--nan`` for NaN."""
+        """Store ``WriteOptions.nan`` in place of NaN, in place."""
         value = self._options.write.nan
         if value is not None:
             white = self._white or full_scale(self._dtype)
@@ -325,16 +322,14 @@ class Job:
             colours[is_nan] = np.rint(value * white)
 
     def _refuse_nan(self, samples: int) -> None:
-        """Refuse NaN in results, unless a value for it is given."""
+        """Note or refuse the loss of samples that are NaN, unless ``WriteOptions.nan`` is stored for them."""
         if samples and self._options.write.nan is None:
             from convfilter.picture import losses
 
-            assert self._target is not None
-            assert self._target.format is not None
-            found = losses.of_nan(samples, self._target.format)
-            self.notes += losses.settled(found, self._options.write, WriteError)
+            self.notes += self._accept(losses.of_nan(samples, self._format))
 
     def _finish(self) -> Finish:
+        """Return a new converter of the engine's rows to stored rows."""
         divide = self._run_dtype.kind == "f" and self.converted.dtype.kind == "u"
         return Finish(
             self.outline.alpha, self._run_dtype, self._dtype, self.plans[0].full, self._white,
@@ -352,15 +347,12 @@ class Job:
             self.notes += self._clipping()
 
     def _lost_light(self) -> tuple[str, ...]:
-        """Refuse to drop colours brighter than their alpha."""
+        """Note or refuse the loss of colours brighter than their alpha, which straight alpha cannot store."""
         if not self._straightens or self.form != "picture":
             return ()
         from convfilter.picture import losses
 
-        assert self._target is not None
-        assert self._target.format is not None
-        found = losses.of_glow(self._picture, self._target.format)
-        return losses.settled(found, self._options.write, WriteError)
+        return self._accept(losses.of_glow(self._picture, self._format))
 
     def _lost_curve(self) -> tuple[str, ...]:
         """Note or refuse a grey result whose profile has no tone curve for grey."""
@@ -369,17 +361,13 @@ class Job:
             return ()
         from convfilter.picture import losses
 
-        found = losses.of_curve(metadata.icc, severe=self._options.gray)
-        return losses.settled(found, self._options.write, WriteError)
+        return self._accept(losses.of_curve(metadata.icc, severe=self._options.gray))
 
     def _clipping(self) -> tuple[str, ...]:
         """Note or refuse samples of the picture outside the output's range; results are clipped without a note."""
         from convfilter.picture import losses
 
-        assert self._target is not None
-        assert self._target.format is not None
-        found = losses.of_range(self._picture, self._target.format)
-        return losses.settled(found, self._options.write, WriteError)
+        return self._accept(losses.of_range(self._picture, self._format))
 
     def _overflow(self, samples: int) -> tuple[str, ...]:
         """Note or refuse results that are too large for float32 and become infinite."""
@@ -387,52 +375,34 @@ class Job:
             return ()
         from convfilter.picture import losses
 
-        assert self._target is not None
-        assert self._target.format is not None
-        return losses.settled(losses.of_infinity(samples, self._target.format), self._options.write, WriteError)
+        return self._accept(losses.of_infinity(samples, self._format))
 
     def _other_reason(self) -> str:
         """Return why rows cannot be streamed, apart from files and filters; "" if they can."""
         if self.form != "picture":
             return "feature maps are laid out as a whole"
-        if self._options.masking is not None:
-            return self._masked_reason(self._options.masking)
         if self._options.look is not None:
             return "the report shows input and output"
+        if self._options.masking is not None:
+            return self._ignored_pixels(self._options.masking).streaming_obstacle()
         return ""
 
-    def _masked_reason(self, masking: Masking) -> str:
-        """Return why rows with ignored pixels cannot be streamed; "" if they can."""
-        from convfilter.executor.masked import streaming_obstacle
+    def _ignored_pixels(self, masking: Masking) -> IgnoredPixels:
+        """Return the filter of frames with ignored pixels; the outline must be known."""
+        from convfilter.pipeline.ignored_pixels import IgnoredPixels
 
-        if self._options.look is not None:
-            return "the report shows input and output"
-        if self.converted is not self._picture and masking.ignore is not None:
-            return "ignored values are those before conversion to linear light or grey"
-        return streaming_obstacle(self._masked_stages(masking))
-
-    def _masked_stages(self, masking: Masking) -> list[MaskedStage]:
-        """Plan the stages for the first frame with ignored pixels."""
-        from convfilter.executor.masked import masked_stages
-
-        frame = self.converted.frames[0]
-        height, width, channels = (*frame.shape, 1)[:3]
-        return masked_stages(
-            self._stages, (height, width, channels), frame.dtype, fill=masking.fill,
-            out_dtype=self._run_dtype, **self._masked_settings,
+        return IgnoredPixels(
+            masking, self._picture, self.converted, self._stages,
+            run_dtype=self._run_dtype, dtype=self._dtype, threads=self._options.threads,
+            marks_alpha=self.outline.alpha and self._background is None,
+            premultiplied=self._premultiplied,
+            gray=self._options.gray and self._weights is None,
+            white=self.converted.own_white,
+            out_white=self._white if self._target is not None else None,
         )  # fmt: skip
 
-    @property
-    def _masked_settings(self) -> dict[str, Any]:
-        return {
-            "alpha": self._picture.alpha,
-            "premultiplied": self._premultiplied,
-            "gray": self._options.gray and self._weights is None,
-            "white": self.converted.own_white,
-            "out_white": self._white if self._target is not None else None,
-        }
-
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
+        """Plan each frame for results of ``dtype`` and ``white``; frames of one size share a plan."""
         picture, options = self.converted, self._options
         if options.gray and picture.extras:
             raise PictureError(
@@ -508,14 +478,3 @@ def _kind(plan: Plan, picture: Picture) -> tuple[Model, int]:
     if channels == CHANNELS[picture.model] + picture.extras:
         return picture.model, picture.extras
     return (picture.model if channels == CHANNELS[picture.model] else "gray" if channels == 1 else "rgb"), 0
-
-
-def _nodata_of(frame: Frame, format_name: str | None) -> float | None:
-    """Return the nodata value of a frame's file, as GDAL writes it; that of FITS is NaN, as which BLANK is read."""
-    if format_name == "FITS":
-        return float("nan")
-    for field in frame.tiff.fields if frame.tiff else ():
-        if field.tag == _NODATA_TAG:
-            with suppress(ValueError):
-                return float(field.data.rstrip(b"\0").decode("ascii", "replace"))
-    return None

@@ -1,4 +1,4 @@
-"""Convert pictures to linear light or luminance before filtering, and results to stored samples, rounded once."""
+"""Convert pictures to linear light or luminance before a filter, and its results to stored samples, rounded once."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def weights_of(picture: Picture) -> tuple[float, float, float] | None:
 
 
 def of_luminance(metadata: Metadata) -> Metadata:
-    """Return the metadata of the luminance of an RGB picture: its profile becomes a profile for grey.
+    """Return the metadata of the luminance of an RGB picture, with a grey profile in place of its profile.
 
-    If the tone curve is the default one, no profile is needed. A profile without a curve stays, although it does not
-    describe a grey picture.
+    A picture with sRGB's tone curve, which is the default, gets no profile. A profile without a tone curve stays,
+    although it does not describe a grey picture.
     """
     from convfilter.picture.metadata import icc, icc_curves, transfer
     from convfilter.picture.metadata.curves import SRGB
@@ -56,6 +56,7 @@ def of_luminance(metadata: Metadata) -> Metadata:
 
 
 def _profile_of(metadata: Metadata) -> bytes | None:
+    """Return the RGB profile of a picture, or one made from its PNG chunks; None if there is none or it is sRGB's."""
     from convfilter.picture.metadata import cicp, icc
 
     if metadata.icc and icc.fits(metadata.icc, "rgb"):
@@ -118,7 +119,16 @@ def converted_input(
 
 
 def converted_picture(picture: Picture, curve: Curve, weights: tuple[float, float, float] | None = None) -> Picture:
-    """Return a picture in linear light or luminance; lazy samples are converted as they are decoded."""
+    """Return a picture in linear light or luminance; samples that are not decoded yet are converted when they are.
+
+    Parameters
+    ----------
+    picture : Picture
+    curve : Curve
+        Tone curve to decode.
+    weights : three floats, optional
+        Weights of red, green and blue; None: keep the colours.
+    """
     from convfilter.picture.metadata.curves import linearized
 
     white = picture.own_white or full_scale(picture.dtype)
@@ -165,10 +175,18 @@ def stored_samples(
     Parameters
     ----------
     pixels : (rows, cols, channels) array of float32 or float64
+    alpha : bool
+        The last channel is opacity.
+    dtype : dtype
+        Stored sample type.
     white : float
         Value of white in ``pixels``.
     out_white : float, optional
         The value of white in an integer result; None: the full scale of ``dtype``.
+    curve : Curve, or None
+        Tone curve to encode linear light with.
+    background : str, or None
+        Colour to composite over.
     premultiplied, straighten : bool
         Whether colours are premultiplied, and whether to unpremultiply them.
 
@@ -211,6 +229,7 @@ def _of_straight(pixels: Pixels, function: Callable[[Pixels], Pixels]) -> Pixels
 
 
 def _clipped(pixels: Pixels, white: float, dtype: np.dtype[np.generic], out_white: float) -> int:
+    """Count the samples that lie outside the range of an integer ``dtype``, by more than rounding."""
     if dtype.kind == "f":
         return 0
     level = white / out_white

@@ -27,11 +27,11 @@ class Options(NamedTuple):
     defaults : mapping
         Defaults for fields of ``Stage``; see ``stack.stages``.
     gray : bool
-        Take the luminance first.
+        Filter the luminance, which is computed first.
     algorithm : str, or None
-        Use this one instead of the cheapest.
+        Name of the algorithm to use in place of the cheapest.
     threads : int, or None
-        At most this many; None: one for each core.
+        Largest number of threads; None: one for each core.
     in_place : bool
         Whether the output may be the input.
     linear : bool

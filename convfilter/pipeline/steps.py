@@ -134,7 +134,7 @@ def _filtered(source: str, destination: str, options: Options) -> Report:
 
 
 def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
-    """Filter a series of pictures into one file or stream, each before the next is read."""
+    """Filter a series of pictures into one file or stream, each before the next is read; return one report on all."""
     options, target = task.options, task.target
     if options.read.frame is not None:
         chosen = series.chosen(options.read.frame)
@@ -189,7 +189,7 @@ def _trailing_notes(series: pnm_series.Series, options: Options) -> tuple[str, .
 
 
 def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Report:
-    """Filter one picture."""
+    """Filter one picture, from the path or open file ``where``."""
     source, destination, options, stages, target = task
     with ExitStack() as files:
         with _timed(seconds, "read"):
@@ -229,7 +229,7 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
 
 
 def _run(job: Job, destination: str, seconds: dict[str, float]) -> Picture | None:
-    """Read, run and write; return the result if it was held whole."""
+    """Run the last steps of a job; return the result, or None if its rows were streamed into the file."""
     if job.streaming.input_obstacle:
         with _timed(seconds, "read"):
             job.decode()
@@ -257,6 +257,7 @@ def with_size_check(options: ReadOptions, stages: Sequence[Stage]) -> ReadOption
 
 @contextmanager
 def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Add the time of the block to that of its step."""
     start = time.perf_counter()
     yield
     seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - start
@@ -280,7 +281,7 @@ def _target(source: str, destination: str, options: Options) -> Target:
 
 
 def _is_same_file(source: str, destination: str) -> bool:
-    """Compare by inode, which sees through hard and symbolic links; standard input may be a file too."""
+    """Whether both are one file, also by hard or symbolic links, or one object; standard input may be a file too."""
     if is_address(source) and is_address(destination):
         from convfilter.picture.place import cloud
 
@@ -293,7 +294,7 @@ def _is_same_file(source: str, destination: str) -> bool:
 
 
 def described(outline: Outline) -> str:
-    """Return size, kind and depth as text."""
+    """Return size, kind and depth as text, such as "1200x800 rgb uint8"."""
     frames = f" {outline.frames} frames" if outline.frames > 1 else ""
     levels = f" (0 to {outline.white})" if outline.white else ""
     return f"{outline.width}x{outline.height} {outline.kind} {outline.dtype}{levels}{frames}"

@@ -1,4 +1,4 @@
-"""Decide whether a picture's rows are streamed or the picture is held whole, and why."""
+"""Stream the rows of a picture through the engine into a file, or say why its samples must be held all at once."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Finish:
         return self._curve is not None or self._background is not None or self._straighten
 
     def __call__(self, rows: Pixels) -> Pixels:
-        """Return the stored rows."""
+        """Convert (rows, cols, channels) of the engine to stored rows."""
         if not self._converts_colours:
             rows = rows / rows.dtype.type(self._white) if self._divide else rows
             if not self._converts:
@@ -158,7 +158,7 @@ def stream_to_file(
     dtype: np.dtype[np.generic],
     prepare: Callable[[Pixels], Pixels] | None,
 ) -> int:
-    """Filter a picture into a file row by row; return the number of clipped samples.
+    """Filter a frame into a file row by row.
 
     Parameters
     ----------
@@ -173,6 +173,16 @@ def stream_to_file(
         Type of the rows that ``run`` passes to the sink.
     prepare : callable or None
         Converts these rows to stored rows.
+
+    Returns
+    -------
+    int
+        Number of samples that the engine clipped.
+
+    Raises
+    ------
+    PictureError
+        The picture is damaged, or the file cannot be written; an old file is unchanged.
     """
     assert target.format is not None
     with (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 from convfilter.picture.metadata import ifd, photoshop, xmp_clean
@@ -270,6 +271,15 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
         else:
             kept.append(field)
     return kept, lost
+
+
+def nodata_of(page: PageFields) -> float | None:
+    """Return the value of missing samples, which GDAL writes as text; None if there is none or it is not a number."""
+    for field in page.fields:
+        if field.tag == _NODATA:
+            with suppress(ValueError):
+                return float(field.data.rstrip(b"\0").decode("ascii", "replace"))
+    return None
 
 
 def profile_of(page: PageFields) -> tuple[Field, ...]:

@@ -1,0 +1,115 @@
+"""Filter the frames of a job with pixels that are left out: those of ``--ignore`` and ``--mask``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convfilter.executor.masked import Masking, marked, masked_stages, run_masked, streaming_obstacle
+from convfilter.filters.stage import Stage
+from convfilter.machine.cores import cores_lately
+from convfilter.picture.picture import Picture
+from convfilter.picture.pixels import Pixels
+from convfilter.pipeline.streaming import Finish
+
+if TYPE_CHECKING:
+    from convfilter.engine.rows import RowSink, RowSource
+    from convfilter.executor.held import Valid
+    from convfilter.executor.masked_stage import MaskedStage
+
+
+class IgnoredPixels:
+    """Filters frames with ignored pixels.
+
+    Parameters
+    ----------
+    masking : Masking
+        Selects the pixels.
+    picture, converted : Picture
+        The picture as read, and as the stages read it: in linear light or grey.
+    stages : sequence of Stage
+    run_dtype, dtype : dtype
+        Types of the engine's rows and of the stored rows.
+    threads : int or None
+        None: one for each core.
+    marks_alpha : bool
+        Whether ignored pixels of the result are transparent.
+    premultiplied, gray, white, out_white
+        As for ``executor.masked.run_masked``.
+    """
+
+    def __init__(
+        self,
+        masking: Masking,
+        picture: Picture,
+        converted: Picture,
+        stages: Sequence[Stage],
+        *,
+        run_dtype: np.dtype[np.generic],
+        dtype: np.dtype[np.generic],
+        threads: int | None,
+        marks_alpha: bool,
+        premultiplied: bool,
+        gray: bool,
+        white: float | None,
+        out_white: float | None,
+    ) -> None:
+        self._masking, self._picture, self._converted, self._stages = masking, picture, converted, stages
+        self._dtype, self._run_dtype, self._threads, self._marks_alpha = dtype, run_dtype, threads, marks_alpha
+        self._settings: dict[str, Any] = {
+            "fill": masking.fill, "out_dtype": run_dtype, "alpha": picture.alpha,
+            "premultiplied": premultiplied, "gray": gray, "white": white, "out_white": out_white,
+        }  # fmt: skip
+
+    def run(self, number: int, finish: Finish) -> tuple[Pixels, int]:
+        """Filter a frame; return the stored samples, and the number of samples that the engine clipped."""
+        frame, source, alpha = self._picture.frames[number], self._converted.frames[number], self._picture.alpha
+        masking = self._masking_of(number)
+        valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
+        result, valid_results = run_masked(self._stages, source.pixels, valid, threads=self._threads, **self._settings)
+        pixels = finish(result.pixels)
+        return marked(pixels, valid_results, masking.mark(self._dtype), self._marks_alpha), result.clipped
+
+    def row_runner(self, finish: Finish) -> Callable[[RowSource | Pixels, RowSink], int]:
+        """Return a function that filters the rows of the first frame, and writes stored rows."""
+        from convfilter.executor.masked_rows import run_rows
+
+        masking = self._masking_of(0)
+        mark, valid = masking.mark(self._dtype), partial(masking.valid, self._picture.alpha)
+
+        def run(source: RowSource | Pixels, sink: RowSink) -> int:
+            def write(rows: Pixels, valid_rows: Valid) -> None:
+                sink.write(marked(finish(rows), valid_rows, mark, self._marks_alpha))
+
+            return run_rows(self._planned(), source, valid, write, self._threads or cores_lately())
+
+        return run
+
+    def streaming_obstacle(self) -> str:
+        """Return why rows cannot be streamed; "" if they can."""
+        if self._converted is not self._picture and self._masking.ignore is not None:
+            return "ignored values are those before conversion to linear light or grey"
+        return streaming_obstacle(self._planned())
+
+    def _masking_of(self, number: int) -> Masking:
+        """Return the masking of a frame, whose file may name the value of missing data."""
+        frame = self._picture.frames[number]
+        nodata = None
+        if self._picture.format == "FITS":  # BLANK is read as NaN
+            nodata = float("nan")
+        elif frame.tiff is not None:
+            from convfilter.picture.tiff.fields import nodata_of
+
+            nodata = nodata_of(frame.tiff)
+        masking = self._masking.of_file(nodata)
+        masking.check(frame.shape, self._picture.alpha)
+        return masking
+
+    def _planned(self) -> list[MaskedStage]:
+        """Plan the stages for the first frame."""
+        frame = self._converted.frames[0]
+        height, width, channels = (*frame.shape, 1)[:3]
+        return masked_stages(self._stages, (height, width, channels), frame.dtype, **self._settings)
