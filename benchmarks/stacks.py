@@ -1,7 +1,7 @@
 """Stacks of filters run together, beside the same filters one by one: pairs and threes, at three sizes.
 
     python benchmarks/stacks.py                 # 256x256, 1 and 12 megapixels; pairs and threes
-    python benchmarks/stacks.py --sizes 12 --threes 0
+    python benchmarks/stacks.py --sizes 12 --threes 0 --only "| gaussian:20"
 
 One by one means a run for each filter, with float32 in between, as together. Both take turns on the same
 picture; printed is the median time of one by one over that of together, and at the end the least and the mean.
@@ -50,6 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default=",".join(SIZES), help="of 256, 1 and 12")
     parser.add_argument("--threes", type=int, default=60, help="how many stacks of three, picked evenly")
+    parser.add_argument("--only", default="", help="stacks that contain this text, such as '| gaussian:20'")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quiet", action="store_true", help="only what is slower together, and the summary")
@@ -59,6 +60,7 @@ def main() -> int:
     chosen: list[tuple[str, ...]] = [*pairs]
     if options.threes:
         chosen += threes[:: max(1, len(threes) // options.threes)]
+    chosen = [specs for specs in chosen if options.only in " | ".join(specs)]
     for size in options.sizes.split(","):
         ratios = []
         image = np.random.default_rng(1).integers(0, 256, SIZES[size], np.uint8)

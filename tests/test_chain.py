@@ -256,6 +256,8 @@ LARGE = {
     "tall": ["box:3", "gaussian:12,truncate=4", "maxpool:9"],
     "wide": ["box:3", "gaussian:20", "sobel:magnitude"],
     "very wide": ["unsharp:1", "gaussian:64", "relu"],
+    "wide, twice": ["gaussian:20", "gaussian:20", "gaussian:1"],
+    "in whole results": ["maxpool:2", "gaussian:20"],
     "strided": ["gaussian:1,stride=3", "sobel:magnitude", "avgpool:5"],
 }
 

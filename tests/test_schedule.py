@@ -114,7 +114,7 @@ def test_bands_that_take_too_much_memory_are_not_made(monkeypatch):
     plan, image = planned(STACKS[3]), picture()
     _, roomy = schedule_of(plan, image, 2)
     assert len(roomy.bands) == 2
-    _, tight = schedule_of(plan, image, 2, room=9 * 2**20)
+    _, tight = schedule_of(plan, image, 2, room=3 * 2**20)
     assert len(tight.bands) == 1
 
 
@@ -125,6 +125,57 @@ def test_the_last_rows_that_the_first_ones_need_make_one_band(monkeypatch):
     plan = plan_stack(stages, SHAPE, "uint8")
     _, made = schedule_of(plan, picture(), 2)
     assert len(made.bands) == 1
+
+
+# Pictures of 12 megapixels -------------------------------------------------------
+
+#: Bytes for the buffers and crews of a stack: below the limit of ``test_chain.py``.
+ROOM = 63_700_000
+
+
+def planned_large(text, monkeypatch):
+    """Return the nodes of a stack, and their schedule for two threads."""
+    monkeypatch.undo()
+    image = np.broadcast_to(np.uint8(0), (3000, 4000, 3))
+    return schedule_of(planned(text, image.shape), image, 2, ROOM)
+
+
+@pytest.mark.parametrize("text", ["gaussian:64", "gaussian:64 | relu", "relu | gaussian:64", "unsharp:20 | relu",
+                                  "gaussian:20 | gaussian:20 | gaussian:1"])  # fmt: skip
+def test_two_threads_share_wide_gaussians(text, monkeypatch):
+    _, made = planned_large(text, monkeypatch)
+    assert made.threads == 2 or 2 in made.sharing
+
+
+@pytest.mark.parametrize("text", ["gaussian:20 | gaussian:20 | gaussian:1", "gaussian:64 | gaussian:20 | gaussian:1"])
+def test_steps_that_take_too_much_memory_are_smaller(text, monkeypatch):
+    nodes, made = planned_large(text, monkeypatch)
+    buffers = sum(
+        rows * node.row_shape[0] * node.row_shape[1] * node.dtype.itemsize
+        for rows, node in zip(made.rows, nodes, strict=False)
+    )
+    assert buffers + schedule._crew_bytes(nodes, 2) <= ROOM
+
+
+def test_whole_results_are_computed_where_they_have_room(monkeypatch):
+    nodes, made = planned_large("maxpool:2 | gaussian:20", monkeypatch)
+    (band,) = made.bands
+    assert [tick for tick in band.ticks] == [[(k, list(range(node.blocks)))] for k, node in enumerate(nodes)]
+    _, made = planned_large("relu | gaussian:20", monkeypatch)
+    assert len(made.bands[0].ticks) > 4
+
+
+@pytest.mark.parametrize("text", ["gaussian:4 | box:3", "gaussian:20", "gaussian:64", "relu | gaussian:64",
+                                  "median:3 | maxpool:2"])  # fmt: skip
+def test_crews_take_as_much_memory_as_scheduled(text):
+    image = np.zeros((1500, 2000, 3), np.uint8)
+    plan = planned(text, image.shape)
+    run_array(plan, image, threads=2)
+    ((_, _, executable, _),) = executables._waiting
+    made, nodes = executable._schedule, executable._nodes
+    held = executable.held_bytes() - sum(buffer.nbytes for buffer in executable._buffers)
+    each = schedule._crew_bytes(nodes, max(made.sharing))
+    assert held < 1.2 * (made.threads if len(made.bands) > 1 else 1) * each
 
 
 @pytest.mark.parametrize("failing", range(2))

@@ -134,6 +134,9 @@ class Node(ABC):
         """Free the cache of :meth:`blocks_needed`."""
         self._needed.clear()
 
+    def lower_blocks(self) -> None:  # noqa: B027
+        """Lower blocks that are high for bands; most nodes have blocks of one height."""
+
     @abstractmethod
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the input rows that rows ``top`` to ``bottom - 1`` need, in any order; -1 is padding."""
@@ -179,8 +182,10 @@ class StageSetup:
         Arithmetic from sums to samples; None: the plan's.
     ranges : list of Range, or None
         Collects the epilogues of a first pass, which only finds the range of the results.
+    in_memory : bool
+        Whether the stage reads a whole picture, not a line buffer.
     alone : bool
-        Whether the stage reads whole pictures and is the only one of its group.
+        Whether it is, besides, the only stage of its group.
     """
 
     plan: StagePlan
@@ -191,6 +196,7 @@ class StageSetup:
     span: tuple[float, float] = (0.0, 1.0)
     tone: Tone | None = None
     ranges: list[Range] | None = None
+    in_memory: bool = False
     alone: bool = False
 
     @property

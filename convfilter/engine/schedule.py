@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from convfilter.engine.node import Node
 from convfilter.engine.order import (
@@ -31,11 +31,11 @@ from convfilter.record import record
 WORTH_A_THREAD = 8_000_000
 #: Multiply-adds that take as long as writing a sample to a line buffer and reading it again.
 _MOVING = 4
-#: Most bytes of all results between nodes for a schedule by whole results, in which threads wait for each other only
-#: once for each node.
-WHOLE_BYTES = 32 * 2**20
-#: Bytes of a thread besides scratch: programs and their tables.
-_THREAD_BYTES = 4 * 2**20
+#: Most bytes of all results between nodes for a schedule by whole results, if there is room for them. Threads then wait
+#: for each other once for each node, and each strip stays in its core's cache from its first row to its last.
+WHOLE_BYTES = 64 * 2**20
+#: Bytes of a crew besides scratch and index maps: programs and their tables.
+_CREW_BYTES = 2**18
 #: Most bytes of line buffers for which a step has more blocks than threads; above, a thread may idle instead.
 _MOST_BUFFERS = 32 * 2**20
 #: Least bytes that the largest node writes in a tick of a group that reads or writes rows; threads wait at its end.
@@ -73,45 +73,77 @@ class Schedule:
 
 
 def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
-    """Choose the bands and the threads, with ``room`` bytes for all buffers and scratch."""
+    """Choose the bands and the threads, with ``room`` bytes for all buffers and crews."""
     blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
-    thread_bytes = max(node.scratch_bytes for node in nodes) + _THREAD_BYTES
     threads = threads if cost > WORTH_A_THREAD else 1
     alone = [1] * len(nodes)
     if len(nodes) == 1:
-        threads = min(threads, blocks, max(1, room // thread_bytes))
-        bands = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
-        return Schedule(threads, alone, [_single(steps) for steps in bands], [])
+        threads = min(threads, blocks, max(1, room // _crew_bytes(nodes)))
+        alike = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
+        return Schedule(threads, alone, [_single(steps) for steps in alike], [])
     is_in_order = any(node.in_order for node in nodes)
     if 1 < threads <= blocks and not is_in_order:
         side_by_side = _side_by_side(nodes, threads)
-        if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * thread_bytes <= room:
+        if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * _crew_bytes(nodes) <= room:
             return Schedule(threads, alone, *side_by_side)
+        left = room - _crew_bytes(nodes, threads)
+        if _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, left):
+            steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
+            return Schedule(1, _sharing(nodes, threads, steps), *_one_band(nodes, one_by_one(steps)))
+    for node in nodes:
+        node.lower_blocks()
     sample = min(blocks, _SAMPLE_BLOCKS) if is_in_order else blocks
     ticks = one_by_one(order_of(nodes, 0, sample))
     buffer_bytes = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
-    threads = min(threads, max(1, (room - buffer_bytes) // thread_bytes))
+    threads = min(threads, _most_threads(nodes, room - buffer_bytes))
     if threads == 1:
         ticks = ticks if sample == blocks else one_by_one(order_of(nodes, 0, blocks))
         return Schedule(1, alone, *_one_band(nodes, ticks))
-    if not is_in_order and _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(
-        WHOLE_BYTES, room - threads * thread_bytes
-    ):
-        steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
-    else:
-        sizes = _sizes(nodes, threads)
-        if is_in_order and buffer_bytes <= _MOST_BUFFERS:
-            sizes = _of_ticks(nodes, sizes)
+    room -= _crew_bytes(nodes, threads)
+    sizes = _sizes(nodes, threads)
+    if is_in_order and buffer_bytes <= _MOST_BUFFERS:
+        sizes = _of_ticks(nodes, sizes)
+    while True:
         steps = order_of(nodes, 0, blocks, threads if buffer_bytes > _MOST_BUFFERS else sizes[-1], sizes)
+        for ticks in _ticks_of(nodes, steps):
+            bands, rows = _one_band(nodes, ticks)
+            if _bytes(nodes, rows) <= room:
+                break
+        if _bytes(nodes, rows) <= room or max(sizes[1:]) == 1:
+            return Schedule(1, _sharing(nodes, threads, steps), bands, rows)
+        sizes = [sizes[0], *(max(1, size // 2) for size in sizes[1:])]
+
+
+def _ticks_of(nodes: Sequence[Node], steps: Sequence[Step]) -> Iterator[list[Tick]]:
+    """Yield ticks that compute steps, those with the fewest waits first, which take the most memory."""
+    if any(node.in_order for node in nodes):
+        yield overlapped(nodes, steps)
+        return
+    yield pipelined(nodes, steps)
+    yield pipelined(nodes, steps, 2)
+    yield one_by_one(steps)
+
+
+def _sharing(nodes: Sequence[Node], threads: int, steps: Sequence[Step]) -> list[int]:
+    """Return, for each node, the threads that share the blocks of a step."""
     count = Counter(number for number, _ in steps)
-    sharing = [threads if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
-    if is_in_order:
-        return Schedule(1, sharing, *_one_band(nodes, overlapped(nodes, steps)))
-    for ticks in (pipelined(nodes, steps), pipelined(nodes, steps, 2), one_by_one(steps)):
-        beside, rows = _one_band(nodes, ticks)
-        if _bytes(nodes, rows) + threads * thread_bytes <= room:
-            break
-    return Schedule(1, sharing, beside, rows)
+    return [threads if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
+
+
+def _crew_bytes(nodes: Sequence[Node], threads: int = 1) -> int:
+    """Return the bytes of the crews of all nodes, each shared by ``threads``.
+
+    Strips that persist share the columns, and so the memory, however many threads run them.
+    """
+    return sum(
+        node.scratch_bytes * (1 if node.persists else threads) + node.table_bytes + _CREW_BYTES for node in nodes
+    )
+
+
+def _most_threads(nodes: Sequence[Node], room: int) -> int:
+    """Return the most threads that may share the crews of all nodes in ``room`` bytes, at least one."""
+    one = _crew_bytes(nodes)
+    return 1 + max(0, room - one) // max(1, _crew_bytes(nodes, 2) - one)
 
 
 def _single(steps: list[Step]) -> Band:

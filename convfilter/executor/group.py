@@ -31,7 +31,7 @@ from convfilter.record import replace
 #: Samples whose range is found at a time: several float64 copies of them fit a core's cache.
 _RANGE_SAMPLES = 2**15
 #: Bytes for buffers and scratch of all threads together,
-_MEMORY = 56 * 2**20
+_MEMORY = 55 * 2**20
 #: to which an input array adds its own bytes over this number.
 _ARRAY_DIVISOR = 6
 
@@ -139,11 +139,12 @@ class Group:
         buffer = placeholder(
             stage.cols.input, stage.channels + 2 * gray, self._stages[number - 1].result if number else source.dtype
         )
-        alone = len(self._stages) == 1 and isinstance(source, np.ndarray)
+        in_memory = number == 0 and isinstance(source, np.ndarray)
+        alone = in_memory and ends
         rows = alone_block_rows(stage) if alone else block_rows(stage)
         dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
         loaded = Source(buffer, full, stage.alpha, gray, stage.padding_value, stage.premultiplied, stage.masked)
-        return StageSetup(stage, loaded, dtype, white, rows, alone=alone)
+        return StageSetup(stage, loaded, dtype, white, rows, in_memory=in_memory, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:
         """Find the range of the input or the results in a first pass, then filter."""

@@ -26,6 +26,7 @@ from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
 from convfilter.methods.stencil import Tables, incoming, window_of
 from convfilter.native.loop import Loop
+from convfilter.planning.method import rows_bytes
 from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols
@@ -88,10 +89,7 @@ class _CoarseNode(Node):
         self.stage, self.plan, self.coarse, self.rows = stage, plan, coarse, coarse.count
         self.row_shape = cols, plan.channels
         self.dtype = np.dtype(plan.precision)
-        self.block_rows = coarse_block_rows(plan, coarse.rates, coarse.count, alone=stage.alone)
-        self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels / 3
-        self.scratch_bytes = plan.scratch_bytes
 
     def mapped(self, source: LineBuffer) -> MappedStage:
         """Return the stage with its index maps into a line buffer."""
@@ -107,9 +105,26 @@ class _Decimate(_CoarseNode):
         self.jump = rates.step
         self.overlap = rates.decimation.size + (rates.blur.size - 2) * rates.step
         self._decimation = _Decimation(stage, coarse)
+        self._set_blocks(in_memory=stage.in_memory)
+
+    def lower_blocks(self) -> None:
+        """Lower the blocks to those of a node that reads a line buffer."""
+        self.forget_needed()
+        self._set_blocks(in_memory=False)
+
+    def _set_blocks(self, *, in_memory: bool) -> None:
+        """Set the block height, and what depends on it."""
+        stage, rates, decimation = self.stage, self.coarse.rates, self._decimation
+        self.block_rows = coarse_block_rows(self.plan, rates, self.rows, alone=stage.alone, in_memory=in_memory)
+        self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
+        row_bytes = self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
+        # Without rings that persist, a line buffer would hold all rows that a block demands.
+        source_row_bytes = stage.source.buffer.row_samples * stage.source.dtype.itemsize
+        demanded = 0 if stage.in_memory else round(self.block_rows * self.jump + self.overlap) * source_row_bytes
         # With a single block, each strip is computed to its end, and its ring stays in cache.
-        ring_bytes = self._decimation.ring.slots * self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
-        self.persists = self.blocks > 1 and ring_bytes <= PERSISTENT_BYTES
+        self.persists = self.blocks > 1 and decimation.ring.slots * row_bytes <= max(PERSISTENT_BYTES, demanded)
+        strips = 1 if self.persists else -(-self.row_shape[0] // self._widest)
+        self.scratch_bytes = decimation.rows * row_bytes // strips
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the source rows that the steps of a block decimate, those ahead of their use included."""
@@ -137,8 +152,14 @@ class _Decimate(_CoarseNode):
             program = Program([*calls, *_checks(mapped.source, out, nonfinite)])
             return Strip(target, program, program, STEP_ROWS, persists=persists, nonfinite=nonfinite)
 
-        widest = strip_cols(decimation.ring.slots, channels)
-        return strips_of(columns.count, widest, strip, self.plan.precision, persists=self.persists, threads=threads)
+        return strips_of(
+            columns.count, self._widest, strip, self.plan.precision, persists=self.persists, threads=threads
+        )
+
+    @property
+    def _widest(self) -> int:
+        """Columns of the widest strip."""
+        return strip_cols(self._decimation.ring.slots, self.plan.channels)
 
 
 def steps_ahead(rates: Rates) -> int:
@@ -147,13 +168,22 @@ def steps_ahead(rates: Rates) -> int:
 
 
 class _Decimation:
-    """Programs that decimate and blur down the columns."""
+    """Programs that decimate and blur down the columns.
+
+    Attributes
+    ----------
+    ring : Ring
+        Of source rows.
+    rows : int
+        Rows in memory: the ring, and a second ring of decimated rows.
+    """
 
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         rates, finite, dtype = coarse.rates, stage.source.is_finite, stage.plan.precision
         self.ring = Ring.of(coarse.decimated, 0, rates.decimation.size)
         self._tables = Tables(self.ring)
         self._reach, self._ahead = rates.blur.size - 1, steps_ahead(rates)
+        self.rows = self.ring.slots + (self._ahead + 1) * STEP_ROWS
         places = self.ring.places()
         self._places = np.append(places, np.repeat(places[-1:], (self._ahead + 1) * self.ring.block))
         self._decimate = Window(Taps.down(rates.decimation), rates.decimation.size, rates.step, dtype, finite=finite)
@@ -191,6 +221,8 @@ class _AlongRows(_CoarseNode):
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.output)
         self.block_rows = self.group_rows = COARSE_GROUP
+        cols, channels = max(stage.plan.cols.input + 1, self.row_shape[0]), self.row_shape[1]
+        self.scratch_bytes = rows_at_once(self.dtype) * cols * channels * self.dtype.itemsize * 3 // 2
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows."""
@@ -219,6 +251,7 @@ class _Interpolate(StageNode):
         super().__init__(stage)
         self._coarse = coarse
         self.cost /= 3
+        self.scratch_bytes = rows_bytes(self.plan, 0) // 2
         self.jump, self.overlap = coarse.axis.stride / coarse.rates.step, coarse.rates.interpolation_taps
         needs_picture = isinstance(self.plan.stage.operator, UnsharpMask)
         self.reads = (1, 3) if needs_picture else (1,)

@@ -69,7 +69,7 @@ def window_bytes(plan: StagePlan, _task: Task) -> int:
         rings, strips = window.held_bytes(plan), -(-cols.output // window.cols)
         loaded = (window.cols * min(cols.stride, cols.kernel) + cols.span) * channels
         sums = itemsize * STEP_ROWS * (loaded + 2 * window.cols * channels)
-        total = rings + strips * sums if rings <= PERSISTENT_BYTES else -(-rings // strips) + sums
+        total = sums + (rings if rings <= PERSISTENT_BYTES else -(-rings // strips))
         return max(total, plan.interleaving.scratch_bytes(plan) if plan.interleaving else 0)
     return rows_bytes(plan, rows.kernel)
 

@@ -85,12 +85,15 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     rows, cols, channels = task.rows, task.cols, task.channels
     block, blocks = blocks_of(rows)
     lines = block + max(1, blocks) + 2
-    if stores_directly(task) and not takes_extremes(task.stage.operator):
+    takes = takes_extremes(task.stage.operator)
+    if stores_directly(task) and not takes:
         return 16 * (cols.padded + cols.input) * channels
-    if stores_directly(task):
-        samples = channels * (lines * min(cols.input, cols.padded - cols.before) + 2 * cols.padded)
-        return samples * task.dtype.itemsize
     between = rows_between(rows, cols, channels)
+    if takes and compares_stored(task.dtype) and not (task.alpha or task.gray or is_wide(task.result)):
+        samples = lines * min(cols.input, cols.padded - cols.before) + 2 * cols.padded
+        if not stores_directly(task):
+            samples += between * cols.output
+        return samples * channels * task.dtype.itemsize
     loaded = min(between * rows.stride + rows.span + 1, rows.input + 1)
     part = min(TILE_SAMPLES, cols.padded * channels)
     return itemsize * ((lines + loaded) * part + (between + BETWEEN_ROWS + 2) * cols.padded * channels)

@@ -21,10 +21,13 @@ Weights = npt.NDArray[np.float64]
 
 #: Widest row, in samples, whose coarse rows fit in little memory.
 _SAMPLES = 200_000
-#: Rows of the coarse grid in one block,
-_COARSE_ROWS = 32
-#: unless the whole grid has at most this many samples: then all rows are one block.
-COARSE_SAMPLES = 2**21
+#: Most rows of the coarse grid in one block, where the whole input is in memory: each block loads the rings of all
+#: strips into the cache again,
+_COARSE_ROWS = 96
+#: but threads that compute bands need this many blocks.
+_COARSE_BLOCKS = 4
+#: All rows are one block in a stage that runs alone, if the whole grid has at most this many samples.
+COARSE_SAMPLES = 2**22
 #: Most source rows of a block of coarse rows, where a line buffer holds the source.
 _COARSE_DEMAND = 256
 #: Coarse rows of a group, of which one vector holds a sample each.
@@ -79,24 +82,27 @@ def _reached(axis: AxisPlan) -> float:
     return axis.stride + axis.span / axis.output
 
 
-def coarse_block_rows(plan: StagePlan, rates: Rates, count: int, *, alone: bool) -> int:
+def coarse_block_rows(plan: StagePlan, rates: Rates, count: int, *, alone: bool, in_memory: bool) -> int:
     """Return the block height on a coarse grid of ``count`` rows.
 
-    All rows if they fit the cache and the whole input is in memory; else few rows, since each needs many source rows.
+    Few rows where a line buffer holds the input, since each coarse row needs many source rows.
     """
+    if not in_memory:
+        sizes = 2 * COARSE_GROUP, COARSE_GROUP
+        return next((rows for rows in sizes if rows * rates.step <= _COARSE_DEMAND), STEP_ROWS)
     row = max(plan.cols.input + 1, plan.cols.output) * plan.channels
-    if alone:
-        rows = count if count * row <= COARSE_SAMPLES else min(count, _COARSE_ROWS)
-        return -(-rows // COARSE_GROUP) * COARSE_GROUP
-    sizes = 2 * COARSE_GROUP, COARSE_GROUP
-    return next((rows for rows in sizes if rows * rates.step <= _COARSE_DEMAND), STEP_ROWS)
+    is_one_block = alone and count * row <= COARSE_SAMPLES
+    rows = count if is_one_block else min(_COARSE_ROWS, max(2 * COARSE_GROUP, count // _COARSE_BLOCKS))
+    return -(-rows // COARSE_GROUP) * COARSE_GROUP
 
 
 def _rows_read(plan: StagePlan, block: int) -> int:
     rates = plan.rates[0]
     if rates is None:
         return rows_of_windows(plan, block)
-    return (coarse_block_rows(plan, rates, COARSE_GROUP, alone=False) - 1) * rates.step + rates.decimation.size
+    return (
+        coarse_block_rows(plan, rates, COARSE_GROUP, alone=False, in_memory=False) - 1
+    ) * rates.step + rates.decimation.size
 
 
 def _buffer_bytes(plan: StagePlan) -> int:
