@@ -131,6 +131,7 @@ def test_a_mistake_is_laid_to_where_it_stands(capfd: pytest.CaptureFixture[str])
         ("apply --config some.toml @smal in.png out.png", "@smal: some.toml: unknown pipeline 'smal'"),
         ("blur --config none.toml --box 3 in.png out.png", "none.toml: the configuration cannot be read: no such file"),
         ("apply in.png out.png", "a filter is needed: -f SPEC, or the @NAME of a pipeline"),
+        ("plan gaussian:4 --size 8", "or the @NAME of a pipeline; did you mean -f 'gaussian:4'?"),
     ],
 )  # fmt: skip
 def test_missing_pipelines_and_files_fail_with_one_line(

@@ -28,6 +28,24 @@ def spec_option(*, required: bool = True) -> Option:
     )
 
 
+def with_pipeline(specs: Sequence[str], names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the filters and the names of files; a first name ``@NAME`` is a pipeline if there is no ``-f``."""
+    if specs or not names or not names[0].startswith("@"):
+        return tuple(specs), tuple(names)
+    from convfilter.cli import config
+
+    return tuple(config.pipeline(click.get_current_context().find_root().obj, names[0])), tuple(names[1:])
+
+
+def require_filter(specs: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a command without a filter; the error names one that lacks its ``-f``."""
+    if not specs:
+        from convfilter.cli import hints
+        from convfilter.cli.request import misused
+
+        raise misused(f"a filter is needed: -f SPEC, or the @NAME of a pipeline{hints.of_bare_filter(names)}")
+
+
 def until_option() -> Option:
     """Make ``--until NODE``, which ends the network of a stack."""
     text = "Last node of net:FILE.onnx, as until=NODE in its SPEC."
@@ -35,7 +53,13 @@ def until_option() -> Option:
 
 
 def ended(specs: Sequence[str], until: str | None) -> tuple[str, ...]:
-    """Return the filters, with ``until`` set for networks that do not set it."""
+    """Return the filters of a command, with ``--until`` in the SPECs of networks that do not set it.
+
+    Raises
+    ------
+    UsageError
+        There is no network, or all set ``until`` themselves.
+    """
     if until is None:
         return tuple(specs)
     from convfilter.cli.request import misused
@@ -54,16 +78,10 @@ def ended(specs: Sequence[str], until: str | None) -> tuple[str, ...]:
 
 def _apply(specs: tuple[str, ...], files: tuple[str, ...], **params: Any) -> int:
     from convfilter.cli.jobs import run_files
-    from convfilter.cli.request import misused, requested
+    from convfilter.cli.request import requested
 
-    if not specs and files and files[0].startswith("@"):
-        from convfilter.cli import config
-
-        specs, files = tuple(config.pipeline(click.get_current_context().find_root().obj, files[0])), files[1:]
-    if not specs:
-        from convfilter.cli import hints
-
-        raise misused(f"a filter is needed: -f SPEC, or the @NAME of a pipeline{hints.of_bare_filter(files)}")
+    specs, files = with_pipeline(specs, files)
+    require_filter(specs, files)
     specs = ended(specs, params.pop("until"))
     return run_files(requested(specs, {**params, "files": files}))
 

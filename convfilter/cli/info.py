@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convfilter.cli.apply import spec_option, words
+from convfilter.cli.apply import spec_option, with_pipeline, words
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, tell
@@ -24,13 +24,9 @@ _TURNS = {1: "upright", 3: "rotated by 180 degrees", 6: "rotated by 90 degrees",
 
 
 def _info(names: tuple[str, ...], specs: tuple[str, ...], as_json: bool) -> int:
-    if not specs and names[0].startswith("@"):
-        from convfilter.cli import config
-
-        session = click.get_current_context().find_root().obj
-        specs, names = tuple(config.pipeline(session, names[0])), names[1:]
-        if not names:
-            raise misused("a picture is needed behind the @NAME of a pipeline")
+    specs, names = with_pipeline(specs, names)
+    if not names:
+        raise misused("a picture is needed behind the @NAME of a pipeline")
     for name in names:
         facts = _facts(name)
         if specs:
@@ -186,7 +182,7 @@ def _filter_lines(effect: dict[str, Any]) -> Iterator[str]:
 
 
 def _way(facts: dict[str, Any]) -> str:
-    """Return how a filter treats such a picture."""
+    """Return in words how a filter treats a picture with these properties."""
     parts = ["takes its samples unchanged, sums them exactly or in floats, and rounds once"]
     if facts["alpha"]:
         parts.append("weights colours with their opacity")

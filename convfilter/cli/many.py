@@ -31,7 +31,21 @@ if TYPE_CHECKING:
 
 
 class Counts(NamedTuple):
-    """Counters of a batch; ``__str__`` is the summary."""
+    """Counters of a batch, in files; ``__str__`` is the summary.
+
+    Attributes
+    ----------
+    done, failed : int
+        Filtered, and not.
+    skipped : int
+        Not pictures, by their names.
+    current : int
+        Skipped by ``--update``, since their outputs are up to date.
+    kept : int
+        Skipped by ``--no-clobber``, since their outputs exist.
+    left : int
+        Not filtered yet.
+    """
 
     done: int = 0
     failed: int = 0
@@ -65,17 +79,9 @@ def run_many(request: Request) -> int:
     if request.depfile and not request.dry_run:
         _write_depfile(request, files.jobs)
     log = _log(request, options, files.jobs)
-    jobs = files.jobs
-    if log is not None and request.update:
-        jobs = [job for job in jobs if not log.is_current(job)]
-    elif log is not None:
-        log.remember(jobs)
-    current = len(files.jobs) - len(jobs)
-    wanted = [job for job in jobs if not keeps(request, job.destination)]
-    kept, jobs = len(jobs) - len(wanted), wanted
-    counts = Counts(0, len(files.refused), len(files.skipped), current, kept, len(jobs))
+    jobs, counts = _jobs_left(files, log, request)
     if request.dry_run:
-        return _announced(jobs, counts, request)
+        return _print_jobs(jobs, counts, request)
     if request.no_log:
         log = None
     if log is not None:
@@ -83,7 +89,7 @@ def run_many(request: Request) -> int:
         options = options._replace(digests=True)
     if request.fail_fast and counts.failed:
         _write_page(html, files, jobs)
-        return _summed_up(counts, request, time.monotonic() - start)
+        return _print_summary(counts, request, time.monotonic() - start)
     share = _share(jobs, request)
     options = options._replace(
         threads=share.threads,
@@ -94,10 +100,22 @@ def run_many(request: Request) -> int:
         options = html.watched(options, [job.destination for job in jobs])
     batch = _Batch(request, log, counts, share.jobs, html)
     try:
-        status = _summed_up(batch.run(jobs, options), request, time.monotonic() - start)
+        status = _print_summary(batch.run(jobs, options), request, time.monotonic() - start)
     finally:  # also for an interrupted run
         _write_page(html, files, jobs)
     return status
+
+
+def _jobs_left(files: SearchResult, log: UpdateLog | None, request: Request) -> tuple[list[Job], Counts]:
+    """Return the jobs that ``--update`` and ``--no-clobber`` do not skip, and the counters before the first of them."""
+    outdated = files.jobs
+    if log is not None and request.update:
+        outdated = [job for job in files.jobs if not log.is_current(job)]
+    elif log is not None:
+        log.remember(files.jobs)
+    jobs = [job for job in outdated if not keeps(request, job.destination)]
+    current, kept = len(files.jobs) - len(outdated), len(outdated) - len(jobs)
+    return jobs, Counts(0, len(files.refused), len(files.skipped), current, kept, len(jobs))
 
 
 def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> UpdateLog | None:
@@ -129,7 +147,7 @@ def _first_of(names: Sequence[str]) -> str:
 
 
 def _refresh(log: UpdateLog) -> None:
-    """Update the log; an error is only a note."""
+    """Store in the log which files were compared by content; an error is only a note."""
     try:
         log.refresh()
     except WriteError as error:
@@ -149,6 +167,7 @@ def _write_page(html: HtmlReport | None, files: SearchResult, jobs: Sequence[Job
 
 
 def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:
+    """Write the rules of ``--depfile``."""
     from convfilter.batch import depfile
 
     path = str(request.depfile)
@@ -160,8 +179,8 @@ def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:
         raise
 
 
-def _announced(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
-    """Print the jobs of a dry run."""
+def _print_jobs(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
+    """Print the jobs of a dry run; return the exit status."""
     for job in jobs:
         tell(f"{job.source} -> {job.destination}")
     there = f", {counts.kept} there already" if counts.kept else ""
@@ -178,14 +197,15 @@ def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
 
 
 def _require_files(request: Request, files: SearchResult) -> None:
-    """Refuse options that need files: times, the log of --update, names for make."""
+    """Refuse options that need paths, with addresses: ``--update`` has a log, ``--depfile`` names files for make."""
     names = [name for job in files.jobs for name in job if is_address(name)]
     for option, given in (("update", request.update), ("depfile", request.depfile)):
         if given and names:
             raise UsageError(f"{names[0]}: --{option} is for files; leave it out for addresses")
 
 
-def _summed_up(counts: Counts, request: Request, seconds: float) -> int:
+def _print_summary(counts: Counts, request: Request, seconds: float) -> int:
+    """Print the counters, unless ``--quiet``; return the exit status."""
     if not request.quiet:
         say(f"{counts} in {seconds:.1f} s", "summary")
     return FAILED if counts.failed else 0

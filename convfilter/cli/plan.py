@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convfilter.cli.apply import ended, spec_option, until_option, words
+from convfilter.cli.apply import ended, require_filter, spec_option, until_option, with_pipeline, words
 from convfilter.cli.command import Command, files_argument
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import json_of, say, tell
@@ -87,19 +87,12 @@ def _plan(
 
 
 def _named(specs: tuple[str, ...], files: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """Take the pipeline and the picture from the names of the command line."""
-    import click
-
-    from convfilter.cli.request import misused
-
-    if not specs and files and files[0].startswith("@"):
-        from convfilter.cli import config
-
-        session = click.get_current_context().find_root().obj
-        specs, files = tuple(config.pipeline(session, files[0])), files[1:]
-    if not specs:
-        raise misused("a filter is needed: -f SPEC, or the @NAME of a pipeline")
+    """Return the filters and the picture, if one is named."""
+    specs, files = with_pipeline(specs, files)
+    require_filter(specs, files)
     if len(files) > 1:
+        from convfilter.cli.request import misused
+
         raise misused(f"a plan is for one picture, got {len(files)} names")
     return specs, files[0] if files else None
 

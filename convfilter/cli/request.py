@@ -37,7 +37,6 @@ class Request:
 
     Fields after the first four have the names of their options. None, False and () mean that an option was not given.
 
-
     Attributes
     ----------
     specs : tuple of str or FilterSpec
@@ -204,6 +203,7 @@ def misused(problem: str) -> click.UsageError:
 
 
 def _names_many(name: str) -> bool:
+    """Whether a name is a folder, or an address that may stand for several pictures."""
     if is_address(name):
         return _may_be_many(name)
     return os.path.isdir(name) or name.endswith(os.sep)
@@ -285,7 +285,7 @@ def _masking(request: Request) -> Masking | None:
 
 
 def _accepted(request: Request) -> tuple[bool, bool]:
-    """Return --allow-loss and --strict; the command line overrides a configuration."""
+    """Return whether losses are accepted and whether notes are errors; the command line overrides a configuration."""
     if request.allow_loss and request.strict:
         typed = [name for name in ("allow_loss", "strict") if name in request.typed]
         if len(typed) != 1:

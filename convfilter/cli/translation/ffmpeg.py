@@ -196,7 +196,7 @@ def _edges(name: str, values: _Values, result: Translation) -> None:
     result.add(",".join([f"{name}:magnitude", *arguments, "padding_mode=reflect"]), f"{name} rounds down", _BORDER)
 
 
-def _roberts(_name: str, _values: _Values, _found: Translation) -> None:
+def _roberts(_name: str, _values: _Values, _result: Translation) -> None:
     raise unknown("roberts", "both of ffmpeg's differences go along rows, x[-1] - x[0]; roberts:magnitude is a cross")
 
 

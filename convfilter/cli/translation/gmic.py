@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from convfilter.cli.translation.translation import GAUSSIAN, NUMBER, Translation, numeral, pair, unknown, with_keywords
+from convfilter.cli.translation.translation import (
+    GAUSSIAN,
+    NUMBER,
+    Translation,
+    numeral,
+    pair,
+    require_odd,
+    unknown,
+    with_keywords,
+)
 
 _BOUNDARIES = {
     "0": "constant", "dirichlet": "constant", "1": "edge", "neumann": "edge", "2": "wrap", "periodic": "wrap",
@@ -61,6 +70,5 @@ def _sizes(name: str, text: str, most: int) -> list[int]:
 
 
 def _add(name: str, cols: int, rows: int, result: Translation) -> None:
-    if cols % 2 == 0 or rows % 2 == 0:
-        raise unknown(f"{name} {pair(cols, rows)}", "even windows reach further to the left there, to the right here")
+    require_odd(cols, rows, f"{name} {pair(cols, rows)}")
     result.add(f"{name}:{pair(cols, rows)}")

@@ -15,6 +15,7 @@ from convfilter.cli.translation.translation import (
     numbers,
     numeral,
     pair,
+    require_odd,
     round_footprint,
     unknown,
     window,
@@ -47,6 +48,7 @@ def translate(words: Sequence[str], result: Translation) -> None:
 
 
 def _radius_sigma(word: str, waiting: Iterator[str]) -> tuple[float, float]:
+    """Parse the next word, RADIUS or RADIUSxSIGMA; the sigma is 1 by default."""
     radius, sigma = numbers(next(waiting, ""), rf"({NUMBER})(?:x({NUMBER}))?", word)
     assert radius is not None
     return radius, 1.0 if sigma is None else sigma
@@ -125,8 +127,8 @@ def _statistic(word: str, waiting: Iterator[str], result: Translation) -> None:
 
 
 def _windowed(name: str, cols: float, rows: float, part: str, result: Translation) -> None:
-    if cols % 2 == 0 or rows % 2 == 0:
-        raise unknown(part, "even windows reach further to the left there, to the right here")
+    """Add a filter over a rectangle of odd size; ``part`` is the part of the line."""
+    require_odd(cols, rows, part)
     result.add(f"{name}:{pair(cols, rows)}")
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convfilter.cli.translation.calls import Arguments, Call
-from convfilter.cli.translation.translation import Translation, kernel_of, numeral, pair, unknown, window
+from convfilter.cli.translation.translation import (
+    Translation,
+    kernel_of,
+    numeral,
+    pair,
+    require_odd,
+    require_symmetric,
+    unknown,
+    window,
+)
 
 MODES = {
     "reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "constant": "constant",
@@ -107,18 +116,14 @@ def _window(name: str) -> Callable[[Arguments, Translation], None]:
 
 def _footprint(arguments: Arguments) -> str:
     cells = arguments.matrix("footprint")
-    if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
-        raise unknown("footprint", "even footprints reach further to the left there, to the right here")
-    if cells != [list(reversed(row)) for row in reversed(cells)]:
-        raise unknown("footprint", "some functions rotate it by 180 degrees, others do not")
+    require_symmetric(cells, "some functions rotate it by 180 degrees, others do not")
     return window(cells)
 
 
 def _window1d(name: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
         size = arguments.number("size")
-        if size % 2 == 0:
-            raise unknown(f"size={size}", "even windows reach further to the left there, to the right here")
+        require_odd(size, size, f"size={size}")
         result.add(f"{name}:{pair(size, 1) if _axis(arguments) else pair(1, size)}")
         _common(arguments, result)
 
@@ -130,12 +135,10 @@ def _ranked(arguments: Arguments, result: Translation) -> None:
     if arguments.has("footprint"):
         cells = arguments.matrix("footprint")
         count, text = sum(cell != 0 for row in cells for cell in row), window(cells)
-        if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
-            raise unknown("footprint", "even footprints reach further to the left there, to the right here")
+        require_odd(len(cells[0]), len(cells), "footprint", "footprints")
     else:
         rows, cols = _size(arguments)
-        if rows % 2 == 0 or cols % 2 == 0:
-            raise unknown(f"size=({rows}, {cols})", "even windows reach further to the left there, to the right here")
+        require_odd(cols, rows, f"size=({rows}, {cols})")
         count, text = rows * cols, pair(cols, rows)
     if arguments.function == "rank_filter":
         rank = arguments.number("rank")

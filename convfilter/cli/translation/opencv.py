@@ -12,6 +12,7 @@ from convfilter.cli.translation.translation import (
     kernel_of,
     numeral,
     pair,
+    require_symmetric,
     unknown,
     window,
     with_keywords,
@@ -106,7 +107,7 @@ def _signed(spec: str, arguments: Arguments, result: Translation, sign: int = 1)
 
 
 def _gradient(name: str) -> Callable[[Arguments, Translation], None]:
-    """Take the sign into account: OpenCV's kernels are those of this program, times -1."""
+    """Return the translation of a derivative: OpenCV's kernels are those of this program, times -1."""
 
     def translate(arguments: Arguments, result: Translation) -> None:
         order = (arguments.number("dx"), arguments.number("dy"))
@@ -143,10 +144,7 @@ def _morph(name: str) -> Callable[[Arguments, Translation], None]:
         if not operation:
             raise unknown("morphologyEx", f"known operations are {', '.join(_OPERATIONS)}")
         cells = arguments.matrix("kernel")
-        if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
-            raise unknown("kernel", "even footprints reach further to the left there, to the right here")
-        if [list(row) for row in cells] != [list(reversed(row)) for row in reversed(cells)]:
-            raise unknown("kernel", "OpenCV does not rotate the footprint of a dilation, convfilter does")
+        require_symmetric(cells, "OpenCV does not rotate the footprint of a dilation, convfilter does", "kernel")
         arguments.take("dst")
         arguments.only("anchor", None, [-1, -1])
         arguments.only("borderType", None, "BORDER_CONSTANT")
@@ -178,7 +176,7 @@ _REASONS = {
 }
 
 
-def _reason(arguments: Arguments, _found: Translation) -> None:
+def _reason(arguments: Arguments, _result: Translation) -> None:
     raise unknown(f"cv2.{arguments.function}", _REASONS[arguments.function])
 
 

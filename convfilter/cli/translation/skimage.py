@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 from convfilter.cli.translation.calls import Arguments, Call
 from convfilter.cli.translation.ndimage import border
-from convfilter.cli.translation.translation import Translation, numeral, ones, round_footprint, unknown, window
+from convfilter.cli.translation.translation import (
+    Translation,
+    numeral,
+    ones,
+    pair,
+    require_symmetric,
+    round_footprint,
+    unknown,
+    window,
+)
 
 #: scikit-image's divisor of a gradient: the sum of its weights on one side, times the root of two for magnitudes.
 _DIVISORS = {"sobel": 4, "prewitt": 3, "scharr": 16, "farid": 1, "roberts": 1}
@@ -16,8 +25,7 @@ _CHANNELS = "without channel_axis scikit-image filters along the colours of a pi
 
 def _gaussian(arguments: Arguments, result: Translation) -> None:
     rows, cols = arguments.pair("sigma", 1, flat=0)
-    size = numeral(cols) if cols == rows else f"{numeral(cols)}x{numeral(rows)}"
-    result.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
+    result.add(f"gaussian:{pair(cols, rows)},truncate={numeral(arguments.number('truncate', 4.0))}")
     _common(arguments, result, "nearest")
 
 
@@ -65,10 +73,7 @@ def _median(arguments: Arguments, result: Translation) -> None:
 def _cells(arguments: Arguments, default: list[list[float]]) -> str:
     cells = arguments.matrix("footprint") if arguments.has("footprint") else default
     arguments.only("footprint")
-    if len(cells) % 2 == 0 or len(cells[0]) % 2 == 0:
-        raise unknown("footprint", "even footprints reach further to the left there, to the right here")
-    if [list(row) for row in cells] != [list(reversed(row)) for row in reversed(cells)]:
-        raise unknown("footprint", "some functions rotate it by 180 degrees, others do not")
+    require_symmetric(cells, "some functions rotate it by 180 degrees, others do not")
     return window(cells)
 
 

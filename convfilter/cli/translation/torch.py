@@ -107,7 +107,7 @@ def _clip(low: float, high: float) -> Callable[[Arguments, Translation], None]:
     return translate
 
 
-def _nothing(arguments: Arguments, _found: Translation) -> None:
+def _nothing(arguments: Arguments, _result: Translation) -> None:
     """Translate a module that does nothing in a trained network."""
     for name in ("p", _IN_PLACE):
         arguments.take(name)

@@ -1,4 +1,4 @@
-"""Common code of all translations: filters, options and notes, and the spelling of numbers."""
+"""The result of a translation (filters, options and notes), and how numbers, windows and kernels are written."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from convfilter.errors import UsageError, shown
 GAUSSIAN = "convfilter's Gaussian is not cut and is normalised"
 ROUNDED = "rounds after each pass and each filter; convfilter rounds once, at the end"
 NUMBER = r"\d*\.?\d+"
-#: Larger matrices are written into a file, not into a line.
+#: Largest number of cells of a matrix in a line; larger ones belong in a file.
 _MOST_CELLS = 10_000
+#: Largest denominator of a number that is written as a fraction.
 _MOST_DENOMINATOR = 9999
 
 Matrix = Sequence[Sequence[float]]
@@ -51,12 +52,31 @@ class Translation:
 
 
 def unknown(part: str, why: str = "") -> UsageError:
-    """Make the error about a part of a line."""
+    """Return the error that a part of a line has no translation, with the reason."""
     return UsageError(f"{shown(part)} has no translation" + (f": {why}" if why else ""))
 
 
 def numbers(text: str, form: str, part: str) -> list[float | None]:
-    """Read a geometry such as ``0x4`` or ``2x1+1+0.05``."""
+    """Parse a geometry such as ``0x4`` or ``2x1+1+0.05``.
+
+    Parameters
+    ----------
+    text : str
+    form : str
+        Regular expression with a group for each number.
+    part : str
+        The option before the text, for the error.
+
+    Returns
+    -------
+    list of float or None
+        None for groups that are missing.
+
+    Raises
+    ------
+    UsageError
+        The text has another form.
+    """
     result = re.fullmatch(form, text)
     if result is None:
         raise unknown(f"{part} {text}".rstrip())
@@ -73,6 +93,31 @@ def numeral(value: float) -> str:
 def pair(cols: float, rows: float) -> str:
     """Write a size: one number if both are the same."""
     return numeral(cols) if cols == rows else f"{numeral(cols)}x{numeral(rows)}"
+
+
+def require_odd(cols: float, rows: float, part: str, what: str = "windows") -> None:
+    """Refuse a window, or a footprint, of an even size, whose middle lies elsewhere in other programs.
+
+    Raises
+    ------
+    UsageError
+        The message names the part of the line.
+    """
+    if cols % 2 == 0 or rows % 2 == 0:
+        raise unknown(part, f"even {what} reach further to the left there, to the right here")
+
+
+def require_symmetric(cells: Matrix, why: str, part: str = "footprint") -> None:
+    """Refuse a footprint of an even size, or one that differs from itself rotated by 180 degrees.
+
+    Raises
+    ------
+    UsageError
+        The message names the ``part`` of the line; ``why`` is the reason against a footprint that is not symmetric.
+    """
+    require_odd(len(cells[0]), len(cells), part, "footprints")
+    if [list(row) for row in cells] != [list(reversed(row)) for row in reversed(cells)]:
+        raise unknown(part, why)
 
 
 def rows_of(matrix: Matrix) -> str:

@@ -6,7 +6,16 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from convfilter.cli.translation.translation import GAUSSIAN, ROUNDED, Translation, numeral, pair, unknown, window
+from convfilter.cli.translation.translation import (
+    GAUSSIAN,
+    ROUNDED,
+    Translation,
+    numeral,
+    pair,
+    require_odd,
+    unknown,
+    window,
+)
 from convfilter.errors import UsageError, shown
 
 _REASONS = {
@@ -98,16 +107,10 @@ def _rank(values: Sequence[str], _settings: Mapping[str, str], result: Translati
     cols, rows, index = _whole(values, 3, "rank IN OUT WIDTH HEIGHT INDEX")
     if not 0 <= index < cols * rows:
         raise UsageError(f"the index of vips rank must be below {cols * rows}, got {index}")
-    size = _odd(cols, rows, f"vips rank {cols} {rows}")
-    result.add(f"percentile:{size},p={numeral(index / max(cols * rows - 1, 1))}")
+    require_odd(cols, rows, f"vips rank {cols} {rows}")
+    result.add(f"percentile:{pair(cols, rows)},p={numeral(index / max(cols * rows - 1, 1))}")
     if cols * rows > _MOST_RANKED and 0 < index < cols * rows - 1:
         result.note("vips 8.14 returns other samples than the one of that index where a window has more than nine")
-
-
-def _odd(cols: int, rows: int, part: str) -> str:
-    if cols % 2 == 0 or rows % 2 == 0:
-        raise unknown(part, "even windows reach further to the left there, to the right here")
-    return pair(cols, rows)
 
 
 def _conv(values: Sequence[str], settings: Mapping[str, str], result: Translation) -> None:
