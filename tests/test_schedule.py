@@ -1,5 +1,7 @@
 """How threads share a stack: by bands, by steps, or by whole results; whichever it is, results have the same bytes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -140,9 +142,19 @@ def planned_large(text, monkeypatch):
     return schedule_of(planned(text, image.shape), image, 2, ROOM)
 
 
-@pytest.mark.parametrize("text", ["gaussian:64", "gaussian:64 | relu", "relu | gaussian:64", "unsharp:20 | relu",
-                                  "gaussian:20 | gaussian:20 | gaussian:1"])  # fmt: skip
-def test_two_threads_share_wide_gaussians(text, monkeypatch):
+LARGE = (
+    "erode:7",
+    "morphgradient:3",
+    "gaussian:64",
+    "gaussian:64 | relu",
+    "relu | gaussian:64",
+    "unsharp:20 | relu",
+    "gaussian:20 | gaussian:20 | gaussian:1",
+)
+
+
+@pytest.mark.parametrize("text", LARGE)
+def test_two_threads_share_large_pictures(text, monkeypatch):
     _, made = planned_large(text, monkeypatch)
     assert made.threads == 2 or 2 in made.sharing
 
@@ -176,6 +188,28 @@ def test_crews_take_as_much_memory_as_scheduled(text):
     held = executable.held_bytes() - sum(buffer.nbytes for buffer in executable._buffers)
     each = schedule._crew_bytes(nodes, max(made.sharing))
     assert held < 1.2 * (made.threads if len(made.bands) > 1 else 1) * each
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(
+    "text", ["erode:3", "erode:31", "dilate:disk:7", "erode:3,scale=0.5", "morphgradient:3", "tophat:5"]
+)
+def test_extremes_take_as_much_memory_as_planned(text, dtype, monkeypatch):
+    monkeypatch.undo()
+    image = np.random.default_rng(3).integers(0, 256, (1500, 2000, 3)).astype(dtype)
+    plan = plan_stack(stack.stages([text]), image.shape, dtype)
+    run_array(plan, image, threads=1)  # loads modules and loops
+    executables.forget()
+    tracemalloc.start()
+    try:
+        pixels = run_array(plan, image, threads=1).pixels
+        working = tracemalloc.get_traced_memory()[1] - pixels.nbytes
+    finally:
+        tracemalloc.stop()
+    ((_, _, executable, _),) = executables._waiting
+    buffers = sum(buffer.nbytes for buffer in executable._buffers)
+    stated = buffers + schedule._crew_bytes(executable._nodes)
+    assert 0.6 * stated < working < 1.25 * stated
 
 
 @pytest.mark.parametrize("failing", range(2))

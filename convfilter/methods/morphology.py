@@ -341,7 +341,7 @@ class _Residue(StageNode):
 
             return compute
 
-        return Workers(make, 4 * 8 * self.block_rows * self.plan.cols.output * self.plan.output_channels)
+        return Workers(make, self.scratch_bytes)
 
     def _stores_integers(self, mapped: MappedStage, smoothed: LineBuffer, target: LineBuffer) -> bool:
         """Whether both pictures and their difference are integers of one type, without alpha, luminance and scale."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Morphology, Operator
-from convfilter.planning.method import Grid, Method, always, grid_of_samples, unsplit
-from convfilter.planning.methods.extremes import comparisons, pass_rows_of
+from convfilter.planning.method import Grid, Method, always, grid_of_samples, rows_of_windows, unsplit
+from convfilter.planning.methods.extremes import blocks_of, comparisons, pass_rows_of
 from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
 
@@ -79,12 +79,28 @@ def _stores_tile(task: Task) -> bool:
 
 
 def _scratch_bytes(plan: StagePlan, task: Task) -> int:
-    """Return the approximate bytes of one thread: a tile, its keys and its result."""
+    """Return the approximate bytes of one thread: a tile, the keys of real samples, extremes, and rows to store."""
+    operator = task.stage.operator
+    assert isinstance(operator, Morphology)
+    is_unconverted = task.pads_with_samples and not task.alpha and not task.gray
+    if is_composite(operator):  # only the difference; the erosion and the dilation have plans of their own
+        sample = 3 * task.dtype.itemsize if is_unconverted and task.preserves_samples else 4 * 8
+        return sample * plan.block_rows * plan.cols.output * plan.output_channels
     cols = min(plan.cols.output, footprint_cols(plan))
-    tile = (plan.block_rows * plan.rows.stride + plan.rows.span) * (cols * plan.cols.stride + plan.cols.span)
+    tile = rows_of_windows(plan, plan.block_rows) * ((cols - 1) * plan.cols.stride + plan.cols.span + 1)
+    sums = np.dtype(plan.precision).itemsize
+    sample, is_box = task.dtype.itemsize if is_unconverted else sums, task.kernel.is_box
+    panels = 0 if is_box else PANELS_BYTES
     if _stores_tile(task):
-        return PANELS_BYTES + plan.channels * task.dtype.itemsize * tile
-    return plan.channels * (12 * tile + 24 * plan.block_rows * cols)
+        return panels + plan.channels * sample * tile
+    is_difference, has_keys = operator.is_difference, not is_box and not is_unconverted
+    extremes = (1 + is_difference) * (1 + 2 * has_keys) * sample
+    stores_samples = task.preserves_samples and (is_unconverted or not is_difference)
+    stored = 0 if stores_samples else sums + 4 * 8 * is_difference
+    per_tile = sample + has_keys * (sample + 1)  # keys, and where samples are NaN
+    lines = sum(blocks_of(plan.rows)) + 2 if is_box else 0
+    results = (extremes + stored) * plan.block_rows + sample * lines
+    return panels + plan.channels * (per_tile * tile + results * cols)
 
 
 def _grid(plan: StagePlan) -> Grid:
