@@ -137,6 +137,12 @@ def test_metadata_survives():
     assert max(kinds.index(kind) for kind in (b"gAMA", b"cHRM", b"iCCP", b"pHYs")) < kinds.index(b"IDAT")
 
 
+def test_a_zero_byte_does_not_cut_a_text_off():
+    texts = [Text("Comment", "before\0after"), Text("Title", "世\0界"), Text("Source", "long\0 " * 1000)]
+    data = written([smooth(4, 4)], Metadata(text=texts))
+    assert [text.value for text in read(io.BytesIO(data)).metadata.text] == ["before after", "世 界", "long  " * 1000]
+
+
 def test_profile_and_srgb_chunk_do_not_contradict_each_other():
     metadata = Metadata(icc=b"x" * 200, png=[(b"sRGB", b"\0"), (b"gAMA", bytes(4))])
     kinds = [kind for kind, _ in chunks(written([smooth(4, 4)], metadata))]

@@ -15,6 +15,7 @@ LINEAR, SRGB = 8, 13
 _UNIT = 100_000
 
 Chunk = tuple[bytes, bytes]
+#: (x, y) of red, green, blue and white.
 Chromaticities = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 
 

@@ -16,11 +16,19 @@ from convfilter.errors import ReadError, WriteError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import colour, limits
 from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours, with_primaries
-from convfilter.picture.colour_chunks import LINEAR, SRGB, chromaticities_of, cicp_chunk, exponent_of, gamma_chunks
+from convfilter.picture.colour_chunks import (
+    LINEAR,
+    SRGB,
+    Chromaticities,
+    chromaticities_of,
+    cicp_chunk,
+    exponent_of,
+    gamma_chunks,
+)
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES, transfer_curve
 from convfilter.picture.metadata.curves import linearized
-from convfilter.picture.metadata.icc_write import Primaries, to_xyz
+from convfilter.picture.metadata.icc_write import to_xyz
 from convfilter.picture.metadata.transfer import curve_of
 from convfilter.picture.options import DEFAULT_QUALITY, LOSSLESS_QUALITY, ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
@@ -255,7 +263,7 @@ class _Colours(NamedTuple):
     """
 
     points: tuple[int, int] | None
-    primaries: Primaries | None
+    primaries: Chromaticities | None
     exponent: float = 0.0
 
     @property

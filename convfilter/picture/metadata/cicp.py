@@ -5,22 +5,29 @@ ITU-T H.273 (2024), tables 2 and 3; PNG third edition, sections 11.3.2.1 (cHRM) 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from convfilter.picture.colour_chunks import (
+    LINEAR,
+    SRGB,
+    Chromaticities,
+    Chunk,
+    chromaticities_of,
+    cicp_chunk,
+    gamma_chunks,
+)
 from convfilter.picture.pixels import Model
 from convfilter.picture.png import layout as png
 
 if TYPE_CHECKING:
     from convfilter.picture.format import Format
     from convfilter.picture.metadata.curves import ParametricCurve
-    from convfilter.picture.metadata.icc_write import Primaries
 
 #: Code points of primaries; 2 also means an unspecified transfer function.
 BT709_PRIMARIES, _UNSPECIFIED = 1, 2
-#: Code points of transfer functions.
-_GAMMA22, _GAMMA28, _LINEAR, _SRGB = 4, 5, 8, 13
+#: Further code points of transfer functions: powers of 2.2 and 2.8.
+_GAMMA22, _GAMMA28 = 4, 5
 #: Transfer functions of BT.709, BT.601 and BT.2020, which screens show as sRGB.
 _LIKE_BT709 = (1, 6, 14, 15)
 #: Largest difference of two curves that count as equal, and of two white points, in x or y.
@@ -31,11 +38,11 @@ _WITH_D65 = (BT709_PRIMARIES, 9, 12)
 LIKE_SRGB = frozenset(
     (primaries, transfer)
     for primaries in (BT709_PRIMARIES, _UNSPECIFIED)
-    for transfer in (*_LIKE_BT709, _UNSPECIFIED, _SRGB)
+    for transfer in (*_LIKE_BT709, _UNSPECIFIED, SRGB)
 )
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
 #: Chromaticities of red, green, blue and white, by code point.
-PRIMARIES: dict[int, Primaries] = {
+PRIMARIES: dict[int, Chromaticities] = {
     1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
     4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
     5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
@@ -72,12 +79,20 @@ def transfer_curve(transfer: int) -> ParametricCurve | None:
         None where the function is not one curve for all channels, or refers to a scene or to absolute luminance (PQ,
         HLG), and for unknown code points.
     """
-    from convfilter.picture.metadata.curves import BT709, LINEAR, SRGB, ParametricCurve
+    from convfilter.picture.metadata import curves
 
     if transfer in _LIKE_BT709:
-        return BT709
-    by_code = {_SRGB: SRGB, _LINEAR: LINEAR, _GAMMA22: ParametricCurve(2.2), _GAMMA28: ParametricCurve(2.8)}
-    return by_code.get(transfer)
+        return curves.BT709
+    powers = {_GAMMA22: curves.ParametricCurve(2.2), _GAMMA28: curves.ParametricCurve(2.8)}
+    return {SRGB: curves.SRGB, LINEAR: curves.LINEAR, **powers}.get(transfer)
+
+
+def gamma_curve(chunks: Mapping[bytes, bytes]) -> ParametricCurve:
+    """Return the tone curve of a gAMA chunk among the chunks (contents by name): sRGB's for 1/2.2 or without one."""
+    from convfilter.picture.metadata import curves
+
+    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
+    return curves.SRGB if not gamma or png.is_srgb_gamma(gamma) else curves.ParametricCurve(100_000 / gamma)
 
 
 def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
@@ -99,19 +114,11 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
         return _of_code_points(chunks[b"cICP"][0], chunks[b"cICP"][1], model)
     if b"sRGB" in chunks or png.says_srgb(chunks):
         return None
-    from convfilter.picture.metadata.curves import SRGB, ParametricCurve
-
-    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
-    curve = ParametricCurve(100_000 / gamma) if gamma and not png.is_srgb_gamma(gamma) else SRGB
-    primaries = PRIMARIES[BT709_PRIMARIES]
-    if png.has_primaries(chunks):
-        white_x, white_y, *colours = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
-        red, green, blue = ((colours[at], colours[at + 1]) for at in (0, 2, 4))
-        primaries = (red, green, blue, (white_x, white_y))
-    return _profile("gamma and primaries of a PNG", primaries, curve, model)
+    primaries = chromaticities_of(chunks) or PRIMARIES[BT709_PRIMARIES]
+    return _profile("gamma and primaries of a PNG", primaries, gamma_curve(chunks), model)
 
 
-def equivalent_chunks(profile: bytes, model: Model, fmt: Format) -> list[tuple[bytes, bytes]]:
+def equivalent_chunks(profile: bytes, model: Model, fmt: Format) -> list[Chunk]:
     """Return the chunks that mean the same colours as a profile, for a format without profiles.
 
     Parameters
@@ -130,7 +137,7 @@ def equivalent_chunks(profile: bytes, model: Model, fmt: Format) -> list[tuple[b
     """
     points = points_of(profile, model) if fmt.holds.cicp else None
     if points and not (fmt.only_bt709 and points[0] != BT709_PRIMARIES):
-        return [(b"cICP", bytes([*points, 0, 1]))]
+        return [cicp_chunk(*points)]
     return chunks_of(profile, model) if fmt.holds.primaries else []
 
 
@@ -150,15 +157,14 @@ def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
     """
     import numpy as np
 
-    from convfilter.picture.metadata import icc, icc_curves, icc_write
-    from convfilter.picture.metadata.curves import SRGB
+    from convfilter.picture.metadata import curves, icc, icc_curves, icc_write
 
     curve = icc_curves.curve_of(profile) if icc.fits(profile, model) else None
     if curve is None:
         return None
     probes = np.linspace(0.0, 1.0, 257)
     is_linear = np.abs(curve.decode(probes) - probes).max() < _CURVE_TOLERANCE
-    transfer = _SRGB if curve is SRGB else _LINEAR if is_linear else None
+    transfer = SRGB if curve is curves.SRGB else LINEAR if is_linear else None
     if transfer is None or model == "gray":
         return None if transfer is None else (BT709_PRIMARIES, transfer)
     colourants = icc.colourants(profile)
@@ -168,7 +174,7 @@ def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
     return None
 
 
-def chunks_of(profile: bytes, model: Model) -> list[tuple[bytes, bytes]]:
+def chunks_of(profile: bytes, model: Model) -> list[Chunk]:
     """Return the gAMA and cHRM chunks that mean the same colours as an ICC profile, such as Adobe RGB.
 
     Parameters
@@ -199,20 +205,18 @@ def chunks_of(profile: bytes, model: Model) -> list[tuple[bytes, bytes]]:
     chromaticities = xyz[:, :2] / sums if sums.all() else np.zeros((4, 2))
     if np.abs(chromaticities[0] - _D65).max() > _WHITE_TOLERANCE or chromaticities.min() <= 0:
         return []
-    fixed = np.rint(chromaticities * 100_000).astype(int).ravel().tolist()
-    fixed[:2] = [31270, 32900]
-    return [(b"gAMA", struct.pack(">I", round(100_000 / exponent))), (b"cHRM", struct.pack(">8I", *fixed))]
+    return gamma_chunks(1 / exponent, [*chromaticities[1:].ravel().tolist(), *_D65])
 
 
 def _of_code_points(primaries: int, transfer: int, model: Model) -> bytes | None:
     chromaticities = PRIMARIES.get(BT709_PRIMARIES if primaries == _UNSPECIFIED else primaries)
-    curve = transfer_curve(_SRGB if transfer == _UNSPECIFIED else transfer)
+    curve = transfer_curve(SRGB if transfer == _UNSPECIFIED else transfer)
     if chromaticities is None or curve is None:
         return None
     return _profile(name_of(primaries, transfer), chromaticities, curve, model)
 
 
-def _profile(name: str, primaries: Primaries, curve: ParametricCurve, model: Model) -> bytes | None:
+def _profile(name: str, primaries: Chromaticities, curve: ParametricCurve, model: Model) -> bytes | None:
     import numpy as np
 
     from convfilter.picture.metadata import icc_write

@@ -11,10 +11,8 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.picture.colour_chunks import Chromaticities
 from convfilter.picture.metadata.curves import ParametricCurve
-
-#: (x, y) of red, green, blue and white.
-Primaries = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -22,7 +20,7 @@ _VERSION = 0x04400000
 _HEADER_BYTES, _ENTRY_BYTES = 128, 12
 
 
-def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> bytes:
+def matrix_profile(name: str, primaries: Chromaticities, curve: ParametricCurve) -> bytes:
     """Make a profile for RGB.
 
     Parameters
@@ -51,12 +49,12 @@ def matrix_profile(name: str, primaries: Primaries, curve: ParametricCurve) -> b
     return _profile(b"RGB ", name, {**tags, b"chad": _fixed(b"sf32", adaptation(primaries[3]).ravel())})
 
 
-def colourants(primaries: Primaries) -> npt.NDArray[np.float64]:
+def colourants(primaries: Chromaticities) -> npt.NDArray[np.float64]:
     """Return the (3, 3) matrix from linear RGB of some primaries to the profile connection space (XYZ, D50)."""
     return adaptation(primaries[3]) @ to_xyz(primaries)
 
 
-def to_xyz(primaries: Primaries) -> npt.NDArray[np.float64]:
+def to_xyz(primaries: Chromaticities) -> npt.NDArray[np.float64]:
     """Return the (3, 3) matrix from linear RGB of some primaries to XYZ, in which their white has Y of 1."""
     *colours, white = (_xyz_of(*each) for each in primaries)
     columns = np.array(colours).T

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from convfilter.errors import ReadError
 from convfilter.picture.metadata import icc, icc_curves
-from convfilter.picture.metadata.cicp import transfer_curve
-from convfilter.picture.metadata.curves import SRGB, Curve, ParametricCurve
+from convfilter.picture.metadata.cicp import gamma_curve, transfer_curve
+from convfilter.picture.metadata.curves import SRGB, Curve
 from convfilter.picture.picture import Picture
-from convfilter.picture.png.layout import is_srgb_gamma
 
 _LEAVE_OUT = "leave out {linear=True}"
 
@@ -36,12 +35,11 @@ def curve_of(picture: Picture) -> Curve:
         raise ReadError("bands beside the colours have no linear light", remedy=_LEAVE_OUT)
     if picture.model == "cmyk":
         raise ReadError("CMYK has no linear light", remedy=f"convert the picture to RGB first, or {_LEAVE_OUT}")
-    chunks = dict(picture.metadata.png)
-    if b"cICP" in chunks:
-        transfer = chunks[b"cICP"][1]
-        named = transfer_curve(transfer)
+    points = picture.metadata.code_points
+    if points is not None:
+        named = transfer_curve(points[1])
         if named is None:
-            raise ReadError(f"the transfer function {transfer} is not a simple curve", remedy=_LEAVE_OUT)
+            raise ReadError(f"the transfer function {points[1]} is not a simple curve", remedy=_LEAVE_OUT)
         return named
     profile = picture.metadata.icc
     if profile and icc.fits(profile, picture.model):
@@ -51,10 +49,8 @@ def curve_of(picture: Picture) -> Curve:
                 "the ICC profile has no simple tone curve", remedy=f"convert the picture to sRGB, or {_LEAVE_OUT}"
             )
         return curve
-    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
-    if b"sRGB" in chunks or not gamma or is_srgb_gamma(gamma):
-        return SRGB
-    return ParametricCurve(100_000 / gamma)
+    chunks = dict(picture.metadata.png)
+    return SRGB if b"sRGB" in chunks else gamma_curve(chunks)
 
 
 def is_srgb(profile: bytes) -> bool:

@@ -58,6 +58,7 @@ def _background(colour: bytes, header: png.Header) -> bytes:
 def _text_chunk(text: Text) -> tuple[bytes, bytes]:
     """Encode a text as tEXt, or zTXt if it is long, if it is Latin-1 without a language; else as iTXt."""
     keyword = text.keyword.encode("latin-1", "replace")[:_MOST_KEYWORD_BYTES].strip() or b"Comment"
+    text = text._replace(value=text.value.replace("\0", " "))  # a zero byte ends a text, as JPEG comments may hold it
     if not text.language and not text.translated:
         try:
             value = text.value.encode("latin-1")
