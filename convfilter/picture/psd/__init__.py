@@ -1,1 +1,1 @@
-"""PSD and PSB: the merged picture."""
+"""Reader of PSD and PSB: the picture merged from the layers."""

@@ -1,4 +1,4 @@
-"""PSD and PSB: header, image resources and layers, as far as the merged picture needs them.
+"""Header, image resources and layers of a PSD or PSB, as far as the merged picture needs them.
 
 Adobe Photoshop File Formats Specification (2019).
 """
@@ -26,7 +26,7 @@ _MODE_NAMES = {
     DUOTONE: "Duotone",
     LAB: "Lab Color",
 }
-#: Colour model, stored channels and possible depths of the modes that can be filtered.
+#: Modes that can be filtered: colour model, number of stored colour channels, and possible bits of a sample.
 _READABLE: dict[int, tuple[Model, int, tuple[int, ...]]] = {
     BITMAP: ("gray", 1, (1,)),
     GRAYSCALE: ("gray", 1, (8, 16, 32)),
@@ -37,17 +37,19 @@ _READABLE: dict[int, tuple[Model, int, tuple[int, ...]]] = {
 }
 _HEADER = struct.Struct(">4sH6xHIIHH")
 _MOST_CHANNELS = 56
+#: Largest size of the palette or of all image resources.
 _MOST_RESOURCE_BYTES = 64 * 2**20
+#: Numbers of image resources.
 _ALPHA_NAMES, _UNICODE_ALPHA_NAMES, _ALPHA_IDENTIFIERS = 1006, 1045, 1053
 _VERSION_INFO = 1057
-#: Blocks after the layers: those of deep pictures contain the layers; the others tell that the merged picture has
-#: alpha.
-_DEEP_LAYERS = (b"Lr16", b"Lr32")
+#: Blocks behind the layers: those with the layers of pictures of 16 and 32 bits, and those that mark a merged picture
+#: with alpha.
+_HIGH_DEPTH_LAYERS = (b"Lr16", b"Lr32")
 _MERGED_TRANSPARENCY = (b"Mtrn", b"Mt16", b"Mt32")
-#: Blocks whose length takes 8 bytes in a PSB.
+#: Blocks whose length is stored in 8 bytes in a PSB.
 _LONG_BLOCKS = frozenset(
     (
-        *_DEEP_LAYERS,
+        *_HIGH_DEPTH_LAYERS,
         *_MERGED_TRANSPARENCY,
         *(b"LMsk", b"Layr", b"Alph", b"FMsk", b"FEid", b"FXid", b"PxSD", b"lnk2", b"lnk3", b"lnkE", b"FELS"),
         *(b"extd", b"extn", b"cinf", b"artd", b"pths"),
@@ -57,7 +59,21 @@ _MOST_BLOCKS = 10_000
 
 
 class Header(NamedTuple):
-    """The first 26 bytes."""
+    """The header, the first 26 bytes of a file.
+
+    Attributes
+    ----------
+    is_big : bool
+        Whether the file is a PSB, with larger sizes, rather than a PSD.
+    channels : int
+        Number of all stored channels.
+    height, width : int
+        In pixels.
+    depth : int
+        Bits of a sample: 1, 8, 16 or 32.
+    mode : int
+        Colour mode, such as ``RGB``.
+    """
 
     is_big: bool
     channels: int
@@ -73,7 +89,7 @@ class Header(NamedTuple):
 
     @property
     def colours(self) -> int:
-        """Number of stored colour channels; those behind are alpha, selections and spot colours."""
+        """Number of stored colour channels; the channels behind them are alpha, selections and spot colours."""
         return _READABLE[self.mode][1]
 
     @property
@@ -95,8 +111,8 @@ class Document(NamedTuple):
     layers : int
         Number of layers, groups counted too.
     has_alpha : bool or None
-        Whether the first channel behind the colours is the transparency of the
-        merged picture; None: unknown, without layers, as from another program.
+        Whether the first channel behind the colours is the transparency of the merged picture; None: a file without
+        layers, as from another program, does not tell.
     """
 
     header: Header
@@ -107,7 +123,7 @@ class Document(NamedTuple):
 
     @property
     def extra_names(self) -> list[str]:
-        """Names of saved selections and spot colours."""
+        """Names of the channels for saved selections and spot colours."""
         block = self.resources.get(_UNICODE_ALPHA_NAMES)
         names = _pascal_strings(self.resources.get(_ALPHA_NAMES, b"")) if block is None else _unicode_strings(block)
         return list(islice(names, _MOST_CHANNELS))
@@ -120,13 +136,13 @@ class Document(NamedTuple):
 
     @property
     def has_merged_picture(self) -> bool:
-        """False for a file saved without "Maximize Compatibility": its merged picture is blank."""
+        """Whether the merged picture is stored; it is blank in files saved without "Maximize Compatibility"."""
         info = self.resources.get(_VERSION_INFO, b"")
         return len(info) < 5 or info[4] != 0
 
 
 def read_header(file: BinaryIO) -> Header:
-    """Read the header and check everything but the size.
+    """Read the header, and check all but width and height.
 
     Raises
     ------
@@ -151,12 +167,12 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def read_document(file: BinaryIO, header: Header) -> Document:
-    """Read the sections between header and pixels; the file ends up at the pixels.
+    """Read the sections between header and pixels, at which the file is left.
 
     Raises
     ------
     ReadError
-        A section lies beyond the end of the file.
+        A section ends beyond the end of the file, or is too large.
     """
     size = size_of(file)
     palette = _section(file, size)
@@ -170,15 +186,16 @@ def read_document(file: BinaryIO, header: Header) -> Document:
     return Document(header, palette if header.mode == INDEXED else b"", resources, layers, has_alpha)
 
 
-def _length(file: BinaryIO, width: int) -> int:
-    data = file.read(width)
-    if len(data) < width:
+def _length(file: BinaryIO, size: int) -> int:
+    """Read a length that is stored in ``size`` bytes."""
+    data = file.read(size)
+    if len(data) < size:
         raise ReadError("the PSD is truncated in front of its merged picture")
     return int.from_bytes(data, "big")
 
 
 def _section(file: BinaryIO, size: int) -> bytes:
-    """Read a section and its length."""
+    """Read the length of a section, and the section; ``size`` is the size of the file."""
     length = _length(file, 4)
     if file.tell() + length > size:
         raise ReadError("the PSD is truncated in front of its merged picture")
@@ -190,9 +207,8 @@ def _section(file: BinaryIO, size: int) -> bytes:
 
 
 def _layers(file: BinaryIO, header: Header, end: int) -> tuple[int, bool | None]:
-    """Return the number of layers; a negative count marks a merged picture with transparency."""
-    width = 8 if header.is_big else 4
-    length = _length(file, width)
+    """Return the number of layers, and ``Document.has_alpha``: a negative count marks a picture with alpha."""
+    length = _length(file, 8 if header.is_big else 4)
     start = file.tell()
     count = _count(file) if length else 0
     file.seek(start + length)
@@ -201,7 +217,7 @@ def _layers(file: BinaryIO, header: Header, end: int) -> tuple[int, bool | None]
         file.seek(int.from_bytes(file.read(4), "big"), 1)
         for key, block_length in _blocks(file, header, end):
             has_alpha = has_alpha or key in _MERGED_TRANSPARENCY
-            if key in _DEEP_LAYERS and block_length and not count:
+            if key in _HIGH_DEPTH_LAYERS and block_length and not count:
                 count = _count(file)
                 has_alpha = has_alpha or count < 0
     return abs(count), has_alpha if count or has_alpha else None
@@ -212,7 +228,7 @@ def _count(file: BinaryIO) -> int:
 
 
 def _blocks(file: BinaryIO, header: Header, end: int) -> Iterator[tuple[bytes, int]]:
-    """Yield key and length of the blocks after the layers, with the file at the content."""
+    """Yield key and length of each block behind the layers, with the file at the content of the block."""
     for _ in range(_MOST_BLOCKS):
         head = file.read(8)
         if file.tell() + 4 > end or head[:4] not in (b"8BIM", b"8B64"):
@@ -224,6 +240,7 @@ def _blocks(file: BinaryIO, header: Header, end: int) -> Iterator[tuple[bytes, i
 
 
 def _pascal_strings(block: bytes) -> Iterator[str]:
+    """Yield strings that are stored behind their length in one byte."""
     at = 0
     while at < len(block):
         yield block[at + 1 : at + 1 + block[at]].decode("latin-1")
@@ -231,6 +248,7 @@ def _pascal_strings(block: bytes) -> Iterator[str]:
 
 
 def _unicode_strings(block: bytes) -> Iterator[str]:
+    """Yield UTF-16 strings that are stored behind their number of characters in four bytes."""
     at = 0
     while at + 4 <= len(block):
         length = 2 * int.from_bytes(block[at : at + 4], "big")

@@ -1,4 +1,4 @@
-"""PSD reader: the merged picture at its own depth, with transparency; a note lists what is left out."""
+"""PSD reader: the merged picture at its own depth, with transparency; notes list what is left out."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture import limits
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Metadata, Picture, chosen
+from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.psd import layout as psd
 from convfilter.picture.psd.samples import read_planes
 from convfilter.sample_types import full_scale
 
+#: Numbers of image resources.
 _RESOLUTION, _IPTC, _ICC, _TRANSPARENCY_INDEX, _EXIF, _XMP = 1005, 1028, 1039, 1047, 1058, 1060
 _PALETTE_BYTES = 768
 _FLOAT_MAX = float(np.finfo(np.float32).max)
-_LISTED_NAMES = 4
-_NAME_LENGTH = 40
+#: Largest number of channels that a note names, and of characters of a name.
+_LISTED_NAMES, _NAME_LENGTH = 4, 40
 
 
 def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the merged picture of a PSD or PSB; a ``Reader``.
 
-    Samples are uint8 for 1 and 8 bits, uint16 for 16, float32 for 32 (linear
-    light, white is 1); CMYK counts ink.
+    Samples are uint8 for 1 and 8 bits, uint16 for 16, and float32 for 32 bits (linear light, white is 1). CMYK counts
+    ink.
     """
     header = psd.read_header(file)
     limits.require_size(header.width, header.height, options)
@@ -36,8 +37,7 @@ def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
             "the PSD holds layers only, and no merged picture; "
             'save it with "Maximize Compatibility" switched on, or as a TIFF'
         )
-    if options.frame is not None:
-        chosen([0], options.frame)
+    options.require_frame(1)
     alpha = _has_alpha(document)
     planes = header.colours + alpha
     limits.require_memory(3 * header.height * header.row_bytes * planes)
@@ -87,7 +87,7 @@ def _notes(document: psd.Document, alpha: bool) -> list[str]:
 
 
 def _interleaved(stored: Pixels, header: psd.Header) -> Pixels:
-    """Convert planes of bytes to (H, W, C) samples; in a Bitmap 1 is black."""
+    """Convert (C, H, row bytes) planes to (H, W, C) samples; in a Bitmap 1 is black."""
     if header.depth == 1:
         return (1 - np.unpackbits(stored[0], axis=1, count=header.width))[:, :, np.newaxis] * np.uint8(255)
     planes = stored.view({8: "u1", 16: ">u2", 32: ">f4"}[header.depth])
@@ -95,9 +95,11 @@ def _interleaved(stored: Pixels, header: psd.Header) -> Pixels:
 
 
 def _from_palette(stored: Pixels, document: psd.Document) -> tuple[Pixels, bool]:
-    """Look up the colours; one palette entry may be transparent."""
+    """Return (H, W, 3 or 4) colours of an indexed picture, and whether it has alpha; one entry may be transparent."""
     if len(document.palette) != _PALETTE_BYTES:
-        raise ReadError(f"the PSD is damaged: a palette of {len(document.palette)} bytes, {_PALETTE_BYTES} are right")
+        raise ReadError(
+            f"the PSD is damaged: its palette has {len(document.palette)} bytes instead of {_PALETTE_BYTES}"
+        )
     table = np.frombuffer(document.palette, np.uint8).reshape(3, -1).T
     clear = document.resources.get(_TRANSPARENCY_INDEX)
     if len(stored) == 1 and (clear is None or len(clear) < 2):
@@ -111,22 +113,22 @@ def _from_palette(stored: Pixels, document: psd.Document) -> tuple[Pixels, bool]
 
 
 def _is_laid_over_white(document: psd.Document) -> bool:
-    """Whether Photoshop laid the transparent picture over white before it stored the colours."""
+    """Whether Photoshop composited the transparent picture over white before it stored the colours."""
     return bool(document.has_alpha) and document.header.mode in (psd.GRAYSCALE, psd.RGB)
 
 
 def _looks_laid_over_white(pixels: Pixels) -> bool:
-    """Whether no sample is too dark for a picture over white, for modes and writers that do not record it."""
+    """Whether all samples are light enough for a picture composited over white, where the file does not tell."""
     white = full_scale(pixels.dtype)
     least = white - (1.0 if pixels.dtype.kind == "u" else 1 / 255)
     return all((row[:, :-1].astype(np.float64) + row[:, -1:] >= least).all() for row in pixels)
 
 
 def _remove_white(pixels: Pixels) -> None:
-    """Recover the colours over white, in place; at alpha 0 they do not change."""
+    """Recover straight colours from those composited over white, in place; they do not change where alpha is 0."""
     is_integer = pixels.dtype.kind == "u"
     white = full_scale(pixels.dtype)
-    # Colours at very low alpha may be far out of range, but must stay finite.
+    # Floats at very low alpha may be far out of range, but must stay finite.
     least, most = (0.0, white) if is_integer else (-_FLOAT_MAX, _FLOAT_MAX)
     for row in pixels:
         opacity = row[:, -1:].astype(np.float64)
@@ -137,6 +139,7 @@ def _remove_white(pixels: Pixels) -> None:
 
 
 def _metadata(document: psd.Document) -> Metadata:
+    """Return the metadata among the image resources."""
     resources = document.resources
     resolution = resources.get(_RESOLUTION, b"")
     return Metadata(
@@ -149,6 +152,6 @@ def _metadata(document: psd.Document) -> Metadata:
 
 
 def _dots_per_inch(block: bytes) -> tuple[float, float] | None:
-    """Return the resolution, stored per inch whatever unit is displayed."""
+    """Return (x, y) of a resolution resource, in dots per inch whatever unit Photoshop displays; None if damaged."""
     x, y = int.from_bytes(block[:4], "big") / 65536, int.from_bytes(block[8:12], "big") / 65536
     return (x, y) if x > 0 and y > 0 else None

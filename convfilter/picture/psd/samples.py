@@ -1,4 +1,4 @@
-"""The merged pixels of a PSD: plane after plane, raw, in PackBits or deflated."""
+"""Decoder of a PSD's merged pixels: plane after plane, uncompressed, in PackBits or deflated."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def read_planes(file: BinaryIO, header: Header, count: int, *, lenient: bool) ->
     Parameters
     ----------
     file : BinaryIO
-        At the pixels.
+        At the pixels, behind the sections that ``layout.read_document`` reads.
     header : Header
     count : int
         Number of planes to decode.
     lenient : bool
-        Whether damaged or missing rows stay zero.
+        Whether damaged or missing rows become zero instead of an error.
 
     Returns
     -------
     planes : (count, H, row bytes) array of uint8
     problem : str
-        Damage; empty for a whole picture.
+        Note on damage; "" for a complete picture.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_planes(file: BinaryIO, header: Header, count: int, *, lenient: bool) ->
     elif compression in (_DEFLATED, _PREDICTED):
         planes, problem = _inflated(file, header, count)
     elif compression == _RAW:
-        planes, problem = _raw(file, header, count)
+        planes, problem = _filled(file.read(count * header.height * header.row_bytes), header, count)
     else:
         raise ReadError(f"the PSD is damaged: compression {compression} does not exist")
     if problem and not lenient:
@@ -60,18 +60,14 @@ def _shape(header: Header, count: int) -> tuple[int, int, int]:
 
 
 def _filled(data: bytes, header: Header, count: int) -> tuple[Pixels, str]:
-    """Return planes of bytes; missing bytes are zero."""
+    """Return (count, H, row bytes) planes, in which missing bytes are zero, and a note on damage."""
     needed = count * header.height * header.row_bytes
     problem = "" if len(data) >= needed else f"the PSD is truncated: {len(data)} of {needed} bytes of pixels are there"
     return np.frombuffer(data.ljust(needed, b"\0"), np.uint8).reshape(_shape(header, count)), problem
 
 
-def _raw(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
-    return _filled(file.read(count * header.height * header.row_bytes), header, count)
-
-
 def _unpacked(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
-    """Decode PackBits: the packed size of every row of every channel, then the rows."""
+    """Decode PackBits: a table with the packed size of every row of every channel, then the rows."""
     import imagecodecs
 
     entry = 4 if header.is_big else 2
@@ -97,7 +93,7 @@ def _unpacked(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
 
 
 def _inflated(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
-    """Inflate the wanted planes only."""
+    """Inflate the first ``count`` planes only."""
     needed = count * header.height * header.row_bytes
     try:
         data = zlib.decompressobj().decompress(file.read(), needed)
@@ -107,10 +103,10 @@ def _inflated(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
 
 
 def _undone(planes: Pixels, header: Header) -> Pixels:
-    """Undo the predictor: each sample is stored as the difference to its left neighbour.
+    """Undo the predictor, which stores each sample as the difference from its left neighbour.
 
-    In a row of 32-bit floats all first bytes come first, then all second ones, and so on; the differences are those
-    of bytes.
+    A row of 32-bit floats holds the first bytes of all samples, then all second bytes, and so on; the differences are
+    those of bytes.
     """
     if header.depth == 16:
         return np.cumsum(planes.view(">u2"), axis=2, dtype=np.uint16).astype(">u2").view(np.uint8)
