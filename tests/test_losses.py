@@ -697,6 +697,14 @@ def test_nan_is_stored_as_zero_or_as_the_requested_value(channels: int, linear: 
     assert not any("NaN" in note for note in filter_file("in.tif", "apart.png", apart).notes)
 
 
+def test_the_value_for_nan_is_a_share_of_white() -> None:
+    """Samples of int32 are computed as float64; white is 2**31 - 1."""
+    picture = Picture.from_array(np.zeros((2, 3), np.int32))
+    picture.pixels[0, 0] = np.nan
+    write("nan.png", picture, WriteOptions(nan=1.0, allow_loss=True))
+    np.testing.assert_array_equal(read("nan.png").pixels, [[65535, 0, 0], [0, 0, 0]])
+
+
 def test_nan_behind_a_background_and_in_every_page() -> None:
     write("in.tif", with_holes((6, 8, 4)))
     options = Options(["identity"], write=WriteOptions(background="white", nan=0.5))

@@ -38,12 +38,13 @@ class Reader(Protocol):
         Returns
         -------
         Picture
-            At the depth of the file, before the orientation is applied, and possibly not yet decoded.
+            With the sample type of the file, in the orientation in which it is stored. Samples may be lazy: see
+            ``row_source``.
 
         Raises
         ------
         ReadError
-            The file is truncated or damaged, or of a kind that cannot be filtered.
+            The file is truncated, damaged, or of a kind that cannot be filtered.
         SizeError
             The picture is larger than allowed or than the memory; checked before a pixel is decoded.
         """
@@ -60,13 +61,13 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
     Returns
     -------
     Picture
-        At the depth of the file, upright, with its metadata.
+        With the sample type of the file, upright unless ``options.auto_orient`` is False, and with its metadata.
 
     Raises
     ------
     ReadError
-        The file does not exist, is damaged, or is no picture. The message
-        does not name the file, which the caller knows.
+        The file does not exist, is damaged, or is no picture. The message does not name the file, which the caller
+        knows.
     SizeError
         The picture is larger than allowed, or than the memory.
 
@@ -77,24 +78,29 @@ def read(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAU
     array([[97, 98]], dtype=uint8)
     """
     with opened(where, options) as picture:
-        decode_whole(picture)
+        decode_all(picture)
     return picture
 
 
 @contextmanager
 def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEFAULTS) -> Iterator[Picture]:
-    """Open a picture file like :func:`read`, except that samples may be decoded later, within the block.
+    """Open a picture file: like :func:`read`, but samples are decoded on demand, within the block.
 
     Yields
     ------
     Picture
-        Picture whose frames decode their samples at the first access, or row by row; see ``Frame``.
+        Its frames decode their samples at the first access, or row by row; see ``Frame``.
+
+    Raises
+    ------
+    ReadError, SizeError
+        As :func:`read`; damage of samples is found when they are decoded.
     """
     with source.opened(where) as file:
         try:
             picture = _decoded(file, options)
         except UnknownFormatError as error:
-            raise _named(error, where) from error
+            raise _with_format_of_suffix(error, where) from error
         except CameraRawError:
             raise
         except ReadError as error:
@@ -110,12 +116,12 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
             mark.remove(picture.metadata)
         picture.metadata.from_integers = picture.dtype.kind != "f"
         if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
-            _settle(picture, options)
+            _orient(picture, options)
         if picture.losses or (picture.notes and options.strict):
             from convfilter.picture import losses
 
             lost = (*map(Loss, picture.notes), *picture.losses)
-            picture = replace(picture, notes=losses.settled(lost, options, ReadError), losses=())
+            picture = replace(picture, notes=losses.notes_of(lost, options, ReadError), losses=())
         try:
             yield picture
         finally:
@@ -123,7 +129,7 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
                 frame.close()
 
 
-def decode_whole(picture: Picture) -> None:
+def decode_all(picture: Picture) -> None:
     """Decode all samples that are not decoded yet.
 
     Raises
@@ -137,7 +143,7 @@ def decode_whole(picture: Picture) -> None:
 
 
 def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
-    """Call the reader of the format; Pillow identifies a format that has no signature."""
+    """Call the reader of the format that the content identifies; for others, Pillow's, which knows further formats."""
     head = file.read(formats.HEAD_BYTES)
     file.seek(0)
     if not head:
@@ -148,15 +154,15 @@ def _decoded(file: BinaryIO, options: ReadOptions) -> Picture:
     if name is None:
         _refuse_foreign(file)
     fmt = formats.row(name) if name else None
-    if fmt is not None and (lacking := formats.install_hint(fmt)):
-        raise ReadError(lacking)
+    if fmt is not None and (hint := formats.install_hint(fmt)):
+        raise ReadError(hint)
     decode: Reader = formats.load(fmt.reader if fmt else "pillow.read:read_pillow")
     with decoding(name or "picture"):
         return decode(file, options)
 
 
 def _refuse_foreign(file: BinaryIO) -> None:
-    """Refuse a known format that cannot be read."""
+    """Refuse a file whose content identifies a format that cannot be read."""
     from convfilter.picture import unsupported
 
     known = unsupported.by_content(file.read(unsupported.HEAD_BYTES))
@@ -165,8 +171,8 @@ def _refuse_foreign(file: BinaryIO) -> None:
         raise ReadError(known.message)
 
 
-def _named(error: ReadError, where: object) -> ReadError:
-    """Return an error for unknown content, with the format that the file's suffix names."""
+def _with_format_of_suffix(error: ReadError, where: object) -> ReadError:
+    """Return the error for unknown content: about the format of the file's suffix, if that cannot be read."""
     from convfilter.picture import unsupported
 
     if not isinstance(where, (str, os.PathLike)):
@@ -177,7 +183,7 @@ def _named(error: ReadError, where: object) -> ReadError:
 
 
 def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
-    """Refuse a TIFF with the suffix of a camera raw: only its preview can be decoded."""
+    """Refuse a TIFF with the suffix of a camera raw, of which only the preview can be decoded."""
     suffix = os.path.splitext(os.fspath(where))[1] if isinstance(where, (str, os.PathLike)) else ""
     if not isinstance(suffix, str) or not suffix:
         return
@@ -188,15 +194,15 @@ def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
         raise ReadError(known.message) from cause
 
 
-def _settle(picture: Picture, options: ReadOptions) -> None:
-    """Apply the orientation and reset it in the metadata; drop the thumbnails, which show the unfiltered picture."""
+def _orient(picture: Picture, options: ReadOptions) -> None:
+    """Apply the orientation and reset it in the metadata; drop thumbnails, which show the unfiltered picture."""
     from convfilter.picture.metadata import exif, photoshop
 
     metadata = picture.metadata
     if options.auto_orient:
         orientation = exif.orientation(metadata.exif, metadata.xmp)
         if orientation != 1:
-            decode_whole(picture)
+            decode_all(picture)
             for frame in picture.frames:
                 frame.pixels = exif.turned(frame.pixels, orientation)
                 frame.tiff = frame.tiff and frame.tiff._replace(placed=None)

@@ -101,7 +101,7 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
         return target, ()
     from convfilter.picture import losses
 
-    return target, losses.settled(losses.of_outline(outline, fmt, options), options, WriteError)
+    return target, losses.notes_of(losses.of_outline(outline, fmt, options), options, WriteError)
 
 
 def _keeps_all(outline: Outline, fmt: Format) -> bool:
@@ -179,9 +179,9 @@ def write(
     picture, lost = _stored_frames(picture, fmt, options)
     picture = _prepared(picture, fmt, options)
     if fmt.colours:
-        from convfilter.picture import losses
+        from convfilter.picture import sample_losses
 
-        lost += losses.of_palette(picture, fmt)
+        lost += sample_losses.of_palette(picture, fmt)
     if fmt.holds.geo and any(frame.tiff for frame in picture.frames):
         from convfilter.picture import losses
 
@@ -189,7 +189,7 @@ def write(
     if lost:
         from convfilter.picture import losses
 
-        notes += losses.settled(lost, options, WriteError)
+        notes += losses.notes_of(lost, options, WriteError)
     with atomic.replacing(target.path) as file:
         encode: Writer = formats.load(fmt.writer)
         encode(file, replace(picture, format=fmt.name), options)
@@ -204,27 +204,28 @@ def _stored_frames(picture: Picture, fmt: Format, options: WriteOptions) -> tupl
     straightens = picture.premultiplied and not fmt.premultiplied and options.background is None
     if len(picture.frames) == 1 and not loses_range and not straightens:
         return picture, []
-    from convfilter.picture import losses
+    from convfilter.picture import sample_losses
 
-    lost = [*losses.of_fallback(picture.frames, fmt)]
-    picture = replace(picture, frames=losses.stored_frames(picture.frames, fmt))
+    lost = [*sample_losses.of_fallback(picture.frames, fmt)]
+    picture = replace(picture, frames=sample_losses.stored_frames(picture.frames, fmt))
     if loses_range and stored.kind == "f":
         with np.errstate(over="ignore"):
             large = sum(overflowed(frame.pixels, frame.pixels.astype(stored)) for frame in picture.frames)
-        lost += losses.of_infinity(large, fmt)
+        lost += sample_losses.of_infinity(large, fmt)
     elif loses_range:
-        lost += losses.of_range(picture, fmt)
+        lost += sample_losses.of_range(picture, fmt)
         if options.nan is None:
-            lost += losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
+            lost += sample_losses.of_nan(sum(int(np.isnan(frame.pixels).sum()) for frame in picture.frames), fmt)
         else:
-            picture = _without_nan(picture, options.nan)
+            white = picture.own_white or full_scale(dtype)
+            picture = _without_nan(picture, options.nan * white)
     if straightens:
-        lost += losses.of_glow(picture, fmt)
+        lost += sample_losses.of_glow(picture, fmt)
     return picture, lost
 
 
 def _without_nan(picture: Picture, value: float) -> Picture:
-    """Replace NaN in the colours of a picture of floats; NaN in alpha is later stored as 0, transparent."""
+    """Replace NaN in the colours of a picture of floats by a sample; NaN in alpha is later stored as 0, transparent."""
     colours = picture.pixels.shape[-1] - picture.alpha if picture.pixels.ndim > 2 else None
     frames = []
     for frame in picture.frames:

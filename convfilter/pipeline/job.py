@@ -20,7 +20,7 @@ from convfilter.picture.limits import require_frames, require_memory, require_pi
 from convfilter.picture.picture import Loss, Outline, Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
-from convfilter.picture.read import decode_whole
+from convfilter.picture.read import decode_all
 from convfilter.picture.write import check, dropping, stored_outline, write
 from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced
@@ -132,7 +132,7 @@ class Job:
 
     def decode(self) -> None:
         """Decode all samples."""
-        decode_whole(self._picture)
+        decode_all(self._picture)
         if self._curve is not None:
             self.converted = linear_light.converted_picture(self._picture, self._curve, self._weights)
 
@@ -281,7 +281,7 @@ class Job:
         """Return losses as notes, and refuse those that the options do not accept."""
         from convfilter.picture import losses
 
-        return losses.settled(found, self._options.write, WriteError)
+        return losses.notes_of(found, self._options.write, WriteError)
 
     def _page_losses(self) -> tuple[str, ...]:
         """Note or refuse the loss of fields of a TIFF page that do not describe the result."""
@@ -324,9 +324,9 @@ class Job:
     def _refuse_nan(self, samples: int) -> None:
         """Note or refuse the loss of samples that are NaN, unless ``WriteOptions.nan`` is stored for them."""
         if samples and self._options.write.nan is None:
-            from convfilter.picture import losses
+            from convfilter.picture import sample_losses
 
-            self.notes += self._accept(losses.of_nan(samples, self._format))
+            self.notes += self._accept(sample_losses.of_nan(samples, self._format))
 
     def _finish(self) -> Finish:
         """Return a new converter of the engine's rows to stored rows."""
@@ -350,9 +350,9 @@ class Job:
         """Note or refuse the loss of colours brighter than their alpha, which straight alpha cannot store."""
         if not self._straightens or self.form != "picture":
             return ()
-        from convfilter.picture import losses
+        from convfilter.picture import sample_losses
 
-        return self._accept(losses.of_glow(self._picture, self._format))
+        return self._accept(sample_losses.of_glow(self._picture, self._format))
 
     def _lost_curve(self) -> tuple[str, ...]:
         """Note or refuse a grey result whose profile has no tone curve for grey."""
@@ -365,17 +365,17 @@ class Job:
 
     def _clipping(self) -> tuple[str, ...]:
         """Note or refuse samples of the picture outside the output's range; results are clipped without a note."""
-        from convfilter.picture import losses
+        from convfilter.picture import sample_losses
 
-        return self._accept(losses.of_range(self._picture, self._format))
+        return self._accept(sample_losses.of_range(self._picture, self._format))
 
     def _overflow(self, samples: int) -> tuple[str, ...]:
         """Note or refuse results that are too large for float32 and become infinite."""
         if not samples:
             return ()
-        from convfilter.picture import losses
+        from convfilter.picture import sample_losses
 
-        return self._accept(losses.of_infinity(samples, self._format))
+        return self._accept(sample_losses.of_infinity(samples, self._format))
 
     def _other_reason(self) -> str:
         """Return why rows cannot be streamed, apart from files and filters; "" if they can."""

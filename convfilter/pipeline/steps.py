@@ -174,7 +174,7 @@ def _single(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
     where, more = next(pictures), next(pictures, None)
     name = task.target.format.name if task.target and task.target.format else ".npy"
     several = losses.of_series(name) if more is not None else ()
-    notes = losses.settled(several, task.options.write, WriteError) + _trailing_notes(series, task.options)
+    notes = losses.notes_of(several, task.options.write, WriteError) + _trailing_notes(series, task.options)
     report = _one(task, where, seconds)
     return report._replace(notes=(*report.notes, *notes))
 
@@ -185,7 +185,7 @@ def _trailing_notes(series: pnm_series.Series, options: Options) -> tuple[str, .
         return ()
     from convfilter.picture import losses
 
-    return losses.settled([Loss(series.note)], options.read, ReadError)
+    return losses.notes_of([Loss(series.note)], options.read, ReadError)
 
 
 def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Report:
