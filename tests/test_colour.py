@@ -85,7 +85,7 @@ def test_premultiplied_colours_come_back(dtype):
     colours = (rng.random((50, 40, 3)) * alpha).astype(dtype)
     premultiplied = np.concatenate([colours, alpha], axis=2)
     straight = colour.straightened(premultiplied, dtype)
-    np.testing.assert_array_equal(colour.associated(straight), premultiplied)
+    np.testing.assert_array_equal(colour.premultiplied(straight), premultiplied)
     assert (straight[alpha[:, :, 0] == 0] == 0).all()
 
 

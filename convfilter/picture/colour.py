@@ -1,4 +1,4 @@
-"""Conversion of samples: depth, full range, background instead of transparency."""
+"""Conversion of samples: depth, range of integers, transparency, premultiplied colours."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from convfilter.errors import ParameterError, ReadError, shown
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.sample_types import full_scale, is_signed, sample_type
 
-#: Approximate samples of a band, so that no full-size float copy is made.
-#: Above this many samples, a lookup table of all values takes less time than the samples themselves.
-_WORTH_A_TABLE = 1 << 17
+#: Above this number of samples, converting all values once for a lookup table takes less time than converting samples.
+_TABLE_SAMPLES = 1 << 17
+#: Approximate number of samples that are converted at a time, since a float64 copy of all would take much memory.
 _BAND_SAMPLES = 1 << 18
-#: Integers up to here are stretched by a table; float64 holds all whole numbers up to there.
-_MOST_LOOKED_UP, _MOST_EXACT = 65535, 2.0**53
+#: Largest value of white for which a lookup table stretches integers.
+_LARGEST_IN_TABLE = 65535
+#: Largest integer up to which float64 represents all integers.
+_LARGEST_EXACT = 2.0**53
 #: Luma of sRGB's primaries (ITU-R BT.709), for a background colour behind a grey picture.
 _LUMA = (0.2126, 0.7152, 0.0722)
 
@@ -26,47 +28,48 @@ def widened(samples: Pixels, largest: int) -> Pixels:
 
     Parameters
     ----------
-    samples : array of unsigned integers, any byte order
+    samples : array of unsigned integers
+        Of any shape and byte order, at most ``largest``.
     largest : int
         Value of white, 1 to 65535.
 
     Returns
     -------
-    array of uint8 (largest up to 255) or uint16
-        ``round(sample * white / largest)``; C-contiguous, native byte order.
+    array of uint8 for ``largest`` up to 255, else uint16
+        ``sample * full / largest``, rounded half to even; full is 255 or 65535. C-contiguous, in native byte order.
     """
     dtype = np.dtype(np.uint8 if largest < 256 else np.uint16)
-    white = int(full_scale(dtype))
-    if largest == white:
+    full = int(full_scale(dtype))
+    if largest == full:
         return np.ascontiguousarray(samples, dtype=dtype)
-    table = np.rint(np.arange(largest + 1) * float(white) / largest).astype(dtype)
+    table = np.rint(np.arange(largest + 1) * float(full) / largest).astype(dtype)
     return table[samples]
 
 
-def filling(samples: Pixels, white: int) -> Pixels:
-    """Stretch integers from 0..white to the full range of their type, or of 8 bits where these are enough."""
-    return widened(samples, white) if white <= _MOST_LOOKED_UP else with_depth(samples, samples.dtype, white)
+def with_full_range(samples: Pixels, white: int) -> Pixels:
+    """Stretch unsigned integers from 0..white to the full range of uint8, uint16, or a larger type of theirs."""
+    return widened(samples, white) if white <= _LARGEST_IN_TABLE else with_depth(samples, samples.dtype, white)
 
 
 def as_float64(samples: Pixels, name: str) -> Pixels:
-    """Return integers of 64 bits as float64; refuse integers beyond 2**53.
+    """Return integers of 64 bits as float64; ``name`` is the format, for the message.
 
     Raises
     ------
     ReadError
-        ``name`` is the format, for the message.
+        An integer lies beyond 2**53, up to which float64 represents all integers.
     """
     real = samples.astype(np.float64)
-    if real.size and max(-float(real.min()), float(real.max())) > _MOST_EXACT:
+    if real.size and max(-float(real.min()), float(real.max())) > _LARGEST_EXACT:
         raise ReadError(
-            f"the {name} has 64-bit integers beyond 2**53, which no supported type holds; "
+            f"the {name} has 64-bit integers beyond 2**53, which no supported type can represent; "
             "divide them, or split them into bands, first"
         )
     return real
 
 
 def as_stored(samples: Pixels, largest: int) -> tuple[Pixels, int | None]:
-    """Return integers from 0..largest unchanged, as uint8 or uint16, and their ``Picture.white``."""
+    """Return integers from 0..largest, up to 65535, unchanged as uint8 or uint16, and their ``Picture.white``."""
     dtype = np.uint8 if largest < 256 else np.uint16
     return np.ascontiguousarray(samples, dtype=dtype), largest if largest not in (255, 65535) else None
 
@@ -78,18 +81,17 @@ def with_depth(
 
     Parameters
     ----------
-    pixels : array
+    pixels : (H, ...) array of a type in ``sample_types``
     dtype : dtype
-        Of ``sample_types``, as that of the pixels.
+        Type of the result, of ``sample_types``.
     white, out_white : float, optional
         Values of white before and after; None: the full scale of the type.
 
     Returns
     -------
-    array
-        The input itself where it is so already. White stays white, but signed
-        integers keep their values as real numbers. What lies beyond the range
-        of integers is clipped, and nan becomes 0 there.
+    array of ``dtype``
+        Same shape; the input itself if nothing changes. White becomes white, except that signed integers keep their
+        values as floats. For integers, values out of range are clipped, and NaN becomes 0.
     """
     dtype = np.dtype(dtype)
     if is_signed(pixels.dtype) and dtype.kind == "f":
@@ -98,9 +100,9 @@ def with_depth(
     if pixels.dtype == dtype and white == out_white:
         return pixels
     if (white, out_white) == (255, 65535):
-        return pixels * np.uint16(257)
+        return pixels * np.uint16(257)  # 65535 / 255
     factor = out_white / white
-    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2 and pixels.size > _WORTH_A_TABLE:
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2 and pixels.size > _TABLE_SAMPLES:
         every = np.arange(np.iinfo(pixels.dtype).max + 1, dtype=pixels.dtype)
         return with_depth(every, dtype, white, out_white)[pixels]
     out = np.empty(pixels.shape, dtype)
@@ -114,41 +116,43 @@ def with_depth(
 
 
 def _bands(pixels: Pixels) -> list[slice]:
+    """Return slices of rows that hold about ``_BAND_SAMPLES`` samples each."""
     height = pixels.shape[0]
     step = max(1, _BAND_SAMPLES // max(1, pixels[0].size))
     return [slice(start, min(start + step, height)) for start in range(0, height, step)]
 
 
 def _stored(values: npt.NDArray[np.float64], dtype: np.dtype[np.generic], white: float) -> Pixels:
-    """Clip and round to integers; NaN becomes 0."""
+    """Clip to the range from the type's smallest integer to ``white``, and round half to even; NaN becomes 0."""
     low = sample_type(dtype).low
     values = np.nan_to_num(values, copy=False, nan=0.0, posinf=white, neginf=low)
     return np.rint(np.clip(values, low, white)).astype(dtype)
 
 
 def rounded(values: Pixels, dtype: np.dtype[np.generic]) -> tuple[Pixels, int]:
-    """Round real samples half to even to integers of the same unit; returns them, and how many were clipped."""
-    known = sample_type(dtype)
+    """Round float samples half to even to integers, without scaling; returns them, and the number of clipped ones."""
+    target = sample_type(dtype)
     out = np.empty(values.shape, dtype)
     clipped = 0
     for rows in _bands(values):
-        whole = np.rint(values[rows])
-        clipped += int(np.count_nonzero((whole < known.low) | (whole > known.full)))
-        out[rows] = _stored(whole, dtype, known.full)
+        integers = np.rint(values[rows])
+        clipped += int(np.count_nonzero((integers < target.low) | (integers > target.full)))
+        out[rows] = _stored(integers, dtype, target.full)
     return out, clipped
 
 
 def parse_background(colour: str) -> tuple[float, float, float]:
-    """Read a colour: a CSS name, ``#rgb``, ``#rrggbb``, ``r,g,b`` (0 to 255) or a CSS function.
+    """Read a background colour.
 
     Parameters
     ----------
     colour : str
+        A CSS name, ``#rgb``, ``#rrggbb``, ``r,g,b`` of 0 to 255, or a CSS function such as ``hsl(120, 50%, 50%)``.
 
     Returns
     -------
     (float, float, float)
-        Red, green and blue, 0 to 1.
+        Red, green and blue, 0 to 1, encoded as in sRGB.
 
     Raises
     ------
@@ -180,25 +184,22 @@ def flattened(
     out_white: float | None = None,
     premultiplied: bool = False,
 ) -> Pixels:
-    """Composite a picture with alpha over a background colour.
-
-    Meant for filter results, best unrounded floats, so that colours
-    are rounded once.
+    """Composite a picture with alpha over a background colour; colours are rounded half to even, once.
 
     Parameters
     ----------
     pixels : (H, W, 2) or (H, W, 4) array
-        Alpha in the last channel.
+        Alpha in the last channel. Unrounded floats give the most exact result.
     background : str
-        As ``parse_background`` takes it; behind grey pixels its luma.
+        For :func:`parse_background`; grey pixels get its luma.
     dtype : dtype
         Sample type of the result.
     white : float, optional
         Value of white, and of full opacity, in ``pixels``; None: the full scale of their type.
     out_white : float, optional
-        The same of the result.
+        Value of white in the result; None: the full scale of ``dtype``.
     premultiplied : bool, optional
-        Whether colours are premultiplied.
+        Whether colours are multiplied by alpha.
 
     Returns
     -------
@@ -229,11 +230,12 @@ def flattened(
 def straightened(
     pixels: Pixels, dtype: npt.DTypeLike, white: float | None = None, out_white: float | None = None
 ) -> Pixels:
-    """Divide premultiplied colours by alpha, the last channel, and convert the depth; rounded half to even, once.
+    """Divide premultiplied colours by alpha, and convert the depth; samples are rounded half to even, once.
 
     Parameters
     ----------
     pixels : (H, W, C) array
+        Alpha in the last channel.
     dtype : dtype
         Sample type of the result.
     white, out_white : float, optional
@@ -242,7 +244,7 @@ def straightened(
     Returns
     -------
     (H, W, C) array of ``dtype``
-        Colours at alpha 0 become 0; those brighter than their alpha are clipped in integers.
+        Colours at alpha 0 become 0. For integers, colours brighter than their alpha are clipped.
     """
     dtype = np.dtype(dtype)
     white, out_white = white or full_scale(pixels.dtype), out_white or full_scale(dtype)
@@ -258,8 +260,8 @@ def straightened(
     return out
 
 
-def associated(pixels: Pixels, white: float | None = None) -> Pixels:
-    """Multiply the colours by the alpha channel, the last one; samples are rounded half to even."""
+def premultiplied(pixels: Pixels, white: float | None = None) -> Pixels:
+    """Multiply the colours of (H, W, C) samples by alpha, the last channel; integers are rounded half to even."""
     out = pixels.copy()
     white = white or full_scale(pixels.dtype)
     for rows in _bands(pixels):
@@ -270,7 +272,7 @@ def associated(pixels: Pixels, white: float | None = None) -> Pixels:
 
 
 def rgb_of(pixels: Pixels, model: Model, alpha: bool) -> Pixels:
-    """Repeat grey in three channels, for formats that have no grey."""
+    """Return (H, W, 3 or 4) samples, for formats without grey: grey is repeated in three channels."""
     if model != "gray":
         return pixels
     planes = pixels.reshape(*pixels.shape[:2], -1)

@@ -1,4 +1,4 @@
-"""The fields of a format's row; ``formats`` has the rows."""
+"""Records that describe a file format; ``formats`` has one for each format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convfilter.sample_types import full_scale, stored_in
 
 @record
 class Holds:
-    """Kinds of metadata that a format can store; ``NAMES`` has their words in messages.
+    """Kinds of metadata that a format can store; ``NAMES`` has their names in messages.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Holds:
         Luminance of the mastering display and of the content: PNG's mDCV and cLLI.
     exif, xmp, iptc : bool
     photoshop : bool
-        Image resources.
+        Photoshop's image resources.
     resolution : bool
         Dots per inch.
     aspect : bool
@@ -54,13 +54,13 @@ class Holds:
     header : bool
         The header of a FITS.
     private : bool
-        Fields that only other programs understand.
+        Private TIFF tags of other programs.
     exr : bool
-        Attributes of an OpenEXR beyond those of every one.
+        Attributes of an OpenEXR beyond those that every OpenEXR has.
     radiance : bool
         Lines of a Radiance HDR's header, such as its exposure.
     text : tuple of str
-        Keywords of texts that have their own field; ``ANY_TEXT``: all keywords.
+        Keywords of the texts for which there are fields; ``ANY_TEXT``: all keywords.
     """
 
     icc: bool = False
@@ -90,8 +90,9 @@ class Holds:
     text: tuple[str, ...] = ()
 
 
+#: ``Holds.text`` of formats that store texts with any keyword.
 ANY_TEXT = ("*",)
-#: Fields of ``Holds`` in the order of messages, with their words in messages.
+#: Names in messages of the fields of ``Holds``, in the order of messages.
 NAMES = {
     "icc": "a colour profile",
     "cicp": "a description of its colours",
@@ -138,10 +139,10 @@ class Format:
     brands : tuple of bytes
         Brands of an ISO base media file that identify the format.
     reader, writer : str
-        "module:function" below ``convfilter.picture``, imported on demand: a ``Reader`` and a ``Writer`` as ``read``
-        and ``write`` define them; "" if missing.
+        "module:function" below ``convfilter.picture``, imported on demand: a ``read.Reader`` and a ``write.Writer``;
+        "" if the format cannot be read or written.
     row_writer : str
-        Function for ``write.row_writer``, likewise; "" if a picture is encoded in one piece.
+        Function for ``write.row_writer``, named likewise; "" if a picture is encoded in one piece.
     row_check : str
         Function that returns why a picture cannot be encoded row by row; "": all pictures can. See
         ``write.streaming_obstacle``.
@@ -150,27 +151,27 @@ class Format:
     continues : bool
         Whether a file may hold several pictures, one behind the other.
     read_suffixes : tuple of str
-        Further suffixes of input files.
+        Suffixes of input files that are not written.
     instead : tuple of str
-        Output suffixes, without the dot, for files with ``read_suffixes``.
+        Output suffixes, without the dot, to propose for files with ``read_suffixes``.
     needs : str
         Optional package that the format needs; "" for none.
     extra : str
-        Extra of convfilter that installs it.
+        Extra of convfilter that installs the package.
     dtypes : tuple of str
-        Sample types, as ``sample_types`` names them.
+        Sample types that the format stores, as ``sample_types`` names them.
     depths : tuple of int
-        Bits of a sample, if they differ from those of ``dtypes``.
+        Numbers of bits of a sample, if they differ from those of ``dtypes``.
     models : tuple of str
-        Colour models.
+        Colour models that the format stores.
     alpha : str
         Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
     linear : bool
-        Whether samples are linear light, to which the writer converts.
+        Whether samples are linear light; the writer converts to it.
     only_bt709 : bool
         Whether linear light must have the primaries of BT.709.
     mantissa : int
-        Bits of the mantissa, if fewer than those of float32 and float16; else 0.
+        Bits of the mantissa if it is shorter than that of float16; else 0.
     premultiplied : bool
         Whether colours may be stored premultiplied.
     frames : str
@@ -186,16 +187,16 @@ class Format:
     max_side : int
         Largest width and height, in pixels.
     extras : bool
-        Whether it stores bands beside colours and alpha.
+        Whether the format stores further bands beside colours and alpha.
     whites : str
-        Values of white that it stores: those of 9 to 15 "bits" besides the full range of its sample types, those of
-        ``depths`` only, "any", or "" for the full range.
+        Values of white that the format stores: "" for the full range of its sample types only; "bits" for 2**n - 1 of
+        n = 9 to 15 bits too; "depths" for those of ``depths`` only; "any" for all.
     most_exif, most_xmp : int
         Longest EXIF block and XMP packet in one piece, in bytes.
     takes : tuple of str
-        Fields of ``WriteOptions`` that apply to it and not to all formats.
+        Fields of ``WriteOptions`` that apply to the format, of those that do not apply to all formats.
     holds : Holds
-        Metadata.
+        Metadata that the format stores.
     """
 
     name: str
@@ -235,20 +236,31 @@ class Format:
     holds: Holds = Holds()
 
     def white_for(self, dtype: np.dtype[np.generic], white: int | None) -> int | None:
-        """Choose the value of white for samples stored as ``dtype``; None: the full range.
+        """Choose the value of white with which samples are stored.
 
-        ``white`` itself if it can be stored; of ``depths``, the least that does not reduce it, or the greatest.
+        Parameters
+        ----------
+        dtype : dtype
+            Type in which they are stored.
+        white : int, or None
+            Value of white of the picture; None: the full range of its type.
+
+        Returns
+        -------
+        int, or None
+            ``white`` itself if the format stores it; None for the full range of ``dtype``. For ``depths``, the smallest
+            value that is not below ``white``, else the largest.
         """
         if self.whites == "depths" and dtype == np.uint16:
             bits = (white or 65535).bit_length()
-            depth: int = next((each for each in sorted(self.depths)[1:] if each >= bits), max(self.depths))
+            depth: int = next((depth for depth in sorted(self.depths)[1:] if depth >= bits), max(self.depths))
             return (1 << depth) - 1
         if white is None or dtype.kind != "u" or white >= full_scale(dtype):
             return None
         has_bits = dtype.itemsize > 1 and not white & (white + 1)
-        is_held = self.whites == "any" or (self.whites == "bits" and has_bits)
-        return white if is_held else None
+        is_stored = self.whites == "any" or (self.whites == "bits" and has_bits)
+        return white if is_stored else None
 
     def dtype_for(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
-        """Choose the stored sample type that keeps most of ``dtype``: ``dtype`` itself, if the format has it."""
+        """Choose the type in which samples of ``dtype`` lose least: ``dtype`` itself if the format stores it."""
         return stored_in(dtype, self.dtypes)

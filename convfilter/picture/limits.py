@@ -1,4 +1,4 @@
-"""Size and memory, checked from a file's header before a pixel is decoded."""
+"""Limits of size and memory, checked with the numbers of a file's header before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from convfilter.machine.memory import available_memory
 if TYPE_CHECKING:
     from convfilter.picture.options import ReadOptions
 
-#: Jobs below this size are not compared with the free memory, since the query costs more than it saves.
+#: Smaller jobs are not compared with the available memory, since the query would take longer than they do.
 _SMALL_JOB_BYTES = 256 * 2**20
-#: Largest number of bytes of a file's decoded metadata; large profiles have 3 MiB, long edit histories 10.
+#: Largest size of a file's decoded metadata; large colour profiles have 3 MiB, long edit histories 10 MiB.
 MOST_METADATA_BYTES = 64 * 2**20
-#: Memory overhead of a chunk or text.
+#: Memory that a chunk or text takes besides its bytes.
 _ITEM_BYTES = 256
 
 
 class Budget:
-    """Quota for the decoded metadata of one file, charged before decoding.
+    """Quota for the decoded metadata of one file, charged before they are decoded.
 
     Parameters
     ----------
     name : str
         Name of the format, for the message.
     most : int
-        Bytes.
+        Number of bytes.
+
+    Attributes
+    ----------
+    left : int
+        Bytes that are not charged yet.
     """
 
     def __init__(self, name: str, most: int = MOST_METADATA_BYTES) -> None:
@@ -34,7 +39,7 @@ class Budget:
         self.left = most
 
     def spend(self, size: int, items: int = 1) -> None:
-        """Charge the bytes of some items.
+        """Charge ``size`` bytes in some items.
 
         Raises
         ------
@@ -47,7 +52,7 @@ class Budget:
 
     @property
     def message(self) -> str:
-        """Message when the quota is exceeded."""
+        """Text of the error when the quota is exceeded."""
         return f"the {self._name} holds more than {self._most >> 20} MiB beside its pixels"
 
 
@@ -107,8 +112,9 @@ def require_frames(frames: int, pixels: int, max_pixels: int) -> None:
     Parameters
     ----------
     frames : int
+        Number of frames that are read; a single one is checked by :func:`require_size`.
     pixels : int
-        Pixels of all frames, each a whole canvas.
+        Pixels of all these frames, each a whole canvas.
     max_pixels : int
         Largest number of pixels allowed.
 
@@ -125,7 +131,7 @@ def require_frames(frames: int, pixels: int, max_pixels: int) -> None:
 
 
 def _counted(pixels: int) -> str:
-    """Format a number of pixels, from a million on in millions, with enough digits to show that it exceeds a limit."""
+    """Format a number of pixels, from a million on in millions with all digits, as they may differ in the last ones."""
     return f"{pixels / 1e6:.10g} million" if pixels >= 1_000_000 else str(pixels)
 
 
@@ -142,7 +148,7 @@ def require_memory(needed: int, what: str = "the picture") -> None:
     Raises
     ------
     SizeError
-        The machine, the container or the process limit does not have that much.
+        The machine, its container or the limit of the process leaves less memory.
     """
     if needed < _SMALL_JOB_BYTES:
         return

@@ -1,4 +1,8 @@
-"""Ordered parallel maps on plain threads, since concurrent.futures takes long to import."""
+"""Ordered work on plain threads: importing concurrent.futures would take 10 ms of every start.
+
+:func:`in_order` maps a sequence, :class:`Crew` maps items that arrive one by one, and :func:`ahead` and :class:`Ahead`
+run an iterator in another thread. All keep the order of the items and limit the number of buffered results.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,15 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
     Parameters
     ----------
     work : callable
-        Gains from threads only while it releases the GIL.
+        Runs in parallel only while it releases the GIL.
     items : sequence
     threads : int, optional
-        None: one for each core. At most twice as many results are buffered.
+        Number of threads; None: one for each core. At most twice as many results are buffered.
 
     Yields
     ------
     object
-        Results of ``work``. Its exceptions are raised here, in order.
+        Results of ``work``. Its exceptions are raised here, in the order of the items.
     """
     count = min(threads or available_cores(), len(items))
     if count <= 1:
@@ -48,21 +52,21 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
 
 
 def _join(threads: list[threading.Thread]) -> None:
-    """Join threads, except after Ctrl-C: a long call in one of them would delay the exit."""
+    """Join threads, except after Ctrl-C, whose exit a long call in one of them would delay."""
     if not isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit)):
         for thread in threads:
             thread.join()
 
 
 class Ahead(Generic[Item]):
-    """An iterator whose items another thread produces ahead of the consumer.
+    """Iterator whose items another thread produces ahead of the consumer.
 
     Parameters
     ----------
     items : iterator
-        Gains from a thread only while it releases the GIL.
+        Runs beside the consumer only while it releases the GIL.
     most : int
-        Most items in the buffer.
+        Largest number of items in the buffer.
     """
 
     def __init__(self, items: Iterator[Item], most: int = 2) -> None:
@@ -129,11 +133,11 @@ class Crew(Generic[Item, Result]):
     Parameters
     ----------
     work : callable
-        Gains from threads only while it releases the GIL.
+        Runs in parallel only while it releases the GIL.
     emit : callable
-        Called with one result after the other, in any of the threads.
+        Called with one result after the other, in any of the threads but never in two at once.
     threads : int
-        1: the calling thread does all the work.
+        Number of threads; for 1, the thread that calls :meth:`put` does all the work.
     """
 
     def __init__(self, work: Callable[[Item], Result], emit: Callable[[Result], None], threads: int) -> None:
@@ -147,7 +151,7 @@ class Crew(Generic[Item, Result]):
         self._changed = threading.Condition()
 
     def put(self, item: Item) -> None:
-        """Add an item, after waiting while too many are pending (backpressure); raises earlier exceptions."""
+        """Add an item; waits while too many are pending (backpressure), and raises exceptions of earlier ones."""
         if self._threads == 1:
             self._emit(self._work(item))
             return
@@ -158,14 +162,14 @@ class Crew(Generic[Item, Result]):
             self._waiting.append((self._put, item))
             self._put += 1
             self._changed.notify_all()
-            more = len(self._waiting) > self._idle and len(self._workers) < self._threads
-        if more:
+            needs_worker = len(self._waiting) > self._idle and len(self._workers) < self._threads
+        if needs_worker:
             worker = threading.Thread(target=self._serve, daemon=True)
             self._workers.append(worker)
             worker.start()
 
     def drain(self) -> None:
-        """Wait until all results are emitted."""
+        """Wait until all results are emitted; raises the exception of an item that failed."""
         with self._changed:
             while self._emitted < self._put and not self._failures:
                 self._changed.wait()
@@ -195,17 +199,17 @@ class Crew(Generic[Item, Result]):
             try:
                 result = self._work(item)
                 del item
-                self._hand_on(number, result)
+                self._emit_in_order(number, result)
                 del result
-            except BaseException as error:  # raised again in the thread that calls ``put``
+            except BaseException as error:  # raised again by ``put`` and ``drain``
                 with self._changed:
                     self._failures.append(error)
                     self._ended = True
                     self._changed.notify_all()
                 return
 
-    def _hand_on(self, number: int, result: Result) -> None:
-        """Emit the next results in order, unless another thread is emitting."""
+    def _emit_in_order(self, number: int, result: Result) -> None:
+        """Store a result, and emit the results whose turn it is, unless another thread is doing so."""
         with self._changed:
             self._results[number] = result
             if self._emitting:
@@ -224,13 +228,13 @@ class Crew(Generic[Item, Result]):
 
 
 class _Pool(Generic[Item, Result]):
-    """A queue of items, with a buffer of results."""
+    """The items of :func:`in_order`, and their results until they are taken in order."""
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], ahead: int) -> None:
         self._work = work
         self._items = items
         self._ahead = ahead
-        self._done: dict[int, tuple[Result | None, BaseException | None]] = {}
+        self._results: dict[int, tuple[Result | None, BaseException | None]] = {}
         self._next = 0
         self._taken = 0
         self._changed = threading.Condition()
@@ -250,14 +254,14 @@ class _Pool(Generic[Item, Result]):
             except BaseException as error:  # raised again by the thread that takes the result
                 outcome = (None, error)
             with self._changed:
-                self._done[index] = outcome
+                self._results[index] = outcome
                 self._changed.notify_all()
 
     def take(self, index: int) -> Result:
         with self._changed:
-            while index not in self._done:
+            while index not in self._results:
                 self._changed.wait()
-            result, error = self._done.pop(index)
+            result, error = self._results.pop(index)
             self._taken += 1
             self._changed.notify_all()
         if error is not None:

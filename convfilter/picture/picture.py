@@ -414,7 +414,7 @@ class Picture:
         from convfilter.picture import colour
 
         white = self.white
-        frames = [frame.with_pixels(colour.filling(frame.pixels, white)) for frame in self.frames]
+        frames = [frame.with_pixels(colour.with_full_range(frame.pixels, white)) for frame in self.frames]
         return replace(self, frames=frames, white=None)
 
     def straight(self) -> Picture:

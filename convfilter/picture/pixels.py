@@ -1,4 +1,4 @@
-"""Arrays of samples as pictures hold them, and how many channels they have."""
+"""Types of arrays of samples, and their numbers of channels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+#: An (H, W) or (H, W, C) array of a type in ``sample_types``.
 Pixels = npt.NDArray[Any]
+#: Colour models; alpha is counted apart.
 Model = Literal["gray", "rgb", "cmyk"]
 
-#: Colour channels of each model, alpha not counted.
+#: Number of colour channels of each model, without alpha.
 CHANNELS: dict[str, int] = {"gray": 1, "rgb": 3, "cmyk": 4}
 
 

@@ -1,4 +1,7 @@
-"""PNG's row filters on arrays of bytes; the loops are in ``loops/png_filters.py``."""
+"""PNG's row filters on arrays of bytes; their loops are in ``loops/png_filters.py``.
+
+Portable Network Graphics (PNG) Specification, third edition, section 9 (filtering).
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,26 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def apply_filters(image: Bytes, distance: int, group: int, most: int, out: Bytes) -> None:
-    """Filter rows for compression.
+    """Filter rows of samples, which then compress better.
 
     Parameters
     ----------
     image : (1 + rows, length) array of uint8
-        The rows, below the row above the first (zeros for the first row of the picture).
+        The row above the first one (zeros above the first row of the picture), then the rows.
     distance : int
         Bytes of a pixel, at least 1.
     group : int
-        Rows that share a filter, chosen by the least sum of absolute
-        differences in one of them; 0: all get ``most``.
+        Number of rows that share a filter, chosen by the smallest sum of absolute differences in one of the rows;
+        0: all rows get the filter ``most``.
     most : int
-        Last filter to choose from: 3, Average, or 4, Paeth. Without a choice,
-        any of 0 to 4.
+        Last filter to choose from, 3 (Average) or 4 (Paeth); if ``group`` is 0, the filter, 0 to 4.
     out : (rows, 1 + length) array of uint8
-        Receives each row behind its filter byte.
+        Output: each row behind its filter byte.
+
+    Raises
+    ------
+    ValueError
+        Sizes or numbers do not fit each other.
     """
     rows, length = image.shape[0] - 1, image.shape[1]
     _require(rows, length, distance, out.shape == (rows, 1 + length) and (3 if group else 0) <= most <= 4)
@@ -46,12 +53,17 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
     distance : int
         Bytes of a pixel, at least 1.
     out : (1 + rows, length) array of uint8
-        The first row is the row above (zeros for the first row of the picture); the other rows are written.
+        Row 0 is the row above (zeros above the first row of the picture); the other rows are the output.
 
     Returns
     -------
     int
-        Number of unfiltered rows: the next one has an invalid filter byte.
+        Number of rows that are written: fewer than all if the next one has an invalid filter byte.
+
+    Raises
+    ------
+    ValueError
+        Sizes do not fit each other.
     """
     rows, length = data.shape[0], data.shape[1] - 1
     _require(rows, length, distance, out.shape == (1 + rows, length))
@@ -63,7 +75,7 @@ def load() -> None:
     UNDO.variant(B=np.uint8)
 
 
-def _require(rows: int, length: int, distance: int, fitting: bool) -> None:
-    """Check sizes: machine code does not check bounds."""
-    if rows < 0 or not 1 <= distance <= length or not fitting:
+def _require(rows: int, length: int, distance: int, fits: bool) -> None:
+    """Check sizes, since machine code does not check bounds."""
+    if rows < 0 or not 1 <= distance <= length or not fits:
         raise ValueError(f"{rows} rows of {length} bytes, {distance} to a pixel, do not fit their arrays")

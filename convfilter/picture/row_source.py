@@ -1,4 +1,4 @@
-"""Lazy samples of a frame, decoded band by band or in one piece."""
+"""Lazy samples of a frame, decoded band by band or at once, while the file is open."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from convfilter.errors import ConvfilterError, ReadError, damage, keeps_library_
 from convfilter.picture.parallel import Ahead
 from convfilter.picture.pixels import Pixels
 
-#: Largest number of bytes of bands that a decoder may decode ahead.
+#: Approximate number of bytes that are decoded ahead.
 _AHEAD_BYTES = 8 * 2**20
 
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Convert any exception of a decoder about a damaged file to a ``ReadError``."""
+    """Convert exceptions of a decoder to ReadErrors about a damaged file; ``name`` is the format, for the message."""
     try:
         yield
     except (ConvfilterError, StopIteration):
@@ -26,30 +26,30 @@ def decoding(name: str) -> Iterator[None]:
         raise ReadError("there is not enough memory to decode the picture") from error
     except Exception as error:  # IndexError, OverflowError, zlib.error ...
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # an error of the file system, not of the content
+            raise  # the file system fails, not the decoder
         if isinstance(error, OSError) and keeps_library_away(error):
-            raise  # a codec lacks memory
+            raise  # the library of a codec cannot be loaded, as without memory
         raise ReadError(f"the {name} is damaged or of an unsupported kind: {damage(error)}") from error
 
 
 class Bands:
-    """A row source of bands: arrays of consecutive rows, decoded from the top down.
+    """Source of rows that decodes bands, arrays of consecutive rows, from the top down.
 
     Parameters
     ----------
-    shape : (rows, cols, channels)
+    shape : (H, W, C)
     dtype : dtype
+        Type of the decoded samples.
     bands : callable
-        Returns an iterator over arrays (some rows, cols, channels) in order. Each call begins again with the first
-        row.
+        Returns an iterator over (some rows, W, C) arrays from the top down; each call begins with the first row.
     band_bytes : int
-        Approximate bytes of a band.
+        Approximate size of a band.
     ahead : bool
-        Whether another thread decodes ahead.
+        Whether another thread decodes ahead of :meth:`read`.
     name : str
         Name of the format, for messages.
     give_back : callable, optional
-        Called with each band that has been copied, whose memory is then free.
+        Called with each band after its rows are copied, so that the decoder can use its memory again.
     """
 
     def __init__(
@@ -69,19 +69,20 @@ class Bands:
         self._most = max(2, _AHEAD_BYTES // band_bytes) if ahead else 0
         self._iterator: Iterator[Pixels] | Ahead[Pixels] | None = None
 
+    #: See ``Frame.streaming_obstacle``.
     streaming_obstacle = ""
 
     def mapped(
         self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
     ) -> Bands:
-        """Return a source of a function of the pixels, which may make other channels of them."""
+        """Return a source that applies a function to the samples; see ``Frame.mapped``."""
         shape = (*self.shape[:2], channels or self.shape[2])
         made = Bands(shape, dtype, lambda: map(function, self._bands()), name=self._name)
         made._most = self._most
         return made
 
     def start(self) -> None:
-        """Start decoding, if another thread does it."""
+        """Start decoding, at once if another thread decodes ahead, else with the first :meth:`read`."""
         if self._iterator is None:
             bands = self._bands()
             self._iterator = Ahead(bands, self._most) if self._most else bands
@@ -99,12 +100,12 @@ class Bands:
         self._iterator = None
 
     def read(self, out: Pixels) -> None:
-        """Write the next rows into ``out``, a (some rows, cols, channels) array.
+        """Copy the next rows into ``out``, a (some rows, W, C) array.
 
         Raises
         ------
         ReadError
-            The file is damaged there; after the last row, data that follow are checked too.
+            The file is damaged before the end of these rows.
         """
         self.start()
         assert self._iterator is not None
@@ -120,7 +121,7 @@ class Bands:
             done, self._at = done + count, self._at + count
 
     def finish(self) -> None:
-        """Read and check the remaining rows: a stack need not use the last rows of its input."""
+        """Decode the rows that are left, to find damage in rows that the caller does not need, and stop."""
         if self._iterator is not None:
             with decoding(self._name):
                 for _ in self._iterator:
@@ -128,7 +129,7 @@ class Bands:
         self.close()
 
     def decoded(self) -> Pixels:
-        """Return all rows as one array."""
+        """Decode all rows to an (H, W, C) array."""
         pixels = np.empty(self.shape, self.dtype)
         self.read(pixels)
         self.finish()
@@ -136,16 +137,17 @@ class Bands:
 
 
 class LazyArray:
-    """Samples decoded in one piece.
+    """Array that is decoded at once, when it is needed.
 
     Parameters
     ----------
-    shape : (rows, cols, channels)
+    shape : (H, W, C)
     dtype : dtype
+        Type of the decoded samples.
     decode : callable
-        Returns the array.
+        Returns the array, also as (H, W) for one channel.
     obstacle : str
-        Why they are not decoded band by band.
+        Why it cannot be decoded band by band; see ``Frame.streaming_obstacle``.
     name : str
         Name of the format, for messages.
     """
@@ -166,7 +168,7 @@ class LazyArray:
     def mapped(
         self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
     ) -> LazyArray:
-        """Return a source of a function of the pixels, which may make other channels of them."""
+        """Return a source that applies a function to the samples; see ``Frame.mapped``."""
         shape, decode = (*self.shape[:2], channels or self.shape[2]), self._decode
         return LazyArray(shape, dtype, lambda: function(decode()), self.streaming_obstacle, name=self._name)
 
@@ -176,13 +178,13 @@ class LazyArray:
             self._started = Ahead(decode() for decode in (self._decode,))
 
     def close(self) -> None:
-        """Wait for a running decoder to end."""
+        """Wait until the decoder ends, if it is running."""
         if self._started is not None:
             self._started.stop()
             self._started = None
 
     def decoded(self) -> Pixels:
-        """Return the array."""
+        """Decode the samples to an (H, W, C) array."""
         with decoding(self._name):
             pixels = self._decode() if self._started is None else next(self._started)
             self.close()

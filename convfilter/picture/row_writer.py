@@ -1,4 +1,4 @@
-"""Write rows to a file: blocks of rows are encoded by several threads and written in order."""
+"""Base of the writers of rows: several threads encode blocks of rows, which are written in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.picture.pixels import Pixels
 
 
 class Block(NamedTuple):
-    """Rows from ``top`` on; the first ``above`` of them belong to the block before."""
+    """Rows of a picture, a (rows, W, C) array; the first ``above`` of them lie above ``top``, the block's first row."""
 
     top: int
     rows: Pixels
@@ -23,27 +23,29 @@ class Block(NamedTuple):
 
 
 class RowWriter(ABC):
-    """A row sink that writes a file; a context manager that ends its threads.
+    """Sink of rows that encodes them to a file; a context manager that ends its threads.
+
+    Subclasses define how data before the samples, blocks, and data after the samples are written.
 
     Parameters
     ----------
     file : BinaryIO
         Written from its position on.
-    shape : (rows, cols, channels)
+    shape : (H, W, C)
         Shape of the encoded picture.
     dtype : dtype
-        Type of incoming rows; ``encode`` gets the results of ``prepare``.
+        Type of the incoming rows.
     threads : int, optional
-        None: one for each core. The bytes do not depend on it.
+        Number of threads; None: one for each core. The bytes of the file do not depend on it.
     prepare : callable, optional
-        Converts incoming rows to encoded rows, pixel by pixel.
+        Converts incoming rows, pixel by pixel, to the rows that :meth:`encode` gets.
 
     Attributes
     ----------
     block_rows : int
-        Rows of a block; blocks depend only on the picture.
+        Rows of a block, which must depend on nothing but the picture.
     rows_above : int
-        Rows above a block that its encoding needs.
+        Number of rows above a block that its encoding needs.
     """
 
     block_rows: int
@@ -65,7 +67,7 @@ class RowWriter(ABC):
         self._crew: Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]] | None = None
         self._block: Pixels | None = None
         self._top = self._filled = 0
-        #: Arrays of blocks that are written, for later ones: the system clears the pages of new arrays.
+        #: Arrays of encoded blocks, for later blocks: for new arrays the system would have to clear pages.
         self._free: list[Pixels] = []
 
     def __enter__(self) -> RowWriter:
@@ -76,8 +78,7 @@ class RowWriter(ABC):
     ) -> None:
         if self._crew is not None:
             self._crew.stop()
-        # Breaks the reference cycle of crew and writer, which would keep the file and its rows until garbage
-        # collection.
+        # Break the reference cycle of crew and writer, which would hold file and rows until garbage collection.
         self._crew = self._block = None
         self._free.clear()
 
@@ -87,18 +88,18 @@ class RowWriter(ABC):
 
     @abstractmethod
     def encode(self, block: Block) -> Any:
-        """Encode a block, in any thread."""
+        """Return an encoded block, for :meth:`emit`; called in any thread."""
 
     @abstractmethod
     def emit(self, piece: Any) -> None:
-        """Write a result of ``encode``; called in the order of the blocks."""
+        """Write an encoded block; called in the order of the blocks."""
 
     @abstractmethod
     def end(self) -> None:
         """Write the data after the samples."""
 
     def write(self, rows: Pixels) -> None:
-        """Take the next rows, a (some rows, cols, channels) array that is overwritten afterwards."""
+        """Write the next rows, a (some rows, W, C) array, which the caller may overwrite afterwards."""
         done = 0
         while done < len(rows):
             if self._block is None:
@@ -111,24 +112,23 @@ class RowWriter(ABC):
                 self._put(self._block, self._block.base)
 
     def write_all(self, pixels: Pixels) -> None:
-        """Take all rows; they must not change before ``finish`` has returned."""
+        """Write all rows, (H, W) or (H, W, C), which must not change before :meth:`finish` returns."""
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         for top in range(0, len(pixels), self.block_rows):
             self._top = top
             self._put(pixels[top - self._above : top + self.block_rows])
 
     def restart(self) -> None:
-        """Drop all rows so far, and begin again with the first one."""
+        """Discard all rows so far, and begin again with the first one; the file must be seekable."""
         if self._crew is not None:
             self._crew.drain()
             self.file.seek(self._start)
             self.file.truncate()
-        if self._crew is not None:
             self._crew.stop()
         self._crew, self._block, self._top, self._filled = None, None, 0, 0
 
     def finish(self) -> None:
-        """Complete the file."""
+        """Wait until all blocks are written, and write the data after the samples."""
         self._get_crew().drain()
         self.end()
 
@@ -137,8 +137,8 @@ class RowWriter(ABC):
         return min(self.rows_above, self._top)
 
     def _new_block(self, line: tuple[int, ...]) -> None:
-        """Begin a block, with the rows above it."""
-        above, before = self._above, self._last
+        """Begin a block with the rows above it; ``line`` is the shape of a row."""
+        above, before = self._above, self._last_rows
         most = min(self.rows_above + self.block_rows, self.shape[0])
         memory = self._free.pop() if self._free else np.empty((most, *line), self.dtype)
         block = memory[: above + min(self.block_rows, self.shape[0] - self._top)]
@@ -146,15 +146,16 @@ class RowWriter(ABC):
             block[:above] = before[len(before) - above :]
         self._block, self._filled = block, above
 
-    _last: Pixels | None = None
+    #: The last rows of the block before, ``rows_above`` of them.
+    _last_rows: Pixels | None = None
 
     def _put(self, rows: Pixels, memory: Pixels | None = None) -> None:
-        """Queue a block for encoding, after which its ``memory`` is free."""
+        """Queue a block for encoding, after which ``memory``, if given, holds later blocks."""
         above = self._above
-        last = rows[-self.rows_above :].copy() if self.rows_above else None
+        last_rows = rows[-self.rows_above :].copy() if self.rows_above else None
         self._get_crew().put((Block(self._top, rows, above), memory))
         self._top += len(rows) - above
-        self._last, self._block = last, None
+        self._last_rows, self._block = last_rows, None
 
     def _get_crew(self) -> Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]]:
         if self._crew is None:

@@ -1,7 +1,7 @@
-"""Data behind a picture in its file: a second picture in that place must not be dropped silently.
+"""Data behind a picture in its file: a second picture there must not be dropped silently.
 
-``cat`` and FFmpeg's image2pipe write such files. The structure of BMP, GIF, WebP and AVIF gives the end of the first
-picture; the readers of PNG, PNM and JPEG find that end themselves.
+``cat`` and FFmpeg's image2pipe write such files. The readers of PNG, PNM and JPEG find the end of the first picture
+while they decode it; :func:`end_of` finds it for formats that Pillow decodes.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ from typing import BinaryIO
 from convfilter.picture import formats
 from convfilter.picture.picture import Loss
 
+#: Bytes behind the first picture that are searched for a second one.
 _HEAD_BYTES = 64
 _BLANKS = b"\0\r\n\t "
-#: Possible sizes of a BMP's second header: the letters "BM" without one of them are not a picture.
+#: Sizes of a BMP's second header: other data that begin with the letters "BM" are not a picture.
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 def another(name: str) -> Loss:
-    """Return the loss of a second picture of the same format."""
+    """Return the loss of a second picture of a format, by the format's name."""
     return Loss(
         f"the file holds more than one {name}, one behind the other",
         severe=True,
-        remedy="split it, or take the first with {allow_loss=True}",
+        remedy="split it, or read the first with {allow_loss=True}",
     )
 
 
 def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
-    """Search for a second picture of a format behind the first.
+    """Return the loss of a second picture of the same format behind the first, if there is one.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
     name : str
         Name of the format.
     end : int, or None
-        End of the first picture; None: unknown.
+        Offset behind the first picture; None: unknown, and no picture is searched for.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
 
 
 def end_of(file: BinaryIO, name: str) -> int | None:
-    """Return the end of a picture that Pillow reads, or None; the file's position may change."""
+    """Return the offset behind the first picture of a BMP, WebP, GIF, AVIF or HEIC, or None; the position changes."""
     if name == "BMP":
         file.seek(2)
         return int.from_bytes(file.read(4), "little") or None

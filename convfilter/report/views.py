@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.filters.stage import Stage
 from convfilter.guide_pictures import with_guides
-from convfilter.picture.colour import filling, straightened
+from convfilter.picture.colour import straightened, with_full_range
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.pipeline.contact_sheet import Form, sheet
@@ -212,7 +212,7 @@ def _thumbnail(picture: Picture, pixels: Pixels, side: int, most_bytes: int) -> 
         pixels = straightened(pixels, pixels.dtype, picture.white, picture.white)
     pixels = picture.without_extras(pixels)
     if picture.white is not None:
-        pixels = filling(pixels, picture.white)
+        pixels = with_full_range(pixels, picture.white)
     return thumbnail(pixels, model, alpha, side=side, most_bytes=most_bytes, icc=icc)
 
 

@@ -305,7 +305,7 @@ def _as_stored(rows: Pixels, outline: Outline, kinds: list[int]) -> Pixels:
     if not outline.alpha:
         return rows
     if outline.metadata.associated_alpha and not outline.premultiplied:
-        rows = colour.associated(rows, outline.white)
+        rows = colour.premultiplied(rows, outline.white)
     if kinds[-1] != UNSPECIFIED:
         return rows
     at = CHANNELS[outline.model] + kinds.index(_alpha_kind(outline))
