@@ -176,7 +176,7 @@ def test_opacity_that_is_rounded_is_reported() -> None:
     pixels = np.dstack([np.full((4, 4, 3), 9, np.uint8), np.arange(16, dtype=np.uint8).reshape(4, 4) * 17])
     write("in.png", pixels)
     (note,) = copied("in.png", "out.gif")
-    assert "opaque or clear" in note
+    assert "opaque and transparent pixels only" in note
     assert copied("out.gif", "again.gif") == ()
 
 

@@ -142,7 +142,7 @@ def test_palettes():
     assert read_back.alpha
     np.testing.assert_array_equal(read_back.pixels[:, :, 3], np.where(stored[:, :, 0] == clear, 0, 255))
     np.testing.assert_array_equal(read_back.pixels[:, :, :3], table[stored[:, :, 0]])
-    with pytest.raises(ReadError, match="a palette of 3 bytes"):
+    with pytest.raises(ReadError, match="its palette has 3 bytes instead of 768"):
         picture(psd(stored, INDEXED, palette=b"abc"))
 
 
