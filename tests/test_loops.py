@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from convfilter.loops import huffman
 from convfilter.loops.vectors import vector_bytes
 from convfilter.planning import networks
 from convfilter.precompile import variants
@@ -25,6 +26,15 @@ class Near(NamedTuple):
         values, pitch = self.place
         rows = found.reshape(*values.shape[:-1], pitch)[..., : values.shape[-1]]
         np.testing.assert_allclose(rows, values, rtol=1e-11, atol=1e-11)
+
+
+class Beginning(NamedTuple):
+    """What an array should begin with."""
+
+    values: Any
+
+    def check(self, found):
+        np.testing.assert_array_equal(found[: len(self.values)], self.values)
 
 
 class Case(NamedTuple):
@@ -617,6 +627,112 @@ def undo_filters(rng, B):
         expected = np.where(np.arange(rows + 1)[:, np.newaxis] <= done, image, 77).astype(np.uint8)
         out = np.concatenate([image[0], unset(rows * length, B)])
         yield Case([data.ravel(), rows, length, distance, out], {4: expected}, done)
+
+
+# huffman -----------------------------------------------------------------------
+
+AC_SYMBOLS = [0x00, 0xF0, *range(1, 11), *range(0x11, 0x19), 0x21, 0x35, 0x42, 0x71, 0x9A, 0xA1, 0xC3, 0xE1, 0xF2, 0xFA]
+#: Categories of DC differences, and symbols that do not occur.
+DC_SYMBOLS = [*range(12), *range(0x20, 0x32)]
+
+
+def huffman_codes(symbols):
+    """Return codes of 2 to 16 bits, two of each length, as text, and the number of codes of each length."""
+    codes, code = {}, 0
+    for number, symbol in enumerate(symbols):
+        length = 2 + number // 2
+        codes[int(symbol)] = f"{code:0{length}b}"
+        code = (code + 1) << number % 2
+    counts = np.bincount([len(each) for each in codes.values()], minlength=17)[1:]
+    return codes, counts.astype(np.uint8)
+
+
+def first_codes(bits, codes, is_ac):
+    """Find the codes that ``bits`` begin with: the number of their bits, and the category or the coefficients."""
+    used = coefficients = 0
+    while code := next((each for each in codes if bits[used:].startswith(each)), None):
+        symbol = codes[code]
+        if not is_ac:
+            return symbol << 5 | len(code) if symbol < 12 else 0
+        if symbol == 0:
+            return 1 << 12 | (coefficients + 1) << 5 | used + len(code)
+        if coefficients + (symbol >> 4) + 1 > 63:
+            break
+        coefficients += (symbol >> 4) + 1
+        used += len(code) + symbol % 16
+    return (coefficients or 127 * is_ac) << 5 | used
+
+
+def fill_table(rng):
+    for is_ac, some in ((0, DC_SYMBOLS), (1, AC_SYMBOLS)):
+        symbols = rng.permutation(some).astype(np.uint8)
+        codes, counts = huffman_codes(symbols)
+        by_code = {code: symbol for symbol, code in codes.items()}
+        entries = [first_codes(f"{index:012b}", by_code, is_ac) for index in range(1 << 12)]
+        yield Case([counts, symbols, is_ac, unset(huffman.TABLE_SIZE, np.uint16)], {3: Beginning(entries)})
+
+
+def dc_bits(difference, codes):
+    size = int(abs(difference)).bit_length()
+    return codes[size] + (f"{difference + (2**size - 1) * (difference < 0):0{size}b}" if size else "")
+
+
+def ac_bits(rng, codes):
+    """Return random coefficients of a block."""
+    bits, last = "", 0
+    while last < 63:
+        symbol = int(rng.choice(list(codes)))
+        if symbol == 0 or last + (symbol >> 4) + 1 > 63:
+            return bits + codes[0]
+        size = symbol % 16
+        bits += codes[symbol] + (f"{rng.integers(1 << size):0{size}b}" if size else "")
+        last += (symbol >> 4) + 1
+    return bits
+
+
+def with_stuffing(bits):
+    bits += "1" * (-len(bits) % 8)
+    return bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)).replace(b"\xff", b"\xff\0")
+
+
+def copy_rows(rng):
+    for components, rows, mcus in [((0,), 3, 40), ((0, 0, 1, 2), 2, 9), ((0, 0, 0, 0, 1, 2), 1, 5)]:
+        kinds = [huffman_codes(rng.permutation(symbols)) for symbols in (DC_SYMBOLS, AC_SYMBOLS, AC_SYMBOLS)]
+        (dc, _), *acs = [(codes, counts) for codes, counts in kinds]
+        tables = []
+        for is_ac, (codes, counts) in zip((0, 1, 1), kinds, strict=True):
+            tables.append(np.zeros(huffman.TABLE_SIZE, np.uint16))
+            huffman.fill_table(counts, np.array(list(codes), np.uint8), is_ac, tables[-1])
+        stored, alone, last = "", "", [0] * 3
+        firsts = [components.index(component) == block for block, component in enumerate(components)]
+        for mcu in range(rows * mcus):
+            for component, first in zip(components, firsts, strict=True):
+                value = int(rng.choice([last[component], rng.integers(-1000, 1001)]))
+                ac = ac_bits(rng, acs[component > 0][0])
+                stored += dc_bits(value - last[component], dc) + ac
+                alone += dc_bits(value if first and mcu == 0 else value - last[component], dc) + ac
+                last[component] = value
+        data, expected = with_stuffing(stored), with_stuffing(alone)
+        size = huffman.TABLE_SIZE
+        blocks = [(each, first, 0, size * (1 + (each > 0))) for each, first in zip(components, firsts, strict=True)]
+        scan = np.array([mcus, len(blocks), *np.ravel(blocks)], np.int64)
+        codes = np.array([(len(dc[each]), int(dc[each], 2)) for each in range(12)] * 3, np.int64)
+        state = np.zeros(huffman.STATE_SIZE, np.int64)
+        state[0] = 5
+        file = np.frombuffer(bytes(5) + data + b"\xff\xd9", np.uint8)
+        arguments = [
+            scan,
+            np.concatenate(tables),
+            codes.ravel(),
+            state,
+            rows,
+            rows - 1,
+            unset(2 * len(data) + 64, np.uint8),
+        ]
+        written = {5: None, 8: Beginning(np.frombuffer(expected, np.uint8))}
+        yield Case([file, 5 + len(data), *arguments], written, len(expected))
+        for end in (len(data), 5 + len(data) // 2, 5):
+            yield Case([file, end, *arguments], {5: None, 8: None}, -1)
 
 
 # store -------------------------------------------------------------------------
@@ -1423,7 +1539,7 @@ def test_a_loop_gives_what_numpy_gives(run, loop, kinds):
                 expected = case.written.get(place, value)
                 if expected is None:
                     continue
-                if isinstance(expected, Near):
+                if isinstance(expected, Near | Beginning):
                     expected.check(arguments[place])
                     continue
                 np.testing.assert_array_equal(arguments[place], np.ravel(expected), err_msg=f"argument {place}")

@@ -21,9 +21,9 @@ from convfilter.selftest.reference import gaussian, largest, weighted_sums, with
 #: Methods that refuse real samples, and methods whose weights are never whole.
 NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "mask", "bilateral", "guided"), ("fourier",)
 #: Methods for bytes alone, those whose results are samples, and those for no sample type that needs float64.
-BYTES, ALL_WHOLE, NARROW = ("histograms",), ("morphology", "canny", "png"), ("box", "multirate", "histograms")
-#: The method whose results are of the picture's type alone.
-KEPT = ("png",)
+BYTES, ALL_WHOLE, NARROW = ("histograms",), ("morphology", "canny", "png", "jpeg"), ("box", "multirate", "histograms")
+#: Methods whose results are of the picture's type alone.
+KEPT = ("png", "jpeg")
 WIDE = ("int16", "uint32", "float64")
 
 

@@ -31,6 +31,7 @@ from convfilter.methods import (
 from convfilter.native import object_code
 from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
+from convfilter.picture.jpeg import codes
 from convfilter.planning import is_wide
 
 #: Types of each letter in the signature of a loop.
@@ -73,6 +74,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             rank,
             epilogue,
             png_filters,
+            codes,
             program,
         )
         for value in vars(module).values()

@@ -37,6 +37,7 @@ from convfilter.selftest.pixel_jobs import (
     branches,
     canny_edges,
     guided_fits,
+    jpeg_rows,
     layer,
     masked_mean,
     masked_median,
@@ -227,6 +228,10 @@ def _png() -> list[Job]:
     return [*map(png_rows, range(5)), png_rows(3, 4), png_rows(4, 6)]
 
 
+def _jpeg() -> list[Job]:
+    return [jpeg_rows(quality) for quality in (50, 90, 100)]
+
+
 def _guided() -> list[Job]:
     return [guided_fits(2, 0.02), guided_fits(3, 0.01, 1), guided_fits(2, 0.02, 3)]
 
@@ -256,4 +261,5 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "mask": _masks,
     "canny": _canny,
     "png": _png,
+    "jpeg": _jpeg,
 }

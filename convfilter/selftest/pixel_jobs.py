@@ -14,6 +14,9 @@ from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Join, Point, Stage
 from convfilter.picture import png_filters
+from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg.codes import CopiedCodes, coding_of
+from convfilter.picture.jpeg.rows import Rows
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, plan_stack
 from convfilter.selftest.jobs import PLAIN, ExpectPixels, Job, Keywords, Samples, in_stack, nothing
 from convfilter.selftest.reference import (
@@ -338,6 +341,36 @@ def png_rows(kind: int, group: int = 0) -> Job:
         # The reference, byte by byte, reveals errors that the filter and its inverse share.
         undone[1:][unfiltered(filtered, distance) != rows] ^= 255
         return undone[1:].view(picture.dtype).reshape(picture.shape)
+
+    def expect(picture: Samples, _how: Keywords) -> tuple[Real, Real]:
+        values = np.atleast_3d(picture).astype(np.float64)
+        return values, np.abs(values) + 1e-30
+
+    return _job(run, expect, exact=True, geometries=({},))
+
+
+def jpeg_rows(quality: int) -> Job:
+    """Decode a JPEG of the picture's bytes row of blocks by row of blocks; the reference is decoded in one piece."""
+
+    def run(picture: Samples, *, dtype: str, algorithm: str | None = None, **_how: Any) -> Samples:
+        if dtype != picture.dtype:
+            raise ParameterError("a JPEG is made of bytes")
+        import imagecodecs
+
+        rows = picture.reshape(len(picture), -1).view(np.uint8)
+        data = bytes(imagecodecs.jpeg8_encode(rows, level=quality))
+        layout, whole = jpeg.layout_of(data), jpeg.decode(data)
+        assert layout is not None and layout.scan is not None
+        scan, coding = layout.scan, coding_of(data, layout.scan)
+        assert coding is not None
+
+        def codes() -> CopiedCodes:
+            return CopiedCodes(data, layout, scan, coding, 1, 0)
+
+        bands = Rows(data, layout, scan, 1, codes, coding.segments, lambda: ~whole, 1).bands()
+        decoded = np.concatenate([np.array(band)[..., 0] for band in bands])
+        same: Samples = rows ^ decoded ^ whole
+        return same.view(picture.dtype).reshape(picture.shape)
 
     def expect(picture: Samples, _how: Keywords) -> tuple[Real, Real]:
         values = np.atleast_3d(picture).astype(np.float64)

@@ -16,6 +16,8 @@ from convfilter.errors import ReadError
 from convfilter.picture.pixels import Pixels
 
 DHT, SOS, DRI = 0xC4, 0xDA, 0xDD
+#: Start of a baseline and of an extended sequential frame, with Huffman codes.
+HUFFMAN_FRAMES = (0xC0, 0xC1)
 #: Start of frame, without DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
@@ -30,18 +32,21 @@ _MOST_RUBBISH = _MOST_SEGMENTS = 1 << 16
 
 
 class Scan(NamedTuple):
-    """A scan of all components with restart markers.
+    """A scan of all components.
 
     Attributes
     ----------
+    codes_start : int
+        Offset of its codes.
     interval : int
-        MCUs between two restart markers.
+        MCUs between two restart markers; 0: there are no such markers.
     across, down : int
         MCUs of a row and of a column.
     unit_rows : int
         Rows of pixels in an MCU.
     """
 
+    codes_start: int
     interval: int
     across: int
     down: int
@@ -50,7 +55,7 @@ class Scan(NamedTuple):
     @property
     def restarts(self) -> int:
         """Number of restart markers."""
-        return (self.across * self.down - 1) // self.interval
+        return (self.across * self.down - 1) // self.interval if self.interval else 0
 
 
 class Layout(NamedTuple):
@@ -58,8 +63,8 @@ class Layout(NamedTuple):
 
     ``data_start`` is the offset of the first scan, ``data_end`` that of the end
     marker, None if there is none. ``least_bits`` is a lower bound for the bits
-    of the data: each block needs its shortest codes. ``scan`` describes the only
-    scan of a sequential picture with restart markers, and is None for others.
+    of the data: each block needs its shortest codes. ``scan`` describes the first
+    scan of a sequential picture if it has all components, and else is None.
     """
 
     width: int
@@ -143,7 +148,8 @@ def layout_of(data: bytes) -> Layout | None:
     frame: _Frame | None = None
     shortest: dict[int, int] = {}
     interval = 0
-    for marker, at, content in segments(data):
+    for segment in segments(data):
+        marker, _, content = segment
         if marker in _FRAMES:
             frame = _frame(marker, content)
         elif marker == DHT:
@@ -151,7 +157,7 @@ def layout_of(data: bytes) -> Layout | None:
         elif marker == DRI:
             interval = int.from_bytes(content[:2], "big")
         elif marker == SOS:
-            return _layout(data, at, frame, shortest, interval) if frame else None
+            return _layout(data, segment, frame, shortest, interval) if frame else None
     return None
 
 
@@ -177,37 +183,39 @@ def _shortest_codes(segment: bytes) -> dict[int, int]:
     return shortest
 
 
-def _layout(data: bytes, scan: int, frame: _Frame, shortest: dict[int, int], interval: int) -> Layout:
-    end = _END.search(data, scan)
+def _layout(data: bytes, header: Segment, frame: _Frame, shortest: dict[int, int], interval: int) -> Layout:
+    end = _END.search(data, header.at)
     progressive, arithmetic = frame.marker in _PROGRESSIVE, frame.marker in _ARITHMETIC
     dc = min((bits for table, bits in shortest.items() if table >> 4 == 0), default=1)
     ac = min((bits for table, bits in shortest.items() if table >> 4 == 1), default=1)
     # A progressive picture may omit all AC codes of a block; its DC code is in the first scan.
     bits = dc if progressive else dc + ac
     blocks = _blocks(frame)
+    has_all_components = header.content[:1] == bytes((len(frame.factors),))
     return Layout(
         frame.width,
         frame.height,
         len(frame.factors),
         progressive,
-        scan,
+        header.at,
         end.start() if end else None,
         # Arithmetic codes take a fraction of a bit for each symbol, but more than this.
         blocks // 32 if arithmetic else blocks * bits,
-        _scan(frame, interval) if interval and data[scan + 4] == len(frame.factors) and not progressive else None,
+        None if progressive or not has_all_components else _scan(frame, interval, header.end),
     )
 
 
-def _scan(frame: _Frame, interval: int) -> Scan:
+def _scan(frame: _Frame, interval: int, codes_start: int) -> Scan:
     """Describe a scan of all components."""
     cols = BLOCK * (max(horizontal for horizontal, _ in frame.factors) if len(frame.factors) > 1 else 1)
     rows = BLOCK * (max(vertical for _, vertical in frame.factors) if len(frame.factors) > 1 else 1)
-    return Scan(interval, -(-frame.width // cols), -(-frame.height // rows), rows)
+    return Scan(codes_start, interval, -(-frame.width // cols), -(-frame.height // rows), rows)
 
 
 def has_all_restarts(data: bytes, layout: Layout) -> bool:
     """Count the restart markers, if their expected number is known."""
-    return layout.scan is None or len(restarts_of(data, layout)) >= layout.scan.restarts
+    restarts = layout.scan.restarts if layout.scan else 0
+    return restarts == 0 or len(restarts_of(data, layout)) >= restarts
 
 
 def restarts_of(data: bytes, layout: Layout) -> list[int]:

@@ -25,7 +25,7 @@ _END = b"\xff\xd9"
 _JPEG_LS = b"\xff\xf7\0"
 _FILLING = bytes(range(1, 255)) * 4
 #: No decoder in use both gives rows and reports missing data.
-_OBSTACLE = "a JPEG is decoded in one piece, unless it is large and has restart markers"
+_OBSTACLE = "a JPEG is decoded in one piece, unless it is large and not progressive"
 _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
 
 
@@ -73,7 +73,12 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
 def _undecoded(data: bytes, layout: jpeg.Layout, options: ReadOptions) -> Bands | LazyArray:
     """Return the samples of a grey or RGB picture, decoded on demand."""
     shape, dtype = (layout.height, layout.width, layout.components), np.dtype(np.uint8)
-    rows = rows_of(data, layout, options.threads)
+
+    def whole() -> Pixels:
+        _require_room(data, layout)
+        return _decoded(data, layout)
+
+    rows = rows_of(data, layout, whole, options.threads)
     if rows is None:
         _require_room(data, layout)
         return LazyArray(shape, dtype, lambda: _decoded(data, layout), _OBSTACLE, name="JPEG")
