@@ -143,6 +143,12 @@ def test_a_zero_byte_does_not_cut_a_text_off():
     assert [text.value for text in read(io.BytesIO(data)).metadata.text] == ["before after", "世 界", "long  " * 1000]
 
 
+def test_pixels_of_more_than_two_metres_have_no_resolution():
+    assert b"pHYs" not in [kind for kind, _ in chunks(written([smooth(4, 4)], Metadata(resolution=(0.01, 0.01))))]
+    again = read(io.BytesIO(written([smooth(4, 4)], Metadata(resolution=(0.0254, 0.0508)))))
+    assert again.metadata.resolution == pytest.approx((0.0254, 0.0508))
+
+
 def test_profile_and_srgb_chunk_do_not_contradict_each_other():
     metadata = Metadata(icc=b"x" * 200, png=[(b"sRGB", b"\0"), (b"gAMA", bytes(4))])
     kinds = [kind for kind, _ in chunks(written([smooth(4, 4)], metadata))]

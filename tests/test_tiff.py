@@ -246,6 +246,13 @@ def test_metadata_survives(tmp_path):
         assert not {305, 306} & {tag.code for tag in opened.pages[0].tags}
 
 
+def test_pixels_of_metres_keep_their_resolution(tmp_path):
+    picture = Picture.from_array(noise((8, 8), np.uint8))
+    picture.metadata.resolution = (0.00254, 2e-5)
+    write(resolve_target(tmp_path / "a.tif"), picture)
+    assert read(tmp_path / "a.tif").metadata.resolution == pytest.approx((0.00254, 2e-5), rel=0.02)
+
+
 def test_descriptions_of_the_layout_are_dropped():
     data = tiff(noise((4, 5), np.uint8), description='{"shape": [4, 5]}', software=False)
     metadata = read(data).metadata

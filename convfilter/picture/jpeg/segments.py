@@ -12,7 +12,8 @@ from typing import Any
 
 from convfilter.picture.jpeg import layout
 from convfilter.picture.jpeg.layout import DHT, DRI, SOS
-from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, resolution_of, text_of
+from convfilter.picture.metadata.exif import valid_resolution
+from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, text_of
 from convfilter.picture.picture import JpegTables, Metadata, Text
 
 _APP0, _APP1, _APP2, _APP13, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
@@ -121,7 +122,7 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
         exif=exif or None,
         xmp=packets[-1] if packets and packets[-1] else None,
         photoshop=b"".join(of_kind(_APP13, PHOTOSHOP_PREFIX)) or None,
-        resolution=resolution_of(dpi),
+        resolution=valid_resolution(dpi),
         text=[Text("Comment", text_of(each)) for each in comments if each],
         jpeg=_tables(*segments[frames[0]], of_kind(_DQT)),
     )

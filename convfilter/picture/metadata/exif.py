@@ -6,7 +6,9 @@ affected bytes are patched. Structure: TIFF 6.0 (Adobe, 1992), section 2, and CI
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -190,6 +192,15 @@ def is_complete(exif: bytes) -> bool:
     return block.link <= len(exif) and all(block.value(each) + 8 * each.items <= len(exif) for each in rationals)
 
 
+def valid_resolution(dpi: Any) -> tuple[float, float] | None:
+    """Return dots per inch, (x, y), or None unless both are numbers above 0 and below a million."""
+    try:
+        x, y = (float(value) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if all(math.isfinite(value) and 0 < value < 1e6 for value in (x, y)) else None
+
+
 def resolution(exif: bytes | None) -> tuple[float, float] | None:
     """Read the resolution.
 
@@ -201,7 +212,7 @@ def resolution(exif: bytes | None) -> tuple[float, float] | None:
     Returns
     -------
     (float, float), or None
-        Dots per inch, (x, y), above 0; None if the block has no resolution with a unit of length.
+        Dots per inch, (x, y); None if the block has no valid resolution with a unit of length.
     """
     block = _block(exif)
     if block is None:
@@ -216,7 +227,7 @@ def resolution(exif: bytes | None) -> tuple[float, float] | None:
         values.append(numerator / denominator if denominator else 0.0)
     unit = block.value(fields[RESOLUTION_UNIT]) if RESOLUTION_UNIT in fields else INCH
     scale = CM_PER_INCH if unit == CENTIMETRE else 1.0
-    return (values[0] * scale, values[1] * scale) if unit in (INCH, CENTIMETRE) and min(values) > 0 else None
+    return valid_resolution([value * scale for value in values]) if unit in (INCH, CENTIMETRE) else None
 
 
 def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> bytes:
@@ -259,8 +270,10 @@ def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> b
 
 
 def _rational(value: float) -> tuple[int, int]:
-    """Return a number as a fraction with two decimals, more than any resolution is exact to."""
+    """Return a number above 0 as a fraction with two decimals, more than any resolution is exact to, or as 1/n."""
     hundredths = min(round(value * 100), 2**32 - 1)
+    if not hundredths:
+        return 1, min(round(1 / value), 2**32 - 1)
     return (hundredths // 100, 1) if hundredths % 100 == 0 else (hundredths, 100)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from convfilter.picture.metadata import exif, photoshop
@@ -32,7 +31,7 @@ def metadata_of(image: Any) -> Metadata:
     metadata = Metadata(icc=info.get("icc_profile") or None, xmp=_bytes(info.get("xmp")))
     if raw := info.get("exif"):
         metadata.exif = raw.removeprefix(EXIF_PREFIX)
-    metadata.resolution = resolution_of(info.get("dpi"))
+    metadata.resolution = exif.valid_resolution(info.get("dpi"))
     if (comment := info.get("comment")) and image.format != "JPEG2000":  # a JPEG 2000's names the encoder
         metadata.text.append(Text("Comment", text_of(comment)))
     if image.format in ("GIF", "WEBP", "AVIF"):
@@ -62,15 +61,6 @@ def text_of(value: Any) -> str:
         return bytes(value).decode("utf-8").rstrip("\0")
     except UnicodeDecodeError:
         return bytes(value).decode("latin-1").rstrip("\0")
-
-
-def resolution_of(dpi: Any) -> tuple[float, float] | None:
-    """Return dots per inch, (x, y), or None unless both are numbers above 0 and below a million."""
-    try:
-        x, y = (float(value) for value in dpi)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (x, y) if all(math.isfinite(value) and 0 < value < 1e6 for value in (x, y)) else None
 
 
 def _loop(image: Any) -> int | None:

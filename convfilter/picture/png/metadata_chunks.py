@@ -32,7 +32,8 @@ def metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[by
         yield b"iCCP", b"icc\0\0" + zlib.compress(metadata.icc, 9)
     if metadata.resolution:
         x, y = (min(max(round(dots * png.INCHES_PER_METRE), 0), _LARGEST) for dots in metadata.resolution)
-        yield b"pHYs", struct.pack(">IIB", x, y, 1)
+        if x and y:  # a pixel of more than two metres has none
+            yield b"pHYs", struct.pack(">IIB", x, y, 1)
     yield from (
         (kind, _background(data, header) if kind == b"bKGD" else data)
         for kind, data in kept

@@ -5,12 +5,11 @@ TIFF 6.0 (Adobe, 1992); BigTIFF; the tags that Adobe has registered.
 
 from __future__ import annotations
 
-import math
 import struct
 from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
-from convfilter.picture.metadata import ifd, mark
+from convfilter.picture.metadata import exif, ifd, mark
 from convfilter.picture.metadata.tiff_numbers import (
     CENTIMETRE,
     CM_PER_INCH,
@@ -178,5 +177,4 @@ def _resolution(tags: Any) -> tuple[float, float] | None:
             values.append(numerator / denominator * (CM_PER_INCH if unit == CENTIMETRE else 1.0))
         except (TypeError, ValueError, ZeroDivisionError):
             return None
-    usable = all(math.isfinite(value) and 0 < value < 1e6 for value in values)
-    return (values[0], values[1]) if usable and unit in (INCH, CENTIMETRE) else None
+    return exif.valid_resolution(values) if unit in (INCH, CENTIMETRE) else None

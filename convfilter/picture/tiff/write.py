@@ -285,7 +285,9 @@ def _shorts(tag: int, *values: int) -> Field:
 
 def _ratio(value: float) -> tuple[int, int]:
     """Return a fraction of 32-bit numbers close to a value above 0."""
-    return (round(value), 1) if value.is_integer() or value * _PARTS >= 2**32 else (round(value * _PARTS), _PARTS)
+    if value.is_integer() or value * _PARTS >= 2**32:
+        return round(value), 1
+    return (round(value * _PARTS), _PARTS) if value * _PARTS >= 1 else (1, min(round(1 / value), 2**32 - 1))
 
 
 def _alpha_kind(outline: Outline) -> int:
