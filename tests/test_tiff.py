@@ -253,6 +253,13 @@ def test_pixels_of_metres_keep_their_resolution(tmp_path):
     assert read(tmp_path / "a.tif").metadata.resolution == pytest.approx((0.00254, 2e-5), rel=0.02)
 
 
+def test_a_zero_byte_does_not_cut_a_text_off(tmp_path):
+    picture = Picture.from_array(noise((8, 8), np.uint8))
+    picture.metadata.text = [Text("Description", "before\0after")]
+    write(resolve_target(tmp_path / "a.tif"), picture)
+    assert read(tmp_path / "a.tif").metadata.text[0].value == "before after"
+
+
 def test_descriptions_of_the_layout_are_dropped():
     data = tiff(noise((4, 5), np.uint8), description='{"shape": [4, 5]}', software=False)
     metadata = read(data).metadata

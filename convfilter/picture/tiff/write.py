@@ -322,7 +322,7 @@ def _with_descriptions(metadata: Metadata, described: ifd.Directories, fields: d
     for text in metadata.text:
         code = codes.pop(text.keyword, None)
         if code is not None and (code not in fields or mark.is_mark(text)):
-            fields[code] = Field(code, ASCII, text.value.encode() + b"\0")
+            fields[code] = Field(code, ASCII, text.value.replace("\0", " ").encode() + b"\0")  # 0 ends a text
     for code, kind, data in (
         (XMP, BYTE, metadata.xmp),
         (IPTC, UNDEFINED, metadata.iptc),
