@@ -150,6 +150,10 @@ def test_curve_of_a_picture():
     # 1 / 2.2, also as inexact writers round it, means sRGB.
     for rounded in (45455, 45454, 45000):
         assert curve_of(picture_with(png=[(b"gAMA", struct.pack(">I", rounded))])) is SRGB
+    # With other primaries it means a power, as of Adobe RGB.
+    adobe_rgb = struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+    power = curve_of(picture_with(png=[(b"gAMA", struct.pack(">I", 45471)), (b"cHRM", adobe_rgb)]))
+    assert power.d == 0 and power.gamma == pytest.approx(563 / 256, abs=1e-4)
     assert curve_of(picture_with(png=[(b"gAMA", gamma), (b"sRGB", b"\0")])) is SRGB
     assert curve_of(picture_with(png=[(b"cICP", bytes([1, 8, 0, 1]))])) is LINEAR
     # A profile for another model says nothing about this picture.

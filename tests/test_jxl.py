@@ -11,7 +11,7 @@ import pytest
 
 from convfilter.errors import ReadError, SizeError, WriteError
 from convfilter.picture.codecs.jxl_header import parsed, with_encoding
-from convfilter.picture.metadata import icc
+from convfilter.picture.metadata import icc, icc_curves
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.metadata.curves import BT709, LINEAR, SRGB, ParametricCurve
 from convfilter.picture.metadata.exif import without_orientation
@@ -174,6 +174,19 @@ def test_profiles_of_other_primaries_and_a_power_are_kept_as_such(tmp_path, kind
     assert profile is not None
     expected = icc.colourants(picture.metadata.icc)
     np.testing.assert_allclose(icc.colourants(profile), expected, atol=1e-3)
+    curve = icc_curves.curve_of(profile)
+    assert isinstance(curve, ParametricCurve) and curve.d == 0 and curve.gamma == pytest.approx(563 / 256, abs=1e-3)
+
+
+@pytest.mark.parametrize("gamma", [45455, 45471, 55556])
+def test_lossy_pictures_of_other_primaries_keep_dark_colours(tmp_path, gamma):
+    grey = np.linspace(0, 255, 64).astype(np.uint8)
+    picture = Picture.from_array(np.ascontiguousarray(np.broadcast_to(grey[None, :, None], (64, 64, 3))))
+    display_p3 = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+    picture.metadata.png = [(b"gAMA", struct.pack(">I", gamma)), (b"cHRM", display_p3)]
+    write(tmp_path / "a.jxl", picture, WriteOptions(quality=99))
+    after = read(tmp_path / "a.jxl")
+    assert np.abs(after.pixels.astype(int) - picture.pixels).max() <= 3
 
 
 def test_profiles_that_numbers_do_not_describe_are_refused(tmp_path):

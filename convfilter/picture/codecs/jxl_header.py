@@ -32,7 +32,7 @@ _CORNERS = {
     9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
     11: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
-#: Exponents in a PNG's gAMA for linear light and for sRGB's curve.
+#: Exponents in a PNG's gAMA for linear light and, approximately, for sRGB's curve.
 _GAMMAS = {8: 1.0, 13: 0.45455}
 
 

@@ -15,6 +15,7 @@ from convfilter.picture.colour_chunks import (
     Chunk,
     chromaticities_of,
     cicp_chunk,
+    exponent_of,
     gamma_chunks,
 )
 from convfilter.picture.pixels import Model
@@ -88,11 +89,14 @@ def transfer_curve(transfer: int) -> ParametricCurve | None:
 
 
 def gamma_curve(chunks: Mapping[bytes, bytes]) -> ParametricCurve:
-    """Return the tone curve of a gAMA chunk among the chunks (contents by name): sRGB's for 1/2.2 or without one."""
+    """Return the tone curve of a gAMA chunk among the chunks (contents by name): a power; sRGB's without one.
+
+    About 1/2.2 means sRGB's curve with sRGB's primaries or without any, but a power with others, as of Adobe RGB.
+    """
     from convfilter.picture.metadata import curves
 
-    gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big")
-    return curves.SRGB if not gamma or png.is_srgb_gamma(gamma) else curves.ParametricCurve(100_000 / gamma)
+    exponent = exponent_of(chunks)
+    return curves.SRGB if exponent is None or png.says_srgb(chunks) else curves.ParametricCurve(1 / exponent)
 
 
 def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
