@@ -154,6 +154,15 @@ def test_a_tiff_without_a_page_is_refused():
         read(io.BytesIO(b"II*\0" + bytes(24)))
 
 
+def test_an_entry_beyond_the_palette_is_named():
+    data = tiff(np.array([[3, 20]], np.uint8), photometric="palette", colormap=np.zeros((3, 256), np.uint16))
+    content = data.getvalue()
+    whole, cut = (struct.pack("<HHI", 320, 3, 3 * colours) for colours in (256, 16))
+    assert content.count(whole) == 1
+    with pytest.raises(ReadError, match="a pixel has entry 20 of a palette of 16 colours"):
+        read(io.BytesIO(content.replace(whole, cut)))
+
+
 def test_palettes():
     indices = noise((5, 6), np.uint8) % 4
     table = noise((3, 256), np.uint8, 1).astype(np.uint16)

@@ -126,7 +126,7 @@ def _from_palette(indices: Pixels, content: Content, options: ReadOptions) -> Pi
     highest = int(indices.max())
     if highest >= len(colours) and not options.lenient:
         raise ReadError(
-            f"the PNG is damaged: a pixel has palette entry {highest} of {len(colours)}",
+            f"the PNG is damaged: a pixel has entry {highest} of a palette of {len(colours)} colours",
             remedy="{lenient=True} takes it as black",
         )
     table = np.zeros((256, 3 if content.transparency is None else 4), np.uint8)

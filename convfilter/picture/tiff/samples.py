@@ -293,7 +293,9 @@ def _coloured(page: Any, samples: Pixels) -> Pixels:
         table = (table >> 8).astype(np.uint8)
     indices = samples[:, :, 0].astype(np.intp)
     if int(indices.max()) >= len(table):
-        raise ReadError(f"the TIFF is damaged: a pixel has palette image {int(indices.max())} of {len(table)}")
+        raise ReadError(
+            f"the TIFF is damaged: a pixel has entry {int(indices.max())} of a palette of {len(table)} colours"
+        )
     if samples.shape[2] == 1:
         return table[indices]
     others = colour.with_depth(colour.widened(samples[:, :, 1:], 2**page.bitspersample - 1), table.dtype)
