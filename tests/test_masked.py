@@ -164,6 +164,32 @@ def test_whole_samples_are_rounded_once():
             np.testing.assert_array_equal(result[..., channel], np.rint(values).astype(dtype))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("geometry", [{"stride": 1, "padding": 1}, {"stride": 2, "padding": 1, "ceil": True}])
+@pytest.mark.parametrize("count_padding", [False, True])
+def test_means_of_pooling_windows_count_padding_as_they_do_without_a_mask(count_padding, geometry, dtype):
+    image, counts = picture(dtype, 3), holes()
+    how = {**geometry, "count_padding": count_padding}
+    cells = {"dilation": 1, **geometry}
+    around = reference.real_cells(SHAPE, (3, 3), count_padding=True, **cells) - reference.real_cells(
+        SHAPE, (3, 3), **cells
+    )
+    zeros = {"padding_mode": "constant", "padding_value": 0, **geometry}
+    sums, seen = (
+        reference.box_sum(each * 1, (3, 3), **zeros) for each in (image * 1.0 * counts[..., None], counts[..., None])
+    )
+    divisors = seen + (around[..., np.newaxis] if count_padding else 0)
+    expected = np.where(seen > 0, sums / np.maximum(divisors, 1), np.nan)
+    found = cf.average_pool(image.astype(np.float32), 3, mask=counts, ignore=np.nan, **how)
+    same(found, expected)
+    if dtype == np.uint8:
+        found = cf.average_pool(image, 3, mask=counts, **how)
+        np.testing.assert_array_equal(found, np.rint(np.nan_to_num(expected)))
+    np.testing.assert_array_equal(
+        cf.average_pool(image, 3, mask=np.ones(SHAPE), **how), cf.average_pool(image, 3, **how)
+    )
+
+
 def test_astropy_finds_the_same():
     convolution = pytest.importorskip("astropy.convolution")
     image, counts = picture().astype(np.float64), holes()

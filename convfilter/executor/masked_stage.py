@@ -213,7 +213,7 @@ def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> O
         return FilledBands(setting.plan(stage, channels), 0)
     if _is_extreme(stage):
         return FilledBands(setting.plan(stage, channels), _neutral(operator, setting.dtype))
-    if stage.padding_mode == "constant" and not isinstance(operator, Pooling):
+    if operator.count_padding if isinstance(operator, Pooling) else stage.padding_mode == "constant":
         return _PaddedBands(stage, setting, channels)
     return _weighted_operation(stage, setting, channels)
 
@@ -329,7 +329,7 @@ class FilledBands:
 
 
 class _PaddedBands:
-    """Bands of a stage with constant padding: the padding is added to the picture, as valid pixels.
+    """Bands of a stage whose constant padding counts: the padding is added to the picture, as valid pixels.
 
     A picture whose sample type does not hold the padding value is converted to float64.
     """
@@ -337,11 +337,16 @@ class _PaddedBands:
     def __init__(self, stage: Stage, setting: Setting, channels: int) -> None:
         planned = setting.plan(stage, channels).stages[0]
         self._rows, self._cols = _border(planned.rows), _border(planned.cols)
-        self._height, self._value = setting.shape[0], stage.padding_value
+        self._height, self._value = setting.shape[0], planned.padding_value
         if setting.dtype.kind != "f" and not _holds(setting.dtype, self._value):
             setting = replace(setting, dtype=np.dtype(np.float64), white=setting.full)
         self._dtype = setting.dtype
         unpadded = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0, ceil=False)
+        if isinstance(stage.operator, Pooling):  # cells beyond the requested padding do not count
+            rows, cols = max(0, planned.rows.beyond), max(0, planned.cols.beyond)
+            self._rows, self._cols = (self._rows[0], self._rows[1] - rows), (self._cols[0], self._cols[1] - cols)
+            pooling = replace(stage.operator, count_padding=False)
+            unpadded = replace(unpadded, operator=pooling, padding=(0, rows, 0, cols))
         shape = self._height + sum(self._rows), setting.shape[1] + sum(self._cols), setting.shape[2]
         self._operation = _weighted_operation(unpadded, replace(setting, shape=shape), channels)
         self.plans = self._operation.plans

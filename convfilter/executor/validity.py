@@ -130,7 +130,7 @@ class Validity:
             signed=False, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
         )  # fmt: skip
         if isinstance(operator, Pooling):
-            extreme = replace(extreme, operator=replace(operator, kind="max"))
+            extreme = replace(extreme, operator=replace(operator, kind="max", count_padding=False))
         else:
             window = cells if cells is not None else Kernel(factors=(np.ones(shape[0]), np.ones(shape[1])))
             rotated = window if needs_all or window.is_box else window.rotated()
