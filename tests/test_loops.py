@@ -1115,6 +1115,59 @@ def put(rng, S):
         yield Case([pixels.ravel(), valid, count, channels, written, value], {0: expected})
 
 
+def ignore_value(rng, S):
+    for channels, colours in ((1, 1), (3, 3), (4, 3), (2, 1)):
+        pixels, valid = samples(rng, (500, channels), S), rng.integers(0, 2, 500).astype(np.uint8)
+        pixels[rng.random((500, channels)) > 0.3] = 9
+        kept = valid * (pixels[:, :colours] != 9).any(axis=1)
+        value = 9.0 if np.dtype(S).kind == "f" else 9
+        yield Case([pixels.ravel(), 500, channels, colours, value, valid], {5: kept})
+
+
+def ignore_nan(rng, R):
+    for channels, colours in ((1, 1), (3, 3), (4, 3), (2, 1)):
+        pixels, valid = samples(rng, (500, channels), R), rng.integers(0, 2, 500).astype(np.uint8)
+        pixels[rng.random((500, channels)) > 0.8] = np.nan
+        kept = valid * ~np.isnan(pixels[:, :colours]).any(axis=1)
+        yield Case([pixels.ravel(), 500, channels, colours, valid], {4: kept})
+
+
+def ignore_transparent(rng, S):
+    for channels in (2, 4):
+        pixels, valid = samples(rng, (500, channels), S), rng.integers(0, 2, 500).astype(np.uint8)
+        pixels[rng.random(500) > 0.5, -1] = 0
+        yield Case([pixels.ravel(), 500, channels, valid], {3: valid * (pixels[:, -1] > 0)})
+
+
+def masked_means(rng, S, W, R):
+    more = vector_bytes()
+    for channels, window, steps, before in ((3, (3, 5), (1, 1), 2), (1, (2, 18), (1, 2), 0), (2, (4, 3), (5, 3), 1)):
+        picture, valid = samples(rng, (7, 40, channels), S), rng.integers(0, 4, (7, 40)).astype(np.uint8) != 1
+        valid[2] = True
+        rows, cols = np.array([-1, 0, 0, 1, 2, 3, 6, 5, -1]), np.clip(np.arange(-before, 42), -1, 39)
+        cols[-1] = -1
+        padded = np.zeros((rows.size, cols.size, channels)), np.zeros((rows.size, cols.size))
+        inside = np.ix_(rows >= 0, cols >= 0)
+        source = np.ix_(rows[rows >= 0], cols[cols >= 0])
+        padded[0][inside], padded[1][inside] = (picture * valid[..., np.newaxis])[source], valid[source]
+        total, present = (
+            np.lib.stride_tricks.sliding_window_view(each, window, (0, 1)).sum((-1, -2))[:: steps[0], :: steps[1]]
+            for each in padded
+        )
+        expected = unset((len(total), total.shape[1] * channels + 3), S)
+        expected[:, :-3] = np.rint(total / np.maximum(present, 1)[..., np.newaxis]).reshape(len(total), -1)
+        line, marks = np.zeros(cols.size * channels + more, W), np.zeros(cols.size + more, W)
+        yield Case(
+            [picture.ravel(), 40 * channels, valid.astype(np.uint8).ravel(), 40, rows, window[0], steps[0],
+             cols, cols.size, before, 40, channels, window[1], steps[1], total.shape[1],
+             np.zeros(window[0] * 40 * channels, S), line, np.zeros(window[0] * 40, np.uint8), marks,
+             unset(40 * channels, S), unset(line.size, W), unset(line.size, W), unset(marks.size, W),
+             unset(total.shape[1] * channels + more, W), unset(more, R), unset(expected.size, S), expected.shape[1],
+             len(total)],
+            {**dict.fromkeys(range(15, 25)), 25: expected},
+        )  # fmt: skip
+
+
 # select, rank, slide -----------------------------------------------------------
 
 

@@ -164,6 +164,37 @@ def test_whole_samples_are_rounded_once():
             np.testing.assert_array_equal(result[..., channel], np.rint(values).astype(dtype))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [0, 2, 3])
+@pytest.mark.parametrize(
+    ("size", "geometry"),
+    [
+        ((3, 3), {}),
+        ((1, 2), {"padding_mode": "wrap"}),
+        ((16, 16), {"padding_mode": "reflect"}),
+        ((4, 18), {"padding_mode": "symmetric", "stride": (2, 3)}),
+        ((9, 15), {"padding": "valid", "stride": (3, 1)}),
+        ((5, 7), {"padding": 1}),
+        ((41, 37), {"padding": "full"}),
+        ((301, 51), {}),
+        ((3, 300), {"padding_mode": "reflect"}),
+    ],
+)
+def test_means_of_boxes_of_whole_samples_are_exact(size, geometry, channels, dtype):
+    rng, counts = np.random.default_rng(12), holes()
+    full = np.iinfo(dtype).max
+    image = rng.integers(0, full, (*SHAPE, channels) if channels else SHAPE, dtype=dtype, endpoint=True)
+    image[0] = full
+    ignored = image.copy()
+    ignored[~counts] = 0
+    places = counts if not channels else counts[..., np.newaxis]
+    sums, seen = (reference.box_sum(each.astype(np.int64), size, **geometry) for each in (ignored, places))
+    expected = np.rint(sums / np.maximum(seen, 1)).astype(dtype)
+    for threads in (1, 2):
+        found = cf.box_blur(image, size, mask=counts, fill=True, threads=threads, **geometry)
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("geometry", [{"stride": 1, "padding": 1}, {"stride": 2, "padding": 1, "ceil": True}])
 @pytest.mark.parametrize("count_padding", [False, True])

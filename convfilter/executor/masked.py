@@ -9,8 +9,6 @@ valid; extremes and ranks skip ignored pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
-from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +17,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import ParameterError, shown
 from convfilter.executor.held import Valid, put
+from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
 from convfilter.executor.masked_rows import run_array
 from convfilter.executor.masked_stage import MaskedStage, Setting
 from convfilter.executor.run import Result
@@ -30,11 +29,6 @@ from convfilter.planning.task import Task, compares_samples
 from convfilter.record import record, replace
 from convfilter.sample_types import real_of
 
-#: Selects pixels by a value of their colours (NaN stands for every NaN), alpha 0, or the file's nodata value.
-Ignore: TypeAlias = float | Literal["alpha=0", "nodata"]
-
-TRANSPARENT: Literal["alpha=0"] = "alpha=0"
-NODATA: Literal["nodata"] = "nodata"
 #: Pixels whose validity a thread finds at a time.
 _AT_A_TIME = 2**18
 
@@ -79,7 +73,7 @@ class Masking:
 
     def mark(self, dtype: np.dtype[np.generic]) -> float:
         """Return the value of results that have no valid input: the ignored value, NaN or 0."""
-        if not isinstance(self.ignore, str | None) and _holds(dtype, float(self.ignore)):
+        if not isinstance(self.ignore, str | None) and holds(dtype, float(self.ignore)):
             return float(self.ignore)
         return float("nan") if dtype.kind == "f" else 0.0
 
@@ -117,32 +111,10 @@ class Masking:
             if self.mask is not None:
                 np.not_equal(self.mask[first + span[0] : first + span[1]], 0, out=valid[block])
             if self.ignore is not None:
-                _invalidate(self.ignore, pixels[block], alpha, valid[block])
+                invalidate(self.ignore, pixels[block], alpha, valid[block])
 
         run_blocks(cut(rows, max(1, _AT_A_TIME // cols)), lambda: find_valid, cores_lately())
         return valid
-
-
-def _invalidate(ignore: Ignore, pixels: Samples, alpha: bool, valid: Valid) -> None:
-    """Mark transparent pixels, or pixels whose colours all have the ignored value, as invalid, in place."""
-    if isinstance(ignore, str):
-        valid &= pixels[..., -1] > 0
-        return
-    value = float(ignore)
-    colours = range(pixels.shape[2] - alpha)
-    if isnan(value):
-        for channel in colours if pixels.dtype.kind == "f" else ():
-            valid &= ~np.isnan(pixels[..., channel])
-    elif _holds(pixels.dtype, value):
-        differs = np.zeros(valid.shape, bool)
-        for channel in colours:
-            differs |= pixels[..., channel] != pixels.dtype.type(value)
-        valid &= differs
-
-
-def _holds(dtype: np.dtype[Any], value: float) -> bool:
-    """Whether samples of a type can have a value."""
-    return dtype.kind == "f" or (value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
 def run_masked(

@@ -16,6 +16,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span, Valid
+from convfilter.executor.masked_box import MaskedBox, is_plain_box
 from convfilter.executor.patches import with_mask
 from convfilter.executor.run import run_array
 from convfilter.filters.kernels import box
@@ -42,6 +43,7 @@ class Means:
 
     def __init__(self, plain: Plan, dense: Plan, sparse: Plan) -> None:
         self.plans: tuple[Plan, ...] = plain, dense, sparse
+        self._box = MaskedBox(plain) if is_plain_box(plain) else None
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -64,6 +66,9 @@ class Means:
         plain, dense, sparse = self.plans
         if self._is_valid(held, span):
             return run_band(plain, held, span, out, threads)
+        if self._box is not None and out.dtype == plain.dtype:
+            self._box.run(held, span, out)
+            return 0
         plan = dense
         if dense.stages[0].rates != sparse.stages[0].rates and not self._is_dense(held, span):
             plan = sparse

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 #: Pixels that are passed over together if all are valid.
-_TOGETHER = 4096
+_TOGETHER = 256
 
 
 def join(source, first, pitch, valid, first_valid, valid_pitch, rows, cols, channels, opaque, out, start, out_pitch):
@@ -93,4 +95,49 @@ def put(pixels, valid, count, channels, written, value):
                 if valid[p] == 0:
                     for c in range(written):
                         pixels[p * channels + c] = value
+    return 0
+
+
+def ignore_value(pixels, count, channels, colours, value, valid):
+    """Mark pixels as not valid whose first ``colours`` samples all have a value."""
+    if channels == 3 and colours == 3:
+        _ignore_value(pixels, count, 3, 3, value, valid)
+    elif channels == 1 and colours == 1:
+        _ignore_value(pixels, count, 1, 1, value, valid)
+    else:
+        _ignore_value(pixels, count, channels, colours, value, valid)
+    return 0
+
+
+def _ignore_value(pixels, count, channels, colours, value, valid):
+    for p in range(count):
+        differ = 0
+        for c in range(colours):
+            differ |= pixels[p * channels + c] != value
+        valid[p] &= differ
+
+
+def ignore_nan(pixels, count, channels, colours, valid):
+    """Mark pixels as not valid that are not a number in one of their first ``colours`` samples."""
+    if channels == 3 and colours == 3:
+        _ignore_nan(pixels, count, 3, 3, valid)
+    elif channels == 1 and colours == 1:
+        _ignore_nan(pixels, count, 1, 1, valid)
+    else:
+        _ignore_nan(pixels, count, channels, colours, valid)
+    return 0
+
+
+def _ignore_nan(pixels, count, channels, colours, valid):
+    for p in range(count):
+        numbers = 1
+        for c in range(colours):
+            numbers &= not np.isnan(pixels[p * channels + c])
+        valid[p] &= numbers
+
+
+def ignore_transparent(pixels, count, channels, valid):
+    """Mark pixels as not valid whose alpha, the last channel, is not above 0."""
+    for p in range(count):
+        valid[p] &= pixels[p * channels + channels - 1] > 0
     return 0

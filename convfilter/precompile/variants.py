@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine import epilogue, load, program, sums
-from convfilter.executor import held, patches
+from convfilter.executor import held, ignored, masked_box, patches
 from convfilter.machine.cores import available_cores
 from convfilter.methods import (
     bilateral,
@@ -47,6 +47,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "D": (np.float64,),
     "N": (np.int32, np.int64),  # counts of samples, or sums of their weights
     "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
+    "W": (np.uint16, np.int32),  # sums of integers
 }
 
 
@@ -67,6 +68,8 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             gaussian,
             guided,
             held,
+            ignored,
+            masked_box,
             medians,
             morphology,
             patches,
@@ -95,6 +98,8 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
     if loop.module == "mask":
         return True
+    if loop.module == "masked_box":
+        return tuple(types[letter] for letter in "SWR") in masked_box.TYPES
     if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):
         return _wide_can_occur(loop, types)
     if loop is epilogue.STORE_INTEGERS:
