@@ -264,7 +264,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
 
 
 def _masking(request: Request) -> Masking | None:
-    """Return the mask of ignored pixels, with the mask picture read."""
+    """Return what selects ignored pixels; the mask picture is read, or opened to be read with each picture."""
     if request.ignore is None and request.mask is None:
         if request.fill:
             raise UsageError("--fill computes ignored pixels; select them by --ignore or --mask")
@@ -273,13 +273,9 @@ def _masking(request: Request) -> Masking | None:
 
     mask: Any = None
     if request.mask is not None:
-        import numpy as np
+        from convfilter.pipeline.mask_file import mask_of
 
-        from convfilter.files import read
-
-        picture = read(request.mask)
-        colours = np.atleast_3d(picture.pixels)
-        mask = (colours[..., : colours.shape[2] - picture.alpha] != 0).any(axis=2)
+        mask = mask_of(request.mask)
     ignore: Any = request.ignore
     return Masking(ignore, mask, request.fill)
 

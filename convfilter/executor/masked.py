@@ -8,7 +8,10 @@ valid; extremes and ranks skip ignored pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +21,7 @@ from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import ParameterError, shown
 from convfilter.executor.held import Valid, put
 from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
-from convfilter.executor.masked_rows import run_array
+from convfilter.executor.masked_rows import Judge, run_array
 from convfilter.executor.masked_stage import MaskedStage, Setting
 from convfilter.executor.run import Result
 from convfilter.filters.stage import Constant, Join, Layer, MaxIndices, Point, Rank, Stage
@@ -33,6 +36,30 @@ from convfilter.sample_types import real_of
 _AT_A_TIME = 2**18
 
 
+class MaskRows(Protocol):
+    """The rows of a mask, from the first to the last."""
+
+    def read(self, out: Samples) -> None:
+        """Write the next rows into ``out``, a (some rows, cols) array of bool."""
+
+
+class Mask(Protocol):
+    """A mask whose rows are not in memory.
+
+    Attributes
+    ----------
+    shape : (rows, cols)
+    """
+
+    shape: tuple[int, int]
+
+    def rows(self) -> AbstractContextManager[MaskRows]:
+        """Open the mask as a source of its rows."""
+
+    def decoded(self) -> Samples:
+        """Return the whole mask."""
+
+
 @record(eq=False)
 class Masking:
     """Selects ignored pixels, and their value in the result.
@@ -41,14 +68,14 @@ class Masking:
     ----------
     ignore : float, "alpha=0", "nodata" or None
         Colours of this value; NaN stands for every NaN. "nodata": the value that the file names.
-    mask : (rows, cols) array or None
+    mask : (rows, cols) array, Mask or None
         0 where a pixel is ignored.
     fill : bool
         Whether ignored pixels get a result too, computed from their neighbours.
     """
 
     ignore: Ignore | None = None
-    mask: Samples | None = None
+    mask: Samples | Mask | None = None
     fill: bool = False
 
     def __post_init__(self) -> None:
@@ -98,18 +125,34 @@ class Masking:
         if self.ignore == NODATA:
             raise ParameterError(f"ignore {NODATA} is for files that name such a value, as GeoTIFFs do")
 
+    @contextmanager
+    def judge(self, alpha: bool) -> Iterator[Judge]:
+        """Judge the rows of a picture that passes :meth:`check`, from the first to the last."""
+        if self.mask is None or isinstance(self.mask, np.ndarray):
+            yield partial(self.valid, alpha)
+            return
+        with self.mask.rows() as rows:
+
+            def judged(pixels: Samples, first: int) -> Valid:
+                mask = np.empty(pixels.shape[:2], bool)
+                rows.read(mask)
+                return replace(self, mask=mask).valid(alpha, pixels)
+
+            yield judged
+
     def valid(self, alpha: bool, pixels: Samples, first: int = 0) -> Valid:
         """Return the mask of valid pixels of a (rows, cols, channels) array.
 
         It holds the rows from ``first`` on of a picture that passes :meth:`check`.
         """
         rows, cols = pixels.shape[:2]
-        valid = np.ones((rows, cols), bool) if self.mask is None else np.empty((rows, cols), bool)
+        mask = self.mask if self.mask is None or isinstance(self.mask, np.ndarray) else self.mask.decoded()
+        valid = np.ones((rows, cols), bool) if mask is None else np.empty((rows, cols), bool)
 
         def find_valid(span: tuple[int, int]) -> None:
             block = slice(*span)
-            if self.mask is not None:
-                np.not_equal(self.mask[first + span[0] : first + span[1]], 0, out=valid[block])
+            if mask is not None:
+                np.not_equal(mask[first + span[0] : first + span[1]], 0, out=valid[block])
             if self.ignore is not None:
                 invalidate(self.ignore, pixels[block], alpha, valid[block])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,13 +77,14 @@ class IgnoredPixels:
         from convfilter.executor.masked_rows import run_rows
 
         masking = self._masking_of(0)
-        mark, valid = masking.mark(self._dtype), partial(masking.valid, self._picture.alpha)
+        mark = masking.mark(self._dtype)
 
         def run(source: RowSource | Pixels, sink: RowSink) -> int:
             def write(rows: Pixels, valid_rows: Valid) -> None:
                 sink.write(marked(finish(rows), valid_rows, mark, self._marks_alpha))
 
-            return run_rows(self._planned(), source, valid, write, self._threads or cores_lately())
+            with masking.judge(self._picture.alpha) as judge:
+                return run_rows(self._planned(), source, judge, write, self._threads or cores_lately())
 
         return run
 

@@ -1,0 +1,106 @@
+"""A mask from a picture file: a small one as an array, a large one as a file whose rows are read with the picture's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+
+from convfilter.engine.buffer import Samples
+from convfilter.errors import ReadError
+from convfilter.executor.ignored import invalidate
+from convfilter.files import about
+from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.pixels import Pixels
+from convfilter.picture.read import decode_all, opened
+from convfilter.picture.row_source import Bands
+
+#: Masks of fewer pixels are held in memory.
+LEAST_PIXELS = 2**22
+
+
+def mask_of(path: str) -> MaskFile | Samples:
+    """Return the mask of a picture file: pixels that are not black.
+
+    Raises
+    ------
+    ReadError, SizeError
+        The file is no picture, damaged, or too large; ``filename`` is its name.
+    """
+    with about(path), opened(path) as picture:
+        rows, cols = picture.frames[0].shape[:2]
+        is_large = len(picture.frames) == 1 and picture.frames[0].bands is not None and rows * cols >= LEAST_PIXELS
+        if not (is_large and os.path.isfile(path)):
+            decode_all(picture)
+            return _marks(picture).pixels.reshape(rows, cols)
+    return MaskFile(path, (rows, cols))
+
+
+class MaskFile:
+    """A mask whose rows are decoded when they are needed.
+
+    Parameters
+    ----------
+    path : str
+    shape : (rows, cols)
+    """
+
+    def __init__(self, path: str, shape: tuple[int, int]) -> None:
+        self._name, self._path, self.shape = path, os.path.abspath(path), shape
+
+    @contextmanager
+    def rows(self) -> Iterator[MaskRows]:
+        """Open the file as a source of its rows; at the end, the rest of the file is checked.
+
+        Raises
+        ------
+        ReadError
+            The file is damaged, or another one by now.
+        """
+        with ExitStack() as files:
+            with about(self._name):
+                bands = _marks(files.enter_context(opened(self._path))).bands
+                if bands is None or bands.shape[:2] != self.shape:
+                    raise ReadError("the mask has changed while pictures were filtered")
+            files.callback(bands.close)
+            rows = MaskRows(bands, self._name)
+            yield rows
+            rows.finish()
+
+    def decoded(self) -> Samples:
+        """Return the whole mask."""
+        mask = np.empty(self.shape, bool)
+        with self.rows() as rows:
+            rows.read(mask)
+        return mask
+
+
+class MaskRows:
+    """The rows of a mask, from the first to the last; errors name the file."""
+
+    def __init__(self, bands: Bands, name: str) -> None:
+        self._bands, self._name = bands, name
+
+    def read(self, out: Samples) -> None:
+        """Write the next rows into ``out``, a (some rows, cols) array of bool."""
+        with about(self._name):
+            self._bands.read(out[..., np.newaxis])
+
+    def finish(self) -> None:
+        """Read and check the remaining rows."""
+        with about(self._name):
+            self._bands.finish()
+
+
+def _marks(picture: Picture) -> Frame:
+    """Return the first frame as one channel: whether a colour is not 0."""
+
+    def marks(pixels: Pixels) -> Pixels:
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
+        valid = np.ones(pixels.shape[:2], bool)
+        invalidate(0.0, pixels, picture.alpha, valid)
+        return valid[..., np.newaxis]
+
+    return picture.frames[0].mapped(marks, np.dtype(bool), 1)

@@ -1,0 +1,107 @@
+"""Masks from files: small ones are held, the rows of large ones are read with those of the picture."""
+
+import numpy as np
+import pytest
+
+import convfilter as cf
+from convfilter.cli.root import run
+from convfilter.pipeline import mask_file
+
+SHAPE = (300, 140)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Read the rows of every mask with those of its picture, never the whole mask."""
+    monkeypatch.setattr(mask_file, "LEAST_PIXELS", 1)
+
+    def decoded(_self):
+        raise AssertionError("the whole mask is decoded")
+
+    monkeypatch.setattr(mask_file.MaskFile, "decoded", decoded)
+
+
+def given(folder, name="mask.png", channels=0, dtype=np.uint8):
+    """Write a picture and a mask; return the picture and which pixels the mask keeps."""
+    rng = np.random.default_rng(6)
+    image, counts = rng.integers(1, 256, (*SHAPE, 3), np.uint8), rng.random(SHAPE) > 0.1
+    counts[100:180, 30:70] = False
+    cf.write(str(folder / "in.png"), image)
+    mask = np.where(counts, rng.integers(1, 200, SHAPE), 0).astype(dtype)
+    if channels:
+        mask = np.stack([mask, np.zeros_like(mask), mask // 2, np.ones_like(mask)][:channels], axis=2)
+    cf.write(str(folder / name), mask)
+    return image, counts
+
+
+def done(folder, *options, mask="mask.png", out="out.png", names=("in.png",)):
+    return run(
+        ["apply", "-f", "box:5", "-f", "median:3", "--overwrite", "-v", "--mask", str(folder / mask), *options,
+         *(str(folder / name) for name in names), str(folder / out)]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [0, 3, 4])
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.ppm"])
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_rows_of_a_large_mask_are_read_with_those_of_the_picture(tmp_path, capsys, large, name, channels, threads):
+    if name == "mask.ppm":
+        name, channels = ("mask.pgm", 0) if channels == 0 else ("mask.ppm", 3)
+    image, counts = given(tmp_path, name, channels, np.uint16)
+    assert done(tmp_path, "--fill", "--threads", threads, mask=name) == 0
+    assert "whole" not in capsys.readouterr().err
+    expected = cf.apply(image, "box:5", "median:3", mask=counts, fill=True)
+    np.testing.assert_array_equal(np.asarray(cf.read(str(tmp_path / "out.png"))), expected)
+
+
+@pytest.mark.parametrize("options", [(), ("--ignore", "7"), ("--fill", "--ignore", "7")])
+def test_a_mask_goes_with_an_ignored_value_and_with_several_pictures(tmp_path, large, options):
+    image, counts = given(tmp_path)
+    cf.write(str(tmp_path / "other.png"), image[::-1].copy())
+    (tmp_path / "out").mkdir()
+    assert done(tmp_path, *options, names=("in.png", "other.png"), out="out") == 0
+    how = {"fill": "--fill" in options, **({"ignore": 7} if "--ignore" in options else {})}
+    for name, pixels in (("in.png", image), ("other.png", image[::-1])):
+        expected = cf.apply(pixels, "box:5", "median:3", mask=counts, **how)
+        np.testing.assert_array_equal(np.asarray(cf.read(str(tmp_path / "out" / name))), expected)
+
+
+def test_a_stage_that_needs_all_rows_decodes_the_whole_mask(tmp_path, monkeypatch):
+    monkeypatch.setattr(mask_file, "LEAST_PIXELS", 1)
+    image, counts = given(tmp_path)
+    names = str(tmp_path / "in.png"), str(tmp_path / "out.png")
+    assert run(["apply", "-f", "normalize", "--mask", str(tmp_path / "mask.png"), *names]) == 0
+    np.testing.assert_array_equal(np.asarray(cf.read(names[1])), cf.apply(image, "normalize", mask=counts))
+
+
+@pytest.mark.parametrize("least", [1, 2**22])
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
+def test_damage_late_in_a_mask_leaves_the_old_output(tmp_path, capsys, monkeypatch, least, name):
+    monkeypatch.setattr(mask_file, "LEAST_PIXELS", least)
+    given(tmp_path, name)
+    assert done(tmp_path, mask=name) == 0
+    before = (tmp_path / "out.png").read_bytes()
+    content = bytearray((tmp_path / name).read_bytes())
+    if name == "mask.png":
+        content[-40:-20] = bytes(20)
+    else:
+        content = content[: 3 * len(content) // 4]
+    (tmp_path / name).write_bytes(content)
+    capsys.readouterr()
+    assert done(tmp_path, mask=name) == 1
+    assert name in capsys.readouterr().err
+    assert (tmp_path / "out.png").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.png", name, "out.png"])
+
+
+@pytest.mark.parametrize("least", [1, 2**22])
+def test_a_mask_of_another_size_or_none_is_refused(tmp_path, capsys, monkeypatch, least):
+    monkeypatch.setattr(mask_file, "LEAST_PIXELS", least)
+    given(tmp_path)
+    cf.write(str(tmp_path / "mask.png"), np.ones((300, 141), np.uint8))
+    assert done(tmp_path) == 2
+    assert "the mask must be as large as the picture, 140x300, got 141x300" in capsys.readouterr().err
+    (tmp_path / "mask.png").write_bytes(b"no picture at all")
+    assert done(tmp_path) in (1, 2)
+    assert "mask.png" in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
