@@ -13,11 +13,10 @@ import numpy as np
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import Samples
 from convfilter.executor import run
-from convfilter.filters.multirate import Rates
 from convfilter.filters.stage import Orientation
-from convfilter.methods.coarse import Coarse
 from convfilter.planning import AxisPlan, Plan, StagePlan
-from convfilter.planning.methods import grid_of
+from convfilter.planning.method import Reach, window_reach
+from convfilter.planning.methods import chosen_method, grid_of
 from convfilter.planning.plan_cache import cached_value
 from convfilter.record import record, replace
 
@@ -48,7 +47,7 @@ class Side:
     outputs: int
 
 
-def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: Rates | None = None) -> Side:
+def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, reach: Reach) -> Side:
     """Return the source samples of outputs ``first`` to ``last - 1``, computed together with those up to ``end - 1``.
 
     Parameters
@@ -57,18 +56,13 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, rates: R
         Of the whole picture.
     mode : str
         Padding mode.
-    rates : Rates, optional
-        Rates of a multirate axis: its steps read further than the kernel, and chunks keep its phase.
+    reach : Reach
+        Of the computed outputs.
     """
     if axis.inserted:
         return _spaced_side(axis, first, last, end)
-    window = first * axis.stride - axis.before
-    begin, stop, step = window, (end - 1) * axis.stride - axis.before + axis.span + 1, 1
-    if rates is not None:
-        decimated = Coarse.of(axis, rates, mode, first, end).decimated
-        step = rates.step
-        begin, stop = min(begin, -decimated.before), max(stop, axis.input + decimated.after)
-        begin = begin // step * step
+    window, stop, step = first * axis.stride - axis.before, reach.stop, reach.step
+    begin = reach.begin // step * step
     selected = None
     if mode in _AT_THE_BORDER or (begin >= 0 and stop <= axis.input):
         low, high = (min(max(place, 0), axis.input - 1) for place in (begin, stop - 1))
@@ -126,10 +120,12 @@ def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> C
     if grid.indivisible:
         return Chunk(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
     mode = plan.padding_mode
-    down = side_of(plan.rows, mode, *rows, min(rows[1] + grid.ahead[0], plan.rows.output), plan.rates[0])
+    end = min(rows[1] + grid.ahead[0], plan.rows.output)
+    down = side_of(plan.rows, mode, *rows, end, chosen_method(plan).reach(plan, rows[0], end))
     if not grid.cols:
         return Chunk(down, Side(((0, plan.cols.input),), None, plan.cols, plan.cols.output))
-    return Chunk(down, side_of(plan.cols, mode, *cols, min(cols[1] + grid.ahead[1], plan.cols.output)))
+    end = min(cols[1] + grid.ahead[1], plan.cols.output)
+    return Chunk(down, side_of(plan.cols, mode, *cols, end, window_reach(plan.cols, cols[0], end)))
 
 
 def run_chunk(

@@ -10,6 +10,7 @@ from convfilter.engine.program import Call, Moving, Slot
 from convfilter.engine.sums import StepOutput, four_call
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
+from convfilter.planning.methods.gaussian import coarse_axis
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 
@@ -26,8 +27,7 @@ class Coarse:
         Geometry of the outputs on the source.
     rates : Rates
     first, count : int
-        The first coarse sample, and their number. The order in which a step sums four coarse rows depends on their
-        place in the step, so ``first`` differs by a multiple of four from the first of the whole axis.
+        The first coarse sample, and their number; see ``coarse_axis``.
     decimated : AxisPlan
         Geometry of the coarse samples on the source.
     source_index : Indices
@@ -44,17 +44,10 @@ class Coarse:
     @classmethod
     def of(cls, axis: AxisPlan, rates: Rates, mode: str, first_out: int, last_out: int) -> Coarse:
         """Return the coarse samples of outputs ``first_out`` to ``last_out - 1``."""
-        origin = axis.centre - axis.before
-        whole = origin // rates.step + rates.interpolation_first
-        first = (first_out * axis.stride + origin) // rates.step + rates.interpolation_first
-        first -= (first - whole) % STEP_ROWS
-        first_of_last = ((last_out - 1) * axis.stride + origin) // rates.step + rates.interpolation_first
-        count = first_of_last + rates.interpolation_taps - first
-        start = (first - rates.blur_reach) * rates.step - rates.decimation_reach
-        before_blur = count + 2 * rates.blur_reach
-        total = (before_blur - 1) * rates.step + rates.decimation.size
-        decimated = AxisPlan(axis.input, rates.decimation.size, rates.step, 1, -start, total + start - axis.input)
-        return cls(axis, rates, first, count, decimated, index_map(axis.input, -start, total, mode))
+        first, decimated = coarse_axis(axis, rates, first_out, last_out)
+        count = decimated.output - 2 * rates.blur_reach
+        total = decimated.before + axis.input + decimated.after
+        return cls(axis, rates, first, count, decimated, index_map(axis.input, decimated.before, total, mode))
 
     def place(self, out: Indices) -> tuple[Indices, Indices]:
         """Return, for each output, its phase and the coarse sample of its first tap."""

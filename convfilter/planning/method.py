@@ -9,9 +9,10 @@ import numpy as np
 
 from convfilter.filters.factors import Product
 from convfilter.filters.multirate import Rates
+from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import Precision, sums_fit
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, window_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, Window, window_block_rows
 from convfilter.planning.task import Task
 from convfilter.record import record
 
@@ -52,6 +53,18 @@ Algorithm: TypeAlias = Choice | _Only
 ALGORITHMS: tuple[Choice, ...] = get_args(Choice)
 
 
+@record
+class Reach:
+    """Rows of the input, on an axis that padding continues: from ``begin`` to ``stop - 1``.
+
+    A chunk may begin where the place of its first row is a multiple of ``step``.
+    """
+
+    begin: int
+    stop: int
+    step: int = 1
+
+
 def always(_any: Task | StagePlan) -> bool:
     """Return True, for every task and plan."""
     return True
@@ -85,6 +98,15 @@ def rows_of_windows(plan: StagePlan, block: int) -> int:
     return (block - 1) * plan.rows.stride + plan.rows.span + 1
 
 
+def window_reach(axis: AxisPlan, first: int, end: int) -> Reach:
+    """Return the rows under the windows of outputs ``first`` to ``end - 1``."""
+    return Reach(first * axis.stride - axis.before, (end - 1) * axis.stride - axis.before + axis.span + 1)
+
+
+def _window_reach(plan: StagePlan, first: int, end: int) -> Reach:
+    return window_reach(plan.rows, first, end)
+
+
 def _own_factors(task: Task) -> tuple[Product, ...]:
     return () if task.kernel.factors is None else (task.kernel.factors,)
 
@@ -100,6 +122,10 @@ def _no_rates(_task: Task) -> tuple[Rates | None, Rates | None]:
 
 def _no_sides(_task: Task) -> tuple[int, int]:
     return 0, 0
+
+
+def _no_window(_plan: StagePlan) -> None:
+    return None
 
 
 def _taps(plan: StagePlan) -> int:
@@ -179,6 +205,10 @@ class Method(NamedTuple):
         Bytes of the line buffers between the nodes of the method in a group.
     grid : callable
         The ``Grid`` of a plan for the whole picture.
+    reach : callable
+        The ``Reach`` of some outputs, from the plan, the first output and the one after the last.
+    window : callable
+        The ``Window`` of a plan, or None for methods without a sliding window.
     scratch_bytes : callable
         Working memory of one thread, from the plan and its task.
     products, rates, sides : callable
@@ -189,6 +219,8 @@ class Method(NamedTuple):
         Whether an infinite sample or a NaN reaches outputs whose windows do not contain it.
     fits_single : callable
         Whether float32 sums keep the promises about errors for a task without samples that need float64.
+    fits_previews : bool
+        Whether previews of real samples take float32 sums, whatever ``fits_single`` says.
     terms : callable
         Rounded additions of one output sample, for the error budget.
     left_out : callable
@@ -206,6 +238,8 @@ class Method(NamedTuple):
     rows_read: Callable[[StagePlan, int], int] = rows_of_windows
     buffer_bytes: Callable[[StagePlan], int] = _no_bytes
     grid: Callable[[StagePlan], Grid] = _grid_of_steps
+    reach: Callable[[StagePlan, int, int], Reach] = _window_reach
+    window: Callable[[StagePlan], Window | None] = _no_window
     scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors
     rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates
@@ -213,6 +247,7 @@ class Method(NamedTuple):
     by_taps: Callable[[Task], bool] = never
     spreads: bool = False
     fits_single: Callable[[Task], bool] = sums_fit
+    fits_previews: bool = False
     terms: Callable[[StagePlan], int] = _taps
     left_out: Callable[[StagePlan], float] = _nothing
 

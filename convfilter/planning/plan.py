@@ -302,6 +302,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         by_taps=chosen.by_taps(task),
         result=task.result,
     )
+    plan = replace(plan, window=chosen.window(plan))
     return replace(plan, scratch_bytes=chosen.scratch_bytes(plan, task))
 
 
@@ -310,10 +311,11 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
     if not chosen_method(plan).spreads:
         return plan
     algorithm: Algorithm = "separable" if plan.products else "direct"
-    return replace(
+    local = replace(
         plan,
         algorithm=algorithm,
         block_rows=window_block_rows(plan.rows),
         rates=(None, None),
         sides=(0, 0),
     )
+    return replace(local, window=chosen_method(local).window(local))

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from convfilter.filters.stage import Stage
 from convfilter.planning.plan import Plan, plan_stack
-from convfilter.planning.task import Mask
 
 Value = TypeVar("Value")
 
@@ -33,15 +32,9 @@ def cached_plan(
     dtype: np.dtype[Any],
     *,
     out_dtype: npt.DTypeLike | None = None,
-    alpha: bool = False,
-    gray: bool = False,
-    algorithm: str | None = None,
-    white: float | None = None,
-    out_white: float | None = None,
-    premultiplied: bool = False,
-    mask: Mask = "",
+    **settings: Any,
 ) -> Plan:
-    """Return the result of :func:`plan_stack`, cached by value.
+    """Return the result of :func:`plan_stack` with these ``settings``, cached by value.
 
     Raises
     ------
@@ -50,16 +43,7 @@ def cached_plan(
     """
     result = None if out_dtype is None else np.dtype(out_dtype).str
     bytes_left = [_MOST_BYTES]
-    settings: dict[str, Any] = {
-        "alpha": alpha,
-        "gray": gray,
-        "algorithm": algorithm,
-        "white": white,
-        "out_white": out_white,
-        "premultiplied": premultiplied,
-        "mask": mask,
-    }
-    key = (*(_value(part, bytes_left) for part in (*stages, *settings.values())), shape, dtype.str, result)
+    key = (*(_value(part, bytes_left) for part in (*stages, *sorted(settings.items()))), shape, dtype.str, result)
 
     def plan() -> Plan:
         copies = deepcopy(stages)  # so that callers cannot change the weights of a cached plan

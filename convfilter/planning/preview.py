@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.filters.stage import Correlation
+from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan import Plan, plan_stack
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import replace
@@ -13,7 +14,7 @@ from convfilter.record import replace
 def for_preview(plan: Plan) -> Plan:
     """Return a plan with less exact sums.
 
-    Methods that sum tap by tap sum float32 samples in float32. A Gaussian of bytes in front of other stages is as exact
+    Methods that declare it sum float32 samples in float32. A Gaussian of bytes in front of other stages is as exact
     as one whose result is stored as bytes.
     """
     if plan.dtype == np.float32:
@@ -30,4 +31,4 @@ def for_preview(plan: Plan) -> Plan:
 
 
 def _in_single(stage: StagePlan) -> StagePlan:
-    return replace(stage, precision="float32") if stage.algorithm in ("separable", "direct") else stage
+    return replace(stage, precision="float32") if chosen_method(stage).fits_previews else stage

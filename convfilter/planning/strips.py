@@ -33,7 +33,26 @@ _INTERLEAVED_SAMPLES = 1024, 8192
 #: Supported taps of a row or column in lane-interleaved rows: at least 7, so that all eight outputs of a step share the
 #: middle taps, and few enough for one sum.
 _INTERLEAVED_TAPS = range(INTERLEAVED_ROWS - 1, 57)
-_WINDOW_ALGORITHMS = ("direct", "separable", "lowrank", "gradient")
+
+
+@record
+class Window:
+    """The window of a method that slides it down column strips.
+
+    Attributes
+    ----------
+    first_row, last_row : int
+        The first and the last-plus-one kernel row with a nonzero weight.
+    interleaves : bool
+        Whether the method also runs in lane-interleaved rows, with the factors of the plan's only product.
+    gathers : bool
+        Whether the rows that a step reads may be gathered anew where a ring of all rows would be too large.
+    """
+
+    first_row: int
+    last_row: int
+    interleaves: bool = False
+    gathers: bool = True
 
 
 @record
@@ -71,7 +90,8 @@ def interleaving_of(plan: StagePlan) -> Interleaving | None:
     """Return the lane-interleaved layout of ``plan``, or None if it does not apply."""
     steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
     if (
-        plan.algorithm != "separable"
+        plan.window is None
+        or not plan.window.interleaves
         or plan.precision != "float32"
         or (plan.alpha and not plan.masked)
         or steps != (1, 1, 1, 1)
@@ -95,13 +115,13 @@ def nonzero_span(taps: npt.NDArray[Any]) -> tuple[int, int]:
 
 def sliding_window_of(plan: StagePlan) -> SlidingWindow | None:
     """Return the sliding window of ``plan``, or None if its method has none or a ring would be too large."""
-    if plan.algorithm not in _WINDOW_ALGORITHMS and not plan.by_taps:
+    if plan.window is None:
         return None
-    rows = _nonzero_rows(plan)
+    rows = plan.window.first_row, plan.window.last_row
     ring: AnyRing = Ring.of(plan.rows, *rows)
     span = plan.cols.span * plan.channels
     if ring.slots > _RING_SAMPLES // _NARROWEST or span > _STRIP_SAMPLES:
-        if plan.algorithm == "separable":
+        if not plan.window.gathers:
             return None
         gathered = Gathered.of(plan.rows, *rows)
         ring = gathered if 2 * gathered.block < ring.slots or ring.slots > TALLEST else ring
@@ -143,13 +163,9 @@ def whole_regions(rows: int) -> int:
     return -(-rows // REGION_ROWS) * REGION_ROWS
 
 
-def _nonzero_rows(plan: StagePlan) -> tuple[int, int]:
-    """Return the first and the last-plus-one kernel row with a nonzero weight."""
-    if plan.algorithm == "gradient":
-        return 0, plan.rows.kernel
-    if plan.algorithm == "direct":
-        return nonzero_span(np.any(plan.kernel.matrix, axis=1))
-    return nonzero_span(np.any([column != 0 for column, _ in plan.products], axis=0))
+def window_of_products(plan: StagePlan) -> Window:
+    """Return the window of a sum of products."""
+    return Window(*nonzero_span(np.any([column != 0 for column, _ in plan.products], axis=0)))
 
 
 def column_samples(rows: int, span: int) -> int:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Grid, Method, rows_bytes, rows_of_windows
+from convfilter.planning.method import Grid, Method, Reach, rows_bytes, rows_of_windows, window_reach
 from convfilter.planning.methods.stencil import taps_of
 from convfilter.planning.precision import quality, sums_fit
 from convfilter.planning.ring import STEP_ROWS
@@ -94,6 +94,33 @@ def coarse_block_rows(plan: StagePlan, rates: Rates, count: int, *, alone: bool,
     is_one_block = alone and count * row <= COARSE_SAMPLES
     rows = count if is_one_block else min(_COARSE_ROWS, max(2 * COARSE_GROUP, count // _COARSE_BLOCKS))
     return -(-rows // COARSE_GROUP) * COARSE_GROUP
+
+
+def coarse_axis(axis: AxisPlan, rates: Rates, first_out: int, last_out: int) -> tuple[int, AxisPlan]:
+    """Return the first coarse sample of outputs ``first_out`` to ``last_out - 1``, and their geometry on the source.
+
+    The order in which a step sums four coarse rows depends on their place in the step, so the first differs by a
+    multiple of four from the first of the whole axis.
+    """
+    origin = axis.centre - axis.before
+    whole = origin // rates.step + rates.interpolation_first
+    first = (first_out * axis.stride + origin) // rates.step + rates.interpolation_first
+    first -= (first - whole) % STEP_ROWS
+    first_of_last = ((last_out - 1) * axis.stride + origin) // rates.step + rates.interpolation_first
+    count = first_of_last + rates.interpolation_taps - first
+    start = (first - rates.blur_reach) * rates.step - rates.decimation_reach
+    total = (count + 2 * rates.blur_reach - 1) * rates.step + rates.decimation.size
+    return first, AxisPlan(axis.input, rates.decimation.size, rates.step, 1, -start, total + start - axis.input)
+
+
+def _reach(plan: StagePlan, first: int, end: int) -> Reach:
+    """Return the rows under the steps, which reach further than the kernel; chunks keep the phase of decimation."""
+    rows, rates = window_reach(plan.rows, first, end), plan.rates[0]
+    if rates is None:
+        return rows
+    _, decimated = coarse_axis(plan.rows, rates, first, end)
+    stop = plan.rows.input + decimated.after
+    return Reach(min(rows.begin, -decimated.before), max(rows.stop, stop), rates.step)
 
 
 def _rows_read(plan: StagePlan, block: int) -> int:
@@ -193,6 +220,7 @@ MULTIRATE = Method(
     rows_read=_rows_read,
     buffer_bytes=_buffer_bytes,
     grid=_grid,
+    reach=_reach,
     scratch_bytes=_scratch_bytes,
     rates=rates_of,
     spreads=True,

@@ -11,6 +11,7 @@ from convfilter.filters.stage import Gradient, Stage
 from convfilter.planning.method import Method
 from convfilter.planning.precision import sums_fit, unseen
 from convfilter.planning.stage_plan import StagePlan
+from convfilter.planning.strips import Window, nonzero_span, window_of_products
 from convfilter.planning.task import Task
 
 
@@ -94,7 +95,20 @@ def _gradient_cost(task: Task) -> float:
     return 2.0 * (sum(taps_of(task)) if task.kernel.factors is not None else _direct_cost(task))
 
 
-DIRECT = Method("direct", _direct_cost)
+def _direct_window(plan: StagePlan) -> Window:
+    return Window(*nonzero_span(np.any(plan.kernel.matrix, axis=1)))
+
+
+def _separable_window(plan: StagePlan) -> Window:
+    ((column, _),) = plan.products
+    return Window(*nonzero_span(column), interleaves=True, gathers=False)
+
+
+def _whole_window(plan: StagePlan) -> Window:
+    return Window(0, plan.rows.kernel)
+
+
+DIRECT = Method("direct", _direct_cost, window=_direct_window, fits_previews=True)
 # Along a row, vectors straddle cache lines, and a second pass costs a store and a load.
 SEPARABLE = Method(
     "separable",
@@ -103,7 +117,9 @@ SEPARABLE = Method(
     multiply_add_time=1.4,
     sample_time=6.0,
     products=_separable_products,
+    window=_separable_window,
     fits_single=lambda task: sums_fit(task, sum(task.kernel.shape)),
+    fits_previews=True,
     terms=_sides_sum,
 )
 LOW_RANK = Method(
@@ -113,7 +129,8 @@ LOW_RANK = Method(
     multiply_add_time=1.4,
     sample_time=6.0,
     products=lambda task: products_of(task) or (),
+    window=window_of_products,
     terms=_sides_sum,
     left_out=_remainder,
 )
-GRADIENT = Method("gradient", _gradient_cost)
+GRADIENT = Method("gradient", _gradient_cost, window=_whole_window)
