@@ -130,3 +130,12 @@ def test_tall_windows_of_transparent_and_of_scaled_pictures(dtype):
         assert np.array_equal(blended[..., :3], opaque) and (blended[..., 3] == full).all()
         real = pool(image[..., :3], (40, 7), (1, 2), padding=(20, 3), dilation=(2, 1), dtype=np.float32)
         assert np.array_equal(real, opaque.astype(np.float32))
+
+
+def test_extremes_of_16_bit_luminance_are_exact():
+    """A thousand times the luminance has 26 bits, more than float32 holds."""
+    image = np.random.default_rng(5).integers(0, 65536, (40, 52, 3), np.uint16)
+    luminance = image.astype(np.float64) @ (299, 587, 114) / 1000
+    expected = luminance.reshape(20, 2, 26, 2).max(axis=(1, 3))
+    got = convfilter.max_pool(image, 2, gray=True, dtype=np.float32)
+    np.testing.assert_array_equal(got, expected.astype(np.float32))

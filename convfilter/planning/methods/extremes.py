@@ -11,7 +11,7 @@ from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, grid_of_samples, window_bytes
 from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
-from convfilter.planning.precision import sums_fit
+from convfilter.planning.precision import samples_fit, sums_fit
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import INTERLEAVED_ROWS, whole_vectors, window_block_rows, window_of_products
 from convfilter.planning.task import Task
@@ -151,9 +151,7 @@ def _unit_rows(plan: StagePlan) -> int:
 
 
 def _fits_single(task: Task) -> bool:
-    if takes_extremes(task.stage.operator):
-        return task.dtype.name != "uint16" or not task.alpha
-    return sums_fit(task)
+    return samples_fit(task) if takes_extremes(task.stage.operator) else sums_fit(task)
 
 
 def _has_own_blocks(plan: StagePlan) -> bool:
