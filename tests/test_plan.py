@@ -167,6 +167,12 @@ def test_the_cheapest_way_is_chosen(stage, dtype, algorithm):
     assert plan_one(stage, dtype=dtype).algorithm == algorithm
 
 
+def test_large_windows_side_by_side_are_summed_along_each_axis():
+    """A direct sum takes as many multiply-adds, but a table of all taps, a gigabyte for 12 million."""
+    side_by_side = correlation(kernels.box(300, 400), stride=(300, 400), padding="valid")
+    assert plan_one(side_by_side, (3000, 4000, 3), np.float32).algorithm == "separable"
+
+
 def test_a_separable_kernel_costs_its_height_and_width():
     assert plan_one(correlation(kernels.gaussian(2, 2))).multiply_adds == 2 * 25
     assert plan_one(correlation(FULL_RANK)).multiply_adds == 8

@@ -77,10 +77,8 @@ def _erosion_and_dilation(stage: StageSetup) -> Iterator[StageSetup]:
             premultiplied=source.premultiplied,
         )  # fmt: skip
         (planned,) = plan_of_one.stages
-        constant = own.padding_value if own.padding_mode == "constant" else 0.0
         buffer = placeholder(planned.cols.input, channels, before)
-        alpha = planned.alpha
-        loaded = Source(buffer, source.full, alpha, gray, constant, planned.premultiplied)
+        loaded = Source(buffer, source.full, planned.alpha, gray, planned.padding_value, planned.premultiplied)
         yield StageSetup(planned, loaded, stored, source.full, block_rows(planned))
         shape = (planned.rows.output, planned.cols.output)
 

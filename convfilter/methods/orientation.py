@@ -50,8 +50,7 @@ def _derivative(stage: StageSetup, kernel: Kernel) -> StageSetup:
     unmapped = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
     real = _luminance_type(stage)
     (planned,) = plan_stack([unmapped], (plan.rows.input, plan.cols.input), real).stages
-    padding = unmapped.padding_value if unmapped.padding_mode == "constant" else 0.0
-    source = Source(placeholder(plan.cols.input, 1, real), 1.0, False, False, padding)
+    source = Source(placeholder(plan.cols.input, 1, real), 1.0, False, False, planned.padding_value)
     return StageSetup(planned, source, real, 1.0, block_rows(planned))
 
 

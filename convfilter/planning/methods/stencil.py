@@ -14,6 +14,10 @@ from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import Window, nonzero_span, window_of_products
 from convfilter.planning.task import Task
 
+#: Most taps of a direct sum, and of one whose kernel is a product: tables hold the place of each tap. Where windows do
+#: not overlap, a column pass takes as many multiply-adds, but its tables are short.
+_MOST_TAPS, _MOST_OF_PRODUCT = 2**24, 2**16
+
 
 def taps_of(task: Task) -> tuple[float, float]:
     """Return the nonzero taps of the column and the row of a separable kernel."""
@@ -23,7 +27,8 @@ def taps_of(task: Task) -> tuple[float, float]:
 
 
 def _direct_cost(task: Task) -> float:
-    return float(task.kernel.nonzeros) if prod(task.kernel.shape) < 2**24 else float("inf")
+    most = _MOST_TAPS if task.kernel.factors is None else _MOST_OF_PRODUCT
+    return float(task.kernel.nonzeros) if prod(task.kernel.shape) < most else float("inf")
 
 
 def _can_separate(task: Task) -> bool:
