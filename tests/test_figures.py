@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -123,6 +124,18 @@ def test_explain_prints_the_plan_and_runs_it(capfd: pytest.CaptureFixture[str], 
     told = capfd.readouterr()
     assert "stage 1      maxpool:2" in told.err and "receptive" not in told.out
     assert target.exists()
+
+
+@pytest.mark.parametrize("spec", ["gaussian:4", "box:3", "median:5"])
+def test_a_plan_for_a_picture_is_that_of_its_run(capfd: pytest.CaptureFixture[str], tmp_path: Path, spec: str) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (40, 40, 4), np.uint8)
+    samples[..., :3] = np.minimum(samples[..., :3], samples[..., 3:])
+    source, target = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
+    tifffile.imwrite(source, samples, photometric="rgb", extrasamples=["ASSOCALPHA"])  # premultiplied
+    assert main(["plan", "-f", spec, source]) == 0
+    planned = capfd.readouterr().out
+    assert main(["apply", "-f", spec, "--explain", source, target]) == 0
+    assert capfd.readouterr().err.startswith(planned)  # a note about compiling may follow
 
 
 # Drawings -----------------------------------------------------------------------------------------------------------

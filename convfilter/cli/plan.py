@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -56,7 +56,7 @@ def _plan(
 ) -> int:
     specs, source = _named(specs, files)
     defaults = stage_defaults(stage)
-    shape, dtype, alpha = _shape(source, size, channels, depth)
+    picture = _picture(source, size, channels, depth)
     from convfilter.filters import stack
     from convfilter.guide_pictures import with_guides
     from convfilter.planning import plan_stack
@@ -65,14 +65,7 @@ def _plan(
     stages = with_guides(stack.stages(ended(specs, until), **defaults))
     for remark in stack.remarks(stages):
         say(remark)
-    planned = plan_stack(
-        stages,
-        shape,
-        dtype,
-        alpha=alpha,
-        gray=gray,
-        algorithm=algorithm,
-    )
+    planned = plan_stack(stages, gray=gray, algorithm=algorithm, **picture._asdict())
     if diagram is not None:
         _draw(planned, diagram)
     if explore is not None:
@@ -97,16 +90,25 @@ def _named(specs: tuple[str, ...], files: tuple[str, ...]) -> tuple[tuple[str, .
     return specs, files[0] if files else None
 
 
-def _shape(
-    source: str | None, size: tuple[int, int] | None, channels: int | None, depth: str | None
-) -> tuple[tuple[int, int, int], str, bool]:
-    """Return shape, sample type and whether there is alpha: from a picture's header, or as typed."""
+class _Picture(NamedTuple):
+    """The properties of a picture on which a plan depends, by the parameters of ``plan_stack``."""
+
+    shape: tuple[int, int, int]
+    dtype: str
+    alpha: bool = False
+    premultiplied: bool = False
+    white: float | None = None
+    out_white: float | None = None
+
+
+def _picture(source: str | None, size: tuple[int, int] | None, channels: int | None, depth: str | None) -> _Picture:
+    """Return the properties of a picture, from its header or as typed."""
     if source is None:
         if size is None:
             from convfilter.cli.request import misused
 
             raise misused("a picture is needed, or its --size")
-        return (*size, channels or 3), _DTYPES[depth or "8"], False
+        return _Picture((*size, channels or 3), _DTYPES[depth or "8"])
     from convfilter.picture.options import ReadOptions
     from convfilter.picture.read import opened
 
@@ -115,7 +117,8 @@ def _shape(
         raise UsageError(f"the picture tells its size; leave out {given[0]}", subject=source)
     try:
         with opened(source, ReadOptions(allow_loss=True)) as picture:
-            return picture.outline.shape, picture.dtype.name, picture.alpha
+            kind = picture.alpha, picture.premultiplied, picture.own_white, picture.white
+            return _Picture(picture.outline.shape, picture.dtype.name, *kind)
     except PictureError as error:
         error.about(source)
         raise
