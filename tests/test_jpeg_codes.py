@@ -27,6 +27,7 @@ SUBSAMPLINGS = ["444", "422", "420", "440", "411", None]
 def small_pictures_in_bands(monkeypatch):
     """Decode pictures of any size in bands of two rows of MCUs."""
     monkeypatch.setattr(jpeg_rows, "LEAST_BYTES", 0)
+    monkeypatch.setattr(jpeg_rows, "LEAST_COPIED_BYTES", 0)
     monkeypatch.setattr(jpeg_rows, "BAND_BYTES", 0)
     monkeypatch.setattr(jpeg_rows, "BAND_UNITS", 2)
 
@@ -162,7 +163,7 @@ def test_scans_of_single_components_are_decoded_in_one_piece():
 
 def outcome(data, least, monkeypatch):
     """Return the samples, or the error's message and remedy."""
-    monkeypatch.setattr(jpeg_rows, "LEAST_BYTES", least)
+    monkeypatch.setattr(jpeg_rows, "LEAST_COPIED_BYTES", least)
     try:
         return read(io.BytesIO(data), ReadOptions(threads=1)).pixels
     except PictureError as error:
@@ -234,7 +235,7 @@ def test_a_picture_that_is_damaged_late_is_decoded_as_in_one_piece(tmp_path, mon
     (tmp_path / "in.jpg").write_bytes(data)
     options = Options(["gaussian:2"], threads=threads)
     for least, name in ((0, "bands.png"), (1 << 60, "whole.png")):
-        monkeypatch.setattr(jpeg_rows, "LEAST_BYTES", least)
+        monkeypatch.setattr(jpeg_rows, "LEAST_COPIED_BYTES", least)
         assert bool(filter_file(str(tmp_path / "in.jpg"), str(tmp_path / name), options).not_streamed) == bool(least)
     assert (tmp_path / "bands.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
 
