@@ -253,13 +253,6 @@ def damage(layout: Layout, size: int) -> str:
     return ""
 
 
-def load_decoder() -> None:
-    """Import the modules of ``decode``."""
-    import imagecodecs
-
-    imagecodecs.jpeg8_decode  # noqa: B018, loaded by the first look at it
-
-
 def decode(data: bytes, out: Pixels | None = None) -> Pixels:
     """Decode a grey or RGB JPEG into an array, in half the time and memory of Pillow.
 
