@@ -91,7 +91,7 @@ def test_webp_keeps_frames_and_time(tmp_path, alpha):
     assert delays == [0.1, 0.25, 0.03, 1]
 
 
-def test_truncated_webp_animation_keeps_whole_frames(tmp_path):
+def test_a_truncated_webp_animation_keeps_its_complete_frames(tmp_path):
     expected = animation()
     expected.metadata.lossless = True
     write(resolve_target(tmp_path / "a.webp"), expected)

@@ -92,7 +92,7 @@ def avif(items, references=()):
 
 
 @pytest.mark.parametrize(
-    ("items", "references", "said"),
+    ("items", "references", "noted"),
     [
         ([(1, b"av01")], [], []),
         ([(1, b"av01"), (2, b"Exif")], [(b"cdsc", 2, [1])], []),
@@ -103,10 +103,10 @@ def avif(items, references=()):
         ([(1, b"av01"), (2, b"av01"), (3, b"av01")], [(b"thmb", 3, [1])], ["holds 2 pictures"]),
     ],
 )
-def test_items_of_an_avif(items, references, said):
+def test_items_of_an_avif(items, references, noted):
     notes = contents.notes_on(None, "AVIF", avif(items, references))
-    assert len(notes) == len(said)
-    assert all(word in note for word, note in zip(said, notes, strict=True))
+    assert len(notes) == len(noted)
+    assert all(word in note for word, note in zip(noted, notes, strict=True))
 
 
 def test_plain_avif_files_hold_nothing_else():

@@ -20,7 +20,7 @@ DIAGNOSIS = "the DICOM is read without its window and its data on patient and st
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
-def test_unsigned_values_stay(bits):
+def test_unsigned_values_do_not_change(bits):
     picture = read(dicom(ramp(bits), bits))
     np.testing.assert_array_equal(picture.pixels, ramp(bits))
     assert picture.white == (None if bits in (8, 16) else 2**bits - 1) and picture.notes == (DIAGNOSIS,)
@@ -28,7 +28,7 @@ def test_unsigned_values_stay(bits):
 
 
 @pytest.mark.parametrize("bits", [7, 8, 12, 16, 20, 32])
-def test_signed_values_stay(tmp_path, bits):
+def test_signed_values_do_not_change(tmp_path, bits):
     pixels = ramp(bits, signed=True)
     picture = read(dicom(pixels, bits))
     np.testing.assert_array_equal(picture.pixels, pixels)
@@ -41,14 +41,14 @@ def test_signed_values_stay(tmp_path, bits):
 
 
 @pytest.mark.parametrize("bits", [20, 32])
-def test_unsigned_values_of_more_than_16_bits_stay(tmp_path, bits):
+def test_unsigned_values_of_more_than_16_bits_do_not_change(tmp_path, bits):
     picture = read(dicom(ramp(bits), bits))
     np.testing.assert_array_equal(picture.pixels, ramp(bits))
     assert picture.dtype == np.uint32 and picture.white == (2**20 - 1 if bits == 20 else None)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_floats_stay(dtype):
+def test_floats_do_not_change(dtype):
     pixels = np.random.default_rng(0).normal(0, 1e3, (20, 30)).astype(dtype)
     data = pydicom.dcmread(dicom(ramp(16), 16))
     del data.PixelData, data.BitsStored, data.HighBit, data.PixelRepresentation

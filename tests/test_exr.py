@@ -64,7 +64,7 @@ def test_a_file_comes_back_as_it_was(tmp_path, channels, dtype):
 
 
 @pytest.mark.parametrize("compression", ["NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24"])
-def test_windows_attributes_and_compression_stay(tmp_path, compression):
+def test_windows_attributes_and_compression_are_those_of_the_input(tmp_path, compression):
     data = (np.array([5, -3], np.int32), np.array([5 + WIDTH - 1, HEIGHT - 4], np.int32))
     display = (np.array([0, 0], np.int32), np.array([99, 49], np.int32))
     compressed = getattr(OpenEXR, f"{compression}_COMPRESSION")
@@ -136,7 +136,7 @@ def test_unsupported_exr_files_are_refused_with_a_reason():
     assert read(exr(planes_of(light(3), "beauty."))).pixels.shape == (HEIGHT, WIDTH, 3)
 
 
-def test_parts_are_taken_one_by_one():
+def test_parts_are_read_one_by_one():
     parts = [OpenEXR.Part({}, planes_of(light(3, seed=seed)), f"part{seed}") for seed in (0, 1)]
     buffer = io.BytesIO()
     with OpenEXR.File(parts) as file:
@@ -243,7 +243,7 @@ def test_the_aspect_of_pixels_goes_from_format_to_format(tmp_path):
     np.testing.assert_allclose(stored(tmp_path / "a.exr")[1]["pixelAspectRatio"], 1.1, rtol=1e-6)
 
 
-def test_names_of_channels_and_tiles_stay(tmp_path):
+def test_names_of_channels_and_tiles_are_those_of_the_input(tmp_path):
     tiles = OpenEXR.TileDescription()
     tiles.xSize, tiles.ySize, tiles.mode = 4, 5, OpenEXR.ONE_LEVEL
     tiled = {"type": OpenEXR.tiledimage, "tiles": tiles}

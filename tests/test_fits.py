@@ -213,7 +213,7 @@ AXES = {"CTYPE3": "FREQ", "CRPIX3": 2.0, "CRVAL3": 1.4e9, "CDELT3": 1e6, "CTYPE4
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 6, 8), (1, 3, 6, 8), (3, 1, 6, 8), (3, 6, 8), (6, 8)])
-def test_axes_beyond_rows_and_columns_stay(tmp_path, shape):
+def test_axes_beyond_rows_and_columns_are_those_of_the_input(tmp_path, shape):
     pixels = ramp("f4", shape)
     (tmp_path / "a.fits").write_bytes(stored(pixels, HEADER | AXES if len(shape) == 4 else HEADER).getvalue())
     filter_file(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), Options(["identity"]))

@@ -45,7 +45,7 @@ def test_rows_do_not_contradict_each_other():
 
 
 @pytest.mark.parametrize("fmt", TABLE, ids=lambda fmt: fmt.name)
-def test_functions_of_a_row_are_there(fmt):
+def test_functions_of_a_row_can_be_imported(fmt):
     for function in filter(None, (fmt.reader, fmt.writer, fmt.row_writer, fmt.row_check)):
         assert callable(load(function))
 
@@ -60,7 +60,7 @@ def test_rows_tell_which_formats_are_decoded_row_by_row(tmp_path, fmt):
 
 
 @pytest.mark.parametrize("fmt", TABLE, ids=lambda fmt: fmt.name)
-def test_no_signature_is_taken_for_that_of_another(fmt):
+def test_no_signature_identifies_another_format(fmt):
     for offset, signature in fmt.signatures:
         assert sniff((bytes(offset) + signature).ljust(32)) == fmt.name
     for brand in fmt.brands:

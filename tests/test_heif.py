@@ -44,7 +44,7 @@ def test_code_points_reach_the_output(tmp_path):
     assert any("0 to 1023" in note for note in report.notes)
 
 
-def test_of_several_pictures_the_primary_one_is_taken_or_another_by_its_number():
+def test_of_several_pictures_the_primary_one_is_read_or_another_by_its_number():
     picture = read(io.BytesIO(FILES["two.heic"]))
     np.testing.assert_array_equal(picture.pixels, samples(8, 1)[::-1, :, 0])
     assert picture.notes == ("the HEIC holds 2 pictures; the primary one is read",)

@@ -270,7 +270,7 @@ def test_truncated_files_are_refused():
             read(io.BytesIO(data[:size]))
 
 
-def test_frames_of_an_animation_are_taken_one_by_one():
+def test_frames_of_an_animation_are_read_one_by_one():
     frames = np.stack([ramp("8", 3), ramp("8", 3)[::-1]])
     data = imagecodecs.jpegxl_encode(frames, lossless=True)
     with pytest.raises(ReadError, match="animation, whose times cannot be read; choose a frame with frame=N"):

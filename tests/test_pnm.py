@@ -91,7 +91,7 @@ def test_remaining_rows_are_decoded_on_demand():
         assert "truncated" in picture.notes[0]
 
 
-def test_there_is_one_frame():
+def test_a_pnm_has_one_frame():
     with pytest.raises(ReadError, match="must be 0, the only one, got 3"):
         pixels_of(b"P5 1 1 255 a", frame=3)
     assert pixels_of(b"P5 1 1 255 a", frame=-1).shape == (1, 1)

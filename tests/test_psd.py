@@ -64,7 +64,7 @@ def test_saved_selections_are_named():
     assert "the PSD has 1 channel beside its colours (Maß)" in read_back.notes[0]
 
 
-def test_a_saved_selection_is_none_the_more_alpha_because_there_is_room_for_layers():
+def test_a_saved_selection_is_no_alpha_though_the_section_of_layers_is_not_empty():
     selection = resource(1006, b"\x04Mask")
     assert not picture(psd(samples(4), RGB, resources=selection, section=layers(0))).alpha
 

@@ -103,7 +103,7 @@ def test_heif_that_is_avif_is_read():
     assert read(io.BytesIO(data[:8] + b"mif1" + data[12:])).format == "AVIF"
 
 
-def test_no_signature_is_taken_for_another():
+def test_no_signature_identifies_another_format():
     for each in unsupported.FORMATS:
         for offset, signature in each.signatures:
             head = (bytes(offset) + signature).ljust(512, b"\0")
@@ -116,7 +116,7 @@ def test_no_signature_is_taken_for_another():
 
 
 @pytest.mark.parametrize("fmt", ["ICO", "DDS", "MSP", "DIB", "PCX", "SGI", "TGA", "BMP", "JPEG2000", "WEBP"])
-def test_pictures_are_not_taken_for_foreign_ones(fmt):
+def test_pictures_are_not_identified_as_unsupported(fmt):
     buffer = io.BytesIO()
     Image.new("1" if fmt == "MSP" else "RGB", (32, 32)).save(buffer, fmt)
     assert unsupported.by_content(buffer.getvalue()[:512]) is None

@@ -129,32 +129,40 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
         needed += 4 * height * width * len(head["channels"])
     limits.require_memory(2 * needed)
     head = heads[number]
-    names = [channel.name for channel in head["channels"]]
-    prefix, letters = _channels_of(head, names)
-    losses = list(_losses(heads, number, prefix, letters, options))
+    prefix, names = _channels_of(head)
+    losses = list(_losses(heads, number, prefix, names, options))
     file.seek(0)
-    together = "".join(letters)
-    is_plain = prefix == "" and together in ("RGB", "RGBA") and len(names) == len(letters)
-    threads = options.threads or available_cores()
-    with OpenEXR.File(file, separate_channels=not is_plain, num_threads=threads) as whole:
-        if len(whole.parts) != len(heads):  # the library drops parts whose pixels cannot be decoded
+    planes, pixels = _decoded(file, heads, number, prefix, names, options.threads or available_cores())
+    if any(plane.dtype == np.uint32 for plane in planes):
+        losses.append(Loss("the OpenEXR has samples of 32-bit integers; they are read and written as 32-bit floats"))
+    alpha = names[-1] == "A" and len(names) > 1
+    return Picture(
+        [Frame(pixels[..., 0] if len(names) == 1 else pixels)], "rgb" if len(names) > 2 else "gray", alpha, "EXR",
+        _metadata(head, planes, prefix, names), losses=tuple(losses), premultiplied=alpha,
+    )  # fmt: skip
+
+
+def _decoded(
+    file: BinaryIO, heads: list[dict[str, Any]], number: int, prefix: str, names: tuple[str, ...], threads: int
+) -> tuple[list[Pixels], Pixels]:
+    """Return the channels of a part as the library gives them, and as one (H, W, C) array of float32."""
+    import OpenEXR
+
+    together = "".join(names)
+    is_plain = not prefix and together in ("RGB", "RGBA") and len(names) == len(heads[number]["channels"])
+    with OpenEXR.File(file, separate_channels=not is_plain, num_threads=threads) as decoded:
+        if len(decoded.parts) != len(heads):  # the library drops parts whose pixels cannot be decoded
             raise ReadError("the OpenEXR is truncated or damaged")
-        channels = whole.parts[number].channels
-        planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in letters])]
+        channels = decoded.parts[number].channels
+        planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in names])]
         if is_plain:
             # float32 samples that own their memory need no copy.
             pixels = planes[0] if planes[0].dtype == np.float32 and planes[0].flags.owndata else planes[0].astype("f4")
         else:
             pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
-    if any(plane.dtype == np.uint32 for plane in planes):
-        losses.append(Loss("the OpenEXR has samples of 32-bit integers; they are read and written as 32-bit floats"))
-    if pixels.shape[:2] != _size(head):
+    if pixels.shape[:2] != _size(heads[number]):
         raise ReadError("the OpenEXR is truncated or damaged")
-    alpha = letters[-1] == "A" and len(letters) > 1
-    return Picture(
-        [Frame(pixels[..., 0] if len(letters) == 1 else pixels)], "rgb" if len(letters) > 2 else "gray", alpha, "EXR",
-        _metadata(head, planes, prefix, letters), losses=tuple(losses), premultiplied=alpha,
-    )  # fmt: skip
+    return planes, pixels
 
 
 def _size(head: dict[str, Any]) -> tuple[int, int]:
@@ -163,7 +171,7 @@ def _size(head: dict[str, Any]) -> tuple[int, int]:
     return int(bottom) - int(top) + 1, int(right) - int(left) + 1
 
 
-def _channels_of(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str, ...]]:
+def _channels_of(head: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Choose the channels of the picture: the prefix of their layer, and their names without it, in order.
 
     Of several layers, the one with the fewest dots in its name, then the first by the alphabet, is chosen.
@@ -173,32 +181,33 @@ def _channels_of(head: dict[str, Any], names: list[str]) -> tuple[str, tuple[str
     ReadError
         There are no channels R, G, B or Y, or they have a reduced resolution.
     """
+    stored = [channel.name for channel in head["channels"]]
     if "deep" in str(head["type"]):
         raise ReadError("a deep OpenEXR has many samples a pixel and cannot be filtered; flatten it first")
-    if {"RY", "BY"} & set(names):
+    if {"RY", "BY"} & set(stored):
         raise ReadError("an OpenEXR of luminance and chroma cannot be filtered; convert it to RGB first")
     if any((channel.xSampling, channel.ySampling) != (1, 1) for channel in head["channels"]):
         raise ReadError(
             "an OpenEXR whose channels have a reduced resolution cannot be filtered; store all at full resolution first"
         )
     prefixes = dict.fromkeys(
-        name[: name.rfind(".") + 1] for name in sorted(names, key=lambda name: (name.count("."), name))
+        name[: name.rfind(".") + 1] for name in sorted(stored, key=lambda name: (name.count("."), name))
     )
     for prefix in prefixes:
         for colours in _COLOURS:
-            if all(prefix + name in names for name in colours):
-                return prefix, (*colours, *(("A",) if prefix + "A" in names else ()))
-    if len(names) == 1:
-        return "", (names[0],)
-    raise ReadError(f"the OpenEXR has no channels R, G, B or Y, but {', '.join(names)}; take one of them out first")
+            if all(prefix + name in stored for name in colours):
+                return prefix, (*colours, *(("A",) if prefix + "A" in stored else ()))
+    if len(stored) == 1:
+        return "", (stored[0],)
+    raise ReadError(f"the OpenEXR has no channels R, G, B or Y, but {', '.join(stored)}; take one of them out first")
 
 
 def _losses(
-    heads: list[dict[str, Any]], number: int, prefix: str, letters: tuple[str, ...], options: ReadOptions
+    heads: list[dict[str, Any]], number: int, prefix: str, names: tuple[str, ...], options: ReadOptions
 ) -> Iterator[Loss]:
     """Yield the parts of the file that are not read."""
     head = heads[number]
-    others = [channel.name for channel in head["channels"] if channel.name not in {prefix + each for each in letters}]
+    others = [channel.name for channel in head["channels"] if channel.name not in {prefix + each for each in names}]
     if others:
         yield Loss(
             f"the OpenEXR has more channels ({', '.join(others)}), which are not filtered",
@@ -221,7 +230,7 @@ def _has_one_level(tiles: Any) -> bool:
     return str(tiles.mode).endswith("ONE_LEVEL")
 
 
-def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, letters: tuple[str, ...]) -> Metadata:
+def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, names: tuple[str, ...]) -> Metadata:
     """Keep the attributes, and describe the colours by code points, or by chromaticities with a gamma of 1."""
     # The library cannot write an empty list, whose type it does not know.
     attributes = {
@@ -239,7 +248,7 @@ def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, letters: 
         compression=str(head["compression"]).rpartition(".")[2].partition(":")[0].removesuffix("_COMPRESSION"),
         tile=(int(head["tiles"].xSize), int(head["tiles"].ySize)) if "tiles" in head else None,
         prefix=prefix,
-        names=letters,
+        names=names,
         chromaticities=chromaticities,
     )
     aspect = _aspect(attributes.get("pixelAspectRatio", 1.0))
