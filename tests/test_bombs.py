@@ -35,14 +35,14 @@ for name in ("jpeg8", "jpeg2k", "png", "webp", "zlib", "zstd", "lerc", "jpegxl")
     getattr(imagecodecs, name + "_decode")
 used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + {ROOM_BYTES},) * 2)
-said = {{}}
+messages = {{}}
 for path in sys.argv[1:]:
     try:
         picture = read(path, ReadOptions(max_pixels=2_000_000))
-        said[path] = str(picture.pixels.shape)
+        messages[path] = str(picture.pixels.shape)
     except ConvfilterError as error:
-        said[path] = str(error)
-print(json.dumps(said))
+        messages[path] = str(error)
+print(json.dumps(messages))
 """
 
 
@@ -202,7 +202,7 @@ BOMBS = {
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
+def errors(tmp_path_factory):
     """The error for each bomb, from one process with a small memory limit."""
     folder = tmp_path_factory.mktemp("bombs")
     for name, (make, _) in BOMBS.items():
@@ -214,8 +214,8 @@ def said(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs_are_refused_by_their_headers(said, name):
-    assert BOMBS[name][1] in said[name], said[name]
+def test_bombs_are_refused_by_their_headers(errors, name):
+    assert BOMBS[name][1] in errors[name], errors[name]
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,22 @@ def test_frames_of_an_animation_are_read_one_by_one():
     np.testing.assert_array_equal(read(io.BytesIO(data), ReadOptions(allow_loss=True)).pixels, frames[0])
 
 
+def test_of_an_animation_only_the_first_frame_is_decoded_if_no_other_is_requested(monkeypatch):
+    data = imagecodecs.jpegxl_encode(np.stack([ramp("8", 3)] * 5), lossless=True)
+    decode, decoded = imagecodecs.jpegxl_decode, []
+
+    def recorded(*arguments, **options):
+        decoded.append(decode(*arguments, **options))
+        return decoded[-1]
+
+    monkeypatch.setattr(imagecodecs, "jpegxl_decode", recorded)
+    for options in (ReadOptions(allow_loss=True), ReadOptions(frame=0)):
+        np.testing.assert_array_equal(read(io.BytesIO(data), options).pixels, ramp("8", 3))
+    assert [each.shape for each in decoded] == [ramp("8", 3).shape] * 2
+    with pytest.raises(ReadError, match="the frame must be 0 to 4, got 5"):
+        read(io.BytesIO(data), ReadOptions(frame=5))
+
+
 def test_parts_and_compressed_boxes():
     data = imagecodecs.jpegxl_encode(ramp("8", 3), lossless=True)
     head = box(b"JXL ", b"\r\n\x87\n") + box(b"ftyp", b"jxl \0\0\0\0jxl ")

@@ -110,10 +110,10 @@ def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
     numbered = list(enumerate(items_of(metadata), _FIRST_ITEM))
     if not (properties or numbered):
         return data
-    parts = list(boxes_of(data))
-    if [kind for kind, _ in parts] != [b"ftyp", b"meta", b"mdat"]:
+    boxes = list(boxes_of(data))
+    if [kind for kind, _ in boxes] != [b"ftyp", b"meta", b"mdat"]:
         raise unexpected("boxes in another order")
-    (_, meta), first, last = parts[1], box(*parts[0]), box(*parts[2])
+    (_, meta), first, last = boxes[1], box(*boxes[0]), box(*boxes[2])
     shift = sum(map(len, _extended(meta, properties, numbered, 0, 0))) + 4 - len(meta)
     start = len(data) + shift + 8  # after the header of the additional mdat box
     added = [box(b"mdat", *(item.content for _, item in numbered))] if numbered else []
@@ -138,13 +138,13 @@ def _extended(
     start : int
         Offset in the file of the new items' data.
     """
-    parts = dict(boxes_of(meta, 4))
-    primary = parts[b"pitm"][4:6]
-    if parts[b"iinf"][:4] != bytes(4) or parts[b"pitm"][:4] != bytes(4):
+    inner = dict(boxes_of(meta, 4))
+    primary = inner[b"pitm"][4:6]
+    if inner[b"iinf"][:4] != bytes(4) or inner[b"pitm"][:4] != bytes(4):
         raise unexpected("boxes of another version")
     if numbered:
-        parts.setdefault(b"iref", bytes(4))
-    for kind, content in parts.items():
+        inner.setdefault(b"iref", bytes(4))
+    for kind, content in inner.items():
         match kind:
             case b"iloc":
                 yield locations_box(content, shift, numbered, start)
@@ -163,10 +163,10 @@ def _extended(
 
 def _with_properties(content: bytes, primary: bytes, properties: list[bytes]) -> Iterable[bytes]:
     """Yield the boxes within an iprp box with further properties, and their association with the primary picture."""
-    parts = dict(boxes_of(content))
-    before = sum(1 for _ in boxes_of(parts[b"ipco"]))
-    yield box(b"ipco", parts[b"ipco"], *properties)
-    table = parts[b"ipma"]
+    inner = dict(boxes_of(content))
+    before = sum(1 for _ in boxes_of(inner[b"ipco"]))
+    yield box(b"ipco", inner[b"ipco"], *properties)
+    table = inner[b"ipma"]
     out, at = [table[:8]], 8
     for _ in range(int.from_bytes(table[4:8], "big")):
         count = table[at + 2]

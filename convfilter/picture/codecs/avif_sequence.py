@@ -46,10 +46,10 @@ def with_delays(data: bytes, milliseconds: Sequence[int], profile: bytes | None,
     WriteError
         The file has other boxes, or boxes of another version.
     """
-    parts = list(boxes_of(data))
-    if [kind for kind, _ in parts] != [b"ftyp", b"meta", b"moov", b"mdat"]:
+    boxes = list(boxes_of(data))
+    if [kind for kind, _ in boxes] != [b"ftyp", b"meta", b"moov", b"mdat"]:
         raise unexpected("boxes in another order")
-    (_, first), (_, meta), (_, moov), (_, last) = parts
+    (_, first), (_, meta), (_, moov), (_, last) = boxes
     new_moov = b"".join(_mapped(moov, lambda kind, content: _changed(kind, content, milliseconds, profile)))
     if items:
         tracks = list(boxes_of(new_moov))

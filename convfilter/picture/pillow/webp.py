@@ -93,18 +93,18 @@ def write_animation(
     height, width = frames[0].shape[:2]
     flags = _ANIMATION | _ALPHA * alpha
     flags |= _ICC * bool(metadata.icc) | _EXIF * bool(metadata.exif) | _XMP * bool(metadata.xmp)
-    parts = [_chunk(b"VP8X", struct.pack("<I", flags) + _three(width - 1) + _three(height - 1))]
+    chunks = [_chunk(b"VP8X", struct.pack("<I", flags) + _three(width - 1) + _three(height - 1))]
     if metadata.icc:
-        parts.append(_chunk(b"ICCP", metadata.icc))
-    parts.append(_chunk(b"ANIM", struct.pack("<IH", 0, min(metadata.loop or 0, _MOST_PLAYS))))
+        chunks.append(_chunk(b"ICCP", metadata.icc))
+    chunks.append(_chunk(b"ANIM", struct.pack("<IH", 0, min(metadata.loop or 0, _MOST_PLAYS))))
     before: Pixels | None = None
     for frame in frames:
         area = (0, 0, height, width) if before is None else changed_area(before, frame.pixels)
-        parts.append(_frame(frame, area, encode))
+        chunks.append(_frame(frame, area, encode))
         before = frame.pixels
-    parts += [_chunk(kind, data) for kind, data in ((b"EXIF", metadata.exif), (b"XMP ", metadata.xmp)) if data]
-    file.write(b"RIFF" + struct.pack("<I", 4 + sum(map(len, parts))) + b"WEBP")
-    for part in parts:
+    chunks += [_chunk(kind, data) for kind, data in ((b"EXIF", metadata.exif), (b"XMP ", metadata.xmp)) if data]
+    file.write(b"RIFF" + struct.pack("<I", 4 + sum(map(len, chunks))) + b"WEBP")
+    for part in chunks:
         file.write(part)
 
 
@@ -164,10 +164,10 @@ def completed(data: bytes) -> bytes:
     chunks = list(_chunks(data))
     if len(chunks) > 1 and chunks[-1][0] == b"ANMF" and chunks[-2][0] == b"ANMF":
         del chunks[-1]
-    parts = []
+    complete = []
     present = {kind for kind, _ in chunks}
     absent = _EXIF * (b"EXIF" not in present) | _XMP * (b"XMP " not in present)
     for kind, content in chunks:
         is_head = kind == b"VP8X" and content  # its flags must not announce chunks that are missing
-        parts.append(_chunk(kind, bytes([content[0] & ~absent]) + content[1:] if is_head else content))
-    return b"RIFF" + struct.pack("<I", 4 + sum(map(len, parts))) + b"WEBP" + b"".join(parts)
+        complete.append(_chunk(kind, bytes([content[0] & ~absent]) + content[1:] if is_head else content))
+    return b"RIFF" + struct.pack("<I", 4 + sum(map(len, complete))) + b"WEBP" + b"".join(complete)
