@@ -712,6 +712,8 @@ STACKS = [
     ["gaussian:1,padding_mode=constant,padding_value=30", "maxpool:2"],
     ["kernel:1 2 0; 0 1 1,padding=full", "unsharp:1"],
     ["bilateral:1,0.3", "avgpool:3"],
+    ["kernel:1 2 1,stride=3,padding_mode=symmetric"],
+    ["box:1x3,padding=0,0,0,2,padding_mode=wrap"],
     ["wrap"],
 ]
 
@@ -753,6 +755,27 @@ def test_rows_of_files_go_through_some_bands_at_a_time(tmp_path, capsys, monkeyp
     monkeypatch.undo()
     apart = np.abs(cf.apply(image, *specs, mask=counts, fill=fill, alpha=alpha).astype(int) - asked)
     assert apart.max() <= 1 and np.count_nonzero(apart) <= 0.01 * apart.size
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        ["box:3", "median:5,padding_mode=wrap"],
+        ["box:3", "kernel:1 2 1,stride=9"],
+        ["median:3,stride=2", "erode:1,stride=5", "box:3,padding_mode=wrap"],
+    ],
+)
+def test_a_stack_in_bands_is_its_stages_one_after_another(monkeypatch, specs):
+    monkeypatch.setattr(bands, "ROWS", 8)
+    monkeypatch.setattr(bands, "SPANS", (1, 1))
+    rng = np.random.default_rng(7)
+    image = rng.random((230, 17))
+    image[rng.random(image.shape) < 0.1] = np.nan
+    step = image
+    for spec in specs:
+        step = cf.apply(step, spec, ignore=np.nan)
+    for threads in (1, 3):
+        np.testing.assert_array_equal(cf.apply(image, *specs, ignore=np.nan, threads=threads), step)
 
 
 def test_few_rows_are_held_at_a_time(monkeypatch):

@@ -64,6 +64,11 @@ class _Results:
 
     def __init__(self, stage: MaskedStage, source: _Rows, threads: int, at_once: int) -> None:
         self._stage, self._source, self._threads, self._at_once = stage, source, threads, at_once
+        reaches = [stage.reach(band) for band in stage.bands]
+        #: Of each band: the first row of the source that it or a later band reads (the last band, with wrap, reads the
+        #: first rows), and the row behind the last that it reads.
+        self._firsts = np.minimum.accumulate([first for first, _ in reaches][::-1])[::-1].tolist()
+        self._ends = [end for _, end in reaches]
         self._held, self._next, self.clipped = Held(0, *_allocated(0, stage.shape, stage.dtype)), 0, 0
 
     @property
@@ -86,13 +91,13 @@ class _Results:
 
     def _extended(self, held: Held) -> Held:
         """Compute the next bands; return their rows below the held ones."""
-        bands = self._stage.bands[self._next : self._next + self._at_once]
+        begin = self._next
+        bands = self._stage.bands[begin : begin + self._at_once]
         self._next += len(bands)
         fresh, last = len(held.pixels), bands[-1][1]
         pixels, valid = _allocated(last - held.first, self._stage.shape, self._stage.dtype)
         pixels[:fresh], valid[:fresh] = held.pixels, held.valid
-        reaches = [self._stage.reach(band) for band in bands]
-        source = self._source.held(min(low for low, _ in reaches), max(high for _, high in reaches))
+        source = self._source.held(self._firsts[begin], max(self._ends[begin : self._next]))
         self.clipped += self._stage.run(source, bands, pixels[fresh:], valid[fresh:], self._threads)
         return Held(held.first, pixels, valid)
 
@@ -102,9 +107,9 @@ def _allocated(rows: int, shape: tuple[int, int, int], dtype: np.dtype[np.generi
 
 
 def _from_row(held: Held, first: int) -> Held:
-    """Return the held rows from ``first`` on; ``first`` is the next row to hold if none is left."""
-    gone = first - held.first
-    return Held(first, held.pixels[gone:], held.valid[gone:]) if gone > 0 else held
+    """Return the held rows from ``first`` on, or from the next one to come, which a stride may skip."""
+    gone = min(first - held.first, len(held.pixels))
+    return Held(held.first + gone, held.pixels[gone:], held.valid[gone:]) if gone > 0 else held
 
 
 def _chain(stages: Sequence[MaskedStage], source: _Rows, threads: int, at_once: int) -> _Results:
