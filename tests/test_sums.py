@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convfilter.engine.sums import StepOutput, Taps, Window, sum_call
+from convfilter.engine.sums import StepOutput, Taps, Window, sum_calls
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -23,13 +23,36 @@ def test_rows_that_are_shared_give_the_same_sums(dtype, rows, cols, stride, shar
     table = ((np.arange(4)[:, np.newaxis] * stride + np.arange(rows)) * pitch)[np.newaxis]
     window = Window(taps, rows, stride, dtype, finite=False)
     expected, found = np.empty((2, 4 * length), dtype)
-    sum_call(tile, table, taps, StepOutput(expected, length, length))()
+    for call in sum_calls(tile, table, taps, StepOutput(expected, length, length)):
+        call()
     calls = window.calls(tile, table, StepOutput(found, length, length))
     for call in calls:
         call()
     assert (calls[0].loop.function == "correlate_four") == shares
     np.testing.assert_array_equal(found, expected)
     assert np.isfinite(expected).any() and not np.isfinite(expected).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [3, 64, 65, 90, 150])
+def test_sums_along_a_row_have_the_same_bits_in_strips_of_any_width(dtype, count):
+    rng = np.random.default_rng(count)
+    length = 500
+    tile = rng.random(4 * (length + count)).astype(dtype)
+    taps = Taps.along(np.arange(count), rng.random(count) - 0.5)
+    table = (np.arange(4) * (length + count)).reshape(1, 4, 1)
+
+    def sums(first, last):
+        out = np.empty((4, last - first), dtype)
+        for call in sum_calls(tile, table + first, taps, StepOutput(out.reshape(-1), last - first, last - first)):
+            call()
+        return out
+
+    whole = sums(0, length)
+    for width in (1, 17, 60, 112, 160, 250):
+        for first in range(0, length, width):
+            last = min(first + width, length)
+            np.testing.assert_array_equal(sums(first, last), whole[:, first:last])
 
 
 def test_a_weight_of_zero_within_a_window_of_real_samples_is_left_out():

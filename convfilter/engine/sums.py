@@ -79,6 +79,14 @@ class Taps:
         """Return taps ``first`` to ``last - 1``."""
         return Taps(self.row[first:last], self.col[first:last], self.weights[..., first:last])
 
+    def partial_sums(self) -> list[Taps]:
+        """Return the taps of each partial sum, to be added up in this order.
+
+        ``correlate`` would make one sum of evenly spaced taps in a long row, and partial sums in a short one: the last
+        bits would depend on how wide strips are, and so on the number of threads.
+        """
+        return [self.part(first, first + _PARTIAL_TAPS) for first in range(0, max(1, self.row.size), _PARTIAL_TAPS)]
+
     def cast(self, dtype: npt.DTypeLike) -> Taps:
         """Return the same taps with weights of another type."""
         return Taps(self.row, self.col, self.weights.astype(dtype))
@@ -146,11 +154,12 @@ def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: PassOu
 
     ``row_offset`` (output rows, row taps) is the start, in the tile, of each row that a tap may read.
     """
-    weights = np.ascontiguousarray(taps.weights, tile.dtype)
-    CORRELATE.variant(A=tile.dtype)(
-        tile, row_offset, taps.row.size, taps.row, taps.col, weights, weights.shape[1] if weights.ndim > 1 else 0,
-        target.rows, row_offset.shape[1], int(add), target.buffer, target.pitch, target.length,
-    )  # fmt: skip
+    for number, part in enumerate(taps.partial_sums()):
+        weights = np.ascontiguousarray(part.weights, tile.dtype)
+        CORRELATE.variant(A=tile.dtype)(
+            tile, row_offset, part.row.size, part.row, part.col, weights, weights.shape[1] if weights.ndim > 1 else 0,
+            target.rows, row_offset.shape[1], int(add or number > 0), target.buffer, target.pitch, target.length,
+        )  # fmt: skip
 
 
 class Window:
@@ -188,7 +197,7 @@ class Window:
     def calls(self, tile: Samples | Moving, table: Indices, out: StepOutput) -> list[Call]:
         """Return the calls that write the sums of a step; ``table`` is (period, STEP_ROWS, window rows)."""
         if not self._shared:
-            return [sum_call(tile, table, self._taps, out)]
+            return sum_calls(tile, table, self._taps, out)
         cached = self._cached  # read once: threads that make programs at the same time may write it
         if cached is None or cached[0] is not table:
             cached = self._cached = table, self._shared_taps(table)
@@ -199,7 +208,7 @@ class Window:
             periods, taps = offsets.shape
             where = Moving(offsets, 0, taps, periods), taps, weights
             calls.append(four_call(tile, *where, out, self._most, add=first > 0))
-        return [*calls, sum_call(tile, table, self._rest, out, add=True)] if self._rest is not None else calls
+        return [*calls, *sum_calls(tile, table, self._rest, out, add=True)] if self._rest is not None else calls
 
     def _shared_taps(self, table: Indices) -> list[Indices]:
         """Return (period, taps) offsets of the taps that four rows share, for each pass, from both end rows'."""
@@ -251,16 +260,20 @@ def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
     return memory.array.dtype if isinstance(memory, Moving) else memory.dtype
 
 
-def sum_call(tile: Samples | Moving, table: Indices, taps: Taps, out: StepOutput, *, add: bool = False) -> Call:
-    """Return the call that writes (or adds) the weighted sums of a step; ``table`` is (period, STEP_ROWS, row taps)."""
+def sum_calls(tile: Samples | Moving, table: Indices, taps: Taps, out: StepOutput, *, add: bool = False) -> list[Call]:
+    """Return the calls that write (or add) the weighted sums of a step; ``table`` is (period, STEP_ROWS, row taps)."""
     dtype = dtype_of(tile)
-    weights = np.ascontiguousarray(taps.weights, dtype)
     period, rows, row_taps = table.shape
     offsets = Moving(np.ascontiguousarray(table), 0, rows * row_taps, period)
-    where = tile, offsets, taps.row.size, taps.row, taps.col, weights, 0, rows, row_taps
-    if isinstance(out, StoringOutput) and not add and taps.row.size <= STORED_TAPS:
-        return out.stored(CORRELATE_STORED, where, dtype)
-    return Call(CORRELATE.variant(A=dtype), (*where, int(add), out.memory, out.pitch, out.length))
+    calls = []
+    for number, part in enumerate(taps.partial_sums()):
+        weights = np.ascontiguousarray(part.weights, dtype)
+        where = tile, offsets, part.row.size, part.row, part.col, weights, 0, rows, row_taps
+        if isinstance(out, StoringOutput) and not add and taps.row.size <= STORED_TAPS:
+            return [out.stored(CORRELATE_STORED, where, dtype)]
+        accumulates = int(add or number > 0)
+        calls.append(Call(CORRELATE.variant(A=dtype), (*where, accumulates, out.memory, out.pitch, out.length)))
+    return calls
 
 
 def sums_in_fours(tile: Samples, offsets: Indices, weights: Samples, target: PassOutput) -> None:

@@ -11,7 +11,7 @@ from convfilter.engine.buffer import CACHE_LINE, Samples, Scratch
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.sums import StepOutput, Taps, dtype_of, sum_call
+from convfilter.engine.sums import StepOutput, Taps, dtype_of, sum_calls
 from convfilter.engine.threads import cut
 from convfilter.filters.multirate import Rates
 from convfilter.methods.coarse import Coarse
@@ -71,7 +71,7 @@ class _TapByTap:
         line = self._cols * self._channels
         picked = rows, line, count, self._picked, self._picked.size, self._channels, padded, pitch
         table = np.arange(count).reshape(1, count, 1) * pitch
-        return [Call(PICK.variant(A=dtype_of(rows)), picked), sum_call(padded, table, self._taps, out)]
+        return [Call(PICK.variant(A=dtype_of(rows)), picked), *sum_calls(padded, table, self._taps, out)]
 
 
 class _Multirate:

@@ -21,7 +21,7 @@ from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, Strips, strip_of, strips_of
-from convfilter.engine.sums import LINES, StepOutput, Taps, Window, sum_call
+from convfilter.engine.sums import LINES, StepOutput, Taps, Window, sum_calls
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Gradient, UnsharpMask
@@ -249,7 +249,7 @@ class _Products:
         for number, (window, row) in enumerate(zip(self._windows, self._rows, strict=True)):
             calls += window.calls(tile, table, StepOutput(between, pitch, pitch))
             along = Taps.along(col, row).nonzero()
-            calls.append(sum_call(between, LINES * pitch, along, out, add=number > 0))
+            calls += sum_calls(between, LINES * pitch, along, out, add=number > 0)
         return calls
 
 
