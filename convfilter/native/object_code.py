@@ -241,6 +241,12 @@ def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCo
 
 def _with_parts(module: ModuleType, function: str) -> Any:
     """Return a loop whose private helper functions are compiled and inlined into it."""
+    return FunctionType(getattr(module, function).__code__, _names_with_parts(module), function)
+
+
+@cache
+def _names_with_parts(module: ModuleType) -> dict[str, Any]:
+    """Return the names of a module, its helpers compiled once for each type: the loops of ``box`` share many."""
     import numba
 
     names = dict(vars(module))
@@ -249,7 +255,7 @@ def _with_parts(module: ModuleType, function: str) -> Any:
             # Nothing calls a helper from Python or C: these wrappers are a fifth of the time to compile a loop.
             options = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
             names[name] = numba.njit(**options)(FunctionType(value.__code__, names, name))
-    return FunctionType(getattr(module, function).__code__, names, function)
+    return names
 
 
 # The cache folder -------------------------------------------------------------
