@@ -1,5 +1,7 @@
 """Ignored pixels: normalised convolution, extremes and ranks without them, and the values that replace them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import reference
@@ -8,7 +10,7 @@ import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
-from convfilter.executor import bands, masked_ranks, patches
+from convfilter.executor import bands, masked_ranks, masked_rows, patches
 from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_rows import run_rows
@@ -798,6 +800,26 @@ def test_few_rows_are_held_at_a_time(monkeypatch):
 
     run_rows(stages, source, judge, write, threads=2)
     np.testing.assert_array_equal(np.concatenate(written), cf.apply(image, "box:3", "median:3", ignore=0))
+
+
+@pytest.mark.parametrize("most", [1, 2**24])
+@pytest.mark.parametrize("first", [(), ("box:3",), ("maxpool:2,stride=3",)])
+@pytest.mark.parametrize(
+    "spec", ["maxpool:2,stride=5", "avgpool:3,stride=11", "kernel:1 2,stride=7", "median:3,stride=20", "box:9"]
+)
+def test_rows_between_windows_are_passed_over(spec, first, most, monkeypatch):
+    monkeypatch.setattr(bands, "ROWS", 8)
+    monkeypatch.setattr(bands, "SPANS", (1, 1))
+    monkeypatch.setattr(masked_rows, "MOST_BYTES", most)
+    image = np.random.default_rng(4).integers(0, 9, (400, 30, 2), dtype=np.uint8)
+    source, written = Bands(image.shape, image.dtype, lambda: iter(np.split(image, 100))), []
+    stages = masked_stages(
+        stack.stages([*first, spec]), image.shape, image.dtype, fill=False, out_dtype=None, alpha=False,
+        premultiplied=False, gray=False, white=None, out_white=None,
+    )  # fmt: skip
+    judge = partial(Masking(ignore=0).valid, False)
+    run_rows(stages, source, judge, lambda rows, _: written.append(rows.copy()), threads=2)
+    np.testing.assert_array_equal(np.concatenate(written), cf.apply(image, *first, spec, ignore=0))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -15,6 +15,9 @@ from convfilter.engine.rows import RowSource
 from convfilter.executor.held import Held, Valid
 from convfilter.executor.masked_stage import MaskedStage
 
+#: Largest number of bytes of a stage's bands, or of the rows that they read, that threads compute at a time; a single
+#: band may have more.
+MOST_BYTES = 2**24
 #: Returns the mask of valid pixels of some rows, from the rows and the number of the first.
 Judge: TypeAlias = Callable[[Samples, int], Valid]
 
@@ -37,26 +40,61 @@ class _ArrayRows:
         return self._held
 
 
+class _Buffer:
+    """Consecutive rows with their mask, in memory that is used again for later rows."""
+
+    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> None:
+        self._shape, self._dtype, self._start = shape, dtype, 0
+        self._allocate(0)
+        self.held = self._rows(0, 0)
+
+    def reserve(self, rows: int) -> None:
+        """Make room for ``rows`` rows before any is held."""
+        self._allocate(rows)
+
+    def discard(self, first: int) -> None:
+        """Discard the rows before row ``first``, or all rows held if it lies further down."""
+        held = self.held
+        gone = min(max(0, first - held.first), len(held.pixels))
+        self._start += gone
+        self.held = self._rows(held.first + gone, len(held.pixels) - gone)
+
+    def extend(self, count: int) -> tuple[Samples, Valid]:
+        """Hold ``count`` more rows; return them, to be written. Arrays of rows held before are no longer valid."""
+        kept, first = len(self.held.pixels), self.held.first
+        if self._start + kept + count > len(self._pixels):
+            before, self._start = self.held, 0
+            if kept + count > len(self._pixels):
+                self._allocate(kept + count)
+            self._pixels[:kept], self._valid[:kept] = before.pixels, before.valid
+        self.held = self._rows(first, kept + count)
+        return self.held.pixels[kept:], self.held.valid[kept:]
+
+    def _allocate(self, rows: int) -> None:
+        self._pixels = np.empty((rows, *self._shape[1:]), self._dtype)
+        self._valid = np.empty((rows, self._shape[1]), bool)
+
+    def _rows(self, first: int, count: int) -> Held:
+        place = slice(self._start, self._start + count)
+        return Held(first, self._pixels[place], self._valid[place])
+
+
 class _StreamedRows:
     """The rows of a row source; rows that a later call reads stay in memory."""
 
     def __init__(self, source: RowSource, judge: Judge) -> None:
         self._source, self._judge = source, judge
-        self._held = Held(0, *_allocated(0, source.shape, source.dtype))
+        self._buffer = _Buffer(source.shape, source.dtype)
 
     def held(self, first: int, last: int) -> Held:
         """Read rows up to ``last - 1``, and discard those before ``first``."""
-        held = _from_row(self._held, first)
-        begin = held.first + len(held.pixels)
+        self._buffer.discard(first)
+        begin = self._buffer.held.first + len(self._buffer.held.pixels)
         if last > begin:
-            pixels, valid = _allocated(last - held.first, self._source.shape, self._source.dtype)
-            fresh = begin - held.first
-            pixels[:fresh], valid[:fresh] = held.pixels, held.valid
-            self._source.read(pixels[fresh:])
-            valid[fresh:] = self._judge(pixels[fresh:], begin)
-            held = Held(held.first, pixels, valid)
-        self._held = held
-        return held
+            pixels, valid = self._buffer.extend(last - begin)
+            self._source.read(pixels)
+            valid[:] = self._judge(pixels, begin)
+        return self._buffer.held
 
 
 class _Results:
@@ -69,52 +107,46 @@ class _Results:
         #: first rows), and the row behind the last that it reads.
         self._firsts = np.minimum.accumulate([first for first, _ in reaches][::-1])[::-1].tolist()
         self._ends = [end for _, end in reaches]
-        self._held, self._next, self.clipped = Held(0, *_allocated(0, stage.shape, stage.dtype)), 0, 0
+        self._buffer, self._next, self.clipped = _Buffer(stage.shape, stage.dtype), 0, 0
 
     @property
     def rows(self) -> int:
         """Rows of the whole result."""
         return self._stage.shape[0]
 
+    def all(self) -> Held:
+        """Compute and return all rows."""
+        self._buffer.reserve(self.rows)
+        return self.held(0, self.rows)
+
     def held(self, first: int, last: int) -> Held:
         """Compute bands up to row ``last - 1``, and discard rows before ``first``."""
-        held = _from_row(self._held, first)
-        while held.first + len(held.pixels) < last:
-            held = self._extended(held)
-        self._held = held
-        return held
+        self._buffer.discard(first)
+        while self._buffer.held.first + len(self._buffer.held.pixels) < last:
+            self._extend()
+        return self._buffer.held
 
     def following(self) -> Held:
         """Compute and return the next bands, and discard those before."""
-        self._held = self._extended(_from_row(self._held, self._held.first + len(self._held.pixels)))
-        return self._held
+        held = self._buffer.held
+        self._buffer.discard(held.first + len(held.pixels))
+        self._extend()
+        return self._buffer.held
 
-    def _extended(self, held: Held) -> Held:
-        """Compute the next bands; return their rows below the held ones."""
+    def _extend(self) -> None:
+        """Compute the next bands."""
         begin = self._next
         bands = self._stage.bands[begin : begin + self._at_once]
         self._next += len(bands)
-        fresh, last = len(held.pixels), bands[-1][1]
-        pixels, valid = _allocated(last - held.first, self._stage.shape, self._stage.dtype)
-        pixels[:fresh], valid[:fresh] = held.pixels, held.valid
         source = self._source.held(self._firsts[begin], max(self._ends[begin : self._next]))
-        self.clipped += self._stage.run(source, bands, pixels[fresh:], valid[fresh:], self._threads)
-        return Held(held.first, pixels, valid)
+        pixels, valid = self._buffer.extend(bands[-1][1] - bands[0][0])
+        self.clipped += self._stage.run(source, bands, pixels, valid, self._threads)
 
 
-def _allocated(rows: int, shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> tuple[Samples, Valid]:
-    return np.empty((rows, *shape[1:]), dtype), np.empty((rows, shape[1]), bool)
-
-
-def _from_row(held: Held, first: int) -> Held:
-    """Return the held rows from ``first`` on, or from the next one to come, which a stride may skip."""
-    gone = min(first - held.first, len(held.pixels))
-    return Held(held.first + gone, held.pixels[gone:], held.valid[gone:]) if gone > 0 else held
-
-
-def _chain(stages: Sequence[MaskedStage], source: _Rows, threads: int, at_once: int) -> _Results:
+def _chain(stages: Sequence[MaskedStage], source: _Rows, threads: int) -> _Results:
+    """Connect stages, each of which computes a band for each thread, or a single band of many samples."""
     for stage in stages:
-        results = _Results(stage, source, threads, at_once)
+        results = _Results(stage, source, threads, max(1, min(threads, MOST_BYTES // stage.band_bytes)))
         source = results
     return results
 
@@ -130,9 +162,9 @@ def run_array(stages: Sequence[MaskedStage], pixels: Samples, valid: Valid, thre
     *before, last = stages
     source: _Rows = _ArrayRows(pixels, valid)
     if before:
-        source = _chain(before, source, threads, threads)
+        source = _chain(before, source, threads)
     results = _Results(last, source, threads, threads if before else len(last.bands))
-    held = results.held(0, results.rows)
+    held = results.all()
     return held.pixels, held.valid, results.clipped
 
 
@@ -147,7 +179,7 @@ def run_rows(
     rows: _Rows = (
         _ArrayRows(source, judge(source, 0)) if isinstance(source, np.ndarray) else _StreamedRows(source, judge)
     )
-    results, row = _chain(stages, rows, threads, threads), 0
+    results, row = _chain(stages, rows, threads), 0
     while row < results.rows:
         held = results.following()
         write(held.pixels, held.valid)

@@ -103,6 +103,8 @@ class MaskedStage:
         Of the result.
     bands : list of (first, last + 1)
         Rows that are computed at a time. They depend neither on threads nor on how many rows are held.
+    band_bytes : int
+        Of the largest band, or of the source rows between two bands if these are more.
     """
 
     def __init__(self, stage: Stage, setting: Setting) -> None:
@@ -115,6 +117,9 @@ class MaskedStage:
         self._planned = planned
         self.bands = [(0, planned.rows.output)] if takes_range([planned]) else bands_of(plans)
         self.shape = planned.rows.output, planned.cols.output, planned.output_channels
+        written = self.shape[1] * self.shape[2] * self.dtype.itemsize
+        read = planned.rows.stride * setting.shape[1] * setting.shape[2] * setting.dtype.itemsize
+        self.band_bytes = max(last - first for first, last in self.bands) * max(written, read)
 
     @property
     def streaming_obstacle(self) -> str:

@@ -13,6 +13,7 @@ from math import ceil
 import numpy as np
 
 from convfilter.engine.buffer import Samples
+from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span, Valid
@@ -67,7 +68,7 @@ class Means:
         if self._is_valid(held, span):
             return run_band(plain, held, span, out, threads)
         if self._box is not None and out.dtype == plain.dtype:
-            self._box.run(held, span, out)
+            self._run_box(self._box, held, span, out, threads)
             return 0
         plan = dense
         if dense.stages[0].rates != sparse.stages[0].rates and not self._is_dense(held, span):
@@ -75,6 +76,14 @@ class Means:
         chunk = band(plan.stages[0], span)
         pixels, valid = held.rows(chunk.rows.ranges)
         return run_chunk_to(plan, 0, chunk, with_mask(pixels, valid, 1), out, threads)
+
+    def _run_box(self, box: MaskedBox, held: Held, span: Span, out: Samples, threads: int) -> None:
+        rows = span[1] - span[0]
+
+        def run(part: Span) -> None:
+            box.run(held, (span[0] + part[0], span[0] + part[1]), out[slice(*part)])
+
+        run_blocks(cut(rows, -(-rows // threads)), lambda: run, threads)
 
     def _is_valid(self, held: Held, span: Span) -> bool:
         return held.are_valid(band(self.plans[2].stages[0], span).rows.ranges)
