@@ -8,6 +8,7 @@ import pytest
 from convfilter.engine import executable, schedule
 from convfilter.engine.executable import executables
 from convfilter.engine.program import Program
+from convfilter.engine.rows import Bands, Connection, FromRows, ToRows
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.group import Group
 from convfilter.executor.run import run_array, run_stage
@@ -188,6 +189,18 @@ def test_crews_take_as_much_memory_as_scheduled(text):
     held = executable.held_bytes() - sum(buffer.nbytes for buffer in executable._buffers)
     each = schedule._crew_bytes(nodes, max(made.sharing))
     assert held < 1.2 * (made.threads if len(made.bands) > 1 else 1) * each
+
+
+def test_a_line_buffer_leaves_out_the_rows_in_a_lane_interleaved_ring(monkeypatch):
+    """A window of 49 rows, of which a step loads eight, since the ring holds the others."""
+    monkeypatch.undo()
+    shape = 3000, 40000, 3
+    source = Bands(shape, np.dtype("uint8"), lambda: iter(()))
+    plan = planned("gaussian:4", shape)
+    before = FromRows(Connection(source), shape, source.dtype)
+    nodes = Group(plan, 0, plan.stages, source.dtype, 2).nodes(source)
+    made = schedule.scheduled([before, *nodes, ToRows(Connection(None), nodes[-1])], 2, ROOM)
+    assert made.rows[0] < 64
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

@@ -17,7 +17,7 @@ from convfilter.engine.node import Crew, Node, Rows, Task
 #: Samples of one read: they stay in a core's cache until the next node has read them.
 _READ_SAMPLES = 2**18
 #: Block heights are multiples of this; see ``planning.chains``.
-_UNIT_ROWS = 16
+_UNIT_ROWS = 8
 
 End = TypeVar("End")
 

@@ -30,9 +30,9 @@ from convfilter.record import replace
 
 #: Samples whose range is found at a time: several float64 copies of them fit a core's cache.
 _RANGE_SAMPLES = 2**15
-#: Bytes for buffers and scratch of all threads together,
-_MEMORY = 55 * 2**20
-#: to which an input array adds its own bytes over this number.
+#: Bytes for buffers and scratch of all threads together, between two arrays and where rows come or go in order.
+_MEMORY, _STREAM_MEMORY = 55 * 2**20, 96 * 2**20
+#: An input array adds its own bytes over this number.
 _ARRAY_DIVISOR = 6
 
 
@@ -117,7 +117,8 @@ class Group:
 
     def _executable(self, nodes: list[Node], source: RowSource | Samples, sink: RowSink | Samples) -> Executable:
         """Return an executable for nodes between a source and a sink of these kinds."""
-        room, before, after = _MEMORY, None, None
+        is_streamed = not (isinstance(source, np.ndarray) and isinstance(sink, np.ndarray))
+        room, before, after = _STREAM_MEMORY if is_streamed else _MEMORY, None, None
         if isinstance(source, np.ndarray):
             start: Slot | Connection[RowSource] = Slot(source)
             room += source.nbytes // _ARRAY_DIVISOR

@@ -30,6 +30,7 @@ from convfilter.native.loop import Loop
 from convfilter.planning.methods.stencil import is_fused
 from convfilter.planning.ring import STEP_ROWS, AnyRing, any_ring
 from convfilter.planning.strips import PERSISTENT_BYTES, nonzero_span, strip_cols, whole_vectors
+from convfilter.record import cached_property
 
 #: Most samples of the rows of one vertical step, for windows too tall for any cache.
 _MOST_IN_RING = 2**24
@@ -57,15 +58,18 @@ class Stencil(StageNode):
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that the steps of a block load, and the rows at the centres of its outputs."""
-        if self.plan.interleaving is not None:  # lane-interleaved rows are loaded in larger steps
-            return self.demand(top, bottom)
-        ring, axis = self._window.ring, self.plan.rows
-        first, last = ring.lead + top // STEP_ROWS, ring.lead + -(-bottom // STEP_ROWS) - 1
-        loaded = self._row_index[ring.places()[first * ring.advance : last * ring.advance + ring.block]]
-        if not (self.stage.source.alpha or isinstance(self.plan.stage.operator, UnsharpMask)):
-            return loaded
-        centres = slice(top * axis.stride + axis.centre, (bottom - 1) * axis.stride + axis.centre + 1)
-        return np.concatenate([loaded, self._row_index[centres]])
+        axis, rows = self.plan.rows, [entering.of(top, bottom) for entering in self._entering]
+        if self.stage.source.alpha or isinstance(self.plan.stage.operator, UnsharpMask):
+            first = top * axis.stride + axis.centre
+            rows.append(self._row_index[first : (bottom - 1) * axis.stride + axis.centre + 1])
+        return np.concatenate(rows) if len(rows) > 1 else rows[0]
+
+    @cached_property
+    def _entering(self) -> list[_Entering]:
+        """Rows that enter the ring; the crew takes one of two rings if rows can be lane-interleaved."""
+        interleaving = self.plan.interleaving
+        rings = [self._window.ring, *([interleaving.ring] if interleaving is not None else [])]
+        return [_Entering(ring, self._row_index) for ring in rings]
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return the strips, lane-interleaved where that is faster."""
@@ -93,6 +97,19 @@ class Stencil(StageNode):
 
         cols, precision = self.plan.cols.output, self.plan.precision
         return strips_of(cols, window.cols, strip, precision, persists=self.persists, threads=threads)
+
+
+class _Entering:
+    """The rows that enter a ring in each step."""
+
+    def __init__(self, ring: AnyRing, row_index: Indices) -> None:
+        self._ring, self._rows = ring, row_index[ring.places()]
+
+    def of(self, top: int, bottom: int) -> Indices:
+        """Return the rows that the steps of a block load."""
+        ring = self._ring
+        first, last = ring.lead + top // ring.step_rows, ring.lead + -(-bottom // ring.step_rows) - 1
+        return self._rows[first * ring.advance : last * ring.advance + ring.block]
 
 
 class _Vertical(StageNode):

@@ -116,6 +116,7 @@ class Gathered:
 
     period = 1
     lead = 0
+    step_rows = STEP_ROWS
 
     @classmethod
     def of(cls, axis: AxisPlan, first: int, last: int) -> Gathered:
