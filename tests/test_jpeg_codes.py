@@ -212,6 +212,13 @@ def test_bytes_too_many_are_judged_as_in_one_piece(monkeypatch, inserted, place)
     require_same_outcome(data[:at] + inserted + data[at:], monkeypatch)
 
 
+@pytest.mark.parametrize("number", [0x00, 0x10], ids=["DC", "AC"])
+def test_a_table_without_codes_is_judged_as_in_one_piece(monkeypatch, number):
+    data = jpeg_of(scene(90, 61), None)
+    at = data.index(b"\xff\xda")
+    require_same_outcome(data[:at] + b"\xff\xc4\x00\x13" + bytes((number, *[0] * 16)) + data[at:], monkeypatch)
+
+
 def test_codes_that_no_table_has_are_found():
     """All bits set are no code; a decoder takes them for a 0, and goes on."""
     data = jpeg_of(scene(400, 61), "420")
