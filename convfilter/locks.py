@@ -1,4 +1,4 @@
-"""Locks that forks and signal handlers cannot deadlock."""
+"""Locks that forks and signal handlers cannot deadlock, and starting threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from convfilter.errors import ConvfilterError
 
 Value = TypeVar("Value")
 
@@ -41,7 +43,7 @@ def undisturbed(task: Callable[[], Value]) -> Value:
             errors.append(error)
 
     thread = threading.Thread(target=run)
-    thread.start()
+    start(thread)
     thread.join()
     if errors:
         raise errors.pop()
@@ -61,3 +63,20 @@ def handler_can_come() -> bool:
         handler not in known and str(getattr(handler, "__module__", "")).partition(".")[0] != package
         for handler in handlers
     )
+
+
+def start(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises
+    ------
+    ConvfilterError
+        The system starts no more threads: each takes address space, and counts as a process.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise ConvfilterError(
+            "the system starts no more threads",
+            remedy="allow more memory (ulimit -v) or processes (ulimit -u), or use {threads=1}",
+        ) from error

@@ -13,7 +13,8 @@ import convfilter
 PACKAGE = Path(convfilter.__file__).parent
 #: From the bottom up. A folder or module of the package imports what stands on lower lines, and itself.
 LEVELS = [
-    "errors locks record",
+    "errors record",
+    "locks",
     "machine filters sample_types",
     "planning",
     "loops",

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from convfilter.picture.parallel import ahead, in_order
+from convfilter.errors import ConvfilterError
+from convfilter.picture.parallel import Crew, ahead, in_order
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7, None])
@@ -67,3 +68,23 @@ def test_no_thread_is_left():
     next(results)
     results.close()
     assert threading.active_count() <= before  # helpers of a test before this one may have ended meanwhile
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_and_leaves_none_behind(monkeypatch):
+    before, start = threading.active_count(), threading.Thread.start
+
+    def start_one(thread):
+        if threading.active_count() > before:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(ConvfilterError, match="the system starts no more threads"):
+        list(in_order(lambda number: number, range(1000), 3))
+    assert threading.active_count() <= before
+    crew = Crew(lambda number: time.sleep(0.01), lambda result: None, 3)
+    with pytest.raises(ConvfilterError, match="the system starts no more threads"):
+        for number in range(6):
+            crew.put(number)
+    crew.stop()
+    assert threading.active_count() <= before

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from convfilter.engine import threads as row_threads
 from convfilter.engine.threads import cut, run_blocks
+from convfilter.errors import ConvfilterError
 from convfilter.machine import cores as machine_cores
 from convfilter.machine.cores import available_cores
 
@@ -208,7 +209,7 @@ def test_a_thread_that_cannot_be_started_stops_the_others(monkeypatch):
         threading.Event().wait(0.001)
 
     monkeypatch.setattr(threading.Thread, "start", start_one)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
+    with pytest.raises(ConvfilterError, match="the system starts no more threads"):
         run_blocks(MANY, lambda: work, 4)
     assert len(done) < len(MANY) // 10
     assert nothing_runs()

@@ -11,6 +11,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from convfilter.locks import start
+
 Block = TypeVar("Block")
 #: Makes a function that processes a block; called in the thread that will use the function.
 MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
@@ -129,7 +131,7 @@ class _HelpedTask:
 
         Raises
         ------
-        RuntimeError
+        ConvfilterError
             A thread cannot be started.
         """
         for _ in tuple(self._waiting):
@@ -165,7 +167,7 @@ class _Helper:
         self._has_task.acquire()
         self._task: _HelpedTask | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        start(self._thread)
 
     def give(self, task: _HelpedTask | None) -> None:
         """Hand over the next task; None ends the thread. The caller has removed the helper from the idle list."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from convfilter.locks import start
 from convfilter.machine.cores import available_cores
 
 Item = TypeVar("Item")
@@ -40,10 +41,12 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], threads: int
             yield work(item)
         return
     pool = _Pool(work, items, 2 * count)
-    workers = [threading.Thread(target=pool.run, daemon=True) for _ in range(count)]
-    for worker in workers:
-        worker.start()
+    workers: list[threading.Thread] = []
     try:
+        for _ in range(count):
+            worker = threading.Thread(target=pool.run, daemon=True)
+            start(worker)
+            workers.append(worker)
         for index in range(len(items)):
             yield pool.take(index)
     finally:
@@ -76,7 +79,7 @@ class Ahead(Generic[Item]):
         self._ended = self._stopped = False
         self._changed = threading.Condition()
         self._producer = threading.Thread(target=self._produce, daemon=True)
-        self._producer.start()
+        start(self._producer)
 
     def __iter__(self) -> Ahead[Item]:
         return self
@@ -165,8 +168,8 @@ class Crew(Generic[Item, Result]):
             needs_worker = len(self._waiting) > self._idle and len(self._workers) < self._threads
         if needs_worker:
             worker = threading.Thread(target=self._serve, daemon=True)
+            start(worker)
             self._workers.append(worker)
-            worker.start()
 
     def drain(self) -> None:
         """Wait until all results are emitted; raises the exception of an item that failed."""
