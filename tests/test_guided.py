@@ -185,6 +185,16 @@ def test_nan_and_infinity_stay_in_their_windows(value):
     np.testing.assert_array_equal(np.isnan(wrapped), np.roll(near, (-30, -20), (0, 1)))
 
 
+def test_nan_stays_in_its_channel():
+    image = picture(np.float32, (40, 30, 3))
+    spoilt = image.copy()
+    spoilt[9, 8, 1] = np.nan
+    expected = np.dstack([cf.guided_filter(np.ascontiguousarray(spoilt[..., channel]), 2) for channel in range(3)])
+    found = cf.guided_filter(spoilt, 2)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_a_guide_from_a_file(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     image, guide = picture(np.uint8, (33, 40)), picture(np.uint16)

@@ -134,14 +134,15 @@ class _Worker:
         colours = source.channels - source.alpha
         size = len(outputs) * self._width * source.channels
         values = self._scratch.get("values", size)[:size]
-        invalid = self._invalid(picture[:colours], guide, loaded_rows[needed])
+        marks = self._invalid(picture[:colours], guide, loaded_rows[needed])
         centres = np.ascontiguousarray(loaded_rows[outputs.start : outputs.stop : spacing])
         for colour in range(colours):
             planes = guide[colour : colour + 1] if self._guide is None else guide
             self._fit(planes, picture[colour], ranges, starts, line_rows[needed], centres, values[colour:])
         results: Real = values.reshape(len(outputs), self._width, source.channels)
-        if invalid is not None:
-            results[invalid] = np.nan
+        for colour, invalid in enumerate(marks):
+            if invalid is not None:
+                results[..., colour][invalid] = np.nan
         return results
 
     def _planes(self, source: Source, name: str, index: Indices, rows: Indices) -> Real:
@@ -212,26 +213,32 @@ class _Worker:
             out, self._width * self._mapped.source.channels, self._mapped.source.channels,
         )  # fmt: skip
 
-    def _invalid(self, picture: Real, guide: Real, centres: Indices) -> npt.NDArray[np.bool_] | None:
-        """Set NaN, infinities and huge samples to 0; return the pixels whose lines depend on them, or None.
+    def _invalid(self, picture: Real, guide: Real, centres: Indices) -> list[npt.NDArray[np.bool_] | None]:
+        """Set NaN, infinities and huge samples to 0; return for each colour the pixels whose lines depend on them.
 
-        Such samples would stay in running sums. ``centres`` are the loaded rows at the centres of the windows of all
-        lines, from the top down.
+        Such samples would stay in running sums. None: no pixel does. ``centres`` are the loaded rows at the centres of
+        the windows of all lines, from the top down.
         """
         if self._mapped.source.is_finite and self._guide is None:
-            return None
-        bad = np.zeros(picture.shape[1:], bool)
-        for planes, white in ((picture, self._white), (guide, self._guide_white)):
-            for plane in planes:
-                bad |= ~(np.abs(plane) <= _LARGEST_SHARE * white)
+            return [None] * len(picture)
+        in_guide = np.zeros(picture.shape[1:], bool)
+        for plane in guide if self._guide is not None else ():
+            in_guide |= ~(np.abs(plane) <= _LARGEST_SHARE * self._guide_white)
+        marks = [self._invalid_in(plane, in_guide, centres) for plane in picture]
+        if in_guide.any():
+            guide[:, in_guide] = 0
+        return marks
+
+    def _invalid_in(
+        self, plane: Real, in_guide: npt.NDArray[np.bool_], centres: Indices
+    ) -> npt.NDArray[np.bool_] | None:
+        bad = in_guide | ~(np.abs(plane) <= _LARGEST_SHARE * self._white)
         if not bad.any():
             return None
-        for plane in (*picture, *guide):
-            plane[bad] = 0
-        bad = bad[:, : self._columns.count]
+        plane[bad] = 0
         side = 2 * self._radius + 1
         # A line is invalid if a pixel of its window is; a pixel is invalid if one of its lines is.
-        lines = _any_in_windows(bad, side)
+        lines = _any_in_windows(bad[:, : self._columns.count], side)
         return _any_in_windows(lines[centres - self._radius][:, self._windows], side)
 
     def _store(self, rows: Rows, values: Real) -> int:
