@@ -102,7 +102,8 @@ def _require_local(stage: Stage) -> None:
         of_whole = "normalize"
     if isinstance(stage.operator, Join | MaxIndices):
         raise UsageError(
-            "branches and indices of a network cannot be computed chunk by chunk; end the network before them"
+            f"{stage.name} cannot be computed chunk by chunk: branches, indices and normalisations over all pixels "
+            "need the whole picture; leave it out, or end the network before it"
         )
     if of_whole:
         raise UsageError(

@@ -76,7 +76,9 @@ def _gain(stage: Stage) -> float:
 def _require_fraction(name: str, value: float, full: float, largest: float = 1.0) -> None:
     if abs(value) <= max(1.0, largest):
         return
-    remedy = f"for {value:g} of {full:g} levels write {value:g}/{full:g}" if abs(value) <= full else "1 is full scale"
+    remedy = (
+        f"for {value:g} of {full:.0f} levels write {value:g}/{full:.0f}" if abs(value) <= full else "1 is full scale"
+    )
     raise ParameterError(
         f"{name} is a fraction of full scale, from -1 to 1 on pictures of whole samples, got {value:g}; {remedy}"
     )
