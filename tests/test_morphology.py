@@ -224,3 +224,13 @@ def test_bad_footprints():
     for spec in ("erode:0", "open:0 0", "tophat:disk:-1"):
         with pytest.raises(ParameterError):
             stack.stage(spec)
+
+
+@pytest.mark.parametrize("spec", ["tophat:1", "blackhat:1", "tophat:3x2", "blackhat:2"])
+@pytest.mark.parametrize("padding", [1, 3, 5])
+def test_hats_leave_out_windows_that_begin_past_the_picture(spec, padding):
+    image = wide_noise((9, 11), np.uint8)
+    found = cf.apply(image, spec, padding=padding, ceil=True)
+    whole = cf.apply(image, spec, padding=padding)
+    assert found.shape == cf.plan(image.shape, spec + f",padding={padding},ceil=true").output_shape
+    np.testing.assert_array_equal(found, whole[: found.shape[0], : found.shape[1]])

@@ -63,7 +63,7 @@ def _erosion_and_dilation(stage: StageSetup) -> Iterator[StageSetup]:
     They keep the samples as they are; the difference is scaled, not the opened or closed picture.
     """
     plan, source = stage.plan, stage.source
-    unscaled = replace(plan.stage, scale=1.0, offset=0.0, map=None)
+    unscaled = replace(plan.stage, scale=1.0, offset=0.0, map=None, ceil=False)
     stored = real_of(source.dtype, stage.dtype) if source.alpha or source.gray else source.dtype
     padding = (plan.rows.before, plan.rows.after, plan.cols.before, plan.cols.after)
     shape = plan.rows.input, plan.cols.input
