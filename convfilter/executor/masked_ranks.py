@@ -13,8 +13,8 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.executor.chunks import chunk_of, run_chunk_counted
 from convfilter.executor.held import Held, Span, put
-from convfilter.executor.run import run_array
-from convfilter.filters.kernels import Kernel, identity
+from convfilter.executor.stored import stored
+from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Rank, Stage
 from convfilter.methods.rank import interpolated
 from convfilter.planning import Plan
@@ -96,27 +96,13 @@ class ValidRanks:
             high = _chosen(samples, (first + (self._shares > 0)).astype(np.uint8)[counts])
         low[np.broadcast_to(counts == 0, low.shape)] = 0
         values = interpolated(low, high, self._shares[counts]) if between.size else low
-        return self._stored(values, out_dtype, threads)
+        return stored(values, out_dtype, self._stage, full=plan.full, out_white=plan.out_white, threads=threads)
 
     def _samples(self, stage: Stage, pixels: Samples, rows: Span, cols: Span, threads: int) -> Samples:
         """Return the samples of one rank of all pixels."""
         plan = cached_plan([stage], self._plan.input_shape, self._plan.dtype, white=self._plan.white)
         chunk = chunk_of(plan.stages[0], rows, cols)
         return run_chunk_counted(plan, 0, chunk, pixels, self._plan.dtype, threads)[0]
-
-    def _stored(self, values: Samples, out_dtype: np.dtype[np.generic], threads: int) -> tuple[Samples, int]:
-        """Scale, shift, map and store real results."""
-        stage = self._stage
-        if out_dtype.kind == "f" and (stage.scale, stage.offset, stage.map) == (1, 0, None):
-            return values.astype(out_dtype), 0
-        values = values.astype(np.float64)
-        unscaled = Stage(Correlation(identity()), scale=stage.scale, offset=stage.offset, map=stage.map)
-        plan = cached_plan(
-            [unscaled], values.shape, values.dtype, out_dtype=out_dtype, white=self._plan.full,
-            out_white=self._plan.out_white,
-        )  # fmt: skip
-        result = run_array(plan, values, out_dtype=out_dtype, threads=threads)
-        return result.pixels, result.clipped
 
 
 def _chosen(samples: list[Samples], numbers: Samples) -> Samples:

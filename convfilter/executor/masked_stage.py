@@ -259,9 +259,7 @@ def _straight_colours(stage: Stage, setting: Setting) -> StraightColours | None:
     adds = stage.offset != 0 or stage.map == "offset"
     if isinstance(stage.operator, Point) or (_is_mean(stage) and not adds):
         return None
-    is_real = setting.out_dtype.kind == "f"
-    full_out = setting.full if is_real else setting.out_white or full_scale(setting.out_dtype)
-    return StraightColours(setting.straight.dtype, setting.full, full_out)
+    return StraightColours(setting.straight.dtype, setting.full, setting.out_white)
 
 
 def _stage_of_alpha(stage: Stage) -> Stage:

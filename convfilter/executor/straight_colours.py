@@ -6,7 +6,7 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.executor.held import Held
-from convfilter.sample_types import sample_type
+from convfilter.executor.stored import stored
 
 
 class StraightColours:
@@ -16,12 +16,14 @@ class StraightColours:
     ----------
     real : dtype
         Sample type of the stage's input and result.
-    full, full_out : float
-        Values of white in the input, also in the stage's result, and in stored samples.
+    full : float
+        The value of white in the input, and in the stage's result.
+    out_white : float or None
+        White in stored integers, by default the full scale of their type.
     """
 
-    def __init__(self, real: np.dtype[np.generic], full: float, full_out: float) -> None:
-        self.real, self._full, self._full_out = real, full, full_out
+    def __init__(self, real: np.dtype[np.generic], full: float, out_white: float | None) -> None:
+        self.real, self._full, self._out_white = real, full, out_white
 
     def held(self, held: Held, first: int, last: int) -> Held:
         """Return rows ``first`` to ``last - 1`` with straight colours, which are 0 where alpha is 0."""
@@ -35,11 +37,5 @@ class StraightColours:
     def store(self, rows: Samples, out: Samples) -> int:
         """Store results of the stage, which are overwritten; return how many samples were clipped."""
         rows[..., :-1] *= rows[..., -1:] / self._full
-        if out.dtype.kind == "f":
-            out[:] = rows
-            return 0
-        rows *= self._full_out / self._full
-        np.rint(rows, out=rows)
-        within = np.clip(rows, sample_type(out.dtype).low, self._full_out)
-        out[:] = within
-        return int(np.count_nonzero(within != rows))
+        out[:], clipped = stored(rows, out.dtype, full=self._full, out_white=self._out_white)
+        return clipped
