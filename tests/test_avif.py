@@ -1,6 +1,7 @@
 """AVIF: 8, 10 and 12 bits come back; metadata are where other decoders look for them."""
 
 import io
+import struct
 from fractions import Fraction
 
 import imagecodecs
@@ -11,6 +12,7 @@ from PIL import Image, ImageCms
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.pillow.avif import colours
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
@@ -170,3 +172,22 @@ def test_truncated_files_are_refused(tmp_path):
     for size in (60, len(data) // 2, len(data) - 9):
         with pytest.raises(ReadError):
             read(io.BytesIO(data[:size]))
+
+
+def box(kind, *parts):
+    content = b"".join(parts)
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_colours_are_those_of_the_primary_picture(is_large):
+    """Of two levels of light, picture 3 has the first, and picture 7, the primary one, the second."""
+    levels = [box(b"clli", struct.pack(">HH", *values)) for values in ((1000, 400), (600, 200))]
+    item, number, essential = (">I", ">H", 0x8000) if is_large else (">H", ">B", 0x80)
+    entries = b"".join(
+        struct.pack(item, each) + b"\x01" + struct.pack(number, place | essential) for each, place in ((3, 1), (7, 2))
+    )
+    associations = box(b"ipma", bytes([is_large, 0, 0, is_large]), struct.pack(">I", 2), entries)
+    properties = box(b"iprp", box(b"ipco", *levels), associations)
+    meta = box(b"meta", bytes(4), box(b"pitm", bytes(4), struct.pack(">H", 7)), properties)
+    assert colours(io.BytesIO(meta)).light == struct.pack(">II", 6_000_000, 2_000_000)

@@ -169,6 +169,13 @@ def test_the_response_is_the_sum_in_the_middle_and_falls_for_a_blur() -> None:
     assert response(kernels.laplacian().weights)[128, 128] == pytest.approx(0, abs=1e-12)
 
 
+def test_the_largest_kernel_is_plotted(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "k.txt").write_text("1 " * 2048)
+    assert main(["kernel", "show", f"kernel:{tmp_path / 'k.txt'}", "--plot", str(tmp_path / "k.png")]) == 0
+    assert (tmp_path / "k.png").exists()
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_plots_are_files_with_the_same_bytes_each_time(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("matplotlib")

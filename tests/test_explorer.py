@@ -409,3 +409,11 @@ def test_the_page_of_a_run_explores_its_first_picture_on_a_phone_too(browser, tm
     assert chromium.faults(browser) == []
     assert browser.complaints() == []
     browser.size(900, 900)
+
+
+def test_the_example_has_bright_squares_on_slopes():
+    picture = example(12, 20)
+    squares = {(row, col) for row in (3, 4, 5, 6) for col in (2, 3, 4, 5, 11, 12, 13, 14)}
+    assert set(map(tuple, np.argwhere(picture == 9).tolist())) == squares
+    assert picture[0, :6].tolist() == [0, 2, 0, 2, 0, 2] and picture[:3, 0].tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(example(9, 9, 1)[:, :7], example(9, 9)[:, 2:])

@@ -17,6 +17,7 @@ from processes import run_bytes, untimed
 
 import convfilter
 from convfilter.batch import inputs
+from convfilter.batch.search import Naming, is_output
 from convfilter.cli import synonyms
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.root import run
@@ -343,3 +344,11 @@ def test_every_synonym_leads_to_a_filter_or_a_word_that_is_there() -> None:
 def test_python_hears_the_same() -> None:
     with pytest.raises(convfilter.ParameterError, match="mirror in SciPy is reflect here"):
         convfilter.box_blur(SAMPLES, 3, padding_mode="mirror")
+
+
+def test_outputs_of_an_earlier_run_are_known_by_their_suffix() -> None:
+    beside = Naming(suffix="_blur")
+    assert is_output("a/b_blur.png", beside)
+    assert not is_output("a/b.png", beside)
+    assert not is_output("a_blur/b.png", beside)
+    assert not is_output("a/b_blur.png", Naming(folder="out", suffix="_blur"))

@@ -239,3 +239,9 @@ def test_one_thread_is_enough(monkeypatch):
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     np.testing.assert_array_equal(read(file, ReadOptions(threads=1)).pixels, pixels)
     assert not started
+
+
+def test_the_background_is_read_at_16_bits(tmp_path):
+    before = chunk(b"bKGD", struct.pack(">3H", 255, 0, 128))
+    (tmp_path / "in.png").write_bytes(png(np.zeros((2, 2, 3), np.uint8), 8, RGB, before=before))
+    assert (b"bKGD", struct.pack(">3H", 65535, 0, 128 * 257)) in read(tmp_path / "in.png").metadata.png

@@ -189,3 +189,9 @@ def test_nothing_of_the_moment_is_written():
     kinds = {kind for kind, _ in chunks(written([smooth(4, 4)]))}
     assert kinds == {b"IHDR", b"IDAT", b"IEND"}
     assert Picture.from_array(smooth(4, 4)).metadata.text == []
+
+
+def test_texts_keep_their_language_or_translated_keyword():
+    texts = [Text("Title", "Bild", language="de"), Text("Author", "Jane", translated="Autor")]
+    file = written([np.zeros((2, 2), np.uint8)], Metadata(text=texts))
+    assert list(read(io.BytesIO(file)).metadata.text) == texts

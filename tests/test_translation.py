@@ -539,3 +539,32 @@ def test_ambiguous_commands_are_refused(line: str, message: str, capfd: pytest.C
     captured = capfd.readouterr()
     assert message in captured.err and captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_only_a_narrow_blur_of_magick_averages_over_thirds(capfd: pytest.CaptureFixture[str]) -> None:
+    for option, averages in (("-blur 0x1", True), ("-blur 0x40", False), ("-gaussian-blur 0x1", False)):
+        assert run(["from", f"magick in.png {option} out.png"]) == 0
+        assert ("averages the Gaussian over thirds" in capfd.readouterr().out) == averages, option
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("gmic in.png blur 2,0,1 output out.png", ["-f gaussian:2,padding_mode=constant "]),
+        ("ndimage.gaussian_filter1d(a, 4)", ["-f gaussian:4x0,truncate=4 "]),
+        ("ndimage.gaussian_filter1d(a, 4, axis=0)", ["-f gaussian:0x4,truncate=4 "]),
+        ("ndimage.median_filter(a, 2)", ["-f percentile:2,padding=1,1,0,0,p=2/3 ", "takes the upper of the two"]),
+    ],
+)
+def test_parts_of_translations(line: str, parts: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["from", line]) == 0
+    text = capfd.readouterr().out
+    assert all(part in text for part in parts), text
+
+
+def test_a_mask_of_vips_with_black_cells_is_refused(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+    Path("cross.mat").write_text("3 3\n128 255 128\n255 0 255\n128 255 128\n")
+    assert run(["from", "vips morph in.png out.png cross.mat erode"]) == 2
+    message = capfd.readouterr().err
+    assert "vips morph with the mask cross.mat" in message
+    assert "cells other than 255 and 128 look for black pixels" in message
