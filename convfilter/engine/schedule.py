@@ -43,7 +43,7 @@ _TICK_BYTES = 2**20
 #: Least number of ticks stored as arrays, which take less memory, but 5 us to read a tick.
 _MANY_TICKS = 1000
 #: Blocks of the last node by which the size of line buffers is estimated in a group that reads or writes rows.
-_SAMPLE_BLOCKS = 512
+_SAMPLE_BLOCKS = 64
 #: Largest share of a run's multiply-adds in blocks that two bands both compute.
 _MOST_TWICE = 0.1
 #: Largest share of a run's multiply-adds in blocks that the lower band computes for the upper band, too.
