@@ -68,7 +68,8 @@ class Epilogue(ABC):
         plan = mapped.plan
         operator = plan.stage.operator
         self._counts = None
-        if isinstance(operator, Pooling) and operator.kind == "average":
+        # The sum of a mask is already the number of the pixels that count.
+        if isinstance(operator, Pooling) and operator.kind == "average" and not mapped.source.masked:
             down, along = (counted_cells(axis, operator) for axis in (plan.rows, plan.cols))
             self._counts = down, np.repeat(along, mapped.source.channels)
         # Alpha is a weighted mean; edges, whose weights sum to zero, keep the alpha of the centre.
