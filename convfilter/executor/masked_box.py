@@ -1,4 +1,4 @@
-"""Means of boxes of 8- and 16-bit samples over their valid pixels, in one pass by running sums."""
+"""Means of boxes of 8- and 16-bit samples over their valid pixels, in one pass; without a stride."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convfilter.native.loop import Loop
 from convfilter.planning import Plan, full_scale
 from convfilter.planning.methods.extremes import LARGEST_SUM
 
-_ARGUMENTS = "S* i8 u1* i8 i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 i8 S* W* u1* W* S* W* W* W* W* R* S* i8 i8"
+_ARGUMENTS = "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 i8 i8 S* W* u1* W* S* W* W* W* W* R* S* i8 i8"
 MASKED_MEANS = Loop("masked_box", "masked_means", _ARGUMENTS)
 
 #: Types of samples, of their sums, and of quotients.
@@ -57,15 +57,15 @@ class MaskedBox:
     def run(self, held: Held, span: Span, out: Samples) -> None:
         """Write the means of a span of rows; 0 where a window has no valid pixel."""
         rows, cols = self._planned.rows, self._planned.cols
-        table = self._rows[span[0] * rows.stride : (span[1] - 1) * rows.stride + rows.kernel]
+        table = self._rows[span[0] : span[1] - 1 + rows.kernel]
         table = np.where(table < 0, table, table - held.first)
         pixels, valid = np.ascontiguousarray(held.pixels), np.ascontiguousarray(held.valid).view(np.uint8)
         channels, width, short, more = pixels.shape[2], cols.input, self._types["W"], vector_bytes()
         places = max(cols.padded, cols.before + width)
         line, line_marks = np.zeros(places * channels + more, short), np.zeros(places + more, short)
         MASKED_MEANS.variant(**self._types)(
-            pixels, width * channels, valid, width, table, rows.kernel, rows.stride,
-            self._cols, cols.padded, cols.before, width, channels, cols.kernel, cols.stride, cols.output,
+            pixels, width * channels, valid, width, table, rows.kernel,
+            self._cols, cols.padded, cols.before, width, channels, cols.kernel, cols.output,
             np.zeros(rows.kernel * width * channels, self._dtype), line,
             np.zeros(rows.kernel * width, np.uint8), line_marks, np.empty(width * channels, self._dtype),
             np.empty_like(line), np.empty_like(line), np.empty_like(line_marks),
@@ -75,7 +75,7 @@ class MaskedBox:
 
 
 def is_plain_box(plan: Plan) -> bool:
-    """Whether a stage's results are unscaled means of boxes of 8- or 16-bit samples."""
+    """Whether a stage's results are unscaled means of neighbouring boxes of 8- or 16-bit samples."""
     planned, full = plan.stages[0], full_scale(plan.dtype)
     stage, rows, cols = planned.stage, planned.rows, planned.cols
     area = rows.kernel * cols.kernel
@@ -87,7 +87,7 @@ def is_plain_box(plan: Plan) -> bool:
         and plan.full == plan.full_out(plan.dtype) == full
         and is_mean
         and is_plain
-        and (rows.dilation, cols.dilation) == (1, 1)
+        and (rows.dilation, cols.dilation) == (rows.stride, cols.stride) == (1, 1)
         and cols.before >= 0
         and area * full <= LARGEST_SUM
     )

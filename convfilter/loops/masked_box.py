@@ -11,8 +11,8 @@ _MOST_DOUBLED = 16
 
 
 def masked_means(
-    source, pitch, valid, valid_pitch, rows, window_rows, step_rows,
-    cols, places, before, width, channels, window_cols, step_cols, out_cols,
+    source, pitch, valid, valid_pitch, rows, window_rows,
+    cols, places, before, width, channels, window_cols, out_cols,
     ring, line, ring_marks, line_marks, marks, blocks, sums, counts, weights, kind, out, out_pitch, count,
 ):  # fmt: skip
     """Store the means of integers over the valid pixels of each window; 0 where there are none.
@@ -20,41 +20,39 @@ def masked_means(
     ``rows`` and ``cols`` map padded places to the source, -1 for places that do not count. Line buffers ``ring`` and
     ``ring_marks`` hold the window's rows without their ignored pixels, and its mask, and are 0 at first; so are
     ``line`` and ``line_marks``, their sums down the columns. A row's ``width`` pixels begin at place ``before``. A
-    window has ``window_cols`` columns; windows are ``step_rows`` and ``step_cols`` apart. Quotients have the type of
-    ``kind``.
+    window has ``window_cols`` columns. Quotients have the type of ``kind``.
 
     Scratch: ``marks`` of a row's samples, ``blocks``, ``sums`` and ``counts`` of as many samples as ``line``,
     ``weights`` of an output row. From ``line`` on, scratch has room for a vector more.
     """
     if channels == 3:  # a constant, so that the compiler unrolls the channels
         return _masked_means(
-            source, pitch, valid, valid_pitch, rows, window_rows, step_rows,
-            cols, places, before, width, 3, window_cols, step_cols, out_cols,
+            source, pitch, valid, valid_pitch, rows, window_rows,
+            cols, places, before, width, 3, window_cols, out_cols,
             ring, line, ring_marks, line_marks, marks, blocks, sums, counts, weights, kind, out, out_pitch, count,
         )  # fmt: skip
     if channels == 1:
         return _masked_means(
-            source, pitch, valid, valid_pitch, rows, window_rows, step_rows,
-            cols, places, before, width, 1, window_cols, step_cols, out_cols,
+            source, pitch, valid, valid_pitch, rows, window_rows,
+            cols, places, before, width, 1, window_cols, out_cols,
             ring, line, ring_marks, line_marks, marks, blocks, sums, counts, weights, kind, out, out_pitch, count,
         )  # fmt: skip
     return _masked_means(
-        source, pitch, valid, valid_pitch, rows, window_rows, step_rows,
-        cols, places, before, width, channels, window_cols, step_cols, out_cols,
+        source, pitch, valid, valid_pitch, rows, window_rows,
+        cols, places, before, width, channels, window_cols, out_cols,
         ring, line, ring_marks, line_marks, marks, blocks, sums, counts, weights, kind, out, out_pitch, count,
     )  # fmt: skip
 
 
 def _masked_means(
-    source, pitch, valid, valid_pitch, rows, window_rows, step_rows,
-    cols, places, before, width, channels, window_cols, step_cols, out_cols,
+    source, pitch, valid, valid_pitch, rows, window_rows,
+    cols, places, before, width, channels, window_cols, out_cols,
     ring, line, ring_marks, line_marks, marks, blocks, sums, counts, weights, kind, out, out_pitch, count,
 ):  # fmt: skip
     samples, at = width * channels, before * channels
     slot = 0
     for y in range(count):
-        first = 0 if y == 0 else (y - 1) * step_rows + window_rows
-        for place in range(first, y * step_rows + window_rows):
+        for place in range(0 if y == 0 else y + window_rows - 1, y + window_rows):
             row = rows[place]
             stale, stale_mark = slot * samples, slot * width
             if row < 0:
@@ -73,9 +71,6 @@ def _masked_means(
         _pad(line_marks, cols, places, before, width, 1)
         _add_windows(line, window_cols, channels, places * channels, blocks, sums)
         _add_windows(line_marks, window_cols, 1, places, blocks, counts)
-        if step_cols > 1:
-            _decimate(sums, step_cols, channels, out_cols)
-            _decimate(counts, step_cols, 1, out_cols)
         _weigh(counts, out_cols, channels, weights)
         _store(sums, weights, kind, out, y * out_pitch, out_cols * channels)
     return 0
@@ -178,13 +173,6 @@ def _accumulate(line, step, length, sums):
             sums[x] = total
             total = np.int32(total + line[x])
         sums[length + channel] = total
-
-
-def _decimate(sums, step, channels, cols):
-    """Move every ``step``-th pixel to the front."""
-    for p in range(cols):
-        for c in range(channels):
-            sums[p * channels + c] = sums[p * step * channels + c]
 
 
 def _weigh(counts, cols, channels, weights):
