@@ -566,5 +566,5 @@ def test_a_mask_of_vips_with_black_cells_is_refused(capfd: pytest.CaptureFixture
     Path("cross.mat").write_text("3 3\n128 255 128\n255 0 255\n128 255 128\n")
     assert run(["from", "vips morph in.png out.png cross.mat erode"]) == 2
     message = capfd.readouterr().err
-    assert "vips morph with the mask cross.mat" in message
+    assert "'vips morph with the mask cross.mat' has no translation" in message
     assert "cells other than 255 and 128 look for black pixels" in message
