@@ -108,6 +108,22 @@ def test_windows_that_begin_past_the_picture_are_left_out():
         np.testing.assert_allclose(cf.box_blur(image, 3, mask=np.ones_like(image), **geometry), plain, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_negative_weights_and_scales_give_negative_means(dtype, alpha):
+    image, counts = picture(dtype, 4 if alpha else 0), holes()
+    how = {"mask": counts, "alpha": alpha, "dtype": None if dtype == np.float64 else np.float32}
+    for size in ((3, 5), (1, 3)):
+        ones = np.ones(size)
+        mean = cf.convolve(image, ones, **how)
+        for weights, scale in ((-ones, 1.0), (ones, -1.0), (-ones, -1.0)):
+            found = cf.convolve(image, weights, scale=scale, **how)
+            wanted = mean * (np.sign(weights[0, 0]) * scale)
+            if alpha:
+                wanted[..., 3] = mean[..., 3]
+            np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
 @pytest.mark.parametrize("fill", [False, True])
 @pytest.mark.parametrize("kernel", [[[0]], [[0, 0, 0], [0, 0, 0]]])
 def test_a_kernel_of_zeros_counts_its_whole_window(kernel, fill):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+import math
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -126,19 +126,23 @@ class Task:
         _require_channels(stage, shape[2] - alpha, prefix, shape[0])
         _require_guide(stage, shape, stored or result or dtype, prefix)
         kernel, scale = factored(_kernel_of(stage)), stage.scale
+        if mask:
+            kernel, scale = _with_positive_sum(stage, kernel)
         # The multirate method needs the sigma of a whole Gaussian, whose sums never leave the samples' range.
         if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
-            real = kernel.as_real(scale)
+            sign = math.copysign(1.0, scale) if mask else 1.0
+            real = kernel.as_real(scale * sign)
             if real is not kernel:
-                kernel, scale = real, 1.0
+                kernel, scale = real, sign
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if joined is not None:
             rows, cols = (
                 replace(axis, after=size - axis.input) for axis, size in zip((rows, cols), joined, strict=False)
             )
-        if isinstance(stage.operator, MaxIndices) and prod(shape) > MOST_INDICES and not is_wide(result or dtype):
+        if isinstance(stage.operator, MaxIndices) and math.prod(shape) > MOST_INDICES and not is_wide(result or dtype):
             raise ParameterError(
-                f"{prefix}float32 holds indices of {MOST_INDICES} samples, got {prod(shape)}; take a smaller picture"
+                f"{prefix}float32 holds indices of {MOST_INDICES} samples, got {math.prod(shape)}; "
+                "take a smaller picture"
             )
         if isinstance(stage.operator, Pooling | MaxIndices):
             require_real_cells(rows, cols, prefix)
@@ -314,6 +318,18 @@ def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> No
             f"channel{'s' if operator.inputs > 1 else ''}, but gets {channels}",
             remedy=remedy,
         )
+
+
+def _with_positive_sum(stage: Stage, kernel: Kernel) -> tuple[Kernel, float]:
+    """Return a kernel whose weights do not sum to less than 0, and the scale that makes up for its sign.
+
+    Results beside a mask are divided by the sum of the weights on valid pixels, which must be positive.
+    """
+    if not isinstance(stage.operator, Correlation) or kernel.sum >= 0:
+        return kernel, stage.scale
+    numerators = None if kernel.numerators is None else -kernel.numerators
+    factors = None if kernel.factors is None else (kernel.factors[0], -kernel.factors[1])
+    return Kernel(numerators, factors, kernel.divisor), -stage.scale
 
 
 def _kernel_of(stage: Stage) -> Kernel:
