@@ -1,5 +1,6 @@
 """Ignored pixels: normalised convolution, extremes and ranks without them, and the values that replace them."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -13,8 +14,10 @@ from convfilter.errors import ParameterError
 from convfilter.executor import bands, masked_ranks, masked_rows, patches
 from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
+from convfilter.executor.masked_box import MaskedBox
 from convfilter.executor.masked_rows import run_rows
 from convfilter.filters import kernels, stack
+from convfilter.planning import plan_stack
 from convfilter.planning.methods.rank import rank_of
 from convfilter.sample_types import full_scale
 
@@ -211,6 +214,34 @@ def test_means_of_boxes_of_whole_samples_are_exact(size, geometry, channels, dty
     for threads in (1, 2):
         found = cf.box_blur(image, size, mask=counts, fill=True, threads=threads, **geometry)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [3, 17])
+def test_boxes_of_pixels_with_many_channels(size):
+    image, counts = picture(np.uint8, 150), holes()
+    result = cf.apply(image, f"box:{size}", mask=counts, fill=True)
+    for channel in range(0, 150, 30):
+        alone = cf.apply(np.ascontiguousarray(image[..., channel]), f"box:{size}", mask=counts, fill=True)
+        np.testing.assert_array_equal(result[..., channel], alone)
+
+
+def test_a_mean_of_more_than_65536_pixels_beside_a_tie_is_rounded_to_its_side():
+    """The sum fits float32, but the mean of 65,791 pixels, 200.5 and the 131,582nd part of 1, is 200.5 in float32."""
+    image, counts = np.full((257, 256), 200, np.uint8), np.ones((257, 256), bool)
+    image.reshape(-1)[:32896] = 201
+    counts[-1, -1] = False
+    assert cf.average_pool(image, (257, 256), stride=1, mask=counts) == 201
+
+
+def test_a_band_of_some_channels_copies_only_the_rows_that_it_reads():
+    pixels, valid = np.ones((4000, 100, 4), np.uint8), np.ones((4000, 100), bool)
+    box = MaskedBox(plan_stack(stack.stages(["box:5"]), (4000, 100, 3), np.uint8))
+    out = np.empty((10, 100, 3), np.uint8)
+    tracemalloc.start()
+    box.run(Held(0, pixels[..., :3], valid), (2000, 2010), out)
+    assert tracemalloc.get_traced_memory()[1] < pixels.nbytes // 10
+    tracemalloc.stop()
+    np.testing.assert_array_equal(out, 1)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])

@@ -25,9 +25,10 @@ TYPES = (
     (np.uint8, np.int32, np.float64),
     (np.uint16, np.int32, np.float64),
 )
-#: Largest window sum in 16 bits, and largest that float32 holds exactly. A float32 quotient of at most 255 and a
-#: divisor below 2**16 is a tie only if the exact quotient is one.
-_SHORT, _SINGLE = 2**16 - 1, 2**24 - 1
+#: Largest window sum in 16 bits, and largest window for sums and quotients in float32: it holds the sum of 2**16 bytes
+#: exactly, and a float32 quotient of at most 255 and a divisor of at most 2**16 is a tie only if the exact quotient is
+#: one.
+_SHORT, _SINGLE = 2**16 - 1, 2**16
 
 
 class MaskedBox:
@@ -46,25 +47,28 @@ class MaskedBox:
         self._rows, self._cols = (
             index_map(axis.input, axis.before, axis.padded, planned.padding_mode) for axis in (rows, cols)
         )
-        largest = rows.kernel * cols.kernel * full_scale(plan.dtype)
-        is_single = plan.dtype == np.uint8 and largest <= _SINGLE
+        area = rows.kernel * cols.kernel
+        is_short, is_single = area * full_scale(plan.dtype) <= _SHORT, area <= _SINGLE
         self._types: dict[str, Any] = {
             "S": plan.dtype,
-            "W": np.uint16 if plan.dtype == np.uint8 and largest <= _SHORT else np.int32,
-            "R": np.float32 if is_single else np.float64,
+            "W": np.uint16 if plan.dtype == np.uint8 and is_short else np.int32,
+            "R": np.float32 if plan.dtype == np.uint8 and is_single else np.float64,
         }
 
     def run(self, held: Held, span: Span, out: Samples) -> None:
         """Write the means of a span of rows; 0 where a window has no valid pixel."""
         rows, cols = self._planned.rows, self._planned.cols
         table = self._rows[span[0] : span[1] - 1 + rows.kernel]
-        table = np.where(table < 0, table, table - held.first)
-        pixels, valid = np.ascontiguousarray(held.pixels), np.ascontiguousarray(held.valid).view(np.uint8)
-        channels, width, short, more = pixels.shape[2], cols.input, self._types["W"], vector_bytes()
+        inside = table[table >= 0]
+        first, last = (inside.min(), inside.max() + 1) if inside.size else (held.first, held.first)
+        table = np.where(table < 0, table, table - first)
+        pixels, valid = (np.ascontiguousarray(each) for each in held.rows([(first, last)]))
+        channels, width, short = pixels.shape[2], cols.input, self._types["W"]
+        more = vector_bytes() + channels
         places = max(cols.padded, cols.before + width)
         line, line_marks = np.zeros(places * channels + more, short), np.zeros(places + more, short)
         MASKED_MEANS.variant(**self._types)(
-            pixels, width * channels, valid, width, table, rows.kernel,
+            pixels, width * channels, valid.view(np.uint8), width, table, rows.kernel,
             self._cols, cols.padded, cols.before, width, channels, cols.kernel, cols.output,
             np.zeros(rows.kernel * width * channels, self._dtype), line,
             np.zeros(rows.kernel * width, np.uint8), line_marks, np.empty(width * channels, self._dtype),

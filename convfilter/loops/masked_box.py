@@ -23,7 +23,7 @@ def masked_means(
     window has ``window_cols`` columns. Quotients have the type of ``kind``.
 
     Scratch: ``marks`` of a row's samples, ``blocks``, ``sums`` and ``counts`` of as many samples as ``line``,
-    ``weights`` of an output row. From ``line`` on, scratch has room for a vector more.
+    ``weights`` of an output row. From ``line`` on, scratch has room for a vector and a pixel more.
     """
     if channels == 3:  # a constant, so that the compiler unrolls the channels
         return _masked_means(
