@@ -70,7 +70,7 @@ def known_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     bool and float16 become float32, integers that the engine does not support become float64.
     Other types are unchanged.
     """
-    if dtype in (np.bool_, np.float16):
+    if dtype.name in ("bool", "float16"):  # names do not depend on the byte order
         return np.dtype(np.float32)
     if dtype.kind in "iu" and dtype.name not in SAMPLE_TYPES:
         return np.dtype(np.float64)

@@ -199,7 +199,7 @@ def test_chunks_along_the_channels_are_joined():
     compare(large("uint8"), (400, 310, 1), "gaussian:2", gray=True)
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "int8", "bool", "float16", ">u2", ">f4"])
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "int8", "bool", "float16", ">u2", ">f4", ">f2"])
 def test_the_types_are_those_of_arrays(dtype):
     compare(picture((40, 33), "uint8").astype(dtype), (16, 15), "box:3", "sobel:x")
 
