@@ -219,6 +219,21 @@ def test_a_table_without_codes_is_judged_as_in_one_piece(monkeypatch, number):
     require_same_outcome(data[:at] + b"\xff\xc4\x00\x13" + bytes((number, *[0] * 16)) + data[at:], monkeypatch)
 
 
+BEHIND = {
+    "a scan": b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\x12\x34",
+    "an unknown marker": b"\xff\xbd",
+    "a comment after fill bytes": b"\xff\xff\xff\xfe\x00\x03a",
+    "fill bytes": b"\xff\xff\xff",
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+@pytest.mark.parametrize("subsampling", ["420", None])
+def test_markers_behind_the_codes_are_judged_as_in_one_piece(monkeypatch, behind, subsampling):
+    data = jpeg_of(scene(90, 61), subsampling)
+    require_same_outcome(data[:-2] + behind + data[-2:], monkeypatch)
+
+
 def test_codes_that_no_table_has_are_found():
     """All bits set are no code; a decoder takes them for a 0, and goes on."""
     data = jpeg_of(scene(400, 61), "420")

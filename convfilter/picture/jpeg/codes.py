@@ -7,6 +7,7 @@ decoder of the whole picture.
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import NamedTuple
 
@@ -34,6 +35,9 @@ _ALL_COEFFICIENTS = bytes((0, 63, 0))
 #: Most bytes that a band gains by other codes of its first DC coefficients and by padding, and those that are written
 #: behind its end.
 _GAINED_BYTES = 32
+
+#: A marker in codes, perhaps after fill bytes; a zero behind 0xFF marks that byte as one of the codes.
+_MARKER = re.compile(rb"\xff+[^\x00\xff]")
 
 _Ints = npt.NDArray[np.int64]
 
@@ -224,7 +228,9 @@ class CopiedCodes:
                 self._data, self._end, self._scan, self._tables, self._codes,
                 self._state, bottom - top, count, self._out,
             )  # fmt: skip
-        if size < 0:
+        # Behind the last codes may follow another scan, which a decoder refuses.
+        is_last = bottom == top + count == self._down
+        if size < 0 or (is_last and _MARKER.search(self._data.data, int(self._state[0]), self._end)):
             self._is_damaged = True
             raise DamagedCodesError
         self._bands[top] = self._out[:size].tobytes()
