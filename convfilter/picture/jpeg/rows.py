@@ -157,7 +157,10 @@ class Rows:
         bottom = min(top + self._units, self._scan.down)
         extra = self._interpolates and bottom < self._scan.down  # the next row of MCUs
         rows = min((bottom + extra) * unit_rows, height) - top * unit_rows
-        memory = self._free.pop() if self._free else np.empty(self._shape, np.uint8)
+        try:
+            memory = self._free.pop()
+        except IndexError:  # not asked before: another thread may take the last one in between
+            memory = np.empty(self._shape, np.uint8)
         pixels = memory[:rows]
         head = self._head.copy()
         head[self._height_at : self._height_at + 2] = rows.to_bytes(2, "big")
