@@ -135,16 +135,18 @@ class Rows:
         """
         from convfilter.picture.jpeg.codes import DamagedCodesError
 
-        done = 0
+        done, is_damaged = 0, False
         try:
             tops = range(0, self._scan.down, self._units)
             for band in in_order(partial(self._band, self._codes()), tops, self._threads):
                 done += len(band)
                 yield band
         except (DamagedCodesError, ReadError):
-            pass
-        if done < self._layout.height:
-            yield self._whole().reshape(self._layout.height, *self._shape[1:])[done:]
+            is_damaged = True
+        if is_damaged:  # perhaps behind the last row
+            rest = self._whole().reshape(self._layout.height, *self._shape[1:])[done:]
+            if len(rest):
+                yield rest
 
     def give_back(self, band: Pixels) -> None:
         """Reuse the memory of a band for a later one."""
