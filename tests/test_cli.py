@@ -292,6 +292,7 @@ def test_verbose_says_it_all_on_one_line(capfd: pytest.CaptureFixture[str]) -> N
         ("blur --box 3 in.png tiny.png no.png", 2, "no.png: there is no such folder; several inputs need one"),
         ("blur --box 3 --in-place", 2, "--in-place takes inputs and no output, got 0 names"),
         ("blur --box 3 --in-place -", 2, "standard input cannot be overwritten"),
+        ("blur --box 3 --mask - - out.png", 2, "standard input can be the picture or the --mask, and not both"),
         ("blur --bx 3 in.png out.png", 2, "--bx"),
         ("blur --box", 2, "--box"),
         ("bulr --box 3 in.png out.png", 2, "no command is called 'bulr'; did you mean blur?"),

@@ -78,6 +78,8 @@ def _named_files(request: Request) -> tuple[str, str]:
     source, destination = local_names((names[0], names[-1]))
     if in_place and source == "-":
         raise misused("standard input cannot be overwritten with --in-place; give it an output")
+    if source == request.mask == "-":
+        raise misused("standard input can be the picture or the --mask, and not both; name a file for one of them")
     if source == "-":
         _require_pipe(sys.stdin, "standard input is closed", "a picture is not read from a terminal")
     if destination == "-":
