@@ -835,14 +835,14 @@ def _masked_sums(rng, rows, cols, channels, A):
 
 
 def divide_by_mask(rng, A):
-    for channels, mask_divisor, divisor in [(2, 1.0, 4.0), (4, 8.0, 1.0), (3, 1.0, 1.0)]:
+    for channels, factor, mask_divisor, divisor in [(2, 1.0, 1.0, 4.0), (4, 3.0, 8.0, 1.0), (3, 1.0, 1.0, 1.0)]:
         rows, cols = 3, 7
         sums, quotients = _masked_sums(rng, rows, cols, channels, A)
         tile = unset((rows, cols * channels + 1), A)
         tile[:, :-1] = sums.reshape(rows, -1)
-        where = tile.ravel(), tile.shape[1], rows, cols, channels, mask_divisor, divisor, float("inf")
+        where = tile.ravel(), tile.shape[1], rows, cols, channels, factor, mask_divisor, divisor, float("inf")
         out = unset(cols, A), unset(quotients.size, A)
-        yield Case([*where, *out], {8: None, 9: quotients * A(mask_divisor) / A(divisor)})
+        yield Case([*where, *out], {9: None, 10: quotients * A(factor) * A(mask_divisor) / A(divisor)})
 
 
 def store_masked(rng, A, T):

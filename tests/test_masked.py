@@ -883,3 +883,33 @@ def test_bands_of_large_pictures_are_much_lower_than_the_picture(spec, dtype):
 def test_a_rank_of_a_single_pixel_is_that_pixel():
     image, mask = np.array([[172, 3, 9]], np.uint8), np.array([[1, 0, 1]], np.uint8)
     assert cf.median(image, 1, mask=mask).tolist() == [[172, 0, 9]]
+
+
+def _whole_sums(samples, weights):
+    """Return the integer sums of windows whose edge is repeated."""
+    rows, cols = weights.shape
+    padded = np.pad(samples, ((rows // 2,) * 2, (cols // 2,) * 2), "edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, weights.shape)
+    return np.einsum("yxij,ij->yx", windows, weights)
+
+
+@pytest.mark.parametrize("form", ["mask", "alpha"])
+@pytest.mark.parametrize("weights", [[[1, 5, 1]], [[1, 2, 3], [2, 5, 2], [1, 2, 1]], [[2, 3, 2]], [[3, 8, 2, 8, 3]]])
+def test_weighted_means_of_integers_round_once_whatever_the_sum_of_the_weights(weights, form):
+    rng, weights = np.random.default_rng(5), np.array(weights, np.int64)
+    total = int(weights.sum())
+    samples = rng.integers(0, 255 // total, (60, 70), dtype=np.uint8)
+    if form == "mask":
+        opacities = rng.integers(0, 2, samples.shape)
+        result = cf.convolve(samples, weights, mask=opacities, fill=True)
+    else:
+        opacities = rng.choice([0, 51, 85, 102, 170, 255], samples.shape)
+        result = cf.convolve(np.dstack([samples, opacities.astype(np.uint8)]), weights, alpha=True)[..., 0]
+    sums = _whole_sums(samples * opacities, weights) * total
+    counts = _whole_sums(opacities, weights)
+    valid = counts > 0
+    quotient, rest = np.divmod(sums[valid], counts[valid])
+    above = 2 * rest - counts[valid]
+    expected = quotient + ((above > 0) | ((above == 0) & (quotient % 2 == 1)))
+    assert np.count_nonzero(above == 0) > 0  # ties
+    np.testing.assert_array_equal(result[valid], expected)

@@ -44,7 +44,7 @@ STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
 CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
 DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
 DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A A* A*")
-DIVIDE_BY_MASK = Loop("store", "divide_by_mask", "A* i8 i8 i8 i8 A A A A* A*")
+DIVIDE_BY_MASK = Loop("store", "divide_by_mask", "A* i8 i8 i8 i8 A A A A A* A*")
 STORE_MASKED = Loop("store", "store_masked", "A* i8 i8 i8 i8 A i8 A A i8 A T* i8 i8 A* T* T*")
 STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
@@ -58,6 +58,8 @@ _SINGLE_DIVISOR = 2.0**15
 _PAIRS = (2, 4)
 #: A value this close to a level rounds to that level, whatever the error of its sum.
 _ROUNDING_MARGIN = 0.25
+#: Largest magnitude up to which float64 holds every integer.
+_DOUBLE_WHOLE = 2.0**53
 
 
 class Epilogue(ABC):
@@ -96,6 +98,22 @@ class Epilogue(ABC):
     def _ratio(self) -> tuple[float, float]:
         """The divisors of the sums of alpha and of colours, without common factors."""
         return _reduced(self._alpha_divisor, self._colour_divisor)
+
+    @property
+    def _factors(self) -> tuple[float, float, float]:
+        """A factor of the sums of colours, and the divisors of the sums of alpha and of colours.
+
+        Where float64 holds the products of exact sums, the sums of colours are multiplied by the divisor of the mean
+        alpha, so that only the quotient is rounded.
+        """
+        of_mean, of_colours = self._ratio
+        plan, source = self._mapped.plan, self._mapped.source
+        largest = plan.kernel.absolute_sum * source.full * (LUMINANCE_DIVISOR if source.gray else 1.0) * abs(of_mean)
+        if not source.masked:
+            largest *= source.full**2  # both the samples and the quotients are multiplied by alpha
+        if not plan.exact or largest > _DOUBLE_WHOLE:
+            return 1.0, of_mean, of_colours
+        return abs(of_mean), math.copysign(1.0, of_mean), of_colours
 
     def _premultiplied(self, tone: Tone, full: float) -> Tone:
         """Return the tone of premultiplied colours: an offset is weighted with alpha, as the colours are."""
@@ -203,12 +221,12 @@ class Epilogue(ABC):
             where = sums, pitch, mean, mean_pitch, self._alpha_divisor, self.keep, self.shift
             return [*before, Call(ALPHA_APART.variant(A=real), (*where, rows, cols, source.channels, alpha))], alpha
         neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
-        mean_divisor, divisor = _reduced(self._alpha_divisor, self._colour_divisor)
+        factor, mean_divisor, divisor = self._factors
         whole = self._alpha_divisor * source.full
         call = Call(
             DIVIDE_BY_ALPHA.variant(A=real),
             (
-                sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full, whole,
+                sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full * factor, whole,
                 rows, cols, source.channels, *self._own_alpha(neutral), alpha,
                 scratch.get("means", cols * source.channels),
             ),
@@ -228,7 +246,11 @@ class Epilogue(ABC):
         rows, cols, channels = region.bottom - region.top, region.right - region.left, self._mapped.source.channels
         line = cols * (channels - 1)
         quotients = scratch.get("quotients", rows * line)
-        where = sums, pitch, rows, cols, channels, *self._ratio, math.inf, scratch.get("weights", cols), quotients
+        factor, of_mask, of_colours = self._factors
+        where = (
+            sums, pitch, rows, cols, channels, factor, of_mask, of_colours, math.inf,
+            scratch.get("weights", cols), quotients,
+        )  # fmt: skip
         return Call(DIVIDE_BY_MASK.variant(A=scratch.dtype), where), quotients, line
 
     def _own_alpha(self, neutral: float) -> tuple[float, float]:

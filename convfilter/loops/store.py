@@ -147,7 +147,7 @@ def divide_by_alpha(
     mean_pitch,
     mean_divisor,
     divisor,
-    full,
+    gain,
     whole,
     rows,
     cols,
@@ -160,7 +160,7 @@ def divide_by_alpha(
     """Unpremultiply sums: divide colours by the mean alpha, and write ``mean / whole`` to ``alpha`` (rows x cols).
 
     ``mean`` holds the sums of alpha in its last channel; ``whole`` is that of full opacity. Colours become
-    ``sum * full / (mean / mean_divisor * divisor)``, or 0 where the mean is not above 0. With a ``scale`` above 0, the
+    ``sum * gain / (mean / mean_divisor * divisor)``, or 0 where the mean is not above 0. With a ``scale`` above 0, the
     tile's own alpha becomes ``scale * alpha``, clipped to 0..``neutral``; with 0 it becomes ``neutral``, a value that
     the store step does not count as clipped. ``means`` is scratch for a row.
     """
@@ -172,7 +172,7 @@ def divide_by_alpha(
             _means(mean, y * mean_pitch, mean_divisor, whole, cols, 2, alpha, first, means)
         else:
             _means(mean, y * mean_pitch, mean_divisor, whole, cols, channels, alpha, first, means)
-        _divide(tile, start, means, divisor, full, cols * channels)
+        _divide(tile, start, means, divisor, gain, cols * channels)
         _put_alpha(tile, start + channels - 1, alpha, first, cols, channels, neutral, scale)
     return 0
 
@@ -189,13 +189,13 @@ def _means(mean, i, mean_divisor, whole, cols, channels, alpha, first, means):
         alpha[first + p] = alpha[first + p] / whole
 
 
-def _divide(tile, i, means, divisor, full, length):
+def _divide(tile, i, means, divisor, gain, length):
     # Operands are selected, not quotients: the compiler would branch over a division.
-    zero = full - full
+    zero = gain - gain
     for x in range(length):
         value = means[x]
-        weight = value * divisor if value > zero else full
-        colour = tile[i + x] * full if value > zero else zero
+        weight = value * divisor if value > zero else gain
+        colour = tile[i + x] * gain if value > zero else zero
         tile[i + x] = colour / weight
 
 
@@ -211,11 +211,11 @@ def _put_alpha(tile, i, alpha, first, cols, channels, neutral, scale):
             tile[i + p * channels] = neutral
 
 
-def divide_by_mask(tile, pitch, rows, cols, channels, mask_divisor, divisor, never, weights, out):
+def divide_by_mask(tile, pitch, rows, cols, channels, factor, mask_divisor, divisor, never, weights, out):
     """Divide colours by the sums of a mask in the last of ``channels`` samples; write pixels without it, row after row.
 
-    Colours become ``sum / (mask / mask_divisor * divisor)``. Where the mask's sum is not above 0, they are divided by
-    ``never``, which is infinite. ``weights`` is scratch for the divisors of a row.
+    Colours become ``sum * factor / (mask / mask_divisor * divisor)``. Where the mask's sum is not above 0, they are
+    divided by ``never``, which is infinite. ``weights`` is scratch for the divisors of a row.
     """
     zero = divisor - divisor
     for y in range(rows):
@@ -224,18 +224,18 @@ def divide_by_mask(tile, pitch, rows, cols, channels, mask_divisor, divisor, nev
             value = tile[i + p * channels + channels - 1]
             weights[p] = value / mask_divisor * divisor if value > zero else never
         if channels == 4:  # a constant, so that the compiler takes the pixels apart in vectors
-            _divide_pixels(tile, i, weights, cols, 4, out, o)
+            _divide_pixels(tile, i, factor, weights, cols, 4, out, o)
         elif channels == 2:
-            _divide_pixels(tile, i, weights, cols, 2, out, o)
+            _divide_pixels(tile, i, factor, weights, cols, 2, out, o)
         else:
-            _divide_pixels(tile, i, weights, cols, channels, out, o)
+            _divide_pixels(tile, i, factor, weights, cols, channels, out, o)
     return 0
 
 
-def _divide_pixels(tile, i, weights, cols, channels, out, o):
+def _divide_pixels(tile, i, factor, weights, cols, channels, out, o):
     for p in range(cols):
         for c in range(channels - 1):
-            out[o + p * (channels - 1) + c] = tile[i + p * channels + c] / weights[p]
+            out[o + p * (channels - 1) + c] = tile[i + p * channels + c] * factor / weights[p]
 
 
 def store_masked(
