@@ -276,6 +276,16 @@ def test_a_picture_that_ends_early_leaves_the_old_output(tmp_path, threads):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("least", [0, 1 << 60], ids=["bands", "one piece"])
+def test_the_readable_part_of_a_picture_that_ends_early_is_decoded(monkeypatch, least):
+    monkeypatch.setattr(jpeg_rows, "LEAST_COPIED_BYTES", least)
+    data = jpeg_of(scene(400, 61), "420")
+    cut = data[: len(data) * 2 // 3] + b"\xff\xd9"
+    picture = read(io.BytesIO(cut), ReadOptions(lenient=True))
+    np.testing.assert_array_equal(picture.pixels, jpeg.decode(cut))
+    assert any("ends before its last row" in note for note in picture.notes)
+
+
 def test_memory_that_another_thread_takes_first_is_allocated():
     class Taken(list):
         """A list whose last item another thread takes once its length is known."""

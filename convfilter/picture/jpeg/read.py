@@ -38,8 +38,14 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
     if not options.lenient:
         return _read(data, options, False)
     from convfilter.picture.pillow.read import with_lenient_retry
+    from convfilter.picture.read import decode_all
 
-    return with_lenient_retry(lambda lenient: _read(data, options, lenient), True)
+    def decoded(lenient: bool) -> Picture:
+        picture = _read(data, options, lenient)
+        decode_all(picture)  # which finds most damage
+        return picture
+
+    return with_lenient_retry(decoded, True)
 
 
 def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
