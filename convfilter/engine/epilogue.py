@@ -35,6 +35,7 @@ from convfilter.filters.stage import (
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_integer, is_wide
+from convfilter.planning.task import DOUBLE_WHOLE
 from convfilter.record import replace
 from convfilter.sample_types import sample_type
 
@@ -58,8 +59,6 @@ _SINGLE_DIVISOR = 2.0**15
 _PAIRS = (2, 4)
 #: A value this close to a level rounds to that level, whatever the error of its sum.
 _ROUNDING_MARGIN = 0.25
-#: Largest magnitude up to which float64 holds every integer.
-_DOUBLE_WHOLE = 2.0**53
 
 
 class Epilogue(ABC):
@@ -111,7 +110,7 @@ class Epilogue(ABC):
         largest = plan.kernel.absolute_sum * source.full * (LUMINANCE_DIVISOR if source.gray else 1.0) * abs(of_mean)
         if not source.masked:
             largest *= source.full**2  # both the samples and the quotients are multiplied by alpha
-        if not plan.exact or largest > _DOUBLE_WHOLE:
+        if not plan.exact or largest > DOUBLE_WHOLE:
             return 1.0, of_mean, of_colours
         return abs(of_mean), math.copysign(1.0, of_mean), of_colours
 

@@ -45,7 +45,7 @@ LUMINANCE = (299.0, 587.0, 114.0)
 LUMINANCE_DIVISOR = 1000.0
 
 #: Largest magnitude up to which float64 holds every integer.
-_DOUBLE_WHOLE = 2.0**53
+DOUBLE_WHOLE = 2.0**53
 #: Indices below this survive two roundings to float32, with a division by white in between.
 MOST_INDICES = 2**22
 #: Largest rounding error of a sum of weights that are meant to sum to one.
@@ -242,8 +242,8 @@ class Task:
             return False
         if isinstance(self.stage.operator, Layer):
             reach, whole = self.stage.operator.reach
-            return bool(whole.all()) and float(reach.max()) * self.largest_term <= _DOUBLE_WHOLE
-        return self.kernel.absolute_sum * self.largest_term <= _DOUBLE_WHOLE
+            return bool(whole.all()) and float(reach.max()) * self.largest_term <= DOUBLE_WHOLE
+        return self.kernel.absolute_sum * self.largest_term <= DOUBLE_WHOLE
 
     @property
     def gives_whole_numbers(self) -> bool:

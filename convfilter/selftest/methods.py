@@ -39,8 +39,10 @@ from convfilter.selftest.pixel_jobs import (
     guided_fits,
     jpeg_rows,
     layer,
+    masked_box,
     masked_mean,
     masked_median,
+    mean_without,
     png_rows,
     transposed_layer,
     weighted_ranks,
@@ -217,6 +219,11 @@ def _masks() -> list[Job]:
         masked_mean(column * column.T, on_large=True),  # in lane-interleaved rows on the large picture
         masked_mean(signed),
         masked_median(),
+        masked_box(3, 5),  # sums of bytes in 16 bits, then sums in 32 bits, then quotients in float64
+        masked_box(31, 17),
+        masked_box(257, 257),
+        mean_without(0.0),
+        mean_without(np.nan),
     ]
 
 

@@ -22,6 +22,7 @@ from convfilter.selftest.jobs import PLAIN, ExpectPixels, Job, Keywords, Samples
 from convfilter.selftest.reference import (
     Geometry,
     Real,
+    Weights,
     across_channels,
     bilateral,
     canny,
@@ -216,21 +217,52 @@ def masked_median() -> Job:
 
 def masked_mean(weights: Real, **fields: Any) -> Job:
     """Take the weighted mean of the pixels of each window that a mask counts: two of three."""
-    valid = _two_of_three
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
-        return api.convolve(picture, weights, mask=valid(picture)[..., 0], fill=True, **keywords)
+        return api.convolve(picture, weights, mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
+
+    return _mean_of_two_thirds(run, weights, **fields)
+
+
+def masked_box(rows: int, cols: int) -> Job:
+    """Take the mean of the pixels of a rectangle that a mask counts: two of three."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return api.box_blur(picture, (rows, cols), mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
+
+    return _mean_of_two_thirds(run, (np.ones(rows), np.ones(cols)))
+
+
+def mean_without(value: float) -> Job:
+    """Take the mean of the pixels of 5x3 without those of a value, or of alpha 0 if the picture has alpha."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        marked, ignored = picture.copy(), _two_of_three(picture)[..., 0] == 0
+        if "alpha" in keywords:
+            marked[ignored, -1] = 0
+            return api.box_blur(marked, (5, 3), ignore="alpha=0", fill=True, **keywords)
+        ignore = value if picture.dtype.kind == "f" else 0.0
+        marked[ignored] = ignore
+        return api.box_blur(marked, (5, 3), ignore=ignore, fill=True, **keywords)
+
+    return _mean_of_two_thirds(run, (np.ones(5), np.ones(3)), with_alpha=True)
+
+
+def _mean_of_two_thirds(run: Callable[..., Samples], weights: Weights, **fields: Any) -> Job:
+    """Return the job of a weighted mean over two of three pixels."""
+    is_pair = isinstance(weights, tuple)
+    magnitudes: Weights = (np.abs(weights[0]), np.abs(weights[1])) if is_pair else np.abs(weights)
 
     def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
-        def sums(samples: Real, weights: Real = weights) -> Real:
+        def sums(samples: Real, weights: Weights = weights) -> Real:
             return weighted_sums(with_border(samples, 0.0), weights, how)
 
         colours, alpha = _split(picture, how)
-        counts = valid(picture)
+        counts = _two_of_three(picture)
         opacities = counts if alpha is None else counts * alpha
         means, sizes = (
             sums(colours * opacities) / sums(opacities),
-            sums(np.abs(colours) * opacities, np.abs(weights)) / sums(opacities),
+            sums(np.abs(colours) * opacities, magnitudes) / sums(opacities),
         )
         opacity = None if alpha is None else sums(opacities) / sums(counts)
         return _with(means, opacity), _with(sizes, opacity)
