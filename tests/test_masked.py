@@ -17,6 +17,8 @@ from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_box import MaskedBox
 from convfilter.executor.masked_rows import run_rows
 from convfilter.filters import kernels, stack
+from convfilter.filters.kernels import Kernel
+from convfilter.filters.stage import Correlation, Stage
 from convfilter.planning import plan_stack
 from convfilter.planning.methods.rank import rank_of
 from convfilter.sample_types import full_scale
@@ -231,6 +233,18 @@ def test_a_mean_of_more_than_65536_pixels_beside_a_tie_is_rounded_to_its_side():
     image.reshape(-1)[:32896] = 201
     counts[-1, -1] = False
     assert cf.average_pool(image, (257, 256), stride=1, mask=counts) == 201
+
+
+@pytest.mark.parametrize(("weight", "divisor"), [(33, 62), (110, 200), (3, 10)])
+def test_words_are_rounded_once_whatever_the_sum_of_the_weights(weight, divisor):
+    """Float32 does not hold the products that the division takes, and ``weight / divisor * divisor`` rounds."""
+    image, counts = np.arange(2**16, dtype=np.uint16).reshape(256, 256), np.ones((256, 256), bool)
+    counts[::7, ::5] = False
+    stage = Stage(Correlation(Kernel(np.array([[weight * 1.0]]), None, float(divisor))))
+    result, valid = run_masked([stage], image, counts)
+    quotient, rest = np.divmod(image.astype(int) * weight, divisor)
+    up = (2 * rest > divisor) | ((2 * rest == divisor) & (quotient % 2 == 1))
+    np.testing.assert_array_equal(result.pixels[valid], (quotient + up)[valid])
 
 
 def test_a_band_of_some_channels_copies_only_the_rows_that_it_reads():

@@ -35,6 +35,7 @@ from convfilter.filters.stage import (
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_integer, is_wide
+from convfilter.planning.precision import reduced
 from convfilter.planning.task import DOUBLE_WHOLE
 from convfilter.record import replace
 from convfilter.sample_types import sample_type
@@ -76,7 +77,7 @@ class Epilogue(ABC):
         # Alpha is a weighted mean; edges, whose weights sum to zero, keep the alpha of the centre.
         self._central_alpha = isinstance(operator, Gradient) or plan.kernel.sums_to_zero
         gray = LUMINANCE_DIVISOR if mapped.source.gray else 1.0
-        mean_of_sums = plan.kernel.sum * plan.kernel.divisor if has_divisor(plan) else 1.0
+        mean_of_sums = plan.kernel.numerator_sum if has_divisor(plan) else 1.0
         self._alpha_divisor = gray * (1.0 if self._central_alpha else mean_of_sums)
         # With alpha, one division removes both the mean alpha and the tone's divisor.
         self._colour_divisor = tone.divisor
@@ -96,7 +97,7 @@ class Epilogue(ABC):
     @property
     def _ratio(self) -> tuple[float, float]:
         """The divisors of the sums of alpha and of colours, without common factors."""
-        return _reduced(self._alpha_divisor, self._colour_divisor)
+        return reduced(self._alpha_divisor, self._colour_divisor)
 
     @property
     def _factors(self) -> tuple[float, float, float]:
@@ -255,14 +256,6 @@ class Epilogue(ABC):
     def _own_alpha(self, neutral: float) -> tuple[float, float]:
         """Return the treatment of the alpha in the sums: ``neutral`` and ``scale`` of ``divide_by_alpha``."""
         return neutral, 0.0
-
-
-def _reduced(one: float, other: float) -> tuple[float, float]:
-    """Divide two integers by their greatest common divisor, so that fewer divisions round."""
-    if not (one.is_integer() and other.is_integer()):
-        return one, other
-    common = math.gcd(int(one), int(other))
-    return one / common, other / common
 
 
 class Store(Epilogue):

@@ -91,9 +91,14 @@ class Kernel:
     @cached_property
     def sum(self) -> float:
         """Sum of the weights."""
+        return self.numerator_sum / self.divisor
+
+    @cached_property
+    def numerator_sum(self) -> float:
+        """Sum of the numerators; ``sum * divisor`` may round."""
         if self.factors is not None:
-            return math.fsum(self.factors[0]) * math.fsum(self.factors[1]) / self.divisor
-        return math.fsum(self.matrix.ravel()) / self.divisor
+            return math.fsum(self.factors[0]) * math.fsum(self.factors[1])
+        return math.fsum(self.matrix.ravel())
 
     @cached_property
     def absolute_sum(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+import math
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -16,8 +16,7 @@ Precision: TypeAlias = Literal["float32", "float64"]
 
 #: Largest magnitude up to which float32 holds every integer.
 SINGLE_WHOLE = 2.0**24
-#: Largest sum of whole weights on valid pixels by which a float32 quotient of at most 255 still rounds to the right
-#: integer.
+#: Largest product of a sum of whole weights on valid pixels with the divisor.
 _SINGLE_WEIGHTS = 2.0**15
 #: Most levels of float32 sums: their rounding error is then 0.0002 of a level at 8 bits (0.001 is promised), and 0.03
 #: of a level at 16 bits (1/16 is promised).
@@ -47,7 +46,7 @@ def sums_fit(task: Task, taps: int | None = None) -> bool:
     if not weights_fit(task):
         return False
     if task.is_exact and task.mask:
-        return _exact_in_single(task) and task.kernel.absolute_sum * abs(task.kernel.divisor) <= _SINGLE_WEIGHTS
+        return _exact_in_single(task) and _exact_beside_mask(task)
     if task.is_exact:
         return not task.alpha and _exact_in_single(task)
     if task.is_bounded:
@@ -55,7 +54,7 @@ def sums_fit(task: Task, taps: int | None = None) -> bool:
     if isinstance(operator, Gradient) and task.stored is not None and task.levels < np.inf:
         return task.levels <= SINGLE_LEVELS[task.stored.name]
     if task.accuracy == "float32":
-        taps = prod(task.kernel.shape) if taps is None else taps
+        taps = math.prod(task.kernel.shape) if taps is None else taps
         return isinstance(operator, Correlation) and taps <= _SINGLE_TAPS
     return task.gain * full_scale(task.accuracy) <= SINGLE_LEVELS[task.accuracy]
 
@@ -72,6 +71,29 @@ def _exact_in_single(task: Task) -> bool:
     # The squares must be integers too; where the result is clipped at 255, only those below 255**2 matter.
     clipped = full_scale(task.dtype) <= 255 and abs(task.scale) >= 1 and task.stage.map != "stretch" and not task.gray
     return reach <= SINGLE_WHOLE and (clipped or reach * reach / 2 <= SINGLE_WHOLE)
+
+
+def _exact_beside_mask(task: Task) -> bool:
+    """Whether a float32 quotient of exact sums beside a mask rounds to the right integer, ties included.
+
+    The epilogue multiplies the sums of colours by ``of_mean``, and those of the mask by ``of_colours``. A quotient is
+    at least half the reciprocal of its divisor away from a tie that it is not.
+    """
+    kernel = task.kernel
+    of_mean, of_colours = reduced(kernel.numerator_sum, kernel.divisor)
+    largest, weights = kernel.absolute_sum * task.largest_term * abs(of_mean), kernel.absolute_sum * abs(of_colours)
+    return (
+        kernel.absolute_sum * abs(kernel.divisor) <= _SINGLE_WEIGHTS
+        and max(largest, weights * full_scale(task.dtype)) <= SINGLE_WHOLE
+    )
+
+
+def reduced(one: float, other: float) -> tuple[float, float]:
+    """Divide two integers by their greatest common divisor, so that fewer divisions round."""
+    if not (one.is_integer() and other.is_integer()):
+        return one, other
+    common = math.gcd(int(one), int(other))
+    return one / common, other / common
 
 
 def weights_fit(task: Task) -> bool:
