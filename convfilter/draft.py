@@ -26,6 +26,7 @@ from convfilter.keywords import (
     pair_of,
     real,
     require_known,
+    require_threads,
     stage_values,
     stages_of,
     whole_pair,
@@ -257,6 +258,7 @@ class Draft:
         """
         if not isinstance(where, (str, os.PathLike)):
             raise ParameterError(f"write takes a path, got {type(where).__name__}")
+        require_threads(threads)
         chosen = self._options._replace(write=options, threads=threads, specs=self.stages or ("identity",))
         with self._named(where):
             return pipeline.filter_file(self.source, str(os.fspath(where)), chosen).notes

@@ -40,6 +40,8 @@ PaddingLike: TypeAlias = (
     str | int | tuple[int, int] | tuple[int, int, int, int] | tuple[tuple[int, int], tuple[int, int]]
 )
 
+#: Keywords that are True or False.
+_FLAGS = frozenset({"ceil", "flip", "alpha", "premultiplied", "gray", "fill"})
 #: Least sides for which an image with that many channels is probably (C, H, W).
 _LEAST_SIDE = 32
 
@@ -192,8 +194,12 @@ def planned(
     ParameterError, SizeError
     """
     dtype = keywords.get("dtype")
-    if dtype is not None and np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64), image_dtype):
-        raise ParameterError(f"dtype must be float32, float64 or the image's own, got {np.dtype(dtype)}")
+    try:
+        dtype = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        raise ParameterError(f"dtype must be float32, float64 or the image's own, got {shown(dtype)}") from None
+    if dtype is not None and dtype not in (np.dtype(np.float32), np.dtype(np.float64), image_dtype):
+        raise ParameterError(f"dtype must be float32, float64 or the image's own, got {dtype}")
     return cached_plan(
         stages,
         shape,
@@ -242,6 +248,7 @@ def _channels_first(shape: tuple[int, ...]) -> str:
 def stage_values(keywords: Keywords) -> dict[str, Any]:
     """Return the keywords of a stage, with pairs and padding in the stage's own form."""
     require_known(keywords, FilterKeywords)
+    _require_types(keywords)
     values: dict[str, Any] = {
         name: value for name, value in keywords.items() if name not in RunKeywords.__annotations__
     }
@@ -253,6 +260,32 @@ def stage_values(keywords: Keywords) -> dict[str, Any]:
     if "padding_value" in values:
         values.setdefault("padding_mode", "constant")
     return values
+
+
+def _require_types(keywords: Keywords) -> None:
+    """Refuse flags and a number of threads of another type; a flag may be a number, too."""
+    for name in _FLAGS & keywords.keys():
+        _require_flag(keywords[name], name)  # type: ignore[literal-required]
+    require_threads(keywords.get("threads"))
+
+
+def _require_flag(value: Any, name: str) -> None:
+    """Refuse a value that is neither True, False nor an integer."""
+    if not _is_integer(value):
+        raise ParameterError(f"{name} must be True or False, got {shown(value)}")
+
+
+def require_threads(threads: Any) -> None:
+    """Refuse a number of threads that is neither None nor an integer."""
+    if threads is not None and not _is_integer(threads):
+        raise ParameterError(f"threads must be a whole number or None, got {shown(threads)}")
+
+
+def _is_integer(value: Any) -> bool:
+    """Whether a value is an integer or a bool, of Python or NumPy, or an array of one without axes."""
+    return isinstance(value, int) or (
+        isinstance(value, np.generic | np.ndarray) and value.ndim == 0 and value.dtype.kind in "biu"
+    )
 
 
 def require_known(keywords: Keywords, known: type[Keywords]) -> None:

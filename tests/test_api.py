@@ -269,6 +269,24 @@ def test_padding_is_a_number_a_pair_or_two_pairs(padding, sides):
         ({"dtype": np.int16}, "dtype must be float32, float64 or the image's own, got int16"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"threads": -1}, "threads must be at least 1, got -1"),
+        ({"threads": "a"}, "threads must be a whole number or None, got 'a'"),
+        ({"threads": 1.5}, "threads must be a whole number or None, got 1.5"),
+        ({"threads": 1.5, "mask": GRAY}, "threads must be a whole number or None, got 1.5"),
+        ({"scale": "a"}, "scale must be a finite number, got 'a'"),
+        ({"scale": None}, "scale must be a finite number, got None"),
+        ({"scale": 10**400}, "scale must be a finite number, got 1000"),
+        ({"offset": [1]}, "offset must be a finite number, got [1]"),
+        ({"padding_value": "a"}, "padding_value must be a finite number, got 'a'"),
+        ({"flip": "yes"}, "flip must be True or False, got 'yes'"),
+        ({"flip": None}, "flip must be True or False, got None"),
+        ({"ceil": 1.0}, "ceil must be True or False, got 1.0"),
+        ({"alpha": "no"}, "alpha must be True or False, got 'no'"),
+        ({"premultiplied": "no"}, "premultiplied must be True or False, got 'no'"),
+        ({"gray": "no"}, "gray must be True or False, got 'no'"),
+        ({"fill": "no"}, "fill must be True or False, got 'no'"),
+        ({"map": 3}, "map must be one of clip, abs, offset, stretch, got 3"),
+        ({"padding_mode": []}, "padding_mode must be one of edge, constant, reflect, symmetric, wrap, got []"),
+        ({"dtype": 3}, "dtype must be float32, float64 or the image's own, got 3"),
         ({"alpha": True}, "an image with alpha has 2 or 4 channels, got shape (9, 12)"),
         ({"algorithm": "box"}, "algorithm 'box' cannot compute this; try direct"),
     ],
@@ -277,6 +295,20 @@ def test_keywords_out_of_range_are_refused(keywords, message):
     with pytest.raises(ParameterError) as caught:
         convfilter.convolve(GRAY, WEIGHTS, **keywords)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("threads", [np.int64(1), np.uint8(1), True, np.True_, np.array(1), None]),
+        ("scale", [1, True, np.True_, np.float32(1), np.int8(1), np.array(1.0)]),
+        ("flip", [False, np.False_, 0, np.int64(0), np.array(False)]),
+    ],
+)
+def test_keywords_may_be_of_the_types_of_numpy(keyword, values):
+    expected = convfilter.convolve(GRAY, WEIGHTS)
+    for value in values:
+        np.testing.assert_array_equal(convfilter.convolve(GRAY, WEIGHTS, **{keyword: value}), expected)
 
 
 @every_function

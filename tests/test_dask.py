@@ -219,6 +219,13 @@ def test_whole_numbers_that_float64_does_not_hold_are_refused():
         (da.zeros((3, 3), dtype="u1"), ("box:3",), {"map": "stretch"}, "UsageError", "map=stretch needs the range"),
         (da.zeros((3, 3), dtype="u1"), ("instancenorm",), {}, "UsageError", "normalisations over all pixels need"),
         (da.zeros((3, 3), dtype="u1"), ("box:3",), {"threads": 0}, "ParameterError", "threads must be at least 1"),
+        (
+            da.zeros((3, 3), dtype="u1"),
+            ("box:3",),
+            {"threads": 1.5},
+            "ParameterError",
+            "threads must be a whole number",
+        ),
         (da.zeros((3, 3), dtype="u1"), ("box:9,padding=valid",), {}, "SizeError", "output height must be at least 1"),
         (da.zeros((3, 3), dtype="u1"), ("bax:9",), {}, "SpecError", "no filter is called 'bax'"),
     ],

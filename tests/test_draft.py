@@ -143,6 +143,7 @@ def test_ipython_finds_all_three(photo):
         (lambda photo: photo.plan(), UsageError, "a plan needs a filter: add one, as in .blur(4)"),
         (lambda photo: photo.box(99, padding="valid").array(), SizeError, "in.png: output height must be at least 1"),
         (lambda photo: photo.blur(1).write(RGB), ParameterError, "write takes a path, got ndarray"),
+        (lambda photo: photo.write("out.png", threads=1.5), ParameterError, "threads must be a whole number or None"),
         (lambda photo: photo.blur(1).write(photo.source), UsageError, "input and output are the same file"),
         (lambda photo: photo.write("none/out.png"), WriteError, "none/out.png: there is no folder"),
     ],

@@ -443,8 +443,16 @@ class Stage:
             _require_choice("map", self.map, TONE_MAPS)
         for name in ("padding_value", "scale", "offset"):
             value = getattr(self, name)
-            if not math.isfinite(value):
-                raise ParameterError(f"{name} must be a finite number, got {value}")
+            if not _is_finite(value):
+                raise ParameterError(f"{name} must be a finite number, got {shown(value)}")
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a value is a number, and finite."""
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        return False
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
@@ -453,5 +461,5 @@ def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str =
 
         raise ParameterError(
             f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {shown(value)}",
-            remedy=synonyms.of_value(name, value, choices),
+            remedy=synonyms.of_value(name, value, choices) if isinstance(value, str) else "",
         )
