@@ -13,6 +13,7 @@ from convfilter.picture.picture import Frame, Metadata, Picture, Text
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write
+from convfilter.pipeline import Options, filter_file
 
 PROFILE = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(range(100))
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
@@ -52,6 +53,26 @@ def test_profile_exif_and_xmp_travel(tmp_path, first, second):
 def test_resolution_travels(tmp_path, suffix):
     write(resolve_target(tmp_path / f"a.{suffix}"), picture(resolution=(300.0, 150.0), icc=None))
     assert read(tmp_path / f"a.{suffix}").metadata.resolution == pytest.approx((300, 150), abs=0.02)
+
+
+@pytest.mark.parametrize("per_centimetre", [(1, 2), (118, 118), (118, 59), (65535, 65535)])
+def test_dots_per_centimetre_stay_whole(tmp_path, per_centimetre):
+    name = tmp_path / "in.jpg"
+    write(resolve_target(name), picture(resolution=None, icc=None))
+    data = name.read_bytes()
+    density = struct.pack(">B2H", 2, *per_centimetre)
+    name.write_bytes(data[:13] + density + data[18:])
+    for suffix in ("jpg", "png", "tif"):
+        other = tmp_path / f"a.{suffix}"
+        filter_file(str(name), str(other), Options(["identity"]))
+        filter_file(str(other), str(tmp_path / "again.jpg"), Options(["identity"]))
+        assert (tmp_path / "again.jpg").read_bytes()[13:18] == density
+
+
+@pytest.mark.parametrize(("dpi", "density"), [((254, 127), (1, 254, 127)), ((159.9946, 160), (1, 160, 160))])
+def test_dots_per_inch_stay_whole(tmp_path, dpi, density):
+    write(resolve_target(tmp_path / "a.jpg"), picture(resolution=dpi, icc=None))
+    assert struct.unpack(">B2H", (tmp_path / "a.jpg").read_bytes()[13:18]) == density
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif", "jp2", "bmp", "pcx", "tga", "gif"])

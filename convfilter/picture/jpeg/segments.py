@@ -185,12 +185,9 @@ def packed(parameters: Mapping[str, Any]) -> bytes:
     Returns
     -------
     bytes
-        The same bytes as Pillow's.
+        The same bytes as Pillow's, except for a density in dots per centimetre.
     """
-    x, y = (round(value) for value in parameters.get("dpi", (0, 0)))
-    inches = x > 0 and y > 0
-    density = b"".join((value & 0xFFFF).to_bytes(2, "big") for value in ((x, y) if inches else (1, 1)))
-    parts = [b"\xff\xd8", _segment(_APP0, _JFIF + bytes((1, 1, inches)) + density + bytes(2))]
+    parts = [b"\xff\xd8", _segment(_APP0, _JFIF + bytes((1, 1)) + _density(parameters.get("dpi")) + bytes(2))]
     if exif := parameters.get("exif"):
         parts.append(_segment(_APP1, exif))
     parts.append(parameters.get("extra", b""))
@@ -205,6 +202,23 @@ def packed(parameters: Mapping[str, Any]) -> bytes:
     if comment := parameters.get("comment"):
         parts.append(_segment(_COM, comment))
     return b"".join(parts)
+
+
+def _density(dots_per_inch: tuple[float, float] | None) -> bytes:
+    """Encode the unit and two integers, per centimetre if they are only whole in that unit; a JFIF has no fractions."""
+    unit, values = _INCH, list(dots_per_inch or (0.0, 0.0))
+    per_centimetre = [value / _CM_PER_INCH for value in values]
+    if _are_whole(per_centimetre) and not _are_whole(values):
+        unit, values = _CENTIMETRE, per_centimetre
+    x, y = (round(value) for value in values)
+    if x < 1 or y < 1:
+        unit, x, y = 0, 1, 1  # square pixels of unknown size
+    return bytes((unit,)) + b"".join((value & 0xFFFF).to_bytes(2, "big") for value in (x, y))
+
+
+def _are_whole(values: Sequence[float]) -> bool:
+    # Some formats store rounded values; whole dots per centimetre differ from whole dots per inch by at least 0.02.
+    return all(abs(value - round(value)) < 1e-3 for value in values)
 
 
 def _segment(marker: int, content: bytes) -> bytes:
