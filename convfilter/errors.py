@@ -19,6 +19,7 @@ command line formats them as flags, Python as keywords.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -199,8 +200,13 @@ def damage(error: BaseException) -> str:
     """Return the damage of a file that a parser's error is about, as part of a message."""
     # Pillow wraps the original exception in a SyntaxError.
     original = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
-    # The text of struct.error is about its buffer, not about the file.
-    return "it ends early" if type(original).__module__ == "struct" else first_line(original)
+    if type(original).__module__ == "struct":  # its text is about its buffer, not about the file
+        return "it ends early"
+    # A negative position is an invalid argument to a file, and a wrong value to bytes in memory.
+    is_invalid = isinstance(original, OSError) and original.errno == errno.EINVAL
+    if is_invalid or str(original).startswith("negative seek value"):
+        return "a position in it is outside the file"
+    return first_line(original)
 
 
 @contextmanager

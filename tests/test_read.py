@@ -183,6 +183,18 @@ def test_truncated_pictures_are_refused(fmt):
             read(io.BytesIO(data[: int(len(data) * share)]))
 
 
+def test_positions_before_the_beginning_of_a_file(tmp_path):
+    """An icon with negative sides, from which Pillow computes the position of its mask."""
+    entry = struct.pack("<3H4B2H2I", 0, 1, 1, 16, 16, 2, 0, 1, 1, 176, 22)
+    icon = entry + struct.pack("<IiiHH", 40, -65536, -65536, 1, 1) + bytes(160)
+    (tmp_path / "a.ico").write_bytes(icon)
+    for source in (tmp_path / "a.ico", io.BytesIO(icon)):
+        with pytest.raises(
+            ReadError, match=r"damaged or of an unsupported kind: a position in it is outside the file$"
+        ):
+            read(source)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "BMP", "TGA", "GIF", "PPM", "PNG", "TIFF", "WEBP", "WEBP with EXIF"])
 def test_remaining_rows_are_decoded_on_demand(kind):
     fmt, _, exif = kind.partition(" with ")
