@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from convfilter.picture.metadata import cicp, photoshop
+from convfilter.picture.metadata.exif import resolution
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Frame, Metadata, Picture, Text
 from convfilter.picture.place.target import resolve_target
@@ -67,6 +68,19 @@ def test_dots_per_centimetre_stay_whole(tmp_path, per_centimetre):
         filter_file(str(name), str(other), Options(["identity"]))
         filter_file(str(other), str(tmp_path / "again.jpg"), Options(["identity"]))
         assert (tmp_path / "again.jpg").read_bytes()[13:18] == density
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "jp2", "webp", "bmp", "pcx"])
+@pytest.mark.parametrize("dpi", [0.0001, 0.012, 0.3, 70_000.0, 200_000.0])
+def test_extreme_resolutions_are_kept_or_reported(tmp_path, suffix, dpi):
+    target = resolve_target(tmp_path / f"a.{suffix}")
+    notes = write(target, picture(resolution=(dpi, dpi), icc=None, exif=None, xmp=None, text=[]))
+    metadata = read(target.path).metadata
+    kept = metadata.resolution or resolution(metadata.exif)
+    if any("without a resolution" in note for note in notes):
+        assert kept is None and suffix in ("bmp", "pcx")
+    else:
+        assert kept == pytest.approx((dpi, dpi), rel=0.05)
 
 
 @pytest.mark.parametrize(("dpi", "density"), [((254, 127), (1, 254, 127)), ((159.9946, 160), (1, 160, 160))])

@@ -193,6 +193,8 @@ class Format:
         n = 9 to 15 bits too; "depths" for those of ``depths`` only; "any" for all.
     most_exif, most_xmp : int
         Longest EXIF block and XMP packet in one piece, in bytes.
+    least_dpi, most_dpi : float
+        Range of the resolutions that the format stores, in dots per inch.
     takes : tuple of str
         Fields of ``WriteOptions`` that apply to the format, of those that do not apply to all formats.
     holds : Holds
@@ -232,6 +234,8 @@ class Format:
     whites: Literal["", "bits", "depths", "any"] = ""
     most_exif: int = 2**32
     most_xmp: int = 2**32
+    least_dpi: float = 0.0
+    most_dpi: float = math.inf
     takes: tuple[str, ...] = ()
     holds: Holds = Holds()
 

@@ -205,15 +205,15 @@ def packed(parameters: Mapping[str, Any]) -> bytes:
 
 
 def _density(dots_per_inch: tuple[float, float] | None) -> bytes:
-    """Encode the unit and two integers, per centimetre if they are only whole in that unit; a JFIF has no fractions."""
+    """Encode the unit and two integers of 16 bits, per centimetre if they only fit or are only whole in that unit."""
     unit, values = _INCH, list(dots_per_inch or (0.0, 0.0))
     per_centimetre = [value / _CM_PER_INCH for value in values]
-    if _are_whole(per_centimetre) and not _are_whole(values):
+    if max(values) > 0xFFFF or (_are_whole(per_centimetre) and not _are_whole(values)):
         unit, values = _CENTIMETRE, per_centimetre
     x, y = (round(value) for value in values)
     if x < 1 or y < 1:
         unit, x, y = 0, 1, 1  # square pixels of unknown size
-    return bytes((unit,)) + b"".join((value & 0xFFFF).to_bytes(2, "big") for value in (x, y))
+    return bytes((unit,)) + b"".join(min(value, 0xFFFF).to_bytes(2, "big") for value in (x, y))
 
 
 def _are_whole(values: Sequence[float]) -> bool:

@@ -33,7 +33,7 @@ def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
         moved.resolution = exif.resolution(moved.exif)
     if moved.text and fmt.holds.text != ANY_TEXT:
         _move_texts(moved, fmt)
-    if moved.resolution and not fmt.holds.resolution:
+    if moved.resolution and not (fmt.holds.resolution and has_room(moved, fmt, "resolution")):
         _move_resolution(moved, fmt)
     chunks = dict(moved.png)
     if _TIME in chunks and not fmt.holds.time and fmt.holds.xmp:
@@ -64,14 +64,14 @@ def has_field(text: Text, fmt: Format) -> bool:
 
 
 def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
-    """Whether metadata of a kind are short enough for a format.
+    """Whether metadata of a kind are short enough for a format, and a resolution in its range.
 
     Parameters
     ----------
     metadata : Metadata
     fmt : Format
     kind : str
-        "exif", "xmp" or "thumbnail"; other kinds of metadata have no limit.
+        "exif", "xmp", "thumbnail" or "resolution"; other kinds of metadata have no limit.
 
     Returns
     -------
@@ -83,6 +83,8 @@ def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
         from convfilter.picture.metadata.thumbnail import MOST_BYTES
 
         return len(metadata.exif or b"") + MOST_BYTES <= fmt.most_exif
+    if kind == "resolution" and metadata.resolution:
+        return all(fmt.least_dpi < dots <= fmt.most_dpi for dots in metadata.resolution)
     if kind == "xmp" and metadata.xmp and len(metadata.xmp) > fmt.most_xmp:
         from convfilter.picture.metadata import xmp_extended
 

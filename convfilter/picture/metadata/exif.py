@@ -272,7 +272,7 @@ def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> b
 def _rational(value: float) -> tuple[int, int]:
     """Return a number above 0 as a fraction with two decimals, more than any resolution is exact to, or as 1/n."""
     hundredths = min(round(value * 100), 2**32 - 1)
-    if not hundredths:
+    if hundredths < 10 and abs(1 / round(1 / value) - value) < abs(hundredths / 100 - value):
         return 1, min(round(1 / value), 2**32 - 1)
     return (hundredths // 100, 1) if hundredths % 100 == 0 else (hundredths, 100)
 

@@ -86,8 +86,10 @@ def _with_code_points(data: bytes, metadata: Metadata) -> bytes:
 
 
 def _with_dots_per_inch(data: bytes, metadata: Metadata) -> bytes:
-    """Write the resolution into a PCX, in place of Pillow's 100 dots per inch."""
-    dots = (min(max(round(value), 0), _MOST_DOTS) for value in metadata.resolution or (0, 0))
+    """Write the resolution into a PCX, in place of Pillow's 100 dots per inch; none if it does not fit."""
+    dots = [round(value) for value in metadata.resolution or (0, 0)]
+    if not all(0 < value <= _MOST_DOTS for value in dots):
+        dots = [0, 0]
     return data[:_PCX_RESOLUTION] + struct.pack("<HH", *dots) + data[_PCX_RESOLUTION + 4 :]
 
 
