@@ -1,6 +1,7 @@
 """Grey pictures of colours that are not sRGB: their own weights, and a profile with their own tone curve."""
 
 import io
+import json
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image, ImageCms
 from test_curves import curv, profile, rgb_profile
 
 import convfilter as cf
+from convfilter.cli.root import run
 from convfilter.errors import WriteError
 from convfilter.picture.metadata import icc, icc_curves, icc_write
 from convfilter.picture.metadata.curves import SRGB, ParametricCurve
@@ -19,6 +21,8 @@ from convfilter.picture.picture import Frame, Metadata, Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file
+from convfilter.pipeline.forecast import forecast
+from convfilter.report import plan_text
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -153,3 +157,35 @@ def test_every_page_keeps_its_curve():
         found = [page.tags[34675].value if 34675 in page.tags else b"" for page in tiff.pages]
     assert [icc.model_of(each) for each in found] == ["gray", "gray", None, None]
     assert icc_curves.curve_of(found[1]).gamma == pytest.approx(2.2, abs=1e-4)
+
+
+@pytest.mark.parametrize("made", [ROMM, None], ids=["wide", "srgb"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_plan_is_that_of_the_run(made, dtype, channels, capsys):
+    picture = Picture.from_array(np.zeros((19, 23, channels), dtype))
+    picture.metadata = Metadata(icc=made)
+    write("in.tif", picture)
+    specs = ["gaussian:4,padding_mode=constant,padding_value=0.5", "sobel:x,map=offset"]
+    (plan,) = forecast("in.tif", Options(specs, gray=True)).plans
+    assert run(["plan", *(word for spec in specs for word in ("-f", spec)), "--gray", "--json", "in.tif"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(plan_text.as_json(plan)))
+
+
+def test_a_plan_of_weighted_colours_is_explored_only_in_a_run(capsys):
+    picture = Picture.from_array(np.zeros((19, 23, 3), np.float32))
+    picture.metadata = Metadata(icc=ROMM)
+    write("in.tif", picture)
+    assert run(["plan", "-f", "box:3", "--gray", "--explore", "page.html", "in.tif"]) == 0
+    assert "weighted colours" in Path("page.html").read_text()
+
+
+@pytest.mark.parametrize("model", ["cmyk", "extras"])
+def test_a_plan_without_a_luminance_is_refused_as_the_run_is(model, capsys):
+    pixels = np.zeros((6, 5, 4 if model == "cmyk" else 5), np.uint8)
+    tifffile.imwrite("in.tif", pixels, photometric="separated" if model == "cmyk" else "rgb")
+    assert run(["plan", "-f", "box:3", "--gray", "in.tif"]) == 1
+    refusal = capsys.readouterr().err
+    assert "no luminance" in refusal
+    assert run(["blur", "--box", "3", "--gray", "in.tif", "out.tif"]) == 1
+    assert capsys.readouterr().err == refusal

@@ -24,7 +24,7 @@ from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from convfilter.filters.stage import Stage
     from convfilter.planning import Plan
@@ -56,16 +56,20 @@ def _plan(
 ) -> int:
     specs, source = _named(specs, files)
     defaults = stage_defaults(stage)
-    picture = _picture(source, size, channels, depth)
     from convfilter.filters import stack
     from convfilter.guide_pictures import with_guides
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
 
     stages = with_guides(stack.stages(ended(specs, until), **defaults))
+    picture, planned_stages = (
+        (_typed(size, channels, depth, gray), stages)
+        if source is None
+        else _of_file(source, stages, gray, {"--size": size, "--channels": channels, "--depth": depth})
+    )
     for remark in stack.remarks(stages):
         say(remark)
-    planned = plan_stack(stages, gray=gray, algorithm=algorithm, **picture._asdict())
+    planned = plan_stack(planned_stages, algorithm=algorithm, **picture._asdict())
     if diagram is not None:
         _draw(planned, diagram)
     if explore is not None:
@@ -99,26 +103,38 @@ class _Picture(NamedTuple):
     premultiplied: bool = False
     white: float | None = None
     out_white: float | None = None
+    gray: bool = False
 
 
-def _picture(source: str | None, size: tuple[int, int] | None, channels: int | None, depth: str | None) -> _Picture:
-    """Return the properties of a picture, from its header or as typed."""
-    if source is None:
-        if size is None:
-            from convfilter.cli.request import misused
+def _typed(size: tuple[int, int] | None, channels: int | None, depth: str | None, gray: bool) -> _Picture:
+    """Return the properties of a picture as typed."""
+    if size is None:
+        from convfilter.cli.request import misused
 
-            raise misused("a picture is needed, or its --size")
-        return _Picture((*size, channels or 3), _DTYPES[depth or "8"])
+        raise misused("a picture is needed, or its --size")
+    return _Picture((*size, channels or 3), _DTYPES[depth or "8"], gray=gray)
+
+
+def _of_file(
+    source: str, stages: Sequence[Stage], gray: bool, typed: Mapping[str, object]
+) -> tuple[_Picture, Sequence[Stage]]:
+    """Return the properties of a picture from its header, and its stages, as they are planned for a run."""
     from convfilter.picture.options import ReadOptions
     from convfilter.picture.read import opened
+    from convfilter.pipeline import linear_light
 
-    given = [flag for flag, value in (("--size", size), ("--channels", channels), ("--depth", depth)) if value]
+    given = [flag for flag, value in typed.items() if value]
     if given:
         raise UsageError(f"the picture tells its size; leave out {given[0]}", subject=source)
     try:
         with opened(source, ReadOptions(allow_loss=True)) as picture:
-            kind = picture.alpha, picture.premultiplied, picture.own_white, picture.white
-            return _Picture(picture.outline.shape, picture.dtype.name, *kind)
+            if gray:
+                linear_light.require_luminance(picture)
+            weights, read = linear_light.weights_of(picture) if gray else None, picture
+            if weights:
+                read, stages, _ = linear_light.converted_input(picture, stages, linear=False, weights=weights)
+            kind = read.alpha, read.premultiplied, read.own_white, picture.white
+            return _Picture(read.outline.shape, read.dtype.name, *kind, gray=gray and not weights), stages
     except PictureError as error:
         error.about(source)
         raise

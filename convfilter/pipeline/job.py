@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from convfilter.engine.threads import cut, run_blocks
-from convfilter.errors import PictureError, WriteError
+from convfilter.errors import WriteError
 from convfilter.executor.run import prepare, run_array
 from convfilter.executor.run import run as engine_run
 from convfilter.filters.stage import Stage
@@ -404,14 +404,8 @@ class Job:
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
         """Plan each frame for results of ``dtype`` and ``white``; frames of one size share a plan."""
         picture, options = self.converted, self._options
-        if options.gray and picture.extras:
-            raise PictureError(
-                "a picture with bands beside its colours has no luminance", remedy="leave out {gray=True}"
-            )
-        if options.gray and picture.model == "cmyk":
-            raise PictureError(
-                "a CMYK picture has no luminance", remedy="convert it to RGB first, or leave out {gray=True}"
-            )
+        if options.gray:
+            linear_light.require_luminance(picture)
         plan = options.plan or plan_stack
         plans: dict[tuple[int, ...], Plan] = {}
         for frame in picture.frames:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.errors import ReadError
+from convfilter.errors import PictureError, ReadError
 from convfilter.filters.stage import Stage
 from convfilter.picture.picture import Metadata, Picture
 from convfilter.picture.pixels import Pixels
@@ -36,6 +36,21 @@ def weights_of(picture: Picture) -> tuple[float, float, float] | None:
 
     profile = _profile_of(picture.metadata) if picture.model == "rgb" and not picture.extras else None
     return icc.luminance(profile) if profile else None
+
+
+def require_luminance(picture: Picture) -> None:
+    """Refuse a picture with bands beside its colours, or in CMYK.
+
+    Raises
+    ------
+    PictureError
+    """
+    if picture.extras:
+        raise PictureError("a picture with bands beside its colours has no luminance", remedy="leave out {gray=True}")
+    if picture.model == "cmyk":
+        raise PictureError(
+            "a CMYK picture has no luminance", remedy="convert it to RGB first, or leave out {gray=True}"
+        )
 
 
 def of_luminance(metadata: Metadata) -> Metadata:

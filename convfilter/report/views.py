@@ -156,7 +156,7 @@ def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown)
 def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[float, float]) -> Explored:
     """Explore the channels of a picture at a place, from 0 (top, left) to 1 (bottom, right)."""
     pixels = np.atleast_3d(before.pixels)
-    if plan.dtype != before.dtype:
+    if plan.dtype != before.dtype or (*plan.input_shape, 1)[2] != pixels.shape[2]:
         return Explored("the filters read other samples than the file holds: linear light, or weighted colours", "")
     names = _CHANNELS[before.model]
     names += tuple(f"band {number}" for number in range(len(names) + 1, pixels.shape[2] + 1 - before.alpha))
