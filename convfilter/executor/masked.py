@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,8 @@ class Masking:
     fill: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.ignore, str) and self.ignore not in (TRANSPARENT, NODATA):
+        words = (TRANSPARENT, NODATA)
+        if self.ignore not in words if isinstance(self.ignore, str) else not _is_number(self.ignore):
             raise ParameterError(f"ignore must be a number, nan or {TRANSPARENT}, got {shown(self.ignore)}")
 
     def of_file(self, nodata: float | None) -> Masking:
@@ -158,6 +159,15 @@ class Masking:
 
         run_blocks(cut(rows, max(1, _AT_A_TIME // cols)), lambda: find_valid, cores_lately())
         return valid
+
+
+def _is_number(ignore: Any) -> bool:
+    """Whether the value of ignored pixels is None, or a number of any real type."""
+    try:
+        float(0 if ignore is None else ignore)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def run_masked(
