@@ -70,6 +70,16 @@ def test_dots_per_centimetre_stay_whole(tmp_path, per_centimetre):
         assert (tmp_path / "again.jpg").read_bytes()[13:18] == density
 
 
+@pytest.mark.parametrize("dpi", [(2.54, 5.08), (299.72, 149.86), (70_104.0, 70_104.0), (300.0, 150.0)])
+def test_densities_of_cmyk_are_those_of_rgb(tmp_path, dpi):
+    rgb = picture(resolution=dpi, icc=None)
+    write(resolve_target(tmp_path / "rgb.jpg"), rgb)
+    cmyk = Picture([Frame(np.zeros((16, 24, 4), np.uint8))], "cmyk", metadata=rgb.metadata)
+    write(resolve_target(tmp_path / "cmyk.jpg"), cmyk)
+    first, second = ((tmp_path / name).read_bytes()[2:20] for name in ("rgb.jpg", "cmyk.jpg"))
+    assert first == second
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "jp2", "webp", "bmp", "pcx"])
 @pytest.mark.parametrize("dpi", [0.0001, 0.012, 0.3, 70_000.0, 200_000.0])
 def test_extreme_resolutions_are_kept_or_reported(tmp_path, suffix, dpi):

@@ -27,6 +27,8 @@ _JFIF_BYTES = 12
 _ICC_HEAD_BYTES = len(_ICC) + 2
 _BLOCK = 64
 _INCH, _CENTIMETRE = 1, 2
+#: Offset of the unit and the density in a JPEG that begins with a JFIF segment.
+_DENSITY = 13
 _CM_PER_INCH = 2.54
 #: Sampling factors of the three components, and Pillow's number for them.
 _SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
@@ -202,6 +204,23 @@ def packed(parameters: Mapping[str, Any]) -> bytes:
     if comment := parameters.get("comment"):
         parts.append(_segment(_COM, comment))
     return b"".join(parts)
+
+
+def with_density(data: bytes, metadata: Metadata) -> bytes:
+    """Write the resolution into a JPEG that begins with a JFIF segment, as :func:`packed` does.
+
+    Parameters
+    ----------
+    data : bytes
+        The JPEG; Pillow writes its resolution per inch only.
+    metadata : Metadata
+
+    Returns
+    -------
+    bytes
+    """
+    density = _density(metadata.resolution)
+    return data[:_DENSITY] + density + data[_DENSITY + len(density) :] if data[6:11] == _JFIF else data
 
 
 def _density(dots_per_inch: tuple[float, float] | None) -> bytes:

@@ -14,6 +14,7 @@ from PIL import Image, ImageFile
 
 from convfilter.errors import WriteError
 from convfilter.picture.jpeg.parameters import parameters_of
+from convfilter.picture.jpeg.segments import with_density
 from convfilter.picture.metadata import exif
 from convfilter.picture.metadata.pillow_info import pillow_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
@@ -94,7 +95,11 @@ def _with_dots_per_inch(data: bytes, metadata: Metadata) -> bytes:
 
 
 #: Functions that write properties into the encoded file which Pillow's encoders do not support.
-_PATCHES: dict[str, Callable[[bytes, Metadata], bytes]] = {"AVIF": _with_code_points, "PCX": _with_dots_per_inch}
+_PATCHES: dict[str, Callable[[bytes, Metadata], bytes]] = {
+    "AVIF": _with_code_points,
+    "JPEG": with_density,
+    "PCX": _with_dots_per_inch,
+}
 
 
 @contextmanager
