@@ -60,7 +60,7 @@ class MaskedBox:
         rows, cols = self._planned.rows, self._planned.cols
         table = self._rows[span[0] : span[1] - 1 + rows.kernel]
         inside = table[table >= 0]
-        first, last = (inside.min(), inside.max() + 1) if inside.size else (held.first, held.first)
+        first, last = (int(inside.min()), int(inside.max()) + 1) if inside.size else (held.first, held.first)
         table = np.where(table < 0, table, table - first)
         pixels, valid = (np.ascontiguousarray(each) for each in held.rows([(first, last)]))
         channels, width, short = pixels.shape[2], cols.input, self._types["W"]
