@@ -11,7 +11,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.executor.held import Valid
 from convfilter.native.loop import Loop
 
-#: Selects pixels by a value of their colours (NaN stands for every NaN), alpha 0, or the file's nodata value.
+#: Selects pixels by a value of their colours (NaN stands for every NaN), alpha 0, or the nodata value of the file.
 Ignore: TypeAlias = float | Literal["alpha=0", "nodata"]
 
 TRANSPARENT: Literal["alpha=0"] = "alpha=0"

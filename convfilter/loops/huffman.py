@@ -13,7 +13,7 @@ import numpy as np
 #: A table begins with an entry for each sequence of this many bits.
 _BITS = 12
 #: Then follow, for each length of a code from 0 to 16, the sequence of 16 bits behind the last code of this length, and
-#: what is to be added to a code of this length to give the number of its symbol; then the symbols.
+#: the difference between the number of a symbol and its code of this length; then the symbols.
 _LIMITS = 1 << _BITS
 _BASES = _LIMITS + 17
 _SYMBOLS = _BASES + 17
@@ -35,7 +35,7 @@ _LAST = 63
 
 
 def fill_table(counts, symbols, is_ac, table):
-    """Fill a table: ``counts`` holds the number of codes of each length from 1 to 16, ``symbols`` what they stand for.
+    """Fill a table: ``counts`` holds the number of codes of each length from 1 to 16, ``symbols`` their values.
 
     The codes of one length are consecutive numbers, as are the symbols.
     """

@@ -15,7 +15,7 @@ def masked_means(
     cols, places, before, width, channels, window_cols, out_cols,
     ring, line, ring_marks, line_marks, marks, blocks, sums, counts, weights, kind, out, out_pitch, count,
 ):  # fmt: skip
-    """Store the means of integers over the valid pixels of each window; 0 where there are none.
+    """Store the means of integers over the valid pixels of each window, or 0 if none is valid.
 
     ``rows`` and ``cols`` map padded places to the source, -1 for places that do not count. Line buffers ``ring`` and
     ``ring_marks`` hold the window's rows without their ignored pixels, and its mask, and are 0 at first; so are

@@ -1,8 +1,8 @@
 """Huffman codes of a JPEG without restart markers, copied band by band, so that each band is a JPEG of its own.
 
 The loop in ``loops/huffman.py`` reads the codes from the top down, in about a quarter of the time that decoding takes;
-several threads then decode the bands. Only undamaged data are copied: what becomes of damaged data is left to the
-decoder of the whole picture.
+several threads then decode the bands. Only undamaged data are copied: pictures with damaged data are decoded in one
+piece.
 """
 
 from __future__ import annotations

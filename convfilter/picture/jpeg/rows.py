@@ -42,7 +42,7 @@ class Codes(Protocol):
     """The entropy-coded data of a picture, by rows of MCUs."""
 
     def rows(self, top: int, bottom: int) -> bytes:
-        """Return rows ``top`` to ``bottom - 1`` of MCUs: what is decoded for a band, as the data of a picture."""
+        """Return the data of rows ``top`` to ``bottom - 1`` of MCUs as those of a picture, to decode a band from."""
 
 
 class Intervals:

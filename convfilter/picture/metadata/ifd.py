@@ -124,7 +124,7 @@ def parsed(
     read : callable
         (offset, length) -> bytes; fewer bytes at the end of the file.
     offset : int
-        Offset of the directory; 0: there is none.
+        Offset of the directory; 0 if the file has none.
     order : "<" or ">"
         Byte order.
     big : bool
