@@ -437,12 +437,8 @@ def small_pictures_in_bands(monkeypatch):
     monkeypatch.setattr(jpeg_rows, "BAND_BYTES", 0)
 
 
-@pytest.mark.usefixtures("small_pictures_in_bands")
-@pytest.mark.parametrize("options", KINDS_IN_BANDS, ids=str)
-@pytest.mark.parametrize("size", [(320, 61), (197, 240), (193, 16)])
-@pytest.mark.parametrize("threads", [1, 3])
-def test_bands_between_restart_markers_are_the_rows_of_the_picture(options, size, threads):
-    data = encoded(scene(*size), quality=85, icc_profile=b"x" * 70000, **options)
+def in_bands(data, threads=1):
+    """Decode a picture row by row; fails if it is decoded in one piece, for whatever reason."""
     with opened(io.BytesIO(data), ReadOptions(threads=threads)) as picture:
         source = picture.frames[0].bands
         assert source is not None
@@ -450,7 +446,16 @@ def test_bands_between_restart_markers_are_the_rows_of_the_picture(options, size
         for top in range(0, len(rows), 7):
             source.read(rows[top : top + 7])
         source.finish()
-    np.testing.assert_array_equal(rows.reshape(picture.frames[0].shape), jpeg.decode(data))
+    return rows.reshape(picture.frames[0].shape)
+
+
+@pytest.mark.usefixtures("small_pictures_in_bands")
+@pytest.mark.parametrize("options", KINDS_IN_BANDS, ids=str)
+@pytest.mark.parametrize("size", [(320, 61), (197, 240), (193, 16)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_bands_between_restart_markers_are_the_rows_of_the_picture(options, size, threads):
+    data = encoded(scene(*size), quality=85, icc_profile=b"x" * 70000, **options)
+    np.testing.assert_array_equal(in_bands(data, threads), jpeg.decode(data))
 
 
 @pytest.mark.usefixtures("small_pictures_in_bands")

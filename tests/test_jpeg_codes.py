@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_jpeg import encoded, scene
+from test_jpeg import encoded, in_bands, scene
 
 from convfilter.errors import PictureError, ReadError
 from convfilter.picture.jpeg import codes as jpeg_codes
@@ -35,18 +35,6 @@ def small_pictures_in_bands(monkeypatch):
 def jpeg_of(pixels, subsampling, quality=85, optimize=False):
     pixels = pixels if subsampling else np.ascontiguousarray(pixels[..., 0])
     return bytes(imagecodecs.jpeg8_encode(pixels, level=quality, subsampling=subsampling, optimize=optimize))
-
-
-def in_bands(data, threads=1):
-    """Decode a picture row by row; fails if it is decoded in one piece, for whatever reason."""
-    with opened(io.BytesIO(data), ReadOptions(threads=threads)) as picture:
-        source = picture.frames[0].bands
-        assert source is not None
-        rows = np.empty(source.shape, np.uint8)
-        for top in range(0, len(rows), 7):
-            source.read(rows[top : top + 7])
-        source.finish()
-    return rows.reshape(picture.frames[0].shape)
 
 
 @pytest.fixture
