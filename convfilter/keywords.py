@@ -16,6 +16,7 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
 from convfilter.guide_pictures import with_guides
+from convfilter.locks import import_before_handlers
 from convfilter.planning import Plan, require_sample_type
 from convfilter.planning.plan_cache import cached_plan
 
@@ -169,6 +170,7 @@ def documented(keywords: type[Keywords]) -> Callable[[Function], Function]:
 
 def stages_of(specs: Sequence[str | Stage], keywords: FilterKeywords) -> tuple[Stage, ...]:
     """Convert filters and the keywords of :func:`convfilter.apply` to stages."""
+    import_before_handlers()
     from convfilter.filters import stack
 
     for spec in specs:

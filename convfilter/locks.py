@@ -1,4 +1,4 @@
-"""Locks that forks and signal handlers cannot deadlock, and starting threads."""
+"""Locks that forks and signal handlers cannot deadlock, uninterrupted imports, and starting threads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from convfilter.errors import ConvfilterError
@@ -50,14 +51,37 @@ def undisturbed(task: Callable[[], Value]) -> Value:
     return values.pop()
 
 
+def import_before_handlers() -> None:
+    """Import all modules that filtering may import lazily, if a signal handler can come.
+
+    A handler that interrupts an import in its own thread finds the module half executed: Python's lock of a module is
+    reentrant. So functions that a handler may call import nothing in the main thread after this call.
+    """
+    if handler_can_come():
+        undisturbed(_import_lazy_modules)
+
+
+@cache
+def _import_lazy_modules() -> None:
+    from importlib import import_module
+    from pkgutil import walk_packages
+
+    root = __name__.partition(".")[0]
+    for name in ("filters", "planning", "methods", "engine", "executor"):
+        package = import_module(f"{root}.{name}")
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
+
+
 def handler_can_come() -> bool:
     """Whether this is the main thread, and has a signal handler that is neither Python's own nor this program's."""
     if "signal" not in sys.modules or threading.current_thread() is not threading.main_thread():
         return False
     # ``signal.getsignal`` converts each result to an enum member, which takes ten times as long.
     signals: Any = sys.modules["_signal"]
-    handlers = map(signals.getsignal, signals.valid_signals())
-    known = (signals.SIG_DFL, signals.SIG_IGN, signals.default_int_handler, None)
+    default = signals.SIG_DFL  # of most of the 64 signals
+    handlers = [each for each in map(signals.getsignal, signals.valid_signals()) if each is not default]
+    known = (signals.SIG_IGN, signals.default_int_handler, None)
     package = __name__.partition(".")[0]
     return any(
         handler not in known and str(getattr(handler, "__module__", "")).partition(".")[0] != package

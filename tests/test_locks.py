@@ -127,6 +127,33 @@ def test_a_signal_handler_may_filter_at_any_time_of_the_first_call(milliseconds)
     assert run_python(ANY_TIME, SECONDS=milliseconds / 1000) == "done\n"
 
 
+#: Every lazy import of the first calls runs outside the main thread, where a handler could interrupt the import.
+IMPORTS = """
+import signal, sys, threading
+import numpy as np
+import convfilter
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("convfilter.") and threading.current_thread() is threading.main_thread():
+            found.append(name)
+
+found = []
+signal.signal(signal.SIGALRM, lambda number, frame: None)
+sys.meta_path.insert(0, Finder())
+picture = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
+convfilter.gaussian_blur(picture, 3)
+convfilter.apply(picture, "median:5", "sobel:magnitude", "maxpool:2", "normalize")
+convfilter.apply(picture, "gaussian:3", mask=picture[:, :, 0] > 9)
+convfilter.canny(picture, 1.0)
+print(found)
+"""
+
+
+def test_no_module_is_imported_where_a_handler_could_interrupt_the_import():
+    assert run_python(IMPORTS) == "[]\n"
+
+
 def test_a_lenient_reader_restores_what_it_found(monkeypatch):
     monkeypatch.setattr(pillow_read.ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     for _ in pillow_read._leniently():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
 from convfilter.engine.tone import rounding_of, stretched
 from convfilter.filters.stage import Layer, Point
-from convfilter.locks import handler_can_come, undisturbed
+from convfilter.locks import import_before_handlers
 from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
 from convfilter.planning.chains import alone_block_rows, block_rows
@@ -34,17 +33,6 @@ _RANGE_SAMPLES = 2**15
 _MEMORY, _STREAM_MEMORY = 55 * 2**20, 96 * 2**20
 #: An input array adds its own bytes over this number.
 _ARRAY_DIVISOR = 6
-
-
-@cache
-def _load_all() -> None:
-    """Import all lazy modules of the engine: a signal handler that filters would find a module half imported."""
-    from importlib import import_module
-    from pkgutil import iter_modules
-
-    for package in ("convfilter.engine", "convfilter.methods", "convfilter.planning", "convfilter.filters"):
-        for module in iter_modules(import_module(package).__path__):
-            import_module(f"{package}.{module.name}")
 
 
 class Group:
@@ -91,8 +79,7 @@ class Group:
         key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, ends)
         executable = executables.take(key)
         if executable is None:
-            if handler_can_come():
-                undisturbed(_load_all)
+            import_before_handlers()
             executable = self._executable(self.nodes(source), source, sink)
         return key, executable
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Stage
+from convfilter.locks import import_before_handlers
 from convfilter.planning.plan import Plan, plan_stack
 
 Value = TypeVar("Value")
@@ -46,6 +47,7 @@ def cached_plan(
     key = (*(_value(part, bytes_left) for part in (*stages, *sorted(settings.items()))), shape, dtype.str, result)
 
     def plan() -> Plan:
+        import_before_handlers()
         copies = deepcopy(stages)  # so that callers cannot change the weights of a cached plan
         return plan_stack(copies, shape, dtype, out_dtype=out_dtype, **settings)
 
