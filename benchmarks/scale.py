@@ -23,8 +23,9 @@ from timing import machine, table, take_turns, versions, write_json
 
 from convfilter.picture import row_writer
 from convfilter.picture.formats import by_suffix
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Metadata, Outline
+from convfilter.picture.outline import Outline
 from convfilter.picture.write import row_writer as writer_of
 
 Report = dict[str, Any]

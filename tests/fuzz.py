@@ -28,8 +28,10 @@ from PIL import Image
 from psds import CMYK, DEFLATED, PACKBITS, RGB, layers, psd, resource, samples
 
 from convfilter.errors import ConvfilterError
+from convfilter.picture.frame import Frame
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.picture import Picture
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import write

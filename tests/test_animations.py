@@ -12,8 +12,9 @@ from PIL import Image
 from pngs import RGB, RGBA, SIGNATURE, chunk, ihdr, pixels_of
 
 from convfilter.errors import ReadError, WriteError
+from convfilter.picture.frame import Frame, changed_area
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Picture, changed_area
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import gif
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.png.animation import Control

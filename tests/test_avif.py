@@ -10,8 +10,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from convfilter.errors import ReadError, WriteError
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow.avif import colours
 from convfilter.picture.read import read
 from convfilter.picture.write import write

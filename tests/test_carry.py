@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from convfilter.picture.formats import by_name
+from convfilter.picture.frame import Frame
 from convfilter.picture.metadata import carry, exif, xmp
-from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.metadata.metadata import Metadata, Text
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convfilter.errors import ReadError
+from convfilter.picture.frame import Frame
 from convfilter.picture.metadata import icc, icc_curves
 from convfilter.picture.metadata.curves import (
     BT709,
@@ -16,8 +17,9 @@ from convfilter.picture.metadata.curves import (
     delinearized,
     linearized,
 )
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.transfer import curve_of
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.picture import Picture
 
 CURVES = {
     "sRGB": SRGB,

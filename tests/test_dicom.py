@@ -9,8 +9,8 @@ import tifffile
 from dicoms import dicom, ramp
 
 from convfilter.errors import ReadError, SizeError, UsageError
+from convfilter.picture.metadata.metadata import Text
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Text
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.pipeline import Options, filter_file

@@ -9,8 +9,9 @@ from processes import run_python
 from samples import wide_noise as noise
 
 from convfilter.errors import ConvfilterError, ReadError, WriteError
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import ReadOptions, read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file

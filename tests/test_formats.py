@@ -24,8 +24,9 @@ from convfilter.errors import ReadError, SizeError, WriteError
 from convfilter.picture import formats, limits
 from convfilter.picture.format import Format, Holds
 from convfilter.picture.formats import FORMATS, TABLE, by_name, by_suffix, load, sniff
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import opened, read
 from convfilter.picture.write import write
 

@@ -14,10 +14,12 @@ from test_curves import curv, profile, rgb_profile
 import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.errors import WriteError
+from convfilter.picture.frame import Frame
 from convfilter.picture.metadata import icc, icc_curves, icc_write
 from convfilter.picture.metadata.curves import SRGB, ParametricCurve
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file

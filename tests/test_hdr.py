@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from convfilter.errors import ReadError, SizeError, WriteError
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file

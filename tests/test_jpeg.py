@@ -12,13 +12,15 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from convfilter.errors import ReadError
+from convfilter.picture.frame import Frame
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.jpeg import rows as jpeg_rows
 from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg import write as jpeg_write
+from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, JpegTables, Metadata, Picture, Text
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import write as pillow_write
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import opened, read

@@ -10,9 +10,11 @@ import pytest
 from PIL import ExifTags, Image
 
 from convfilter.errors import ReadError, WriteError
+from convfilter.picture.frame import Frame
 from convfilter.picture.metadata import exif, xmp_clean, xmp_extended
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 

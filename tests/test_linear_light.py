@@ -5,8 +5,9 @@ import pytest
 
 import convfilter
 from convfilter.errors import ReadError
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.read import read
 from convfilter.picture.write import write
 from convfilter.pipeline import Options, filter_file

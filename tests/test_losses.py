@@ -22,8 +22,10 @@ from samples import noise
 from convfilter.errors import WriteError
 from convfilter.picture.format import NAMES, Format, Holds
 from convfilter.picture.formats import FORMATS
+from convfilter.picture.frame import Frame
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow.boxes import boxes_of
 from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.read import read

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convfilter.picture.frame import Frame
 from convfilter.picture.metadata import cicp, photoshop
 from convfilter.picture.metadata.exif import resolution
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.picture import Picture
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write

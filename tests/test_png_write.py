@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pngs import SIGNATURE
 
-from convfilter.picture.picture import Frame, Metadata, Picture, Text
+from convfilter.picture.frame import Frame
+from convfilter.picture.metadata.metadata import Metadata, Text
+from convfilter.picture.picture import Picture
 from convfilter.picture.png.write import adler32_combine, write_png
 from convfilter.picture.read import read
 

@@ -10,8 +10,10 @@ from samples import wide_noise as noise
 from tiffs import by_hand
 
 from convfilter.errors import ReadError, SizeError
+from convfilter.picture.frame import Frame
+from convfilter.picture.metadata.metadata import Text
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Picture, Text
+from convfilter.picture.picture import Picture
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write

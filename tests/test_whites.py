@@ -11,8 +11,9 @@ import tifffile
 from convfilter import pipeline
 from convfilter.executor.run import run_array
 from convfilter.filters import stack
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.place.target import resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import write

@@ -11,8 +11,10 @@ from PIL import Image
 from samples import wide_noise as noise
 
 from convfilter.errors import ParameterError, UsageError, WriteError
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Outline, Picture
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.place.target import Target, resolve_target
 from convfilter.picture.read import read
 from convfilter.picture.write import check, write

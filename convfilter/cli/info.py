@@ -16,7 +16,8 @@ from convfilter.cli.request import misused
 from convfilter.errors import PictureError
 
 if TYPE_CHECKING:
-    from convfilter.picture.picture import Outline, Picture
+    from convfilter.picture.outline import Outline
+    from convfilter.picture.picture import Picture
 
 #: Formats in the printed list; JSON has all.
 _TARGETS = ("PNG", "JPEG", "TIFF", "WebP", "AVIF")

@@ -6,17 +6,17 @@ They follow from the rows of ``formats``, for any pair of formats. ``sample_loss
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.errors import PictureError
-from convfilter.picture import formats
 from convfilter.picture.format import ANY_TEXT, NAMES, Format
+from convfilter.picture.loss import ALLOW_LOSS, Loss, formats_that
 from convfilter.picture.metadata import cicp
-from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, ReadOptions, WriteOptions
-from convfilter.picture.picture import Loss, Outline, Picture
+from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, WriteOptions
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.png import layout as png
 from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_integer, is_signed, sample_type
@@ -25,39 +25,6 @@ if TYPE_CHECKING:
     from convfilter.picture.tiff.fields import PageFields
 
 _FLOAT32_BITS, _LARGEST_UINT16 = 32, 65535
-#: Largest number of formats that a message names.
-_MOST_NAMED = 3
-#: The part of a remedy that accepts a severe loss.
-ALLOW_LOSS = "{allow_loss=True}"
-
-
-def notes_of(losses: Iterable[Loss], options: ReadOptions | WriteOptions, error: type[PictureError]) -> tuple[str, ...]:
-    """Return accepted losses as notes, without repetitions; raise an error if the options do not accept one.
-
-    Parameters
-    ----------
-    losses : iterable of Loss
-    options : ReadOptions or WriteOptions
-        ``allow_loss`` accepts severe losses too, ``strict`` none at all.
-    error : type of PictureError
-        Class of the error.
-
-    Returns
-    -------
-    tuple of str
-        One line each.
-
-    Raises
-    ------
-    PictureError
-        One line that names all losses that are not accepted.
-    """
-    distinct = tuple(dict.fromkeys(losses))
-    refused = [loss for loss in distinct if options.strict or (loss.severe and not options.allow_loss)]
-    if refused:
-        remedies = [*(loss.remedy for loss in refused), "{strict=True} makes this an error" if options.strict else ""]
-        raise error("; ".join(loss.text for loss in refused), remedy="; ".join(filter(None, dict.fromkeys(remedies))))
-    return tuple(loss.text for loss in distinct)
 
 
 def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator[Loss]:
@@ -357,13 +324,3 @@ def _left_out(outline: Outline, fmt: Format, kind: str, named: str = "") -> str:
     """Return the text of the loss of some kind of metadata, with the formats that store it."""
     keepers = formats_that(lambda other: bool(getattr(other.holds, kind)), outline)
     return f"{fmt.name} is written without {NAMES[kind]}{named}" + (f"; use {keepers} to keep that" if keepers else "")
-
-
-def formats_that(stores: Callable[[Format], bool], outline: Outline | None = None) -> str:
-    """List the first formats that ``stores`` accepts, and that store the model and alpha of the picture, if given."""
-    names = [
-        fmt.name.lower()
-        for fmt in formats.FORMATS
-        if stores(fmt) and (outline is None or (outline.model in fmt.models and (bool(fmt.alpha) or not outline.alpha)))
-    ][:_MOST_NAMED]
-    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -10,8 +10,9 @@ from typing import BinaryIO, Protocol
 
 from convfilter.errors import CameraRawError, ReadError, UnknownFormatError
 from convfilter.picture import formats, limits
+from convfilter.picture.loss import Loss, notes_of
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Loss, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.place import source
 from convfilter.picture.row_source import decoding
 from convfilter.record import replace
@@ -118,10 +119,8 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
         if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
             _orient(picture, options)
         if picture.losses or (picture.notes and options.strict):
-            from convfilter.picture import losses
-
             lost = (*map(Loss, picture.notes), *picture.losses)
-            picture = replace(picture, notes=losses.notes_of(lost, options, ReadError), losses=())
+            picture = replace(picture, notes=notes_of(lost, options, ReadError), losses=())
         try:
             yield picture
         finally:

@@ -8,8 +8,9 @@ import numpy as np
 
 from convfilter.picture import formats
 from convfilter.picture.format import Format
-from convfilter.picture.losses import ALLOW_LOSS, formats_that
-from convfilter.picture.picture import Frame, Loss, Picture
+from convfilter.picture.frame import Frame
+from convfilter.picture.loss import ALLOW_LOSS, Loss, formats_that
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS
 from convfilter.sample_types import full_scale
 

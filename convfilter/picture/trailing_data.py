@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from convfilter.picture import formats
-from convfilter.picture.picture import Loss
+from convfilter.picture.loss import Loss
 
 #: Bytes behind the first picture that are searched for a second one.
 _HEAD_BYTES = 64

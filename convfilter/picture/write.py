@@ -11,8 +11,12 @@ import numpy as np
 from convfilter.errors import UsageError, WriteError
 from convfilter.picture import formats
 from convfilter.picture.format import Format
+from convfilter.picture.frame import Frame
+from convfilter.picture.loss import Loss, notes_of
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import EFFORTS, TIFF_COMPRESSIONS, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target, resolve_target
@@ -101,7 +105,7 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
         return target, ()
     from convfilter.picture import losses
 
-    return target, losses.notes_of(losses.of_outline(outline, fmt, options), options, WriteError)
+    return target, notes_of(losses.of_outline(outline, fmt, options), options, WriteError)
 
 
 def _keeps_all(outline: Outline, fmt: Format) -> bool:
@@ -186,10 +190,7 @@ def write(
         from convfilter.picture import losses
 
         lost += losses.of_pages(picture, fmt)
-    if lost:
-        from convfilter.picture import losses
-
-        notes += losses.notes_of(lost, options, WriteError)
+    notes += notes_of(lost, options, WriteError)
     with atomic.replacing(target.path) as file:
         encode: Writer = formats.load(fmt.writer)
         encode(file, replace(picture, format=fmt.name), options)

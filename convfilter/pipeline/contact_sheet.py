@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.frame import Frame
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.record import replace
 

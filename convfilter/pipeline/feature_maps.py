@@ -12,7 +12,8 @@ from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Layer, Orientation, Stage
 from convfilter.picture.limits import require_memory
-from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.place.atomic import replacing
 from convfilter.picture.place.target import Target
 from convfilter.pipeline.georeference import georeferenced

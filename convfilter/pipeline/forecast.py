@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from convfilter.filters import stack
 from convfilter.picture import formats
-from convfilter.picture.picture import Outline
+from convfilter.picture.outline import Outline
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import opened
 from convfilter.pipeline.job import Job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convfilter.picture.picture import Frame
+from convfilter.picture.frame import Frame
 from convfilter.planning import Plan
 
 

@@ -17,7 +17,9 @@ from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_pixels
-from convfilter.picture.picture import Loss, Outline, Picture
+from convfilter.picture.loss import Loss, notes_of
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_all
@@ -279,9 +281,7 @@ class Job:
 
     def _accept(self, found: Iterable[Loss]) -> tuple[str, ...]:
         """Return losses as notes, and refuse those that the options do not accept."""
-        from convfilter.picture import losses
-
-        return losses.notes_of(found, self._options.write, WriteError)
+        return notes_of(found, self._options.write, WriteError)
 
     def _page_losses(self) -> tuple[str, ...]:
         """Note or refuse the loss of fields of a TIFF page that do not describe the result."""

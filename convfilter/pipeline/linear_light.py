@@ -9,7 +9,8 @@ import numpy as np
 
 from convfilter.errors import PictureError, ReadError
 from convfilter.filters.stage import Stage
-from convfilter.picture.picture import Metadata, Picture
+from convfilter.picture.metadata.metadata import Metadata
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.planning import full_scale
 from convfilter.planning.offsets import in_fractions

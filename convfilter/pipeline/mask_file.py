@@ -12,7 +12,8 @@ from convfilter.engine.buffer import Samples
 from convfilter.errors import ReadError
 from convfilter.executor.ignored import invalidate
 from convfilter.files import about
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.frame import Frame
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.read import decode_all, opened
 from convfilter.picture.row_source import Bands

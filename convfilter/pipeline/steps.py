@@ -13,8 +13,10 @@ from convfilter.errors import ReadError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.filters.stage import Layer, Pooling, Stage
 from convfilter.picture.codecs import pnm_series
+from convfilter.picture.loss import Loss, notes_of
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Loss, Outline, Picture
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.place import atomic
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.file_times import set_times, times_of
@@ -174,7 +176,7 @@ def _single(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
     where, more = next(pictures), next(pictures, None)
     name = task.target.format.name if task.target and task.target.format else ".npy"
     several = losses.of_series(name) if more is not None else ()
-    notes = losses.notes_of(several, task.options.write, WriteError) + _trailing_notes(series, task.options)
+    notes = notes_of(several, task.options.write, WriteError) + _trailing_notes(series, task.options)
     report = _one(task, where, seconds)
     return report._replace(notes=(*report.notes, *notes))
 
@@ -183,9 +185,7 @@ def _trailing_notes(series: pnm_series.Series, options: Options) -> tuple[str, .
     """Return a note on data behind the last picture."""
     if not series.note:
         return ()
-    from convfilter.picture import losses
-
-    return losses.notes_of([Loss(series.note)], options.read, ReadError)
+    return notes_of([Loss(series.note)], options.read, ReadError)
 
 
 def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Report:

@@ -11,8 +11,10 @@ import numpy as np
 from convfilter.executor import run as executor
 from convfilter.picture import write
 from convfilter.picture.format import Format
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Outline, Picture
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target

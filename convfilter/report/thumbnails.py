@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convfilter.picture.colour import with_depth
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.frame import Frame
+from convfilter.picture.metadata.metadata import Metadata
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png.write import write_png
 from convfilter.sample_types import is_integer, is_wide, real_of

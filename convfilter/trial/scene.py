@@ -12,8 +12,9 @@ from convfilter import pipeline
 from convfilter.errors import ConvfilterError, PictureError, UsageError, WriteError, named
 from convfilter.filters import stack
 from convfilter.filters.stage import Correlation, Gradient, Morphology, Pooling, Rank, UnsharpMask
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.target import resolve_target

@@ -16,9 +16,11 @@ from convfilter.errors import WriteError
 from convfilter.machine.cores import available_cores
 from convfilter.picture.codecs import avif_sequence
 from convfilter.picture.codecs.avif_items import Item, entry_box, items_of, locations_box, unexpected
+from convfilter.picture.frame import DEFAULT_DELAY
 from convfilter.picture.metadata import exif
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import DEFAULT_QUALITY, LOSSLESS_QUALITY, WriteOptions
-from convfilter.picture.picture import DEFAULT_DELAY, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import avif
 from convfilter.picture.pillow.boxes import box, boxes_of
 from convfilter.picture.pixels import Pixels

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from convfilter.errors import WriteError
 from convfilter.picture.metadata import exif
-from convfilter.picture.picture import Metadata
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.pillow.boxes import box
 
 _XMP_TYPE = b"application/rdf+xml"

@@ -13,8 +13,11 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import colour, limits
+from convfilter.picture.frame import Frame
+from convfilter.picture.loss import Loss
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Picture, Text
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.sample_types import computed_in, full_scale

@@ -19,9 +19,12 @@ from convfilter.picture import limits
 from convfilter.picture.codecs import library_output
 from convfilter.picture.codecs.scene_linear import scene_linear
 from convfilter.picture.colour_chunks import LINEAR, Chunk, chromaticities_of, cicp_chunk, gamma_chunks
+from convfilter.picture.frame import Frame
+from convfilter.picture.loss import Loss
 from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions, WriteOptions, frame_number
-from convfilter.picture.picture import Frame, Loss, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.sample_types import overflowed
 

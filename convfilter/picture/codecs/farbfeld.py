@@ -9,8 +9,9 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import colour, limits
+from convfilter.picture.frame import Frame
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 
 _MAGIC = b"farbfeld"
 _OPAQUE = 65535

@@ -18,8 +18,10 @@ import numpy as np
 
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture import colour, limits
+from convfilter.picture.frame import Frame
+from convfilter.picture.loss import Loss
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.fields import FitsHeader, PageFields

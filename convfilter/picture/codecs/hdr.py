@@ -16,9 +16,11 @@ from convfilter.errors import ReadError, WriteError
 from convfilter.picture import limits
 from convfilter.picture.codecs.scene_linear import scene_linear
 from convfilter.picture.colour_chunks import LINEAR, Chunk, cicp_chunk, gamma_chunks
+from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES, name_of
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 
 _MAGIC = b"#?RADIANCE\n"

@@ -11,9 +11,12 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import colour, limits, unsupported
+from convfilter.picture.frame import Frame
+from convfilter.picture.loss import Loss
 from convfilter.picture.metadata import exif, xmp_clean
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions, frame_number
-from convfilter.picture.picture import Frame, Loss, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import container_metadata, contents
 from convfilter.picture.pillow.boxes import boxes, boxes_of, meta_boxes
 from convfilter.picture.pixels import Model

@@ -25,13 +25,16 @@ from convfilter.picture.colour_chunks import (
     exponent_of,
     gamma_chunks,
 )
+from convfilter.picture.frame import Frame, chosen
+from convfilter.picture.loss import Loss
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES, transfer_curve
 from convfilter.picture.metadata.curves import linearized
 from convfilter.picture.metadata.icc_write import to_xyz
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.transfer import curve_of
 from convfilter.picture.options import DEFAULT_QUALITY, LOSSLESS_QUALITY, ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow.boxes import box
 from convfilter.picture.pillow.boxes import boxes as boxes_in
 from convfilter.picture.pixels import Pixels, channels_of

@@ -15,9 +15,13 @@ import numpy as np
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits, trailing_data
 from convfilter.picture.colour import widened
+from convfilter.picture.frame import Frame
+from convfilter.picture.loss import Loss
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.metadata.pillow_info import text_of
 from convfilter.picture.options import ReadOptions, WriteOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Outline, Picture, Text
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.source import size_of
 from convfilter.picture.row_source import Bands

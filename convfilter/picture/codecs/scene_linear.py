@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from convfilter.errors import ReadError, WriteError
 from convfilter.picture.colour_chunks import LINEAR
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.frame import Frame
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.record import replace
 

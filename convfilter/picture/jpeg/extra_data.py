@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from convfilter.picture import trailing_data
 from convfilter.picture.jpeg.layout import Segment
 from convfilter.picture.jpeg.segments import app_segments, is_plain_segment
+from convfilter.picture.loss import Loss
 from convfilter.picture.metadata import ifd, xmp_extended
-from convfilter.picture.picture import Loss, Metadata
+from convfilter.picture.metadata.metadata import Metadata
 
 _APP0 = 0xE0
 _MPF, _THUMBNAIL, _ISO_GAIN_MAP = b"MPF\0", b"JFXX\0", b"urn:iso:std:iso:ts:21496:-1\0"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.pillow_info import jpeg_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.picture import Metadata
 from convfilter.record import replace
 
 _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}

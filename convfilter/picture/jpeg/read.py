@@ -9,11 +9,12 @@ import numpy as np
 
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
+from convfilter.picture.frame import Frame, chosen
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg.rows import rows_of
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Picture, chosen
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.place.source import content_of
 from convfilter.picture.row_source import Bands, LazyArray

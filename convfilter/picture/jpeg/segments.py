@@ -13,8 +13,8 @@ from typing import Any
 from convfilter.picture.jpeg import layout
 from convfilter.picture.jpeg.layout import DHT, DRI, SOS
 from convfilter.picture.metadata.exif import valid_resolution
+from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
 from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, text_of
-from convfilter.picture.picture import JpegTables, Metadata, Text
 
 _APP0, _APP1, _APP2, _APP13, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
 _DQT = 0xDB

@@ -21,7 +21,8 @@ from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg.layout import DRI
 from convfilter.picture.jpeg.parameters import parameters_of, with_size
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Outline, Picture
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 from convfilter.record import replace

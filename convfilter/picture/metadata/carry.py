@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convfilter.picture.format import ANY_TEXT, Format
 from convfilter.picture.metadata import exif, xmp
-from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.pixels import Model
 from convfilter.record import replace
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convfilter.picture.format import ANY_TEXT, Format
-from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.metadata.metadata import Metadata, Text
 
 _KEYWORD, _COMMENT, _VALUE = "Software", "Comment", "convfilter"
 #: The mark has no date and no command line, so the same picture gives the same bytes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convfilter.picture.metadata import exif, photoshop
-from convfilter.picture.picture import JpegTables, Metadata, Text
+from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
 
 EXIF_PREFIX = b"Exif\0\0"
 PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from convfilter.picture.picture import Text
+from convfilter.picture.metadata.metadata import Text
 
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",

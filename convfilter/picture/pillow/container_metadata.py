@@ -6,7 +6,8 @@ import struct
 from typing import BinaryIO
 
 from convfilter.picture import trailing_data
-from convfilter.picture.picture import Loss, Metadata, Text
+from convfilter.picture.loss import Loss
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.pillow import avif, bmp, gif, jp2, tga, webp
 
 #: Code points that mean the same as none: sRGB, or BT.709 or unspecified primaries with an unspecified curve.

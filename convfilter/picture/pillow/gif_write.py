@@ -13,8 +13,10 @@ import numpy as np
 from PIL import Image
 
 from convfilter.picture import colour
+from convfilter.picture.frame import DEFAULT_DELAY, Frame, changed_area
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import DEFAULT_DELAY, Frame, Metadata, Picture, changed_area
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import gif
 from convfilter.picture.pixels import Pixels
 

@@ -11,7 +11,8 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.picture.metadata import icc
-from convfilter.picture.picture import Metadata, Picture
+from convfilter.picture.metadata.metadata import Metadata
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow.boxes import box, boxes, boxes_of
 from convfilter.picture.pixels import channels_of
 

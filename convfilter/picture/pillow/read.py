@@ -15,9 +15,10 @@ from PIL import Image, ImageFile
 from convfilter.errors import DECODE_THE_REST, ConvfilterError, ReadError, UnknownFormatError, damage
 from convfilter.locks import shared_lock
 from convfilter.picture import formats, limits
+from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import container_metadata, contents, gif, high_depth, webp
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.record import replace

@@ -6,8 +6,8 @@ import os
 import struct
 from typing import BinaryIO
 
+from convfilter.picture.metadata.metadata import Text
 from convfilter.picture.metadata.pillow_info import text_of
-from convfilter.picture.picture import Text
 
 _HEADER_BYTES, _FOOTER_BYTES, _EXTENSION_BYTES = 18, 26, 495
 _SIGNATURE = b"TRUEVISION-XFILE.\0"

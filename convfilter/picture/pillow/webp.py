@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from convfilter.picture.picture import DEFAULT_DELAY, Frame, Metadata, changed_area
+from convfilter.picture.frame import DEFAULT_DELAY, Frame, changed_area
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.pixels import Pixels
 
 _RIFF_HEAD_BYTES, _CHUNK_HEAD_BYTES, _FRAME_HEAD_BYTES = 12, 8, 16

@@ -13,12 +13,14 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from convfilter.errors import WriteError
+from convfilter.picture.frame import DEFAULT_DELAY, Frame
 from convfilter.picture.jpeg.parameters import parameters_of
 from convfilter.picture.jpeg.segments import with_density
 from convfilter.picture.metadata import exif
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.pillow_info import pillow_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
-from convfilter.picture.picture import DEFAULT_DELAY, Frame, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import jp2
 from convfilter.picture.pixels import Pixels
 

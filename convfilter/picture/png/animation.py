@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convfilter.errors import ReadError
-from convfilter.picture.picture import Frame
+from convfilter.picture.frame import Frame
 from convfilter.picture.pixels import Pixels, channels_of
 from convfilter.picture.png import layout as png
 

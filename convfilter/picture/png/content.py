@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Metadata, Text
 from convfilter.picture.png import layout as png
 from convfilter.picture.png.chunks import ChunkReader, Span
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from convfilter.picture.picture import Metadata, Text
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.png import layout as png
 
 _LARGEST = 2**31 - 1

@@ -10,8 +10,10 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits, trailing_data
+from convfilter.picture.frame import Frame, chosen
+from convfilter.picture.loss import Loss
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Loss, Picture, chosen
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.png.chunks import ChunkReader

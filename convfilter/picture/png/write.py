@@ -14,9 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.picture.frame import Frame, changed_area
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import WriteOptions
+from convfilter.picture.outline import Outline
 from convfilter.picture.parallel import ahead, in_order
-from convfilter.picture.picture import Frame, Metadata, Outline, Picture, changed_area
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.png.metadata_chunks import metadata_chunks

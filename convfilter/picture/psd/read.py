@@ -8,8 +8,10 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits
+from convfilter.picture.frame import Frame
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Metadata, Picture
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.psd import layout as psd
 from convfilter.picture.psd.samples import read_planes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import EFFORTS, WriteOptions
-from convfilter.picture.picture import Metadata
 
 #: Numbers of compressions, by name.
 CODES = {"none": 1, "lzw": 5, "deflate": 8, "zip": 8, "packbits": 32773, "zstd": 50000}

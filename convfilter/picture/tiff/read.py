@@ -8,6 +8,9 @@ from typing import Any, BinaryIO
 
 from convfilter.errors import DECODE_THE_REST, ConvfilterError, ReadError
 from convfilter.picture import limits
+from convfilter.picture.frame import Frame, chosen
+from convfilter.picture.loss import Loss
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.tiff_numbers import (
     ASSOCIATED,
     BLACK_IS_ZERO,
@@ -20,7 +23,7 @@ from convfilter.picture.metadata.tiff_numbers import (
     YCBCR,
 )
 from convfilter.picture.options import ReadOptions
-from convfilter.picture.picture import Frame, Loss, Metadata, Picture, chosen
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.compression import CODES

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
 from convfilter.picture.metadata import exif, ifd, mark
+from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.metadata.tiff_numbers import (
     CENTIMETRE,
     CM_PER_INCH,
@@ -24,7 +25,6 @@ from convfilter.picture.metadata.tiff_numbers import (
     XMP,
     Y_RESOLUTION,
 )
-from convfilter.picture.picture import Metadata, Text
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff.fields import LAYOUT_DESCRIPTIONS
 from convfilter.picture.tiff.layout import MOST_PAGES

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convfilter.picture.picture import Outline
+from convfilter.picture.outline import Outline
 from convfilter.picture.pixels import Pixels
 
 #: Sides of tiles are multiples of this number.

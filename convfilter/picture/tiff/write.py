@@ -14,6 +14,7 @@ import numpy as np
 from convfilter.picture import colour
 from convfilter.picture.metadata import exif, ifd, mark
 from convfilter.picture.metadata.ifd import Field
+from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.tiff_numbers import (
     ASCII,
     ASSOCIATED,
@@ -49,7 +50,8 @@ from convfilter.picture.metadata.tiff_numbers import (
     Y_RESOLUTION,
 )
 from convfilter.picture.options import WriteOptions
-from convfilter.picture.picture import Metadata, Outline, Picture
+from convfilter.picture.outline import Outline
+from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 from convfilter.picture.tiff import fields as tiff_fields

@@ -1,0 +1,126 @@
+"""Metadata of a picture file, in one record for all formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from convfilter.record import field, record
+
+if TYPE_CHECKING:
+    from convfilter.picture.codecs.exr import ExrHeader
+
+
+class Text(NamedTuple):
+    """A text of a PNG chunk, a TIFF field or the like.
+
+    ``keyword`` is a keyword of PNG, such as "Author"; ``language`` is a tag of RFC 3066; ``translated`` is the keyword
+    in that language.
+    """
+
+    keyword: str
+    value: str
+    language: str = ""
+    translated: str = ""
+
+
+class JpegTables(NamedTuple):
+    """Compression of a JPEG that was read, for an output with the same tables.
+
+    ``quantization`` has 64 values in zigzag order by table number; ``subsampling`` is Pillow's number: 0 is 4:4:4, 1 is
+    4:2:2, 2 is 4:2:0, -1 any other.
+    """
+
+    quantization: dict[int, list[int]]
+    subsampling: int
+    progressive: bool = False
+
+
+@record(eq=False, frozen=False)
+class Metadata:
+    """Metadata of a file.
+
+    Attributes
+    ----------
+    icc : bytes, or None
+        ICC profile.
+    exif : bytes, or None
+        EXIF as a TIFF structure, without the ``Exif`` prefix of a JPEG;
+        orientation reset where it has been applied, thumbnail dropped.
+    xmp : bytes, or None
+        XMP packet.
+    photoshop : bytes, or None
+        Image resources of a JPEG's APP13 segment or a TIFF's tag 34377; IPTC
+        lives there.
+    iptc : bytes, or None
+        IPTC-IIM records from a TIFF's tag 33723.
+    resolution : (float, float), or None
+        Dots per inch, (x, y).
+    text : list of Text
+        Texts; ``Description`` and ``Comment`` have fields in TIFF and JPEG.
+    png : list of (bytes, bytes)
+        PNG chunks, unchanged: colour (gAMA, cHRM, sRGB, cICP, mDCV,
+        cLLI), tIME, and a pHYs that gives an aspect ratio only.
+    loop : int, or None
+        Number of times an animation plays, 0: forever; None: unspecified.
+    jpeg : JpegTables, or None
+        Compression of the JPEG that was read.
+    alpha_at : int
+        Position of alpha among the extra samples of the TIFF that was read, from 0.
+    associated_alpha : bool
+        Whether the TIFF or JP2 that was read is premultiplied; an output then is too.
+    compression : str
+        Compression of the TIFF that was read: a name of ``WriteOptions.compression``, or one that is not written; ""
+        for other formats.
+    tile : (int, int), or None
+        Width and height of the tiles of the TIFF that was read; an output then has such tiles.
+    mask : bool
+        Whether opacity is that of the TIFF's transparency mask; an output then has a mask.
+    lossless : bool
+        Whether the WebP that was read is lossless; an output then is too.
+    from_integers : bool
+        Whether samples were integers, which are display-encoded by default; floats are linear light.
+    exr : ExrHeader, or None
+        Attributes, windows and compression of the OpenEXR that was read; an output then has the same.
+    radiance : tuple of bytes
+        Lines in the header of the Radiance HDR that was read, such as its exposure.
+    thumbnail : bool
+        Whether the file had a thumbnail; an output then gets a new one.
+    marked : bool
+        Whether the file that was read has convfilter's mark.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    photoshop: bytes | None = None
+    iptc: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    text: list[Text] = field(factory=list)
+    png: list[tuple[bytes, bytes]] = field(factory=list)
+    loop: int | None = None
+    jpeg: JpegTables | None = None
+    alpha_at: int = 0
+    associated_alpha: bool = False
+    lossless: bool = False
+    compression: str = ""
+    tile: tuple[int, int] | None = None
+    mask: bool = False
+    from_integers: bool = False
+    exr: ExrHeader | None = None
+    radiance: tuple[bytes, ...] = ()
+    thumbnail: bool = False
+    marked: bool = False
+
+    __repr__ = object.__repr__  # the fields would fill pages
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every format can store the metadata, since there are none that a format could lack."""
+        stored = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
+        return not (any(stored) or self.thumbnail)
+
+    @property
+    def code_points(self) -> tuple[int, int] | None:
+        """Primaries and transfer function as ITU-T H.273 numbers them, from a cICP chunk; None without one."""
+        points = dict(self.png).get(b"cICP")
+        return (points[0], points[1]) if points else None
