@@ -23,7 +23,8 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_all
-from convfilter.picture.write import check, dropping, stored_outline, write
+from convfilter.picture.stored import dropping, stored_outline
+from convfilter.picture.write import check, write
 from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
