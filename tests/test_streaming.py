@@ -13,7 +13,7 @@ import convfilter as cf
 from convfilter import pipeline
 from convfilter.errors import ReadError
 from convfilter.picture import row_source
-from convfilter.picture.codecs import pnm
+from convfilter.picture.codecs import pnm_layout
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.png import samples as png_data
 from convfilter.picture.png.write import _write_chunk
@@ -26,7 +26,7 @@ def small_bands(monkeypatch):
     monkeypatch.setattr("convfilter.picture.png.write.STRIP_BYTES", 3000)
     monkeypatch.setattr("convfilter.picture.jpeg.write.BAND_BYTES", 8000)
     monkeypatch.setattr("convfilter.picture.png.read.OVERLAP_BYTES", 0)
-    monkeypatch.setattr(pnm, "BAND_BYTES", 1500)
+    monkeypatch.setattr(pnm_layout, "BAND_BYTES", 1500)
 
 
 def filtered(source, target, *specs, **options):

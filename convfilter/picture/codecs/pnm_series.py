@@ -23,7 +23,7 @@ from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
 
 if TYPE_CHECKING:
-    from convfilter.picture.codecs.pnm import HeaderSource, Layout
+    from convfilter.picture.codecs.pnm_layout import HeaderSource, Layout
 
 _BLOCK_BYTES = 1 << 20
 _RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
@@ -99,9 +99,9 @@ def _is_raw(head: bytes) -> bool:
 
 
 def _layout_of(file: HeaderSource, options: ReadOptions) -> Layout:
-    from convfilter.picture.codecs import pnm  # only for files that begin as a PNM
+    from convfilter.picture.codecs.pnm_layout import layout_of  # only for files that begin as a PNM
 
-    return pnm.layout_of(file, options)
+    return layout_of(file, options)
 
 
 class Series(ABC):
