@@ -57,6 +57,14 @@ def test_files_are_those_of_whole_pictures(tmp_path, specs, suffix, threads):
     assert (tmp_path / f"out.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
 
 
+@pytest.mark.parametrize("specs", [("maxpool:2,stride=100",), ("gaussian:1", "box:3,stride=300")])
+def test_rows_that_no_window_needs_are_dropped(tmp_path, specs):
+    pixels = noise((600, 1200, 3))
+    cf.write(tmp_path / "in.ppm", pixels)
+    assert filtered(tmp_path / "in.ppm", tmp_path / "out.ppm", *specs).not_streamed == ""
+    np.testing.assert_array_equal(cf.read(tmp_path / "out.ppm").pixels, cf.apply(pixels, *specs))
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "suffix"),
     [

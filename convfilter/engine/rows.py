@@ -143,7 +143,7 @@ class FromRows(Node):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return a crew that reads rows in order."""
-        return _InOrder(lambda rows: self._source.end.read(target.rows(*rows)))
+        return _Reading(self._source, target)
 
 
 class ToRows(Node):
@@ -192,3 +192,25 @@ class _InOrder:
     def held_bytes(self) -> int:
         """Return 0: line buffers are counted separately."""
         return 0
+
+
+class _Reading(_InOrder):
+    """A crew that reads the rows of a source, and drops those that no block needs, as with a large stride."""
+
+    def __init__(self, source: Connection[RowSource], target: LineBuffer) -> None:
+        super().__init__(self._read)
+        self._source, self._target, self._next = source, target, 0
+
+    def begin(self) -> None:
+        """Begin with the first row of another picture."""
+        self._next = 0
+
+    def _read(self, rows: Rows) -> None:
+        top, bottom = rows
+        out = self._target.rows(top, bottom)
+        while self._next < top:
+            dropped = out[: top - self._next]
+            self._source.end.read(dropped)
+            self._next += len(dropped)
+        self._source.end.read(out)
+        self._next = bottom
