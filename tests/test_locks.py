@@ -5,12 +5,13 @@ import signal
 import threading
 
 import pytest
+from PIL import ImageFile
 from processes import run_python
 
 from convfilter.locks import shared_lock, undisturbed
 from convfilter.methods import blas
 from convfilter.native import loop
-from convfilter.picture.pillow import read as pillow_read
+from convfilter.picture.pillow import guards
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
@@ -44,7 +45,7 @@ def child_takes(lock):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("lock", [loop._lock, blas._lock, pillow_read._lenient_lock, shared_lock()])
+@pytest.mark.parametrize("lock", [loop._lock, blas._lock, guards._lenient_lock, shared_lock()])
 def test_a_child_never_finds_a_lock_held_by_a_thread_that_it_does_not_have(lock):
     assert child_takes(lock)
     with lock, lock:  # and in the parent it is as it was; the thread that holds it may take it again
@@ -155,9 +156,9 @@ def test_no_module_is_imported_where_a_handler_could_interrupt_the_import():
 
 
 def test_a_lenient_reader_restores_what_it_found(monkeypatch):
-    monkeypatch.setattr(pillow_read.ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    for _ in pillow_read._leniently():
-        for _ in pillow_read._leniently():
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with guards.decoding(lenient=True):
+        with guards.decoding(lenient=True):
             pass
-        assert pillow_read.ImageFile.LOAD_TRUNCATED_IMAGES
-    assert pillow_read.ImageFile.LOAD_TRUNCATED_IMAGES
+        assert ImageFile.LOAD_TRUNCATED_IMAGES
+    assert ImageFile.LOAD_TRUNCATED_IMAGES

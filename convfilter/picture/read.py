@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
+import numpy as np
+
 from convfilter.errors import CameraRawError, ReadError, UnknownFormatError
 from convfilter.picture import formats, limits
 from convfilter.picture.loss import Loss, notes_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
+from convfilter.picture.pixels import Pixels
 from convfilter.picture.place import source
 from convfilter.picture.row_source import decoding
 from convfilter.record import replace
@@ -203,7 +206,7 @@ def _orient(picture: Picture, options: ReadOptions) -> None:
         if orientation != 1:
             decode_all(picture)
             for frame in picture.frames:
-                frame.pixels = exif.turned(frame.pixels, orientation)
+                frame.pixels = _turned(frame.pixels, orientation)
                 frame.tiff = frame.tiff and frame.tiff._replace(placed=None)
                 frame.obstacle = "its EXIF orientation turns the picture"
             if orientation >= 5 and metadata.resolution:
@@ -229,3 +232,26 @@ def _clean_xmp(picture: Picture, options: ReadOptions) -> None:
     named = [what for what in dropped if what != xmp_clean.THUMBNAIL]
     if named:
         picture.losses += (Loss(f"XMP describes {', '.join(named)}; that is left out"),)
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Rotate and mirror a picture so that it is upright.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C) array of any dtype
+    orientation : int
+        1 (upright) to 8, as in EXIF; 5 to 8 exchange width and height.
+
+    Returns
+    -------
+    (H, W[, C]) or (W, H[, C]) array of the same dtype
+        C-contiguous; the input itself for orientation 1.
+    """
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

@@ -38,7 +38,7 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
     data = content_of(file)
     if not options.lenient:
         return _read(data, options, False)
-    from convfilter.picture.pillow.read import with_lenient_retry
+    from convfilter.picture.pillow.guards import with_lenient_retry
     from convfilter.picture.read import decode_all
 
     def decoded(lenient: bool) -> Picture:
@@ -105,7 +105,7 @@ def _through_pillow(data: bytes, layout: jpeg.Layout, options: ReadOptions, leni
     from PIL.JpegImagePlugin import JpegImageFile
 
     from convfilter.picture.metadata.pillow_info import metadata_of
-    from convfilter.picture.pillow.read import decoding
+    from convfilter.picture.pillow.guards import decoding
 
     _require_room(data, layout)
     with decoding(lenient):

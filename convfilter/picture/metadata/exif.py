@@ -10,8 +10,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from convfilter.picture.metadata import ifd
 from convfilter.picture.metadata.tiff_numbers import (
     CENTIMETRE,
@@ -25,7 +23,6 @@ from convfilter.picture.metadata.tiff_numbers import (
     X_RESOLUTION,
     Y_RESOLUTION,
 )
-from convfilter.picture.pixels import Pixels
 
 _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 _WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
@@ -89,7 +86,7 @@ def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
     Returns
     -------
     int
-        1 (upright) to 8, as :func:`turned` takes it; 1 if neither has an orientation.
+        1 (upright) to 8; 1 if neither has an orientation.
     """
     if block := _block(exif):
         for entry in block.entries(block.first):
@@ -342,26 +339,3 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
             if value < 256**size:
                 block.put(entry.at + 8, value, size)
     return bytes(block.data)
-
-
-def turned(pixels: Pixels, orientation: int) -> Pixels:
-    """Rotate and mirror a picture so that it is upright.
-
-    Parameters
-    ----------
-    pixels : (H, W) or (H, W, C) array of any dtype
-    orientation : int
-        1 (upright) to 8, as in EXIF; 5 to 8 exchange width and height.
-
-    Returns
-    -------
-    (H, W[, C]) or (W, H[, C]) array of the same dtype
-        C-contiguous; the input itself for orientation 1.
-    """
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
