@@ -10,16 +10,14 @@ with ``__array__`` or ``__dlpack__``. A ``Picture`` of a file of int8 or int32 g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from convfilter import arrays
+from convfilter.array_run import run_operator, run_stages
 from convfilter.errors import ParameterError, shown
-from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Compass, Correlation, Gradient, Operator, Orientation, Stage
@@ -30,19 +28,12 @@ from convfilter.keywords import (
     Image,
     ImageLike,
     IntPair,
-    PoolKeywords,
-    RunKeywords,
-    checked,
     documented,
     pair_of,
-    planned,
-    stage_values,
     stages_of,
     whole_pair,
 )
 from convfilter.planning import Plan, plan_stack
-from convfilter.record import replace
-from convfilter.sample_types import full_scale, real_of
 
 Axis: TypeAlias = Literal["x", "y", "magnitude", "orientation"]
 
@@ -323,68 +314,3 @@ def _derivative(family: str, axis: str, size: int = 3) -> Operator:
     if axis not in ("x", "y"):
         raise ParameterError(f"axis must be one of x, y, magnitude, orientation, got {shown(axis)}")
     return Correlation(x if axis == "x" else y)
-
-
-def run_operator(
-    image: ImageLike,
-    name: str,
-    operator: Operator,
-    keywords: FilterKeywords | PoolKeywords | RunKeywords,
-    *,
-    signed: bool = False,
-) -> Image:
-    """Run one operator on an image, with the keywords of a public function."""
-    stage = Stage(operator, name=name, signed=signed, **stage_values(keywords))
-    return run_stages(image, [stage], keywords)
-
-
-def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords | RunKeywords) -> Image:
-    """Run stages on an image, with the keywords of a public function."""
-    array, keywords = arrays.converted(image, keywords)
-    pixels = checked(array, keywords.get("alpha", False))
-    file_dtype = arrays.file_type_of(image)
-    white = None if file_dtype is None else full_scale(file_dtype)
-    rounded = file_dtype if keywords.get("dtype") is None else None
-    if rounded is not None:
-        stages = [replace(each, map=None) if each.map == "clip" else each for each in stages]  # rounding also clips
-        keywords = {**keywords, "dtype": real_of(pixels.dtype)}
-    plan = planned(stages, pixels.shape, pixels.dtype, keywords, white)
-    if keywords.get("ignore") is not None or keywords.get("mask") is not None:
-        result = _run_masked(stages, pixels, keywords, white, rounded)
-    else:
-        result = run_array(plan, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
-        result = result if rounded is None else _rounded(result, rounded)
-    return result if type(image) is np.ndarray else arrays.labelled(result, image, plan)
-
-
-def _rounded(result: Image, dtype: np.dtype[Any]) -> Image:
-    from convfilter.picture import colour
-
-    return colour.rounded(result, dtype)[0]
-
-
-def _run_masked(
-    stages: Sequence[Stage],
-    pixels: Image,
-    keywords: PoolKeywords | RunKeywords,
-    white: float | None,
-    rounded: np.dtype[Any] | None,
-) -> Image:
-    from convfilter.executor.masked import Masking, marked, run_masked
-
-    if keywords.get("algorithm") is not None:
-        raise ParameterError("ignored pixels need an algorithm of their own; leave out algorithm, or ignore and mask")
-    mask, alpha = keywords.get("mask"), keywords.get("alpha", False)
-    ignore: Any = keywords.get("ignore")
-    masking = Masking(ignore, None if mask is None else np.asarray(mask))
-    dtype = np.dtype(keywords.get("dtype") or pixels.dtype)
-    masking.check(pixels.shape, alpha)
-    valid = masking.valid(alpha, pixels.reshape(*pixels.shape[:2], -1))
-    result, there = run_masked(
-        stages, pixels, valid, fill=keywords.get("fill", False), out_dtype=dtype, alpha=alpha,
-        premultiplied=keywords.get("premultiplied", False), gray=keywords.get("gray", False),
-        threads=keywords.get("threads"), white=white, out_white=white,
-    )  # fmt: skip
-    samples = result.pixels if rounded is None else _rounded(result.pixels, rounded)
-    mark = masking.mark(samples.dtype)
-    return marked(samples, there, mark, alpha) if mark else samples

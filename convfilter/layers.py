@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 
 import numpy.typing as npt
 
-from convfilter.api import run_stages
+from convfilter.array_run import run_stages
 from convfilter.errors import ParameterError
 from convfilter.filters.stage import Layer, Pooling, Stage
 from convfilter.keywords import (

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.api import run_operator
+from convfilter.array_run import run_operator
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
