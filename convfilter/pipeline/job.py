@@ -25,7 +25,7 @@ from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_all
 from convfilter.picture.stored import dropping, stored_outline
 from convfilter.picture.write import check, write
-from convfilter.pipeline import feature_maps, linear_light
+from convfilter.pipeline import feature_maps, linear_light, nan_results
 from convfilter.pipeline.georeference import georeferenced
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
 from convfilter.planning import Plan, full_scale, is_integer, plan_stack
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 SCRATCH_BYTES = 90 * 2**20
 #: Rows that a thread converts to stored rows at a time.
 _FINISHED_ROWS = 64
-#: Largest samples whose sums stay finite in float32.
-_LARGE = 1e19
 
 
 class Job:
@@ -188,6 +186,7 @@ class Job:
         if self._target is None or self.form != "picture":
             return feature_maps.run_maps(self.plans, self.converted, self.form, self._options.threads)
         finish = self._finish()
+        may_lose_nan = not is_integer(self._picture.outline.dtype) and self._dtype.kind != "f"
         frames, clipped, samples, nan_samples = [], 0, 0, 0
         for number, (plan, frame) in enumerate(zip(self.plans, self.converted.frames, strict=True)):
             if self._options.masking is not None:
@@ -196,11 +195,16 @@ class Job:
                 clipped, samples = clipped + count, samples + masked.size
                 continue
             result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
-            is_nan = self._nan_of(plan, frame.pixels, result.pixels)
+            is_nan = None
+            if may_lose_nan:
+                is_nan = nan_results.found(plan, frame.pixels, result.pixels, self.outline.alpha, self._options.threads)
             pixels = finish(result.pixels)
             if is_nan is not None:
                 nan_samples += int(np.count_nonzero(is_nan))
-                self._store_nan(pixels, is_nan)
+                if self._options.write.nan is not None:
+                    nan_results.store(
+                        pixels, is_nan, self._options.write.nan * (self._white or full_scale(self._dtype))
+                    )
             frames.append(georeferenced(frame.with_pixels(pixels), plan))
             clipped += result.clipped
             samples += result.samples
@@ -293,35 +297,6 @@ class Job:
         shape = self.stored.shape[:2] if self.stored.shape[2] == 1 else self.stored.shape
         return self._accept(losses.of_page(self.stored.pages[0], shape, self.stored.dtype, 1, self._format))
 
-    def _nan_of(self, plan: Plan, pixels: Pixels, result: Pixels) -> Pixels | None:
-        """Return where colours of a result that is stored as integers are NaN; None if they are nowhere.
-
-        Parameters
-        ----------
-        plan : Plan
-        pixels, result : (rows, cols[, channels]) array
-            The frame before and after the filter.
-
-        Returns
-        -------
-        (rows, cols, colours) array of bool, or None
-        """
-        if is_integer(self._picture.outline.dtype) or self._dtype.kind == "f" or not _may_give_nan(pixels):
-            return None
-        if result.dtype.kind != "f":  # NaN is already 0
-            result = run_array(plan, pixels, out_dtype=plan.between, threads=self._options.threads).pixels
-        colours = np.atleast_3d(result)
-        is_nan: Pixels = np.isnan(colours[..., : colours.shape[2] - self.outline.alpha])
-        return is_nan if is_nan.any() else None
-
-    def _store_nan(self, pixels: Pixels, is_nan: Pixels) -> None:
-        """Store ``WriteOptions.nan`` in place of NaN, in place."""
-        value = self._options.write.nan
-        if value is not None:
-            white = self._white or full_scale(self._dtype)
-            colours = pixels.reshape(*is_nan.shape[:2], -1)[..., : is_nan.shape[2]]
-            colours[is_nan] = np.rint(value * white)
-
     def _refuse_nan(self, samples: int) -> None:
         """Note or refuse the loss of samples that are NaN, unless ``WriteOptions.nan`` is stored for them."""
         if samples and self._options.write.nan is None:
@@ -342,10 +317,15 @@ class Job:
         """Set :attr:`clipped` from the samples clipped by the engine and by ``Finish``, and note or refuse the loss."""
         clipped += finished
         self.clipped = clipped / samples
-        if self._dtype.kind == "f":
-            self.notes += self._overflow(finished)
-        elif clipped and can_leave(self._picture.outline.dtype, self._dtype):
-            self.notes += self._clipping()
+        if self._dtype.kind == "f" and finished:
+            from convfilter.picture import sample_losses
+
+            self.notes += self._accept(sample_losses.of_infinity(finished, self._format))
+        elif self._dtype.kind != "f" and clipped and can_leave(self._picture.outline.dtype, self._dtype):
+            from convfilter.picture import sample_losses
+
+            # Samples of the picture outside the output's range are a loss; results are clipped without a note.
+            self.notes += self._accept(sample_losses.of_range(self._picture, self._format))
 
     def _lost_light(self) -> tuple[str, ...]:
         """Note or refuse the loss of colours brighter than their alpha, which straight alpha cannot store."""
@@ -363,20 +343,6 @@ class Job:
         from convfilter.picture import losses
 
         return self._accept(losses.of_curve(metadata.icc, severe=self._options.gray))
-
-    def _clipping(self) -> tuple[str, ...]:
-        """Note or refuse samples of the picture outside the output's range; results are clipped without a note."""
-        from convfilter.picture import sample_losses
-
-        return self._accept(sample_losses.of_range(self._picture, self._format))
-
-    def _overflow(self, samples: int) -> tuple[str, ...]:
-        """Note or refuse results that are too large for float32 and become infinite."""
-        if not samples:
-            return ()
-        from convfilter.picture import sample_losses
-
-        return self._accept(sample_losses.of_infinity(samples, self._format))
 
     def _other_reason(self) -> str:
         """Return why rows cannot be streamed, apart from files and filters; "" if they can."""
@@ -455,11 +421,6 @@ class Job:
             held = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
             between = max(between, *(before + after + group.held_bytes for before, after, group in held))
         require_memory(results + between + SCRATCH_BYTES)
-
-
-def _may_give_nan(pixels: Pixels) -> bool:
-    """Whether filtering these samples may give NaN: they contain NaN, infinities, or values whose sums overflow."""
-    return not float(np.abs(pixels).max()) < _LARGE
 
 
 def _sparse(pixels: Pixels, step: int) -> Pixels:
