@@ -8,6 +8,7 @@ import pytest
 import tifffile
 from dicoms import dicom, ramp
 
+from convfilter.batch import inputs
 from convfilter.errors import ReadError, SizeError, UsageError
 from convfilter.picture.metadata.metadata import Text
 from convfilter.picture.options import ReadOptions
@@ -136,3 +137,9 @@ def test_hostile_headers_and_damage():
     for size in (200, 300, len(data) - 400, len(data) - 4):
         with pytest.raises(ReadError):
             read(io.BytesIO(data[:size]))
+
+
+def test_a_folder_is_searched_for_files_without_a_suffix(tmp_path):
+    (tmp_path / "scan").write_bytes(dicom(ramp(12), 12).read())
+    found = inputs.find([str(tmp_path)], inputs.Naming(ext=".tif"), inputs.Search(any_content=True))
+    assert found.jobs == [(str(tmp_path / "scan"), str(tmp_path / "scan.tif"))]

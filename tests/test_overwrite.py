@@ -107,8 +107,9 @@ def test_intended_overwriting_succeeds(source: str, there: str, arguments: tuple
 
 
 def test_damaged_photos_are_kept_and_files_that_are_none_are_not() -> None:
-    Path("b.png").write_bytes(Path("a.png").read_bytes()[:40])
-    assert run([*BLUR, "a.png", "b.png"]) == 2
+    for content in (Path("a.png").read_bytes()[:40], bytes(128) + b"DICM" + bytes(9)):
+        Path("b.png").write_bytes(content)
+        assert run([*BLUR, "a.png", "b.png"]) == 2
     for content in (b"", b"no picture at all, but text that is long enough"):  # mktemp leaves an empty file
         Path("b.png").write_bytes(content)
         assert run([*BLUR, "a.png", "b.png"]) == 0

@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 from convfilter.picture import formats, unsupported
 
-HEAD_BYTES = 32
-
 
 class Job(NamedTuple):
     """One picture to filter: source and destination."""
@@ -113,7 +111,7 @@ def why_skipped(path: str, head: bytes | None) -> str | None:
     suffix = os.path.splitext(path)[1]
     if head is None:
         return ""
-    if formats.by_suffix(suffix) is not None or formats.sniff(head[:HEAD_BYTES]) is not None:
+    if formats.by_suffix(suffix) is not None or formats.sniff(head) is not None:
         return None
     known = (unsupported.by_content(head) if head else None) or unsupported.by_suffix(suffix)
     if known is not None:

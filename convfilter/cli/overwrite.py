@@ -23,7 +23,7 @@ def require_own(request: Request, source: str, destination: str) -> None:
     """
     if request.overwrite or request.output or not request.is_pair or "-" in (source, destination):
         return
-    if not _stand_together(source, destination) or _is_own(destination):
+    if not _are_neighbours(source, destination) or _is_own(destination):
         return
     raise UsageError(
         "it exists and convfilter did not write it; did a pattern match two files?",
@@ -37,7 +37,7 @@ def keeps(request: Request, destination: str) -> bool:
     return request.no_clobber and (os.path.isfile(destination) or os.path.islink(destination))
 
 
-def _stand_together(source: str, destination: str) -> bool:
+def _are_neighbours(source: str, destination: str) -> bool:
     """Whether both are files in one folder, with suffixes of one format."""
     kinds = [formats.by_suffix(os.path.splitext(name)[1]) for name in (source, destination)]
     if kinds[0] is None or kinds[0] is not kinds[1] or not (os.path.isfile(source) and os.path.isfile(destination)):
@@ -56,7 +56,7 @@ def _is_own(path: str) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            if formats.sniff(file.read(32)) is None:
+            if formats.sniff(file.read(formats.HEAD_BYTES)) is None:
                 return True
         try:
             return _is_marked(path, ReadOptions(allow_loss=True))
