@@ -271,7 +271,7 @@ def test_verbose_says_it_all_on_one_line(capfd: pytest.CaptureFixture[str]) -> N
         ("blur --box 3 --background nocolour alpha.png out.jpg", 2, "nocolour"),
         ("blur --box 3 --algorithm magic in.png out.png", 2, "--algorithm: algorithm must be one of"),
         ("blur --box 3 --truncate 3 in.png out.png", 2, "--truncate: box has no parameter 'truncate'"),
-        ("blur --radius 3 in.png out.png", 2, "--radius chooses none, it is an option of --bilateral"),
+        ("blur --radius 3 in.png out.png", 2, "--radius chooses no filter, it is an option of --bilateral"),
         ("blur in.png out.png", 2, "choose one of --gaussian, --box, --guided, --bilateral; try 'convfilter blur"),
         (
             "blur --box 3 --gaussian 3 in.png out.png", 2, "--guided, --bilateral, got --gaussian and --box",

@@ -94,7 +94,7 @@ def test_info_foretells_what_filters_do(capfd: pytest.CaptureFixture[str]) -> No
     Path("convfilter.toml").write_text('[pipelines]\nsoft = ["box:3", "avgpool:2"]\n')
     assert "  box:3 + avgpool:2:" in printed(capfd, "info", "@soft", "alpha.png").splitlines()
     for arguments, message in (
-        (["@soft"], "a picture is needed behind the @NAME of a pipeline"),
+        (["@soft"], "a picture is needed after the @NAME of a pipeline"),
         (["-f", "blurr:3", "in.jpg"], "no filter is called 'blurr'; 'convfilter kernel list' shows all"),
         (["-f", "box:50,padding=valid", "in.jpg"], "in.jpg: "),
     ):

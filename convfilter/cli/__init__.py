@@ -38,9 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def program() -> NoReturn:
     """Run the program in its own process, and exit.
 
-    The interpreter's orderly shutdown takes a tenth of a short run, and garbage
-    collection during imports, which find no garbage, takes as long: both are
-    skipped.
+    Two steps are skipped, each of which takes a tenth of a short run: the interpreter's orderly shutdown, and garbage
+    collections during imports, which free nothing.
     """
     import atexit
     import gc

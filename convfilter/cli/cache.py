@@ -1,4 +1,4 @@
-"""``convfilter cache path|clear|warm``."""
+"""``convfilter cache``: print, empty or fill the folder of compiled code."""
 
 import click
 
@@ -31,13 +31,13 @@ def clear() -> None:
 @command.command("warm")
 @click.option("--everyday", "only_everyday", is_flag=True, help="Only the loops of usual filters on 8-bit pictures.")
 def warm(only_everyday: bool) -> None:
-    """Compile the loops of all filters, on all cores; for instance in a container image."""
+    """Compile the loops of all filters on all cores, for instance when a container image is built."""
     from convfilter.cli.messages import say
     from convfilter.native import object_code
     from convfilter.precompile import everyday, variants
 
     object_code.on_notice(say)
-    if only_everyday:  # this process may have the lowest priority, while a command needs the same loops now
+    if only_everyday:  # no lock: this process may have the lowest priority, and a command would wait for it
         object_code.compile_with_lock(False)
     for name in everyday.warm() if only_everyday else variants.cache_warm():
         click.echo(name)

@@ -66,7 +66,7 @@ class Command(click.Command):
         return formatter.getvalue().rstrip()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert the default value of ``--strip``: only ``--strip=VALUE`` has a value of its own."""
+        """Parse a bare ``--strip`` as its default value: only ``--strip=VALUE`` takes a value."""
         end = args.index("--") if "--" in args else len(args)
         args[:end] = [f"--strip={STRIPS[0]}" if arg == "--strip" else arg for arg in args[:end]]
         words = list(args)  # a copy: click consumes the list
@@ -188,7 +188,7 @@ def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any],
         elif given:
             lone = given[0][0]
             whose = [option.opts[-1] for option in own if option.selects and option.filter_name == lone.filter_name]
-            problem += f"; {lone.opts[-1]} chooses none, it is an option of {' or '.join(whose)}"
+            problem += f"; {lone.opts[-1]} chooses no filter, it is an option of {' or '.join(whose)}"
         raise click.UsageError(problem, click.get_current_context())
     argument = None
     where = f"convfilter {name}"

@@ -8,8 +8,8 @@
     [pipelines]
     thumbnail = ["gaussian:1.5", "avgpool:4"]      # convfilter apply @thumbnail in.png out.png
 
-These files are looked for in the working folder, then in the user's configuration folder; only the first one is used.
-The command line overrides it.
+The working folder is searched for these files, then the user's configuration folder; only the first file is used. The
+command line overrides it.
 
 The working folder may belong to another user, so a file in it must not have an effect outside it: keys that name
 places, connect to other machines or lift limits are allowed only in the user's own file and in a file that ``--config``
@@ -131,7 +131,7 @@ def _found(path: str | None) -> tuple[str, dict[str, Any]] | None:
 
 
 def _of_project(path: str) -> dict[str, Any] | None:
-    """Return this program's table in a ``pyproject.toml``, or None; a file without its name is not parsed."""
+    """Return this program's table in a ``pyproject.toml``, or None; a file without the table's name is not parsed."""
     content = _content(path)
     if _TABLE.encode() not in content:
         return None

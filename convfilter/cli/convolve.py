@@ -1,4 +1,4 @@
-"""``convfilter convolve``."""
+"""``convfilter convolve``: a filter with the user's own weights."""
 
 from convfilter.cli.command import filter_command
 from convfilter.cli.options import parameter_option, selector

@@ -1,4 +1,4 @@
-"""``convfilter edges``."""
+"""``convfilter edges``: edge detectors."""
 
 from convfilter.cli.command import filter_command
 from convfilter.cli.options import parameter_option, selector
@@ -19,5 +19,5 @@ convfilter edges --sobel magnitude --size 5 in.png out.png
 convfilter edges --kirsch --scale 1/8 in.png out.png     the strongest of eight directions
 convfilter edges --canny 1.4,0.1,0.2 --gray in.jpg out.png   blur, weak and strong edges
 convfilter edges --laplacian in.png out.png
-convfilter edges --sobel orientation in.png out.png      hue: where it gets brighter""",
+convfilter edges --sobel orientation in.png out.png      hue: the direction of brighter pixels""",
 )

@@ -62,7 +62,7 @@ def of_bare_filter(words: Sequence[str]) -> str:
 
 
 def value_is_file(option: str, metavar: str, choices: Sequence[str], text: str) -> str:
-    """Return a hint for an option that was given no value, and has taken the name of a picture for it; else ""."""
+    """Return a hint for an option without a value, which the name of a picture has become; "" for other values."""
     from convfilter.picture import formats
 
     if "FILE" in metavar or text in choices or formats.by_suffix(os.path.splitext(text)[1]) is None:

@@ -54,7 +54,7 @@ class HtmlReport:
         self._plans: dict[tuple[str, ...], View] = {}
 
     def watched(self, options: pipeline.Options, destinations: Sequence[str]) -> pipeline.Options:
-        """Return options that also record pictures for the page: the first ones, and one of them to explore."""
+        """Return options that also record the first pictures for the page, and the very first for the explorer."""
         shown_ones = destinations[:MOST_SHOWN]
         look = Look(frozenset(shown_ones), explored="".join(shown_ones[:1]), stages=self._stages)
         return options._replace(look=look)
@@ -83,7 +83,7 @@ class HtmlReport:
         current : sequence of str
             Outputs that were up to date.
         skipped : int
-            Files whose names are not those of pictures.
+            Number of files that are not pictures by their names.
 
         Raises
         ------

@@ -27,7 +27,7 @@ _TURNS = {1: "upright", 3: "rotated by 180 degrees", 6: "rotated by 90 degrees",
 def _info(names: tuple[str, ...], specs: tuple[str, ...], as_json: bool) -> int:
     specs, names = with_pipeline(specs, names)
     if not names:
-        raise misused("a picture is needed behind the @NAME of a pipeline")
+        raise misused("a picture is needed after the @NAME of a pipeline")
     for name in names:
         facts = _facts(name)
         if specs:
@@ -183,12 +183,12 @@ def _filter_lines(effect: dict[str, Any]) -> Iterator[str]:
 
 
 def _way(facts: dict[str, Any]) -> str:
-    """Return in words how a filter treats a picture with these properties."""
+    """Describe how a filter treats a picture with these properties."""
     parts = ["takes its samples unchanged, sums them exactly or in floats, and rounds once"]
     if facts["alpha"]:
         parts.append("weights colours with their opacity")
     if facts["frames"] > 1:
-        parts.append("does each " + ("frame" if facts["animated"] else "page"))
+        parts.append("filters each " + ("frame" if facts["animated"] else "page"))
     return "; ".join(parts)
 
 
@@ -200,7 +200,7 @@ command = Command(
 
     Size, colour model, sample type, frames, colour profile, orientation and metadata, the effect of a filter, and the
     losses of each format. No sample is decoded, if the format allows that. With -f, or the @NAME of a pipeline before
-    IN, the effect of these filters.
+    IN, the effect of these filters is printed too.
     """,
     params=[
         spec_option(required=False),

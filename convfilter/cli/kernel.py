@@ -1,4 +1,4 @@
-"""``convfilter kernel list|show``."""
+"""``convfilter kernel``: list the filters, or show the weights of one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def list_filters(names: tuple[str, ...], as_json: bool) -> None:
         tell(*_index(), "")
     for row in rows:
         tell(*_filter_lines(row), "")
-    tell("All filters take also (pooling: without padding-mode, padding-value and flip)")
+    tell("All filters also take these parameters; pooling takes no padding-mode, padding-value or flip:")
     for parameter in STAGE_PARAMETERS.values():
         tell(_parameter_line(parameter))
 

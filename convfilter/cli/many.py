@@ -36,7 +36,7 @@ class Counts(NamedTuple):
     Attributes
     ----------
     done, failed : int
-        Filtered, and not.
+        Filtered; and not, because of an error.
     skipped : int
         Not pictures, by their names.
     current : int
@@ -107,7 +107,7 @@ def run_many(request: Request) -> int:
 
 
 def _jobs_left(files: SearchResult, log: UpdateLog | None, request: Request) -> tuple[list[Job], Counts]:
-    """Return the jobs that ``--update`` and ``--no-clobber`` do not skip, and the counters before the first of them."""
+    """Return the jobs that ``--update`` and ``--no-clobber`` do not skip, and the initial counters."""
     outdated = files.jobs
     if log is not None and request.update:
         outdated = [job for job in files.jobs if not log.is_current(job)]
@@ -197,7 +197,7 @@ def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
 
 
 def _require_files(request: Request, files: SearchResult) -> None:
-    """Refuse options that need paths, with addresses: ``--update`` has a log, ``--depfile`` names files for make."""
+    """Refuse addresses with options that need paths: ``--update`` has a log, ``--depfile`` names files for make."""
     names = [name for job in files.jobs for name in job if is_address(name)]
     for option, given in (("update", request.update), ("depfile", request.depfile)):
         if given and names:

@@ -56,7 +56,7 @@ def found_files(request: Request) -> SearchResult:
 
 
 def _ext(typed: str | None) -> str:
-    """Return the suffix with its dot, if it is that of a format."""
+    """Return the suffix with its dot; refuse a suffix that no format has."""
     if not typed:
         return ""
     ext = "." + typed.removeprefix(".")

@@ -168,7 +168,7 @@ def run_options() -> list[Option]:
         Option("-o", "--output", section="Files", type=OUT, help="OUT; all other names are inputs."),
         Option("-y", "--overwrite", section="Files", is_flag=True, help="Replace an OUT that looks like an input."),
         Option("-n", "--no-clobber", section="Files", is_flag=True, help="Skip outputs that exist already."),
-        Option("--in-place", section="Files", is_flag=True, help="Overwrite IN; there is no OUT."),
+        Option("--in-place", section="Files", is_flag=True, help="Overwrite IN, without an OUT."),
         _run_option("--threads", count, "Threads, at most.  [one a core]", None, "Run"),
         algorithm_option("Use this algorithm, not the cheapest (see plan)."),
         *_many_options(),
@@ -186,7 +186,7 @@ def run_options() -> list[Option]:
 
 
 def _many_options() -> list[Option]:
-    """Make the options for several inputs; none has a default, so that a run on one file knows whether one is given."""
+    """Make the options for several inputs, without defaults: a given one turns a run on one file into a batch."""
     count = Number("N", minimum=1, maximum=MOST_PIXELS, integer=True)
 
     def option(*flags: str, text: str, **settings: Any) -> Option:
@@ -237,7 +237,7 @@ def _many_options() -> list[Option]:
 
 
 def config_options() -> list[Option]:
-    """Make the options for the configuration; they are parsed first, since it sets the defaults of the others."""
+    """Make the options for the configuration, which are parsed first: it sets the defaults of all other options."""
 
     def refuse(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.meta[__name__ + ".no_config"] = value

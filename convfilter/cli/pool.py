@@ -1,4 +1,4 @@
-"""``convfilter pool``."""
+"""``convfilter pool``: pooling by the largest, the smallest or the mean sample."""
 
 from convfilter.cli.command import filter_command
 from convfilter.cli.options import parameter_option, selector
@@ -23,5 +23,5 @@ convfilter pool --average 3 --stride 2 --ceil --count-padding --padding 1 in.png
 convfilter pool --max global in.png out.png                     one pixel
 convfilter pool --min 3 --stride 1 --padding 1 in.png out.png   erosion; --max: dilation
 
-The stride is the window unless set, and the padding 0.""",
+By default the stride is the size of the window, and the padding is 0.""",
 )

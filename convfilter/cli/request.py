@@ -264,7 +264,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
 
 
 def _masking(request: Request) -> Masking | None:
-    """Return what selects ignored pixels; the mask picture is read, or opened to be read with each picture."""
+    """Return the selection of ignored pixels; a small mask is read now, a large one with each picture."""
     if request.ignore is None and request.mask is None:
         if request.fill:
             raise UsageError("--fill computes ignored pixels; select them by --ignore or --mask")
@@ -291,7 +291,7 @@ def _accepted(request: Request) -> tuple[bool, bool]:
 
 
 def _where_taken(request: Request) -> tuple[str, ...]:
-    """Return the options that a format may ignore: those of a configuration, and in a batch of many formats all."""
+    """Return the options that a format may ignore: all in a batch of many formats, else those of a configuration."""
     if request.is_batch and not (request.ext or request.format):
         return _OF_FORMATS
     return tuple(name for name in _OF_FORMATS if getattr(request, name) is not None and name not in request.typed)

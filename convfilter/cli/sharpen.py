@@ -1,4 +1,4 @@
-"""``convfilter sharpen``."""
+"""``convfilter sharpen``: the unsharp mask."""
 
 from convfilter.cli.command import filter_command
 from convfilter.cli.options import parameter_option

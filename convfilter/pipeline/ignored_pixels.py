@@ -1,4 +1,4 @@
-"""Filter the frames of a job with pixels that are left out: those of ``--ignore`` and ``--mask``."""
+"""Filter the frames of a job without the pixels that its ``Masking`` selects."""
 
 from __future__ import annotations
 

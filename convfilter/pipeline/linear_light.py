@@ -72,7 +72,7 @@ def of_luminance(metadata: Metadata) -> Metadata:
 
 
 def _profile_of(metadata: Metadata) -> bytes | None:
-    """Return the RGB profile of a picture, or one made from its PNG chunks; None if there is none or it is sRGB's."""
+    """Return the RGB profile of a picture, or one made from its PNG chunks; None without either, or for sRGB."""
     from convfilter.picture.metadata import cicp, icc
 
     if metadata.icc and icc.fits(metadata.icc, "rgb"):
@@ -99,7 +99,7 @@ def converted_input(
     weights : three floats, optional
         Weights of red, green and blue; None: keep the colours.
     converted_before : Picture, optional
-        Picture that an earlier call with the same ``linear`` and ``weights`` has returned.
+        Picture that an earlier call with the same ``linear`` and ``weights`` returned.
 
     Returns
     -------

@@ -58,7 +58,7 @@ class MaskFile:
         Raises
         ------
         ReadError
-            The file is damaged, or another one by now.
+            The file is damaged, or has been replaced.
         """
         with ExitStack() as files:
             with about(self._name):

@@ -43,7 +43,7 @@ class Options(NamedTuple):
     masking : Masking, or None
         Selects ignored pixels.
     plan : callable, or None
-        Function that plans a stack, as ``plan_stack`` does, which is the default; such as one with a cache.
+        Function that plans a stack in place of ``plan_stack``, such as a function with a cache.
     explain : callable, or None
         Called with the plans, one for each frame, before they run.
     before_writing : callable, or None

@@ -35,7 +35,7 @@ class Streaming(NamedTuple):
 
     @property
     def remark(self) -> str:
-        """Both reasons in one line; "" if there are none."""
+        """Both obstacles in one line; "" if all rows are streamed."""
         reasons = (("input", self.input_obstacle), ("output", self.output_obstacle))
         return "; ".join(f"{name} not streamed: {reason}" for name, reason in reasons if reason)
 

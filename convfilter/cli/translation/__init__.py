@@ -1,7 +1,7 @@
 """Translate command lines and calls of other programs to convfilter's, with notes on differences of the results.
 
-Each program has a module with a function from its words to a `Translation`. A part without an exact meaning here is
-an error that names it; nothing is guessed.
+Each program has a module with a function that translates its words into a `Translation`. A part without an exact
+equivalent is an error that names the part; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def translated(line: str) -> Translation:
     Parameters
     ----------
     line : str
-        Of ImageMagick, vips, ffmpeg or G'MIC as it is typed, or one call of SciPy, OpenCV, scikit-image or torch.nn.
+        A command line of ImageMagick, vips, ffmpeg or G'MIC, or one call of SciPy, OpenCV, scikit-image or torch.nn.
 
     Returns
     -------

@@ -20,7 +20,7 @@ _MODULES = ("ndimage", "opencv", "skimage", "torch")
 
 
 class Arguments:
-    """The arguments of a call by name; those that no translation reads are an error at the end."""
+    """The arguments of a call by name; an argument that no translation reads is an error at the end."""
 
     def __init__(self, function: str, values: dict[str, Any]) -> None:
         self.function, self._values = function, values
@@ -38,7 +38,7 @@ class Arguments:
         return value
 
     def pair(self, name: str, default: float | None = None, flat: float | None = None) -> tuple[float, float]:
-        """Return a pair from one number or two; a third is for channels, and must be ``flat``: without effect."""
+        """Return a pair from one number or two; a third is for channels, and must be ``flat``, without effect."""
         value = self._values.pop(name, default)
         both = value if isinstance(value, list | tuple) else (value, value)
         if len(both) == 3 and flat is not None and both[2] == flat:
@@ -71,7 +71,7 @@ class Arguments:
             raise unknown(f"{self.function}({name}={value})")
 
     def has(self, name: str) -> bool:
-        """Tell whether an argument is there and is not None."""
+        """Whether an argument is given and is not None."""
         return self._values.get(name) is not None
 
     def finish(self) -> None:
@@ -85,7 +85,7 @@ class Arguments:
         )
 
 
-#: A function's arguments in their order, and how it is translated.
+#: Names of a function's arguments in their order, and the function that translates a call.
 Call = tuple[str, Callable[[Arguments, Translation], None]]
 
 
@@ -143,7 +143,7 @@ def translate(call: ast.Call, result: Translation) -> None:
 
 
 def _input(node: ast.expr, result: Translation) -> None:
-    """Accept the name of a picture, one that is read or converted, or another call that is translated first."""
+    """Accept the name of a picture, a call that reads or converts one, or another call, which is translated first."""
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func).rpartition(".")[2]
         if name in ("astype", "copy") and isinstance(node.func, ast.Attribute):
@@ -155,7 +155,7 @@ def _input(node: ast.expr, result: Translation) -> None:
 
 
 def _known(called: str, name: str, library: str) -> Call:
-    """Find a function: of the library that the line names, or of the only one that has it."""
+    """Find a function in the library that the line names, or in the only library that has it."""
     if library and library not in _LIBRARIES:
         raise unknown(f"{called}()", "known are calls of ndimage, cv2, skimage and torch.nn")
     modules = [_LIBRARIES[library]] if library else _MODULES
@@ -174,7 +174,7 @@ def _known(called: str, name: str, library: str) -> Call:
 
 
 def _value(node: ast.expr) -> Any:
-    """Return a number, a list of them, or a name as text; arithmetic and arrays are evaluated."""
+    """Return a number, a list of numbers, or a name as text; arithmetic and arrays are evaluated."""
     match node:
         case ast.Constant():
             return node.value

@@ -56,7 +56,7 @@ def _axis(arguments: Arguments) -> bool:
 
 
 def _before(cols: int, rows: int) -> str:
-    """Return the padding of an even window, which reaches further to the left and to the top in SciPy and OpenCV."""
+    """Return the padding of an even window: in SciPy and OpenCV it reaches further to the left and to the top."""
     if cols % 2 and rows % 2:
         return ""
     return f",padding={cols // 2},{rows // 2},{cols - 1 - cols // 2},{rows - 1 - rows // 2}"

@@ -18,7 +18,7 @@ def _size(arguments: Arguments, name: str, default: float | None = None) -> str:
 
 
 def _geometry(arguments: Arguments, *names: str) -> list[str]:
-    """Write the given ones of stride, padding and dilation."""
+    """Write the stride, padding and dilation that are given."""
     words = []
     for name in names:
         value = arguments.take(name)
