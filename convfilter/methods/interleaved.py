@@ -41,9 +41,12 @@ def strips(mapped: MappedStage, epilogue: Store, target: LineBuffer, threads: in
         return None
 
     rows = mapped.row_index[interleaving.ring.places()]
+    tables: dict[tuple[int, ...], Indices] = {}
 
     def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
-        return _Interleaved(mapped, rows, interleaving, tone, epilogue, target, scratch, persistent).strip(*cols)
+        return _Interleaved(mapped, rows, interleaving, tone, epilogue, target, scratch, persistent, tables).strip(
+            *cols
+        )
 
     return strips_of(mapped.plan.cols.output, interleaving.cols, strip, mapped.plan.precision, threads=threads)
 
@@ -61,6 +64,7 @@ class _Interleaved:
         target: LineBuffer,
         scratch: Scratch,
         persistent: Scratch,
+        tables: dict[tuple[int, ...], Indices],
     ) -> None:
         self._mapped, self._rows, self._interleaving, self._tone, self._epilogue, self._target = (
             mapped,
@@ -71,6 +75,7 @@ class _Interleaved:
             target,
         )
         self._scratch, self._persistent = scratch, persistent
+        self._tables = tables  # of offsets: strips of the same width share them
         self._lanes = vector_bytes() // np.dtype(mapped.plan.precision).itemsize
         column, row = mapped.plan.products[0]
         self._column = column[interleaving.ring.rows]
@@ -138,8 +143,7 @@ class _Interleaved:
         """Return the calls that sum along ``rows`` rows, eight pixels at a time, and the samples that they store."""
         weights = weights_of_rows(self._row[:, np.newaxis], INTERLEAVED_ROWS, between.dtype)
         pixel = self._mapped.source.channels * self._lanes
-        begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes) + np.arange(0, pixels, INTERLEAVED_ROWS) * pixel
-        offsets = begins.reshape(-1, 1) + np.arange(weights.shape[0]) * pixel
+        offsets = self._offsets(pitch, pixels, rows, weights.shape[0])
         tone = self._tone
         samples = self._scratch.get("interleaved", rows * pixels * pixel, self._epilogue.dtype)
         where = between, offsets, weights.shape[0], weights, offsets.shape[0]
@@ -153,6 +157,16 @@ class _Interleaved:
             int(tone == IDENTITY), tone.scale, tone.divisor, tone.offset,
         )  # fmt: skip
         return [Call(CORRELATE_EIGHT_STORED.variant(A=between.dtype, T=samples.dtype), arguments)], samples
+
+    def _offsets(self, pitch: int, pixels: int, rows: int, taps: int) -> Indices:
+        """Return the place of each tap of eight neighbouring outputs, for all outputs of ``rows`` rows."""
+        key = pitch, pixels, rows
+        if key not in self._tables:
+            pixel = self._mapped.source.channels * self._lanes
+            begins = np.arange(rows)[:, np.newaxis] * (pitch * self._lanes)
+            begins = begins + np.arange(0, pixels, INTERLEAVED_ROWS) * pixel
+            self._tables[key] = begins.reshape(-1, 1) + np.arange(taps) * pixel
+        return self._tables[key]
 
     def _outgoing(self, samples: Samples, pixels: int, depth: int, region: Region) -> Call:
         """Return the call that de-interleaves samples into the target rows."""
