@@ -28,8 +28,8 @@ _COARSE_ROWS = 96
 _COARSE_BLOCKS = 4
 #: All rows are one block in a stage that runs alone, if the whole grid has at most this many samples.
 COARSE_SAMPLES = 2**22
-#: Most source rows of a block of coarse rows, where a line buffer holds the source.
-_COARSE_DEMAND = 256
+#: Most source rows, and samples of them, of a block of coarse rows, where a line buffer holds the source.
+_COARSE_DEMAND, _COARSE_DEMAND_SAMPLES = 256, 2**24
 #: Coarse rows of a group, of which one vector holds a sample each.
 COARSE_GROUP = 16
 
@@ -88,8 +88,8 @@ def coarse_block_rows(plan: StagePlan, rates: Rates, count: int, *, alone: bool,
     Few rows where a line buffer holds the input, since each coarse row needs many source rows.
     """
     if not in_memory:
-        sizes = 2 * COARSE_GROUP, COARSE_GROUP
-        return next((rows for rows in sizes if rows * rates.step <= _COARSE_DEMAND), STEP_ROWS)
+        most = min(_COARSE_DEMAND, _COARSE_DEMAND_SAMPLES // (plan.cols.input * plan.channels))
+        return next((rows for rows in (2 * COARSE_GROUP, COARSE_GROUP) if rows * rates.step <= most), STEP_ROWS)
     row = max(plan.cols.input + 1, plan.cols.output) * plan.channels
     is_one_block = alone and count * row <= COARSE_SAMPLES
     rows = count if is_one_block else min(_COARSE_ROWS, max(2 * COARSE_GROUP, count // _COARSE_BLOCKS))
