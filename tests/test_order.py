@@ -3,12 +3,11 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from convfilter.engine.buffer import LineBuffer
-from convfilter.engine.order import Ticks, bands_of, one_by_one, order_of, overlapped, pipelined, places_of
+from convfilter.engine.order import bands_of, one_by_one, order_of, pipelined, places_of
 from convfilter.engine.program import Slot
 
 
@@ -43,18 +42,15 @@ def node_of(blocks, looks, reads, *, keeps=False):
         rows_of=rows_of,
         blocks_needed=blocks_needed,
         reads=reads,
-        in_order=False,
     )
 
 
-@given(chains(), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.data())
-def test_blocks_are_there_when_they_are_asked_for(nodes, together, size, overlaps, data):
+@given(chains(), st.integers(1, 4), st.integers(1, 3), st.data())
+def test_blocks_are_there_when_they_are_asked_for(nodes, together, size, data):
     last = nodes[-1].blocks
     first = data.draw(st.integers(0, last - 1))
     sizes = [size] * len(nodes)
-    nodes[0].in_order = nodes[-1].in_order = overlaps
-    steps = order_of(nodes, first, last, together, sizes)
-    ticks = overlapped(nodes, steps) if overlaps else one_by_one(steps)
+    ticks = one_by_one(order_of(nodes, first, last, together, sizes))
     check(nodes, ticks, places_of(nodes, ticks), together, size)
     computed = {block for tick in ticks for number, blocks in tick if number == len(nodes) - 1 for block in blocks}
     assert computed == set(range(first, last))
@@ -68,7 +64,7 @@ def check(nodes, ticks, places, together, size):
         read = []
         assert len({k for k, _ in tick}) == len(tick)
         for k, blocks in tick:
-            assert 0 < len(blocks) <= (together if k == len(nodes) - 1 else size) or nodes[k].in_order
+            assert 0 < len(blocks) <= (together if k == len(nodes) - 1 else size)
             assert blocks == sorted(blocks)
             for block in blocks:
                 assert block not in computed[k]
@@ -108,22 +104,6 @@ def test_few_blocks_are_held():
     nodes = [node_of(102, {}, ()), node_of(101, neighbours, (1,)), node_of(100, neighbours, (1,))]
     places = places_of(nodes, one_by_one(order_of(nodes, 0, 100)))
     assert [rows for rows, _ in places] == [24, 24]
-
-
-def test_rows_are_read_and_written_beside_a_step():
-    one = {(block, 0): {block} for block in range(4)}
-    nodes = [node_of(4, {}, ()), node_of(4, one, (1,)), node_of(4, one, (1,))]
-    nodes[0].in_order = nodes[-1].in_order = True
-    ticks = overlapped(nodes, order_of(nodes, 0, 4))
-    assert ticks == [
-        [(0, [0])],
-        [(1, [0]), (0, [1])],
-        [(1, [1]), (2, [0]), (0, [2])],
-        [(1, [2]), (2, [1]), (0, [3])],
-        [(1, [3]), (2, [2])],
-        [(2, [3])],
-    ]
-    assert [rows for rows, _ in places_of(nodes, ticks)] == [16, 16]
 
 
 def test_a_node_that_keeps_rows_needs_only_those_that_come_in():
@@ -224,15 +204,3 @@ def test_rows_of_a_buffer_come_in_the_order_of_the_picture():
     for places in ([2, 3, 4, 5], [2, 0, 1, 5], [4, 5, 0, 1], [2, 4, 3, 5]):
         buffer = LineBuffer(Slot(rows), np.array([*places, -1]))
         np.testing.assert_array_equal(buffer.rows(0, 4), rows[places])
-
-
-def test_ticks_in_arrays_are_those_of_the_list():
-    ticks = [[(0, [0, 1, 2])], [], [(1, [0]), (2, [0, 70_000]), (0, [3])], [(2, [1])]]
-    packed = Ticks(ticks)
-    assert len(packed) == 4
-    assert list(packed) == ticks
-    assert packed[1:3] == ticks[1:3]
-    assert packed[-1] == ticks[-1]
-    with pytest.raises(IndexError):
-        packed[4]
-    assert list(Ticks([])) == []

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -121,11 +121,12 @@ class Executable:
 
     def _run_band(self, number: int, events: _BandEvents) -> None:
         band, run = self._schedule.bands[number], self._crews_of(number).run
-        run(band.ticks[: band.ready])
+        ticks = iter(band.ticks)
+        run(islice(ticks, band.ready))
         events.begin(number)
-        run(band.ticks[band.ready : band.waits])
-        if band.waits < len(band.ticks) and events.wait_for_bands_below(number):
-            run(band.ticks[band.waits :])
+        run(islice(ticks, band.waits - band.ready))
+        if events.wait_for_bands_below(number):
+            run(ticks)
 
     def _crews_of(self, number: int) -> _BandCrews:
         """Return the crews of a band, whose line buffers follow the band's own order."""
@@ -186,7 +187,7 @@ class _BandCrews:
         for crew in self._crews:
             crew.begin()
 
-    def run(self, ticks: Sequence[Tick]) -> None:
+    def run(self, ticks: Iterable[Tick]) -> None:
         """Compute the blocks of a band."""
         for tick, following in pairwise(chain(ticks, [[]])):
             steps = self._steps(tick)

@@ -26,7 +26,12 @@ from convfilter.record import cached_property, record, replace
 #: Most index maps of both axes that a stage's node and crew hold: the node's, the buffer's, and two of a method.
 _INDEX_MAPS = 4
 
+#: Larger than any row.
+_NO_ROW = 2**62
+
 Rows: TypeAlias = tuple[int, int]
+#: See ``Node.spans``.
+Spans: TypeAlias = tuple[Indices, Indices]
 #: A callable and its argument; tasks of one list are independent.
 Task: TypeAlias = tuple[Callable[[Any], None], Any]
 
@@ -79,6 +84,8 @@ class Node(ABC):
         Whether blocks must be computed in order, from the top down.
     persists : bool
         Whether the crew keeps rows that a block has read for the block below.
+    splits_columns : bool
+        Whether threads share the columns of a block, so that one block occupies all of them.
     stage_number : int
         Number of the node's stage within the group.
     """
@@ -96,6 +103,7 @@ class Node(ABC):
     table_bytes: int = 0
     in_order: bool = False
     persists: bool = False
+    splits_columns: bool = False
     stage_number: int = 0
 
     @property
@@ -145,12 +153,40 @@ class Node(ABC):
         """Return the rows of the ``demand`` that a persistent crew has not read for the block above."""
         return self.demand(top, bottom, number)
 
+    def spans(self, number: int = 0) -> Spans:
+        """Return the rows of an input that blocks need if they are computed in order.
+
+        Returns
+        -------
+        firsts : (blocks + 1,) int64 array
+            For each number of blocks, the first row that blocks after these need; a large number if none.
+        stops : (blocks + 1,) int64 array
+            The row behind the last one that these blocks need; 0 if none.
+        """
+        blocks = enumerate(map(self.rows_of, range(self.blocks)))
+        needed = [(self.incoming if self.persists and block else self.demand)(*rows, number) for block, rows in blocks]
+        stops = np.cumsum([rows.size for rows in needed])
+        return spans_of(np.concatenate(needed), np.append(0, stops[:-1]), stops)
+
+    def block_ends(self) -> tuple[Indices, Indices]:
+        """Return the first and the last-plus-one row of each block."""
+        tops = np.arange(self.blocks) * self.block_rows
+        return tops, np.minimum(tops + self.block_rows, self.rows)
+
     @abstractmethod
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return a crew that computes blocks from the rows of ``sources`` into ``target``.
 
         About ``threads`` threads will share its tasks.
         """
+
+
+def spans_of(rows: Indices, starts: Indices, stops: Indices) -> Spans:
+    """Return the spans of blocks of which each needs a slice of ``rows``; starts and stops do not decrease."""
+    known = np.append(np.where(rows == CONSTANT, _NO_ROW, rows), _NO_ROW)
+    firsts, ends = np.minimum.accumulate(known[::-1])[::-1], np.maximum.accumulate(np.append(CONSTANT, rows)) + 1
+    starts, stops = np.minimum(starts, rows.size), np.minimum(stops, rows.size)
+    return np.append(firsts[starts], _NO_ROW), np.append(0, ends[stops])
 
 
 def _compact(numbers: set[int]) -> range | frozenset[int]:
@@ -230,6 +266,13 @@ class StageNode(Node):
         starts = np.arange(top, bottom)[:, np.newaxis] * axis.stride
         needed: Indices = self._row_index[(starts + np.arange(axis.span + 1)).ravel()]
         return needed
+
+    def spans(self, number: int = 0) -> Spans:
+        """Return the rows that blocks need: one call for all blocks, unless the node has a demand of its own."""
+        if self.persists or type(self).demand is not StageNode.demand:
+            return super().spans(number)
+        axis, (tops, bottoms) = self.plan.rows, self.block_ends()
+        return spans_of(self._row_index, tops * axis.stride, (bottoms - 1) * axis.stride + axis.span + 1)
 
     def mapped(self, source: LineBuffer) -> MappedStage:
         """Return the stage with its index maps into a line buffer."""

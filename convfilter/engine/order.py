@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
-from typing import TypeAlias, overload
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -82,28 +81,6 @@ def sources_of(node: Node, number: int) -> list[int | None]:
 def one_by_one(steps: Sequence[Step]) -> list[Tick]:
     """Return one tick for each step."""
     return [[step] for step in steps]
-
-
-def overlapped(nodes: Sequence[Node], steps: Sequence[Step]) -> list[Tick]:
-    """Return ticks that compute one step each, while rows are read for the next step and written for the last.
-
-    A source's rows are read one tick before their first use; a sink's are written one tick after they are computed.
-    """
-    ticks: list[Tick] = [[]]
-    computed: Tick = []
-    for number, blocks in steps:
-        node = nodes[number]
-        if not node.in_order:
-            ticks.append([(number, blocks), *computed])
-            computed = []
-        else:
-            tick = computed if node.reads else ticks[-1]
-            last = tick[-1] if tick and tick[-1][0] == number else None
-            if last is not None:
-                last[1].extend(blocks)
-            else:
-                tick.append((number, list(blocks)))
-    return [tick for tick in (*ticks, computed) if tick]
 
 
 def pipelined(nodes: Sequence[Node], steps: Sequence[Step], every: int = 1) -> list[Tick]:
@@ -192,37 +169,6 @@ def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, 
     return max(1, needed) * rows, row_map
 
 
-class Ticks(Sequence[Tick]):
-    """Ticks whose numbers are kept in arrays; as objects, those of a picture of 40,000 rows take 4 MB."""
-
-    def __init__(self, ticks: Sequence[Tick]) -> None:
-        steps = [step for tick in ticks for step in tick]
-        self._steps = np.cumsum([0, *map(len, ticks)], dtype=np.int32)  # of the ticks before each, and of all
-        self._blocks = np.cumsum([0, *(len(blocks) for _, blocks in steps)], dtype=np.int32)
-        self._node_numbers = np.array([number for number, _ in steps], np.int32)
-        self._block_numbers = np.array([block for _, blocks in steps for block in blocks], np.int32)
-
-    def __len__(self) -> int:
-        return len(self._steps) - 1
-
-    @overload
-    def __getitem__(self, index: int) -> Tick: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Tick]: ...
-    def __getitem__(self, index: int | slice) -> Tick | list[Tick]:
-        """Return a tick, or those of a slice."""
-        numbers = range(len(self))[index]
-        return self._tick(numbers) if isinstance(numbers, int) else [self._tick(number) for number in numbers]
-
-    def _tick(self, number: int) -> Tick:
-        first, last = self._steps[number : number + 2].tolist()
-        ends = self._blocks[first : last + 1].tolist()
-        blocks = self._block_numbers[ends[0] : ends[-1]].tolist()
-        nodes = self._node_numbers[first:last].tolist()
-        cuts = zip(nodes, pairwise(ends), strict=True)
-        return [(node, blocks[top - ends[0] : end - ends[0]]) for node, (top, end) in cuts]
-
-
 # Bands side by side -------------------------------------------------------------
 
 
@@ -232,7 +178,7 @@ class Band:
 
     Attributes
     ----------
-    ticks : sequence of Tick
+    ticks : iterable of Tick
     places : list of int64 array
         For each node but the last, the place of each row in a line buffer that all bands share.
     ready : int
@@ -241,7 +187,7 @@ class Band:
         Number of ticks before the first tick that reads blocks of bands below.
     """
 
-    ticks: Sequence[Tick]
+    ticks: Iterable[Tick]
     places: list[Indices]
     ready: int
     waits: int

@@ -12,7 +12,7 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples
-from convfilter.engine.node import Crew, Node, Rows, Task
+from convfilter.engine.node import Crew, Node, Rows, Spans, Task
 
 #: Samples of one read: they stay in a core's cache until the next node has read them.
 _READ_SAMPLES = 2**18
@@ -143,7 +143,7 @@ class FromRows(Node):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return a crew that reads rows in order."""
-        return _Reading(self._source, target)
+        return _InOrder(lambda rows: self._source.end.read(target.rows(*rows)))
 
 
 class ToRows(Node):
@@ -163,6 +163,11 @@ class ToRows(Node):
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the same rows."""
         return np.arange(top, bottom)
+
+    def spans(self, number: int = 0) -> Spans:
+        """Return the same rows."""
+        tops, bottoms = self.block_ends()
+        return np.append(tops, self.rows), np.append(0, bottoms)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return a crew that writes rows in order."""
@@ -192,25 +197,3 @@ class _InOrder:
     def held_bytes(self) -> int:
         """Return 0: line buffers are counted separately."""
         return 0
-
-
-class _Reading(_InOrder):
-    """A crew that reads the rows of a source, and drops those that no block needs, as with a large stride."""
-
-    def __init__(self, source: Connection[RowSource], target: LineBuffer) -> None:
-        super().__init__(self._read)
-        self._source, self._target, self._next = source, target, 0
-
-    def begin(self) -> None:
-        """Begin with the first row of another picture."""
-        self._next = 0
-
-    def _read(self, rows: Rows) -> None:
-        top, bottom = rows
-        out = self._target.rows(top, bottom)
-        while self._next < top:
-            dropped = out[: top - self._next]
-            self._source.end.read(dropped)
-            self._next += len(dropped)
-        self._source.end.read(out)
-        self._next = bottom

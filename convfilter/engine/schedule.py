@@ -3,6 +3,7 @@
 - By bands: each thread computes a band of rows of the result, and all blocks that the band needs.
 - By ticks: threads share the blocks of all nodes. This is for groups whose bands overlap or take memory too much.
 - By whole results, one node after the other. This replaces ticks that threads would share, if all results are small.
+- By the ticks of a stream, if rows are read or written in order.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from convfilter.engine.order import (
     Band,
     Step,
     Tick,
-    Ticks,
     bands_of,
     one_by_one,
     order_of,
-    overlapped,
     pipelined,
     places_of,
 )
+from convfilter.engine.stream import Stream, readings_of
 from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
@@ -40,10 +40,6 @@ _CREW_BYTES = 2**18
 _MOST_BUFFERS = 32 * 2**20
 #: Least bytes that the largest node writes in a tick of a group that reads or writes rows; threads wait at its end.
 _TICK_BYTES = 2**20
-#: Least number of ticks stored as arrays, which take less memory, but 5 us to read a tick.
-_MANY_TICKS = 1000
-#: Blocks of the last node by which the size of line buffers is estimated in a group that reads or writes rows.
-_SAMPLE_BLOCKS = 64
 #: Largest share of a run's multiply-adds in blocks that two bands both compute.
 _MOST_TWICE = 0.1
 #: Largest share of a run's multiply-adds in blocks that the lower band computes for the upper band, too.
@@ -81,8 +77,9 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         threads = min(threads, blocks, max(1, room // _crew_bytes(nodes)))
         alike = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
         return Schedule(threads, alone, [_single(steps) for steps in alike], [])
-    is_in_order = any(node.in_order for node in nodes)
-    if 1 < threads <= blocks and not is_in_order:
+    if any(node.in_order for node in nodes):
+        return _streamed(nodes, threads, room)
+    if 1 < threads <= blocks:
         side_by_side = _side_by_side(nodes, threads)
         if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * _crew_bytes(nodes) <= room:
             return Schedule(threads, alone, *side_by_side)
@@ -92,17 +89,13 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
             return Schedule(1, _sharing(nodes, threads, steps), *_one_band(nodes, one_by_one(steps)))
     for node in nodes:
         node.lower_blocks()
-    sample = min(blocks, _SAMPLE_BLOCKS) if is_in_order else blocks
-    ticks = one_by_one(order_of(nodes, 0, sample))
+    ticks = one_by_one(order_of(nodes, 0, blocks))
     buffer_bytes = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
     threads = min(threads, _most_threads(nodes, room - buffer_bytes))
     if threads == 1:
-        ticks = ticks if sample == blocks else one_by_one(order_of(nodes, 0, blocks))
         return Schedule(1, alone, *_one_band(nodes, ticks))
     room -= _crew_bytes(nodes, threads)
     sizes = _sizes(nodes, threads)
-    if is_in_order and buffer_bytes <= _MOST_BUFFERS:
-        sizes = _of_ticks(nodes, sizes)
     while True:
         steps = order_of(nodes, 0, blocks, threads if buffer_bytes > _MOST_BUFFERS else sizes[-1], sizes)
         for ticks in _ticks_of(nodes, steps):
@@ -111,14 +104,37 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
                 break
         if _bytes(nodes, rows) <= room or max(sizes[1:]) == 1:
             return Schedule(1, _sharing(nodes, threads, steps), bands, rows)
-        sizes = [sizes[0], *(max(1, size // 2) for size in sizes[1:])]
+        sizes = _halved(sizes)
+
+
+def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
+    """Return the schedule of a group that reads or writes rows in order."""
+    for node in nodes:
+        node.lower_blocks()
+    readings, sizes = readings_of(nodes), [1] * len(nodes)
+    stream = Stream(nodes, readings, sizes)
+    buffer_bytes = _bytes(nodes, stream.heights)
+    threads = min(threads, _most_threads(nodes, room - buffer_bytes))
+    if threads > 1:
+        sizes = _sizes(nodes, threads)
+        if buffer_bytes <= _MOST_BUFFERS:
+            sizes = _of_ticks(nodes, sizes)
+        left = room - _crew_bytes(nodes, threads)
+        while _bytes(nodes, (stream := Stream(nodes, readings, sizes)).heights) > left and max(sizes[1:]) > 1:
+            sizes = _halved(sizes)
+    steps = [-(-node.blocks // size) for node, size in zip(nodes, sizes, strict=True)]
+    steps[0] = max(steps)
+    sharing = [threads if _cost(node) > WORTH_A_THREAD * some else 1 for node, some in zip(nodes, steps, strict=True)]
+    return Schedule(1, sharing, [Band(stream, stream.places(), 0, 0)], stream.heights)
+
+
+def _halved(sizes: Sequence[int]) -> list[int]:
+    """Return half as many blocks for each step, but for the first node, which reads no line buffer."""
+    return [sizes[0], *(max(1, size // 2) for size in sizes[1:])]
 
 
 def _ticks_of(nodes: Sequence[Node], steps: Sequence[Step]) -> Iterator[list[Tick]]:
     """Yield ticks that compute steps, those with the fewest waits first, which take the most memory."""
-    if any(node.in_order for node in nodes):
-        yield overlapped(nodes, steps)
-        return
     yield pipelined(nodes, steps)
     yield pipelined(nodes, steps, 2)
     yield one_by_one(steps)
@@ -155,7 +171,6 @@ def _single(steps: list[Step]) -> Band:
 def _one_band(nodes: Sequence[Node], ticks: Sequence[Tick]) -> tuple[list[Band], list[int]]:
     """Return the only band, and the rows of its line buffers."""
     places = places_of(nodes, ticks)
-    ticks = ticks if len(ticks) < _MANY_TICKS else Ticks(ticks)
     return [Band(ticks, [row_map for _, row_map in places], 0, len(ticks))], [rows for rows, _ in places]
 
 
@@ -173,10 +188,11 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
     ends = [round(blocks * (number / threads + (twice / 2 if share else 0))) for number in range(1, threads)]
     cuts = list(zip([0, *ends], [*ends, blocks], strict=True))
     bands, rows = bands_of(nodes, cuts, share=share)
+    counts = [len([*band.ticks]) for band in bands]
     waits_long = any(
-        lower.ready > lower.waits or lower.ready * len(upper.ticks) > upper.waits * len(lower.ticks)
+        lower.ready > lower.waits or lower.ready * counts[above] > upper.waits * counts[number]
         for number, lower in enumerate(bands)
-        for upper in bands[:number]
+        for above, upper in enumerate(bands[:number])
     )
     return None if waits_long else (bands, rows)
 
@@ -184,6 +200,10 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
 def _cost(node: Node) -> float:
     """Return the time of a node in multiply-adds; a node with a stride also reads the rows that it skips."""
     return node.cost + _MOVING * max(1.0, node.jump) * node.rows * math.prod(node.row_shape)
+
+
+def _block_bytes(node: Node) -> int:
+    return node.block_rows * math.prod(node.row_shape) * node.dtype.itemsize
 
 
 def _bytes(nodes: Sequence[Node], rows: Sequence[int]) -> int:
@@ -209,20 +229,21 @@ def _sizes(nodes: Sequence[Node], threads: int) -> list[int]:
     """Return the blocks of each node in a step.
 
     The first node computes all blocks that a step needs, since its input takes no line buffer. Each other node computes
-    one block for each thread, or as many rows as the tallest block before it allows.
+    one block for each thread, one large block of which threads share the columns, or as many rows as the tallest block
+    before it allows.
     """
     sizes, tallest = [nodes[0].blocks], [float(nodes[0].block_rows)]
     for number, node in enumerate(nodes[1:], 1):
         above = tallest[max(0, number - node.reads[0])] / node.jump
         tallest.append(max(node.block_rows, above))
-        sizes.append(max(threads, round(tallest[number] / node.block_rows)))
+        is_shared = node.splits_columns or node.in_order
+        least = 1 if is_shared and 4 * _block_bytes(node) > 3 * _TICK_BYTES else threads
+        sizes.append(max(least, round(tallest[number] / node.block_rows)))
     return sizes
 
 
 def _of_ticks(nodes: Sequence[Node], sizes: Sequence[int]) -> list[int]:
     """Return the sizes of steps for ticks of at least ``_TICK_BYTES``."""
-    row_bytes = [math.prod(node.row_shape) * node.dtype.itemsize for node in nodes]
-    steps = zip(nodes[1:], sizes[1:], row_bytes[1:], strict=True)
-    largest = max(node.block_rows * size * row for node, size, row in steps)
+    largest = max(_block_bytes(node) * size for node, size in zip(nodes[1:], sizes[1:], strict=True))
     times = max(1, _TICK_BYTES // largest)
     return [times * size for size in sizes]

@@ -16,7 +16,7 @@ from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
-from convfilter.engine.node import Crew, Node, StageNode, StageSetup
+from convfilter.engine.node import Crew, Node, Spans, StageNode, StageSetup, spans_of
 from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
 from convfilter.engine.sums import StepOutput, Taps, Window, dtype_of
@@ -99,6 +99,8 @@ class _CoarseNode(Node):
 class _Decimate(_CoarseNode):
     """Decimates and blurs down the columns; an extra column holds the padding value."""
 
+    splits_columns = True
+
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.input + 1)
         rates = coarse.rates
@@ -135,6 +137,16 @@ class _Decimate(_CoarseNode):
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows of the source that the steps of a block load."""
         return self.coarse.source_index[self._decimation.incoming(top // STEP_ROWS, -(-bottom // STEP_ROWS))]
+
+    def spans(self, number: int = 0) -> Spans:
+        """Return the rows that steps decimate or, if rings persist, load; the first block loads the rows above, too."""
+        tops, bottoms = self.block_ends()
+        if self.persists:
+            return self._decimation.spans(self.coarse.source_index, tops // STEP_ROWS, -(-bottoms // STEP_ROWS))
+        rates = self.coarse.rates
+        lasts = -(-bottoms // STEP_ROWS) * STEP_ROWS - 1 + steps_ahead(rates) * STEP_ROWS
+        ends = np.minimum(lasts * rates.step + rates.decimation.size, self.coarse.source_index.size)
+        return spans_of(self.coarse.source_index, tops * rates.step, ends)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return column strips that fit the cache."""
@@ -194,6 +206,12 @@ class _Decimation:
         before = (self.ring.lead + self._ahead) * self.ring.block
         return self._places[before + first * self.ring.block : before + last * self.ring.block]
 
+    def spans(self, rows: Indices, firsts: Indices, lasts: Indices) -> Spans:
+        """Return the rows that steps load, of each block from step ``firsts`` to ``lasts - 1``; see ``calls``."""
+        before = (self.ring.lead + self._ahead) * self.ring.block
+        starts = np.where(firsts, before + firsts * self.ring.block, 0)
+        return spans_of(rows[self._places], starts, before + lasts * self.ring.block)
+
     def calls(
         self, source: Source, rows: Indices, columns: Columns, out: StepOutput, memories: Sequence[Scratch]
     ) -> list[Call]:
@@ -247,6 +265,8 @@ class _AlongRows(_CoarseNode):
 class _Interpolate(StageNode):
     """Interpolates between the coarse rows."""
 
+    splits_columns = True
+
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage)
         self._coarse = coarse
@@ -263,6 +283,14 @@ class _Interpolate(StageNode):
             return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
         _, place = self._coarse.place(np.array([top, bottom - 1]))
         return np.arange(int(place[0]), int(place[1]) + self._coarse.rates.interpolation_taps)
+
+    def spans(self, number: int = 0) -> Spans:
+        """Return the coarse rows of all blocks by one call."""
+        if number == 1:
+            return super().spans(number)
+        tops, bottoms = self.block_ends()
+        firsts, lasts = (self._coarse.place(rows)[1] for rows in (tops, bottoms - 1))
+        return np.append(firsts, self._coarse.count), np.append(0, lasts + self._coarse.rates.interpolation_taps)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return column strips that fit the cache."""

@@ -18,7 +18,7 @@ from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
-from convfilter.engine.node import Crew, Node, StageNode, StageSetup
+from convfilter.engine.node import Crew, Node, Spans, StageNode, StageSetup, spans_of
 from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, Strips, strip_of, strips_of
 from convfilter.engine.sums import LINES, StepOutput, Taps, Window, sum_calls
@@ -50,6 +50,8 @@ def nodes(stage: StageSetup) -> list[Node]:
 class Stencil(StageNode):
     """Weighted sums over a window that slides down column strips."""
 
+    splits_columns = True
+
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
         assert self.plan.sliding_window is not None
@@ -59,10 +61,26 @@ class Stencil(StageNode):
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that the steps of a block load, and the rows at the centres of its outputs."""
         axis, rows = self.plan.rows, [entering.of(top, bottom) for entering in self._entering]
-        if self.stage.source.alpha or isinstance(self.plan.stage.operator, UnsharpMask):
+        if self._reads_centres:
             first = top * axis.stride + axis.centre
             rows.append(self._row_index[first : (bottom - 1) * axis.stride + axis.centre + 1])
         return np.concatenate(rows) if len(rows) > 1 else rows[0]
+
+    def spans(self, number: int = 0) -> Spans:
+        """Return the rows that enter the ring, and the rows at the centres of outputs."""
+        if not self.persists:
+            return super().spans(number)
+        axis, (tops, bottoms) = self.plan.rows, self.block_ends()
+        spans = [entering.spans(tops, bottoms) for entering in self._entering]
+        if self._reads_centres:
+            first, last = (rows * axis.stride + axis.centre for rows in (tops, bottoms - 1))
+            spans.append(spans_of(self._row_index, first, last + 1))
+        firsts, stops = zip(*spans, strict=True)
+        return np.min(firsts, 0), np.max(stops, 0)
+
+    @property
+    def _reads_centres(self) -> bool:
+        return self.stage.source.alpha or isinstance(self.plan.stage.operator, UnsharpMask)
 
     @cached_property
     def _entering(self) -> list[_Entering]:
@@ -111,9 +129,18 @@ class _Entering:
         first, last = ring.lead + top // ring.step_rows, ring.lead + -(-bottom // ring.step_rows) - 1
         return self._rows[first * ring.advance : last * ring.advance + ring.block]
 
+    def spans(self, tops: Indices, bottoms: Indices) -> Spans:
+        """Return the rows that the steps of each block load; those of the first load the rows above, too."""
+        ring = self._ring
+        firsts, lasts = ring.lead + tops // ring.step_rows, ring.lead + -(-bottoms // ring.step_rows) - 1
+        firsts[0] = 0
+        return spans_of(self._rows, firsts * ring.advance, lasts * ring.advance + ring.block)
+
 
 class _Vertical(StageNode):
     """The vertical pass of a separable kernel too large for the cache; columns in source order."""
+
+    splits_columns = True
 
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
