@@ -51,6 +51,8 @@ CALLS = [
     (("gaussian:1", "maxpool:31x25,stride=1,padding=12", "minpool:9"), {}),
     (("avgpool:31x25,stride=1,padding=12",), {}),
     (("maxpool:3,stride=2,padding=1", "avgpool:5,stride=1", "minpool:2"), {}),
+    (("tophat:7x4", "guided:5,stride=2"), {}),
+    (("blackhat:5,padding=full,padding_mode=reflect",), {}),
     (("gaussian:1.5", "sobel:magnitude,stride=2", "relu", "gaussian:3,stride=3"), {}),
 ]
 
@@ -67,7 +69,7 @@ def test_every_way_gives_the_same_bits(specs, keywords, dtype):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("spec", ["gaussian:2", "gaussian:20", "box:41", "sobel:magnitude,dilation=40"])
+@pytest.mark.parametrize("spec", ["gaussian:2", "gaussian:20", "box:41", "sobel:magnitude,dilation=40", "tophat:21"])
 def test_every_border_gives_the_same_bits(mode, spec):
     compare(large("uint8", channels=1), (256, 128, 1), spec, padding_mode=mode)
     # Wider than the picture, past several chunks, and with a padding value that no sample can have.
@@ -193,6 +195,15 @@ def test_a_scheduler_with_two_processes_gives_the_same_bits():
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         result = apply(da.from_array(image, chunks=(300, 155, 3)), "gaussian:5", "sobel:magnitude")
         assert np.array_equal(client.compute(result).result(), expected)
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+@pytest.mark.parametrize("spec", ["guided:4", "guided:9,stride=3", "guided:3,dilation=4", "guided:2,stride=31"])
+def test_guided_filters_are_cut_at_their_blocks(mode, spec):
+    image = large("uint8").astype(np.float32)
+    result = compare(image, (100, 70, 3), spec, padding_mode=mode)
+    assert (result.npartitions > 1) == (mode != "wrap")
+    compare(image[:30], (9, 70, 3), spec, padding_mode=mode)
 
 
 def test_chunks_along_the_channels_are_joined():

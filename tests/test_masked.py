@@ -6,21 +6,24 @@ from functools import partial
 import numpy as np
 import pytest
 import reference
+from scipy import ndimage
 
 import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
-from convfilter.executor import bands, masked_ranks, masked_rows, patches
+from convfilter.executor import bands, masked_canny, masked_ranks, masked_rows, patches
 from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_box import MaskedBox
 from convfilter.executor.masked_rows import run_rows
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.stage import Correlation, Guided, Stage
 from convfilter.planning import plan_stack
 from convfilter.planning.methods.rank import rank_of
+from convfilter.record import replace
 from convfilter.sample_types import full_scale
 
 RNG = np.random.default_rng(5)
@@ -844,6 +847,79 @@ def test_a_stack_in_bands_is_its_stages_one_after_another(monkeypatch, specs):
         np.testing.assert_array_equal(cf.apply(image, *specs, ignore=np.nan, threads=threads), step)
 
 
+@pytest.mark.parametrize(
+    "specs",
+    [
+        ["box:3", "canny:0.6,0.01,0.05", "dilate:3"],
+        ["guided:2", "median:3"],
+        ["guided:3,stride=3,dilation=2,padding_mode=reflect"],
+        ["tophat:5", "box:3"],
+        ["tophat:4x3,padding=full,padding_mode=reflect"],
+    ],
+)
+def test_filters_of_several_passes_go_through_bands(tmp_path, capsys, monkeypatch, specs):
+    rng = np.random.default_rng(3)
+    image = rng.integers(1, 256, (130, 37, 3), dtype=np.uint8)
+    image[40:70, 5:20] = image[100, 30] = 0
+    asked = cf.apply(image, *specs, ignore=0)
+    monkeypatch.setattr(bands, "ROWS", 8)
+    monkeypatch.setattr(bands, "SPANS", (1, 1))
+    monkeypatch.setattr(masked_canny, "PIXELS", 1000)
+    for threads in ("1", "3"):
+        np.testing.assert_array_equal(of_files(tmp_path, image, specs, "--ignore", "0", "--threads", threads), asked)
+        assert "streamed" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("channels", [0, 3])
+def test_ridges_beside_holes_are_no_edges_and_make_no_others_edges(channels, monkeypatch):
+    """A hole is black to the gradient: its outline is strong, and connects to weak ridges beside it."""
+    monkeypatch.setattr(masked_canny, "PIXELS", 1000)
+    rng = np.random.default_rng(5)
+    shape = (90, 120, channels) if channels else (90, 120)
+    image = cf.gaussian_blur(rng.random(shape).astype(np.float32), 2, map="stretch") * 0.5 + 0.5
+    counts = np.ones(shape[:2], bool)
+    counts[20:40, 50:70] = counts[60, 10] = counts[70, 100] = False
+    low, high, reach = 0.1, 0.2, 4 + 2  # smoothing, and the neighbour's gradient
+    black = np.where(counts.reshape(90, 120, *[1] * (image.ndim - 2)), image, np.float32(0))
+    strong, ridges = (np.atleast_3d(cf.canny(black, 1, each, each)) > 0 for each in (high, low))
+    valid = ndimage.minimum_filter(counts, 2 * reach + 1, mode="nearest")
+    expected = np.zeros(strong.shape, np.float32)
+    for channel in range(strong.shape[2]):
+        labels, _ = ndimage.label(ridges[..., channel] & valid, np.ones((3, 3)))
+        expected[..., channel] = np.isin(labels, np.unique(labels[strong[..., channel] & valid])) & (labels > 0)
+    assert 0 < expected.sum() < np.atleast_3d(cf.canny(black, 1, low, high))[valid].sum()
+    for threads in (1, 2):
+        found = cf.canny(image, 1, low, high, mask=counts, threads=threads)
+        assert np.isnan(found[~valid]).all()
+        np.testing.assert_array_equal(found[valid], expected.reshape(image.shape)[valid])
+
+
+@pytest.mark.parametrize("spec", ["canny:1,0.05,0.2", "guided:2", "guided:2,padding_mode=reflect,stride=2", "tophat:5"])
+def test_files_of_words_and_alpha_have_the_bytes_of_arrays(tmp_path, monkeypatch, spec):
+    monkeypatch.setattr(bands, "ROWS", 8)
+    monkeypatch.setattr(bands, "SPANS", (1, 1))
+    image = np.random.default_rng(3).integers(1, 2**16, (150, 37, 4)).astype(np.uint16)
+    image[40:70, 5:20, 3] = image[100, 30, 3] = 0
+    found = of_files(tmp_path, image, [spec], "--ignore", "alpha=0")
+    np.testing.assert_array_equal(found, cf.apply(image, spec, ignore="alpha=0", alpha=True))
+    assert found[..., :3].any()
+
+
+def test_a_guide_is_cut_with_the_bands(monkeypatch):
+    monkeypatch.setattr(bands, "ROWS", 8)
+    monkeypatch.setattr(bands, "SPANS", (1, 1))
+    rng = np.random.default_rng(3)
+    image, guide = rng.random((300, 37)).astype(np.float32), rng.random((300, 37, 3)).astype(np.float32)
+    counts = np.ones(image.shape, bool)
+    counts[40, 5] = counts[250, 30] = False
+    stages = [replace(stack.stage("guided:2"), operator=Guided(2, 0.01, guide))]
+    found = run_masked(stages, image, counts, threads=2)[0].pixels
+    valid = ndimage.minimum_filter(counts, 9, mode="nearest")
+    plan = plan_stack(stages, image.shape, image.dtype)
+    np.testing.assert_array_equal(found[valid], run_array(plan, np.where(counts, image, 0)).pixels[valid])
+    assert not found[~valid].any()
+
+
 def test_few_rows_are_held_at_a_time(monkeypatch):
     monkeypatch.setattr(bands, "ROWS", 8)
     image = np.random.default_rng(4).integers(0, 9, (400, 30, 2), dtype=np.uint8)
@@ -887,7 +963,10 @@ def test_rows_between_windows_are_passed_over(spec, first, most, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize("spec", ["gaussian:2", "gaussian:20,stride=2", "box:11", "avgpool:5,stride=1", "maxpool:7"])
+@pytest.mark.parametrize(
+    "spec",
+    ["gaussian:2", "gaussian:20,stride=2", "box:11", "avgpool:5,stride=1", "maxpool:7", "guided:16", "tophat:disk:7"],
+)
 def test_bands_of_large_pictures_are_much_lower_than_the_picture(spec, dtype):
     (stage,) = masked_stages(
         stack.stages([spec]), (8160, 12288, 3), np.dtype(dtype), fill=False, out_dtype=None, alpha=False,

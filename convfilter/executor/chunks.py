@@ -13,7 +13,7 @@ import numpy as np
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import Samples
 from convfilter.executor import run
-from convfilter.filters.stage import Orientation
+from convfilter.filters.stage import Guided, Orientation
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.method import Reach, window_reach
 from convfilter.planning.methods import chosen_method, grid_of
@@ -39,12 +39,15 @@ class Side:
         Geometry on those samples; cropped samples count as negative padding.
     outputs : int
         Wanted outputs; those computed past them are dropped.
+    dropped : int
+        Outputs before the wanted ones, which are dropped, too.
     """
 
     ranges: tuple[tuple[int, int], ...]
     selected: Indices | None
     axis: AxisPlan
     outputs: int
+    dropped: int = 0
 
 
 def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, reach: Reach) -> Side:
@@ -76,6 +79,23 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, reach: R
     beyond = min(max(0, stop - (axis.input + axis.after - axis.beyond)), max(0, after)) if axis.beyond else 0
     local = AxisPlan(length, axis.kernel, axis.stride, axis.dilation, before, after, beyond)
     return Side(ranges, selected, local, last - first)
+
+
+def _bordered_side(axis: AxisPlan, first: int, last: int) -> Side:
+    """Return the source samples of outputs whose chunk is a picture of its own, padded at cuts as at the border.
+
+    A chunk at the border also has all samples that padding repeats there.
+    """
+    stride, most = axis.stride, axis.span + 1
+    start = max(0, first + axis.before // -stride)
+    stop = (last - 1) * stride - axis.before + most
+    if start == 0:
+        stop = max(stop, axis.before + most)
+    if stop >= axis.input:
+        stop, start = axis.input, min(start, max(0, axis.input - axis.after - most) // stride)
+    low = start * stride
+    local = replace(axis, input=stop - low, beyond=axis.beyond if stop == axis.input else 0)
+    return Side(((low, stop),), None, local, last - first, first - start)
 
 
 def _spaced_side(axis: AxisPlan, first: int, last: int, end: int) -> Side:
@@ -119,7 +139,9 @@ def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> C
     grid = grid_of(plan)
     if grid.indivisible:
         return Chunk(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
-    mode = plan.padding_mode
+    if grid.has_borders:
+        return Chunk(*(_bordered_side(axis, *span) for axis, span in ((plan.rows, rows), (plan.cols, cols))))
+    mode = "edge" if grid.near_border else plan.padding_mode
     end = min(rows[1] + grid.ahead[0], plan.rows.output)
     down = side_of(plan.rows, mode, *rows, end, chosen_method(plan).reach(plan, rows[0], end))
     if not grid.cols:
@@ -159,7 +181,8 @@ def run_chunk_counted(
     """Compute a chunk of a stage's result as :func:`run_chunk` does; returns also how many samples were clipped."""
     local, pixels = _local(plan, number, chunk, pixels)
     result, clipped = run.run_stage(local, number, pixels, out_dtype, threads)
-    return result[: chunk.rows.outputs, : chunk.cols.outputs], clipped
+    rows, cols = (slice(side.dropped, side.dropped + side.outputs) for side in (chunk.rows, chunk.cols))
+    return result[rows, cols], clipped
 
 
 def run_chunk_to(plan: Plan, number: int, chunk: Chunk, pixels: Samples, result: Samples, threads: int) -> int:
@@ -188,6 +211,11 @@ _MOST_PLANS = 32
 
 def _stage_of(whole: StagePlan, chunk: Chunk) -> StagePlan:
     """Return the plan of a chunk, shared by equal chunks so that they find the same executable."""
+    operator = whole.stage.operator
+    if isinstance(operator, Guided) and isinstance(operator.guide, np.ndarray):
+        guide = np.concatenate([operator.guide[start:stop] for start, stop in chunk.rows.ranges])
+        stage = replace(whole.stage, operator=replace(operator, guide=guide))
+        return replace(whole, stage=stage, rows=chunk.rows.axis, cols=chunk.cols.axis)
 
     def planned() -> tuple[StagePlan, StagePlan]:
         stage = replace(whole, rows=chunk.rows.axis, cols=chunk.cols.axis)

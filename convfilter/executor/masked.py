@@ -21,10 +21,11 @@ from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import ParameterError, shown
 from convfilter.executor.held import Valid, put
 from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
-from convfilter.executor.masked_rows import Judge, run_array
+from convfilter.executor.masked_canny import canny_stages
+from convfilter.executor.masked_rows import BandedStage, Judge, run_array
 from convfilter.executor.masked_stage import MaskedStage, Setting
 from convfilter.executor.run import Result
-from convfilter.filters.stage import Constant, Join, Layer, MaxIndices, Point, Rank, Stage
+from convfilter.filters.stage import Canny, Constant, Join, Layer, MaxIndices, Point, Rank, Stage
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import full_scale
 from convfilter.planning.composites import expanded, sized
@@ -231,7 +232,7 @@ def masked_stages(
     gray: bool,
     white: float | None,
     out_white: float | None,
-) -> list[MaskedStage]:
+) -> list[BandedStage]:
     """Plan the stages for pictures with ignored pixels; arguments are those of :func:`run_masked`.
 
     Raises
@@ -253,7 +254,7 @@ def masked_stages(
         )
     target, between = np.dtype(out_dtype or dtype), real_of(dtype)
     full = white or full_scale(dtype)  # also of unrounded results between two stages
-    planned: list[MaskedStage] = []
+    planned: list[BandedStage] = []
     for number, simple_stage in enumerate(simple_stages):
         stage = sized(simple_stage, shape)
         _require_local(stage)
@@ -269,12 +270,12 @@ def masked_stages(
             shape, dtype, result, alpha, premultiplied, gray and number == 0,
             full if number else white, out_white if last else None, fill,
         )  # fmt: skip
-        planned.append(MaskedStage(stage, setting))
+        planned += canny_stages(stage, setting) if isinstance(stage.operator, Canny) else [MaskedStage(stage, setting)]
         shape, dtype = planned[-1].shape, planned[-1].dtype
     return planned
 
 
-def streaming_obstacle(stages: Sequence[MaskedStage]) -> str:
+def streaming_obstacle(stages: Sequence[BandedStage]) -> str:
     """Return why rows with ignored pixels cannot be streamed; "" if they can."""
     return next((stage.streaming_obstacle for stage in stages if stage.streaming_obstacle), "")
 

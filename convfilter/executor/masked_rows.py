@@ -12,14 +12,32 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.rows import RowSource
-from convfilter.executor.held import Held, Valid
-from convfilter.executor.masked_stage import MaskedStage
+from convfilter.executor.held import Held, Span, Valid
 
 #: Largest number of bytes of a stage's bands, or of the rows that they read, that threads compute at a time; a single
 #: band may have more.
 MOST_BYTES = 2**24
 #: Returns the mask of valid pixels of some rows, from the rows and the number of the first.
 Judge: TypeAlias = Callable[[Samples, int], Valid]
+
+
+class BandedStage(Protocol):
+    """A stage whose result is computed band by band; see ``MaskedStage``."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    bands: list[Span]
+    band_bytes: int
+
+    @property
+    def streaming_obstacle(self) -> str:
+        """Why the stage needs all rows of its source at once; "" if it does not."""
+
+    def reach(self, span: Span) -> Span:
+        """Return the rows of the source that some rows of the result read."""
+
+    def run(self, held: Held, bands: Sequence[Span], out: Samples, valid: Valid, threads: int) -> int:
+        """Compute neighbouring bands; return how many samples were clipped."""
 
 
 class _Rows(Protocol):
@@ -49,8 +67,9 @@ class _Buffer:
         self.held = self._rows(0, 0)
 
     def reserve(self, rows: int) -> None:
-        """Make room for ``rows`` rows before any is held."""
-        self._allocate(rows)
+        """Make room for ``rows`` rows, if none is held yet."""
+        if not len(self.held.pixels) and rows > len(self._pixels):
+            self._allocate(rows)
 
     def discard(self, first: int) -> None:
         """Discard the rows before row ``first``, or all rows held if it lies further down."""
@@ -100,7 +119,7 @@ class _StreamedRows:
 class _Results:
     """The rows of a stage's result, computed some bands at a time."""
 
-    def __init__(self, stage: MaskedStage, source: _Rows, threads: int, at_once: int) -> None:
+    def __init__(self, stage: BandedStage, source: _Rows, threads: int, at_once: int) -> None:
         self._stage, self._source, self._threads, self._at_once = stage, source, threads, at_once
         reaches = [stage.reach(band) for band in stage.bands]
         #: Of each band: the first row of the source that it or a later band reads (the last band, with wrap, reads the
@@ -116,12 +135,12 @@ class _Results:
 
     def all(self) -> Held:
         """Compute and return all rows."""
-        self._buffer.reserve(self.rows)
         return self.held(0, self.rows)
 
     def held(self, first: int, last: int) -> Held:
         """Compute bands up to row ``last - 1``, and discard rows before ``first``."""
         self._buffer.discard(first)
+        self._buffer.reserve(last - first)
         while self._buffer.held.first + len(self._buffer.held.pixels) < last:
             self._extend()
         return self._buffer.held
@@ -143,7 +162,7 @@ class _Results:
         self.clipped += self._stage.run(source, bands, pixels, valid, self._threads)
 
 
-def _chain(stages: Sequence[MaskedStage], source: _Rows, threads: int) -> _Results:
+def _chain(stages: Sequence[BandedStage], source: _Rows, threads: int) -> _Results:
     """Connect stages, each of which computes a band for each thread, or a single band of many samples."""
     for stage in stages:
         results = _Results(stage, source, threads, max(1, min(threads, MOST_BYTES // stage.band_bytes)))
@@ -151,7 +170,7 @@ def _chain(stages: Sequence[MaskedStage], source: _Rows, threads: int) -> _Resul
     return results
 
 
-def run_array(stages: Sequence[MaskedStage], pixels: Samples, valid: Valid, threads: int) -> tuple[Samples, Valid, int]:
+def run_array(stages: Sequence[BandedStage], pixels: Samples, valid: Valid, threads: int) -> tuple[Samples, Valid, int]:
     """Filter an array.
 
     Returns
@@ -169,7 +188,7 @@ def run_array(stages: Sequence[MaskedStage], pixels: Samples, valid: Valid, thre
 
 
 def run_rows(
-    stages: Sequence[MaskedStage],
+    stages: Sequence[BandedStage],
     source: RowSource | Samples,
     judge: Judge,
     write: Callable[[Samples, Valid], None],

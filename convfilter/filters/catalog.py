@@ -135,7 +135,7 @@ def _canny(sigma: str, low: float | None, high: float | None) -> Stage:
         numbers += [] if threshold is None else [threshold]
     if len(numbers) not in (1, 3):
         raise ParameterError(f"canny takes SIGMA, or SIGMA,LOW,HIGH, got {len(numbers)} numbers")
-    return Stage(Canny(*numbers))
+    return Stage(Canny(numbers[0], numbers[1], numbers[2]) if len(numbers) > 1 else Canny(numbers[0]))
 
 
 def _compass_row(name: str, pattern: str, source: str) -> Filter:

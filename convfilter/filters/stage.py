@@ -147,12 +147,14 @@ class Canny:
     """Edges one pixel wide: ridges of a smoothed picture's gradient that are strong, or connected to strong ones.
 
     ``sigma`` is in pixels. ``low`` and ``high`` are thresholds of Sobel's gradient, as fractions of full scale: a step
-    from black to white has a gradient of 4.
+    from black to white has a gradient of 4. With ``only_ridges``, the result is 2 on ridges of at least ``high``, 1 on
+    those of at least ``low``, and 0 elsewhere, unscaled.
     """
 
     sigma: float = 1.0
     low: float = 0.1
     high: float = 0.2
+    only_ridges: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.sigma <= _MOST_CANNY_SIGMA:

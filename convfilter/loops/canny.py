@@ -117,17 +117,20 @@ def _slopes(a, at, pitch, channels):
     return down, along
 
 
-def hysteresis(marks, rows, cols, channels, channel, stack):
+def hysteresis(marks, rows, cols, channels, channel, stack, most):
     """Replace by 3 all marks of 2, and all marks of 1 that are connected to a 2 (by sides or corners, through 1s).
 
-    ``marks`` are rows of ``cols * channels`` samples, of which one channel is processed. Scratch: ``stack`` of one
-    entry for each pixel.
+    ``marks`` are rows of ``cols * channels`` samples, of which one channel is processed. Scratch: ``stack`` of ``most``
+    entries. Pixels that do not fit the stack become 2, and the search goes on at the first of them.
     """
     pitch = cols * channels
-    for start in range(rows * cols):
+    start = 0
+    while start < rows * cols:
         if marks[start * channels + channel] != 2:
+            start += 1
             continue
         marks[start * channels + channel] = 3
+        following = start + 1
         stack[0] = start
         depth = 1
         while depth > 0:
@@ -137,8 +140,14 @@ def hysteresis(marks, rows, cols, channels, channel, stack):
             for r in range(max(row - 1, 0), min(row + 2, rows)):
                 for c in range(max(col - 1, 0), min(col + 2, cols)):
                     mark = marks[r * pitch + c * channels + channel]
-                    if 0 < mark < 3:
+                    if not 0 < mark < 3:
+                        continue
+                    if depth < most:
                         marks[r * pitch + c * channels + channel] = 3
                         stack[depth] = r * cols + c
                         depth += 1
+                    else:
+                        marks[r * pitch + c * channels + channel] = 2
+                        following = min(following, r * cols + c)
+        start = following
     return 0

@@ -202,7 +202,7 @@ def _dot(a, b, c, d, e, f):
 
 def evaluate(
     slopes, slope_plane, shifts, pitch, places, rows, cols, radius, index, guide, plane, guide_pitch, guide_rows,
-    planes, guide_middle, middle, sums, prefix, line, out, out_pitch, channels,
+    planes, guide_middle, middle, sums, prefix, line, row_step, kept, kept_cols, out, out_pitch, channels,
 ):  # fmt: skip
     """Evaluate each pixel's mean linear function at the pixel's guide; results are ``channels`` samples apart.
 
@@ -210,6 +210,9 @@ def evaluate(
     column x are those of columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide
     of row y begins ``radius`` samples after the start of row ``guide_rows[y]`` of ``guide``, whose planes are ``plane``
     samples apart.
+
+    Every ``row_step``-th row is evaluated, in the columns ``kept``, of which there are ``kept_cols``: all in order if
+    they are as many as ``cols``.
 
     Scratch: ``sums`` of a row for each plane and one more, ``prefix`` of as many rows of ``line`` samples.
     """
@@ -222,17 +225,31 @@ def evaluate(
         _enter_functions(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, 1.0, sums)
     for row in range(rows):
         _enter_functions(slopes, slope_plane, shifts, places[row + 2 * radius] * pitch, pitch, planes, 1.0, sums)
-        for q in range(planes + 1):
-            _prefix_sums_at(sums, q * pitch, index, cols + 2 * radius, prefix, q * line)
-        o, i = row * out_pitch, guide_rows[row] * guide_pitch + radius
-        for x in range(cols):
-            value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
-            for q in range(planes):
-                slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
-                value += slope * (guide[q * plane + i + x] - guide_middle)
-            out[o + x * channels] = value
+        if row % row_step == 0:
+            for q in range(planes + 1):
+                _prefix_sums_at(sums, q * pitch, index, cols + 2 * radius, prefix, q * line)
+            o, i = row // row_step * out_pitch, guide_rows[row] * guide_pitch + radius
+            if kept_cols == cols:
+                for x in range(cols):
+                    out[o + x * channels] = _value(
+                        prefix, line, x, side, share, guide, plane, i, planes, guide_middle, middle
+                    )
+            else:
+                for k in range(kept_cols):
+                    out[o + k * channels] = _value(
+                        prefix, line, kept[k], side, share, guide, plane, i, planes, guide_middle, middle
+                    )
         _enter_functions(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, -1.0, sums)
     return 0
+
+
+def _value(prefix, line, x, side, share, guide, plane, i, planes, guide_middle, middle):
+    """Return the mean linear function of column x at its guide."""
+    value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
+    for q in range(planes):
+        slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
+        value += slope * (guide[q * plane + i + x] - guide_middle)
+    return value
 
 
 def _enter_functions(slopes, slope_plane, shifts, i, pitch, planes, sign, sums):

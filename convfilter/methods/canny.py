@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,36 +23,44 @@ from convfilter.planning.task import CANNY_SIGMAS
 SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")
 SLOPES = Loop("canny", "slopes", "D* i8 i8 i8 i8 D*")
 RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
-HYSTERESIS = Loop("canny", "hysteresis", "u1* i8 i8 i8 i8 i8*")
+HYSTERESIS = Loop("canny", "hysteresis", "u1* i8 i8 i8 i8 i8* i8")
 
 #: Halo of a ridge in pixels: its neighbour, and one pixel more for the neighbour's gradient.
 _HALO = 2
 #: Mark of an edge, in the picture of ridges.
 _EDGE = 3
+#: Type of the marks of ridges.
+RIDGE_TYPE = np.dtype(np.uint8)
+#: Entries of the stack of a connected edge.
+STACK = 2**16
 
 Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageSetup) -> list[Node]:
     """Return the nodes of a stage; transparent pixels count as black."""
+    operator = stage.plan.stage.operator
+    assert isinstance(operator, Canny)
+    if operator.only_ridges:
+        return [_Ridges(stage, with_alpha=stage.source.alpha)]
     edges = _Edges(stage)
-    edges.reads = (1, 2)  # the ridges, and the picture for its alpha
+    edges.reads = (1, 2) if stage.source.alpha else (1,)  # the ridges, and the picture for its alpha
     return [_Ridges(stage), edges]
 
 
 class _Ridges(Node):
-    """Ridges of the gradient's magnitude as bytes: strong, weak or none."""
+    """Ridges of the gradient's magnitude: strong, weak or none; as bytes, or beside alpha in the type of the result."""
 
-    def __init__(self, stage: StageSetup) -> None:
+    def __init__(self, stage: StageSetup, *, with_alpha: bool = False) -> None:
         operator = stage.plan.stage.operator
         assert isinstance(operator, Canny)
         self._stage, self._operator = stage, operator
         self._radius = radius_of(operator.sigma)
         self.rows, self.row_shape = (
             stage.plan.rows.input,
-            (stage.plan.cols.input, stage.plan.channels - stage.source.alpha),
+            (stage.plan.cols.input, stage.plan.channels - (stage.source.alpha and not with_alpha)),
         )
-        self.block_rows, self.dtype = canny_block_rows(stage.plan.rows), np.dtype(np.uint8)
+        self.block_rows, self.dtype = canny_block_rows(stage.plan.rows), stage.dtype if with_alpha else RIDGE_TYPE
         self.cost, self.scratch_bytes = (
             stage.plan.multiply_adds * self.rows * self.row_shape[0],
             stage.plan.scratch_bytes,
@@ -107,7 +116,7 @@ class _Worker:
         """Write the ridges of some rows."""
         top, bottom = rows
         height, cols = len(self._down), len(self._along)
-        channels = self._target.slot.shape[2]
+        channels = self._source.channels - self._source.alpha
         pitch, count = (cols + 2 * _HALO) * channels, bottom - top + 2 * _HALO
         flat, magnitude = (self._scratch.get(name, count * pitch)[: count * pitch] for name in ("block", "magnitude"))
         block = flat.reshape(count, cols + 2 * _HALO, channels)
@@ -125,13 +134,17 @@ class _Worker:
         margins = magnitude.reshape(block.shape)
         margins[:, 0], margins[:, -1] = 0, 0
         SLOPES.variant(D=np.float64)(flat, pitch, count, pitch, channels, magnitude)
-        out = self._target.rows(top, bottom).reshape(-1)
-        full = self._source.full
+        target, full, size = self._target.rows(top, bottom), self._source.full, (bottom - top) * cols * channels
+        with_alpha = target.shape[2] > channels
+        marks = self._scratch.get("marks", size, RIDGE_TYPE)[:size] if with_alpha else target.reshape(-1)
         limits = max(0, 1 - top), min(bottom, height - 1) - top
         RIDGES.variant(D=np.float64)(
             flat, pitch, bottom - top, cols, channels, magnitude, self._operator.low * full,
-            self._operator.high * full, *limits, out, cols * channels,
+            self._operator.high * full, *limits, marks, cols * channels,
         )  # fmt: skip
+        if with_alpha:
+            target[..., :channels] = marks.reshape(bottom - top, cols, channels)
+            target[..., channels] = self._picture.rows(top, bottom)[..., -1]
         return 0
 
     def _smooth(self, top: int, bottom: int, out: Real, pitch: int) -> None:
@@ -182,33 +195,61 @@ class _Edges(StageNode):
 
     def __init__(self, stage: StageSetup) -> None:
         super().__init__(stage)
-        self.block_rows, self.jump, self.overlap = self.rows, 1.0, 0.0
+        self.jump, self.overlap, self.scratch_bytes = 1.0, self.rows, 8 * STACK
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return all rows."""
-        return np.arange(self.plan.rows.input)
+        """Return all rows of the ridges, and the same rows of the picture."""
+        return np.arange(top, bottom) if number else np.arange(self.plan.rows.input)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
-        """Return a worker."""
-        ridges, picture = sources
+        """Return workers."""
+        return _Edging(self, sources, target)
 
-        def compute(rows: Rows) -> int:
-            marks = np.ascontiguousarray(ridges.rows(*rows)).copy()
-            height, cols, channels = marks.shape
-            stack = np.empty(height * cols, np.int64)
-            for channel in range(channels):
-                HYSTERESIS.variant()(marks.reshape(-1), height, cols, channels, channel, stack)
-            out = target.rows(*rows)
-            out[..., :channels] = (marks == _EDGE) * out.dtype.type(self.stage.full_out)
-            if self.stage.source.alpha:
-                out[..., -1] = self._alpha(picture.rows(*rows))
-            if self.stage.source.premultiplied:  # white times alpha
-                out[..., :-1] = np.minimum(out[..., :-1], out[..., -1:])
-            return 0
 
-        return Workers(lambda: compute, self.rows * self.row_shape[0] * 10)
+class _Edging(Workers):
+    """Stores the edges of blocks of rows, after the first block has found the edges of the whole picture."""
 
-    def _alpha(self, image: Samples) -> Samples:
-        """Return the picture's alpha, in its stored type."""
-        scaled = image[..., -1] * (self.stage.full_out / self.stage.source.full)
-        return np.rint(scaled) if self.dtype.kind == "u" else scaled
+    def __init__(self, node: _Edges, sources: Sequence[LineBuffer], target: LineBuffer) -> None:
+        super().__init__(lambda: self._store, node.scratch_bytes)
+        self._stage, self._rows, self._sources, self._target = node.stage, node.rows, sources, target
+        self._lock, self._found = threading.Lock(), False
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        super().begin()
+        self._found = False
+
+    def _store(self, rows: Rows) -> int:
+        ridges, *pictures = self._sources
+        with self._lock:
+            if not self._found:
+                connect(ridges.rows(0, self._rows))
+                self._found = True
+        alpha = pictures[0].rows(*rows)[..., -1] if pictures else None
+        store_edges(
+            ridges.rows(*rows), alpha, self._stage.source.full, self._target.rows(*rows), self._stage.full_out,
+            premultiplied=self._stage.source.premultiplied,
+        )  # fmt: skip
+        return 0
+
+
+def connect(ridges: Samples) -> None:
+    """Mark strong ridges, and weak ones that are connected to strong ones, as edges, in place."""
+    height, cols, channels = ridges.shape
+    stack = np.empty(STACK, np.int64)
+    for channel in range(channels):
+        HYSTERESIS.variant()(ridges.reshape(-1), height, cols, channels, channel, stack, STACK)
+
+
+def store_edges(
+    marks: Samples, alpha: Samples | None, full: float, out: Samples, full_out: float, *, premultiplied: bool
+) -> None:
+    """Store white on edges and black elsewhere, with the picture's alpha, whose white is ``full``."""
+    colours = out[..., : marks.shape[2]]
+    colours[...] = marks == _EDGE
+    colours *= out.dtype.type(full_out)
+    if alpha is not None:
+        scaled = alpha * (full_out / full)
+        out[..., -1] = np.rint(scaled) if out.dtype.kind == "u" else scaled
+        if premultiplied:  # white times alpha
+            np.minimum(colours, out[..., -1:], out=colours)

@@ -34,6 +34,7 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
     # Sums are already scaled to the source's samples: no factor of the luminance is left.
     largest = _Largest(replace(stage, source=replace(stage.source, gray=False)))
     largest.reads = tuple(len(sums) + 1 - end for end in ends)
+    largest.block_rows = sums[-1].block_rows  # a higher block would hold more rows of all sums
     return [*sums, largest]
 
 
@@ -77,7 +78,9 @@ class _Largest(StageNode):
             def compute(rows: Rows) -> int:
                 size = (rows[1] - rows[0]) * self.row_shape[0] * self.row_shape[1]
                 values = scratch.get("largest", size)[:size].reshape(rows[1] - rows[0], *self.row_shape)
-                values[:] = np.maximum.reduce([each.rows(*rows) for each in sources])
+                values[:] = sources[0].rows(*rows)
+                for each in sources[1:]:
+                    np.maximum(values, each.rows(*rows), out=values)
                 alpha = values[..., -1].copy() if mapped.source.alpha else None
                 return epilogue.store_values(Region(*rows, 0, self.row_shape[0]), values, alpha)
 

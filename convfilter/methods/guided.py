@@ -3,7 +3,8 @@
 Running sums move down the columns and along the rows in float64, so the cost does not depend on the radius.
 
 With dilation D, every D-th row and column is a picture of its own, whose windows have no gaps. The pictures of the
-columns lie side by side in each row; the pictures of the rows are filtered one after the other. A stride drops results.
+columns lie side by side in each row; the pictures of the rows are filtered one after the other. With a stride, all
+lines are fitted, and their means are taken only where there is a result.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from convfilter.planning.arithmetic import AxisPlan
 FIT = Loop("guided", "fit", "D* D* i8 i8 i8 i8 i8 D D D D* D* D* D* i8")
 FIT_COLOURS = Loop("guided", "fit_colours", "D* i8 D* i8 i8 i8 i8 D D D D* D* D* i8 D* i8")
 EVALUATE = Loop(
-    "guided", "evaluate", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* D* i8 D* i8 i8"
+    "guided", "evaluate", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* D* i8 i8 i8* i8 D* i8 i8"
 )  # fmt: skip
 
 #: Running sums of a window whose guide has three planes; a guide of one plane has four.
@@ -81,7 +82,8 @@ class _Worker:
         #: Windows along a row; those that straddle two pictures side by side are computed and ignored.
         self._width = order.size - 2 * radius
         #: Number of the window of each loaded column, and of each output.
-        self._windows, self._outputs = window[cols[order]], window[:: mapped.plan.cols.stride]
+        self._windows = window[cols[order]]
+        self._outputs = np.ascontiguousarray(window[:: mapped.plan.cols.stride])
         lanes = vector_bytes() // 8
         self._pitch, self._line = (-(-size // lanes) * lanes for size in (order.size, self._width))
         self._behind = lanes
@@ -99,24 +101,24 @@ class _Worker:
 
     def __call__(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
-        (top, bottom), axis, cols = rows, self._mapped.plan.rows, self._mapped.plan.cols
-        if axis.stride == axis.dilation == cols.stride == cols.dilation == 1:
-            return self._store(rows, self._filtered(range(top, bottom)))
-        channels = self._mapped.source.channels
-        size = (bottom - top) * cols.output * channels
-        results = self._scratch.get("results", size)[:size].reshape(bottom - top, cols.output, channels)
+        (top, bottom), axis = rows, self._mapped.plan.rows
+        centre = axis.centre - axis.before  # of the first output
+        if axis.stride == axis.dilation == 1:
+            return self._store(rows, self._filtered(range(centre + top, centre + bottom), 1))
+        size = (bottom - top) * self._outputs.size * self._mapped.source.channels
+        results = self._scratch.get("results", size)[:size].reshape(bottom - top, self._outputs.size, -1)
         period = math.lcm(axis.stride, axis.dilation)
         # Output rows ``spacing`` apart lie in one of the dilated pictures. Where windows do not overlap, each output is
         # computed by itself: the rows between are not needed, and not in the line buffer.
         spacing = period // axis.stride if period <= axis.span else bottom - top
         for first in range(top, min(bottom, top + spacing)):
             last = bottom - 1 - (bottom - 1 - first) % spacing
-            values = self._filtered(range(first * axis.stride, last * axis.stride + 1, axis.dilation))
-            results[first - top :: spacing] = values[:: period // axis.dilation, self._outputs]
+            centres = range(centre + first * axis.stride, centre + last * axis.stride + 1, axis.dilation)
+            results[first - top :: spacing] = self._filtered(centres, period // axis.dilation)
         return self._store(rows, results)
 
-    def _filtered(self, outputs: range) -> Real:
-        """Return (outputs, windows of a row, channels): results at rows of the picture that are a dilation apart."""
+    def _filtered(self, outputs: range, step: int) -> Real:
+        """Return (rows, cols, channels): results at every ``step``-th of some rows that are a dilation apart."""
         radius, source, spacing = self._radius, self._mapped.source, outputs.step
         reach = 2 * radius * spacing
         needed = self._rows[outputs.start : outputs[-1] + reach + 1 : spacing]
@@ -132,17 +134,18 @@ class _Worker:
         picture = self._planes(source, "picture", self._picture.index(loaded), loaded)
         guide = picture if self._guide is None else self._planes(self._guide, "guide", loaded, loaded)
         colours = source.channels - source.alpha
-        size = len(outputs) * self._width * source.channels
+        kept = len(outputs[::step])
+        size = kept * self._outputs.size * source.channels
         values = self._scratch.get("values", size)[:size]
         marks = self._invalid(picture[:colours], guide, loaded_rows[needed])
         centres = np.ascontiguousarray(loaded_rows[outputs.start : outputs.stop : spacing])
         for colour in range(colours):
             planes = guide[colour : colour + 1] if self._guide is None else guide
-            self._fit(planes, picture[colour], ranges, starts, line_rows[needed], centres, values[colour:])
-        results: Real = values.reshape(len(outputs), self._width, source.channels)
+            self._fit(planes, picture[colour], ranges, starts, line_rows[needed], centres, step, values[colour:])
+        results: Real = values.reshape(kept, self._outputs.size, source.channels)
         for colour, invalid in enumerate(marks):
             if invalid is not None:
-                results[..., colour][invalid] = np.nan
+                results[..., colour][invalid[::step, self._outputs]] = np.nan
         return results
 
     def _planes(self, source: Source, name: str, index: Indices, rows: Indices) -> Real:
@@ -164,9 +167,10 @@ class _Worker:
         starts: Indices,
         line_rows: Indices,
         centres: Indices,
+        step: int,
         out: Samples,
     ) -> None:
-        """Write the results of one plane: the lines of all windows, then their means at each pixel.
+        """Write the results of one plane: the lines of all windows, then their means at the pixels of the outputs.
 
         Parameters
         ----------
@@ -179,7 +183,9 @@ class _Worker:
         line_rows : int array
             Lines that the means read, from the top down.
         centres : int array
-            Loaded row of each output.
+            Loaded row of each mean.
+        step : int
+            Every ``step``-th row of means is an output.
         out : flat array
         """
         planes, radius, line, pitch, scratch = len(guide), self._radius, self._line, self._pitch, self._scratch
@@ -209,8 +215,9 @@ class _Worker:
                 )  # fmt: skip
         EVALUATE.variant(D=np.float64)(
             slopes, count * line, shifts, line, line_rows, centres.size, self._width, radius, self._windows, flat_guide,
-            guide[0].size, pitch, centres, planes, *middles, sums, running, pitch + self._behind,
-            out, self._width * self._mapped.source.channels, self._mapped.source.channels,
+            guide[0].size, pitch, centres, planes, *middles, sums, running, pitch + self._behind, step,
+            self._outputs, self._outputs.size, out, self._outputs.size * self._mapped.source.channels,
+            self._mapped.source.channels,
         )  # fmt: skip
 
     def _invalid(self, picture: Real, guide: Real, centres: Indices) -> list[npt.NDArray[np.bool_] | None]:

@@ -17,7 +17,7 @@ from convfilter.pipeline.streaming import Finish
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
     from convfilter.executor.held import Valid
-    from convfilter.executor.masked_stage import MaskedStage
+    from convfilter.executor.masked_rows import BandedStage
 
 
 class IgnoredPixels:
@@ -108,7 +108,7 @@ class IgnoredPixels:
         masking.check(frame.shape, self._picture.alpha)
         return masking
 
-    def _planned(self) -> list[MaskedStage]:
+    def _planned(self) -> list[BandedStage]:
         """Plan the stages for the first frame."""
         frame = self._converted.frames[0]
         height, width, channels = (*frame.shape, 1)[:3]

@@ -149,6 +149,10 @@ class Grid:
         Chunks begin at multiples of these outputs; ``cols`` 0: each chunk has the full width.
     ahead : (rows, cols)
         Outputs past a chunk's end that are computed and dropped.
+    near_border : bool
+        Whether chunks at the border are padded like the picture in every mode: their padding repeats rows near it.
+    has_borders : bool
+        Whether a chunk is a picture with padding of its own; outputs that read the padding at a cut are dropped.
     indivisible : bool
         Whether the result cannot be split.
     """
@@ -156,6 +160,8 @@ class Grid:
     rows: int = STEP_ROWS
     cols: int = 1
     ahead: tuple[int, int] = (0, 0)
+    near_border: bool = False
+    has_borders: bool = False
     indivisible: bool = False
 
 
@@ -166,6 +172,11 @@ def _grid_of_steps(_plan: StagePlan) -> Grid:
 def grid_of_samples(_plan: StagePlan) -> Grid:
     """Return the grid of methods whose results are exact, or computed sample by sample: chunks begin anywhere."""
     return Grid(1, 1)
+
+
+def grid_of_pictures(plan: StagePlan) -> Grid:
+    """Return the grid of exact results of several passes, each of which pads the result of the one before."""
+    return unsplit(plan) if plan.padding_mode == "wrap" else Grid(1, 1, has_borders=True)
 
 
 def unsplit(plan: StagePlan) -> Grid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convfilter.filters.stage import Canny
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Method, always, unsplit
+from convfilter.planning.method import Grid, Method, always, grid_of_pictures, unsplit
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import CANNY_SIGMAS, Task
 
@@ -36,11 +36,17 @@ def _scratch_bytes(_plan: StagePlan, task: Task) -> int:
     )
 
 
+def _grid(plan: StagePlan) -> Grid:
+    operator = plan.stage.operator
+    assert isinstance(operator, Canny)
+    return grid_of_pictures(plan) if operator.only_ridges else unsplit(plan)  # edges wind through the picture
+
+
 CANNY = Method(
     "canny",
     _cost,
-    block_rows=lambda task: task.rows.output,
+    block_rows=lambda task: canny_block_rows(task.rows),
     has_own_blocks=always,
-    grid=unsplit,  # edges wind through the picture
+    grid=_grid,
     scratch_bytes=_scratch_bytes,
 )

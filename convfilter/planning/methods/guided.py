@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.stage import Guided
-from convfilter.planning.method import Method, always, unsplit
+from convfilter.planning.method import Grid, Method, always, unsplit
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _SUMS = 26
 def _cost(task: Task) -> float:
     """Return the multiply-adds of one output, the same for any radius: sums down and along, lines, and their means.
 
-    Rows and columns that the stride drops are computed, too, if the window of an output reaches them.
+    The lines of rows and columns that the stride drops are fitted, too, if the window of an output reaches them.
     """
     operator = task.stage.operator
     assert isinstance(operator, Guided)
@@ -64,11 +64,16 @@ def _planes(operator: Guided) -> int:
     return _COLOURS if isinstance(operator.guide, str) else operator.guide.shape[2]
 
 
+def _grid(plan: StagePlan) -> Grid:
+    # Lines are padded before their means; with wrap, those at the top are padded by those at the bottom.
+    return unsplit(plan) if plan.padding_mode == "wrap" else Grid(plan.block_rows, 0, near_border=True)
+
+
 GUIDED = Method(
     "guided",
     _cost,
     block_rows=_block_rows,
     has_own_blocks=always,
-    grid=unsplit,  # lines are padded before their means
+    grid=_grid,
     scratch_bytes=_scratch_bytes,
 )

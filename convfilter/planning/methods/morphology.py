@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.stage import Morphology, Operator
-from convfilter.planning.method import Grid, Method, always, grid_of_samples, rows_of_windows, unsplit
+from convfilter.planning.method import Grid, Method, always, grid_of_pictures, grid_of_samples, rows_of_windows
 from convfilter.planning.methods.extremes import blocks_of, comparisons, pass_rows_of
 from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
@@ -104,8 +104,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
 
 
 def _grid(plan: StagePlan) -> Grid:
-    # The second of two operations pads the result of the first.
-    return unsplit(plan) if is_composite(plan.stage.operator) else grid_of_samples(plan)
+    return (grid_of_pictures if is_composite(plan.stage.operator) else grid_of_samples)(plan)
 
 
 MORPHOLOGY = Method(
