@@ -29,8 +29,8 @@ LEVELS = [
     "api layers windows",
     "comparison dask pipeline",
     "report",
-    "batch draft precompile trial",
-    "cluster selftest",
+    "batch draft precompile",
+    "cluster selftest trial",
     "cli",
     "__main__",
 ]

@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -69,9 +70,26 @@ def test_the_command_and_the_rule_are_quoted_for_shell_and_make():
     )
     assert wanted.rule("my in.jpg", "o#t$.png").splitlines() == [
         "o\\#t$$.png: my\\ in.jpg",
-        '\tconvfilter apply -f \'kernel:1 2 1; 2 4 2; 1 2 1,normalize=true\' -f abs --linear --gray "$<" "$@"',
+        "\tconvfilter apply -f 'kernel:1 2 1; 2 4 2; 1 2 1,normalize=true' -f abs --linear --gray '$<' '$@'",
     ]
     assert StackRequest(("box:3",)).rule("in.png", "out.png") == "out.png: in.png\n\tconvfilter apply -f box:3 $< $@\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "o#t", "p%s", "a$b`c", "e=f", "s;t", "back\\slash", "it's", "it's $HOME", "-x"]
+)
+def test_make_runs_the_rule_for_any_name(tmp_path, monkeypatch, name):
+    (tmp_path / "convfilter").write_text(
+        '#!/bin/sh\nfor word; do before=$last; last=$word; done\necho "$before>$last"\n'
+    )
+    (tmp_path / "convfilter").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
+    (tmp_path / f"{name}.in").touch()
+    (tmp_path / "Makefile").write_text(StackRequest(("box:3",)).rule(f"{name}.in", f"{name}.out"))
+    goal = ["--", f"{name}.out"] if "%" in name else []  # make takes no name with % as its default goal
+    done = subprocess.run(["make", "-s", *goal], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"{name}.in>{name}.out\n"
 
 
 @pytest.mark.parametrize(

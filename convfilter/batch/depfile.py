@@ -13,8 +13,8 @@ from convfilter.filters.stack import paths_of
 from convfilter.picture.place import atomic
 
 #: Characters that a backslash escapes in GNU Make 4.3, found by experiment.
-_IN_TARGETS = " \t#:;[]*?%"
-_IN_PREREQUISITES = " \t#:;[]*?|"
+IN_TARGETS = " \t#:;[]*?%"
+IN_PREREQUISITES = " \t#:;[]*?|"
 #: Characters that make interprets before backslashes, or as an assignment; a rule names variables in their place.
 _VARIABLES = {"convfilter_equals": "=", "convfilter_semicolon": ";", "convfilter_tab": "$()\t$()"}
 _REFERENCES = {content.replace("$()", ""): f"$({variable})" for variable, content in _VARIABLES.items()}
@@ -45,18 +45,22 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool
     WriteError
     """
     rules = [
-        f"{escaped(job.destination, _IN_TARGETS)}: {' '.join(map(escaped, (job.source, *others)))}\n" for job in jobs
+        f"{escaped(job.destination, IN_TARGETS)}: {' '.join(map(escaped, (job.source, *others)))}\n" for job in jobs
     ]
     # Each prerequisite gets an empty rule: otherwise make stops when the file is removed or renamed.
     names = dict.fromkeys((*(job.source for job in jobs), *others))
-    rules += [f"\n{escaped(name, _IN_TARGETS)}:\n" for name in names]
-    text = "".join(rules)
-    needed = [f"{variable} := {content}\n" for variable, content in _VARIABLES.items() if f"$({variable})" in text]
+    rules += [f"\n{escaped(name, IN_TARGETS)}:\n" for name in names]
     with atomic.replacing(path, follow=follow) as file:
-        file.write(os.fsencode("".join(needed) + text))
+        file.write(os.fsencode(with_variables("".join(rules))))
 
 
-def escaped(name: str, special: str = _IN_PREREQUISITES) -> str:
+def with_variables(rules: str) -> str:
+    """Put the variables that names from :func:`escaped` refer to in front of rules."""
+    needed = [f"{variable} := {content}\n" for variable, content in _VARIABLES.items() if f"$({variable})" in rules]
+    return "".join(needed) + rules
+
+
+def escaped(name: str, special: str = IN_PREREQUISITES) -> str:
     """Escape a name for make: one word without special meaning."""
     if "\n" in name:
         raise UsageError(

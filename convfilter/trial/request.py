@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from convfilter.batch import depfile
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, Filter
 from convfilter.filters.parameters import Parameter
@@ -48,16 +49,17 @@ class StackRequest(NamedTuple):
         return shlex.join(["convfilter", "apply", *self.arguments(), *files])
 
     def rule(self, source: str, output: str) -> str:
-        """Return the equivalent Makefile rule."""
+        """Return the equivalent Makefile rule; "" for names with line ends, which make cannot handle."""
+        if "\n" in source + output:
+            return ""
         recipe = shlex.join(["convfilter", "apply", *self.arguments()]).replace("$", "$$")
-        names = ('"$<"', '"$@"') if any(mark in source + output for mark in " '\t") else ("$<", "$@")
-        return f"{_in_make(output)}: {_in_make(source)}\n\t{recipe} {' '.join(names)}\n"
-
-
-def _in_make(name: str) -> str:
-    """Escape a file's name for make."""
-    escaped = "".join(f"\\{char}" if char in " #%:\\" else char for char in name)
-    return escaped.replace("$", "$$")
+        names = shlex.join((source, output)).replace("$", "$$")
+        if "'" not in source + output:  # then quotes need not depend on the name
+            names = "'$<' '$@'" if "'" in names else "$< $@"
+        if source.startswith("-") or output.startswith("-"):
+            names = f"-- {names}"
+        rule = f"{depfile.escaped(output, depfile.IN_TARGETS)}: {depfile.escaped(source)}\n\t{recipe} {names}\n"
+        return depfile.with_variables(rule)
 
 
 class ViewRequest(NamedTuple):
