@@ -1,4 +1,4 @@
-"""Parser of JPEG XL headers: size, depth, channels and colours, before a pixel is decoded.
+"""Parser and editor of JPEG XL headers: size, depth, channels and colours, before a pixel is decoded.
 
 ISO/IEC 18181-1, annexes D.2 (SizeHeader) and D.3 (ImageMetadata, ColourEncoding); names and tables as in libjxl.
 """
@@ -164,6 +164,15 @@ def parsed(codestream: bytes) -> Header:
         width, height, depth, floats, encoding.gray, tuple(extra), premultiplied, animated, lossless, encoding.colours,
         encoding.gamma, encoding.chromaticities, encoding.profile,
     )  # fmt: skip
+
+
+def size_of(codestream: bytes) -> tuple[int, int] | None:
+    """Return the stored width and height, before the orientation is applied; None if the header is truncated."""
+    try:
+        height, width = _size(_Bits(codestream[2:_MOST_BYTES]))
+    except ReadError:
+        return None
+    return width, height
 
 
 def with_colours(codestream: bytes, colours: tuple[int, int], depth: int | None = None) -> tuple[bytes, int] | None:

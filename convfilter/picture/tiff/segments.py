@@ -29,7 +29,6 @@ _PLAIN, _DEFLATED, _ZSTANDARD = range(3)
 #: Largest area of a decoded picture, as a multiple of its strip or tile, plus spare pixels.
 _MOST_GROWTH, _SPARE_PIXELS = 2, 1 << 16
 _CODESTREAM = b"\xff\x4f\xff\x51"
-_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 class SegmentCheck:
@@ -139,30 +138,9 @@ def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
     if data[:2] != b"\xff\x0a":
         at = max(data.find(b"jxlc") + 4, data.find(b"jxlp") + 8)
         data = data[data.find(b"\xff\x0a", at, at + 2) :] if at >= 8 else b""
-    bits = _Bits(data[2:18])
-    small = bits.take(1)
-    height = 8 * (bits.take(5) + 1) if small else bits.size()
-    ratio = bits.take(3)
-    if ratio:
-        numerator, denominator = _RATIOS[ratio - 1]
-        return height * numerator // denominator, height
-    return (8 * (bits.take(5) + 1) if small else bits.size()), height
+    from convfilter.picture.codecs import jxl_header
 
-
-class _Bits:
-    """Bit reader of a JPEG XL header, lowest bit first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "little")
-
-    def take(self, count: int) -> int:
-        value = self._value & ((1 << count) - 1)
-        self._value >>= count
-        return value
-
-    def size(self) -> int:
-        """Read one side of a picture, in one of four lengths."""
-        return self.take((9, 13, 18, 30)[self.take(2)]) + 1
+    return jxl_header.size_of(data)
 
 
 _Size = Callable[[bytes], tuple[int, int] | None]
