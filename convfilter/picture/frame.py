@@ -87,7 +87,7 @@ class Frame:
 
     @property
     def bands(self) -> Bands | None:
-        """The source of rows from the top down; None if the samples are decoded already or can only be at once."""
+        """The source of rows from the top down; None if the samples are decoded, or cannot be decoded by rows."""
         from convfilter.picture.row_source import Bands
 
         return self._samples if isinstance(self._samples, Bands) else None

@@ -90,7 +90,7 @@ def _of_exr(outline: Outline) -> Iterator[Loss]:
 
 
 def of_curve(profile: bytes, *, severe: bool) -> Iterator[Loss]:
-    """Yield the loss of an RGB profile from which none for a grey result can be made: it has no single tone curve."""
+    """Yield the loss of a grey result's colours, whose RGB profile has no single tone curve for a grey profile."""
     from convfilter.picture.metadata import icc
 
     if icc.model_of(profile) == "rgb":

@@ -120,8 +120,8 @@ class WriteOptions:
     threads : int, or None
         Number of threads; None: one for each core.
     where_taken : tuple of str
-        Those of "quality", "subsampling" and "compression" that a format may ignore, as for outputs of several
-        formats; the others are an error for a format to which they do not apply.
+        Options among "quality", "subsampling" and "compression" that a format may ignore, as in a batch of several
+        formats; any other of the three is an error for a format to which it does not apply.
     marked : bool
         Write the mark ``Software: convfilter``, if the format has a field or comments.
     allow_loss : bool

@@ -75,5 +75,5 @@ def locations_box(content: bytes, shift: int, numbered: Sequence[tuple[int, Item
 
 
 def unexpected(found: str) -> WriteError:
-    """Return the error for a file that libavif has written otherwise than this package expects."""
+    """Return the error for a file of libavif whose boxes differ from those that this package expects."""
     return WriteError(f"the picture cannot be written as AVIF: imagecodecs has written {found}", remedy="use png")

@@ -32,7 +32,8 @@ _TOLERANCE = 1e-3
 _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
 _MANTISSA_BITS = 8
-#: Below it a pixel is black; above it samples are clipped; above it a pixel is scaled down while it is rounded.
+#: Limits of a pixel's largest sample: black below the first, clipped above the second, and above the third scaled down
+#: while it is rounded.
 _LEAST, _LARGEST, _LARGE = 1e-32, 2.0**126, 2.0**90
 #: Bits of the mantissa of a float32 that are stored.
 _FLOAT_BITS = 23

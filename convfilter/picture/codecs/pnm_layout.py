@@ -134,7 +134,7 @@ def layout_of(file: HeaderSource, options: ReadOptions) -> Layout:
 
 
 def header_of(file: HeaderSource, options: ReadOptions) -> tuple[bytes, Layout, int]:
-    """Return the signature, the layout, and the largest sample (0 for a PFM; of PAM, see the layout)."""
+    """Return the signature, the layout, and the largest sample of a PNM (0 for a PAM and a PFM)."""
     kind = file.read(2)
     if kind in (b"Pf", b"PF"):
         return kind, _pfm_layout(file, options, 3 if kind == b"PF" else 1), 0

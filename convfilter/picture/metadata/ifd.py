@@ -171,7 +171,7 @@ def item_bytes(kind: int) -> int:
 
 
 def number(field: Field | None, order: str) -> int:
-    """Return the first item of an integer field; 0 if there is no field or it has another type."""
+    """Return the first item of an integer field; 0 without a field of an integer type."""
     if field is None or _SIZES[field.kind][0] != _SIZES[field.kind][1]:
         return 0
     return int.from_bytes(field.data[: _SIZES[field.kind][0]], byte_order(order))

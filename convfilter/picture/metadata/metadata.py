@@ -115,7 +115,7 @@ class Metadata:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every format can store the metadata, since there are none that a format could lack."""
+        """Whether the metadata have no item for which a format needs a field."""
         stored = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
         return not (any(stored) or self.thumbnail)
 

@@ -137,7 +137,7 @@ def with_date(packet: bytes | None, date: str) -> bytes | None:
 
 
 def _xml_of(packet: bytes | None) -> str | None:
-    """Return the XML of a packet, or of a new one in place of none; None if the packet cannot be extended."""
+    """Return the XML of a packet, by default a new one; None if the packet cannot be extended."""
     try:
         xml = packet.decode() if packet else _NEW
     except UnicodeDecodeError:  # UTF-16 is allowed, but very rare
@@ -180,7 +180,7 @@ def _date(value: str) -> str | None:
 
 
 def _has_value(xml: str, value: str) -> bool:
-    """Whether some element or attribute has this value."""
+    """Whether an element or an attribute has this value."""
     return any(f"{before}{_escaped(value)}{behind}" in xml for before, behind in ("><", '""', "''"))
 
 

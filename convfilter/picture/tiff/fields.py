@@ -1,4 +1,4 @@
-"""The fields of a TIFF page that a result copies: position, names, layout of stacks, and those of other programs.
+"""The fields of a TIFF page that a result copies: position, names, layout of stacks, tags of other programs.
 
 GeoTIFF 1.1 (OGC 19-008r4), annex G; GDAL's tags 42112 and 42113; ImageJ's tags 50838 and 50839.
 """
@@ -274,7 +274,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
 
 
 def nodata_of(page: PageFields) -> float | None:
-    """Return the value of missing samples, which GDAL writes as text; None if there is none or it is not a number."""
+    """Return the value of missing samples, which GDAL writes as text; None without a number."""
     for field in page.fields:
         if field.tag == _NODATA:
             with suppress(ValueError):
@@ -283,12 +283,12 @@ def nodata_of(page: PageFields) -> float | None:
 
 
 def profile_of(page: PageFields) -> tuple[Field, ...]:
-    """Return the field of a page's colour profile, or none."""
+    """Return the field of a page's colour profile; empty without a profile."""
     return tuple(field for field in page.fields if field.tag == ICC)
 
 
 def _of_grey(field: Field) -> Field | None:
-    """Convert a field for a page that has become grey: an RGB profile becomes a grey one, or None if there is none."""
+    """Convert a field for a page that has become grey: an RGB profile becomes a grey one, or None."""
     from convfilter.picture.metadata import icc, transfer
 
     if field.tag != ICC or icc.model_of(field.data) != "rgb":
@@ -298,7 +298,7 @@ def _of_grey(field: Field) -> Field | None:
 
 
 def scale_of(fields: Iterable[Field]) -> tuple[tuple[float, float], int] | None:
-    """Return the resolution among the fields, (x, y) in dots, and the number of its unit; None if there is none."""
+    """Return the resolution among the fields, (x, y) in dots, and the number of its unit; None without one."""
     values: dict[int, float] = {}
     fields = tuple(fields)
     for field in fields:

@@ -81,7 +81,7 @@ def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
 
 
 def _raster_type(fields: Iterable[Field]) -> int:
-    """Return the raster type of GeoTIFF's keys, entries of four SHORTs behind a header of four; 0 if there is none."""
+    """Return the raster type of GeoTIFF's keys, entries of four SHORTs behind a header of four; 0 without one."""
     keys = next((field.data for field in fields if field.tag == GEO_KEYS), b"")
     words = struct.unpack(f"{_ORDER}{len(keys) // 2}H", keys[: len(keys) // 2 * 2])
     values = (

@@ -20,14 +20,14 @@ MOST_BYTES = 1 << 26
 
 
 class Tiling(NamedTuple):
-    """How a page is cut into tiles.
+    """The division of a page into tiles.
 
     Attributes
     ----------
     width, height : int
         Size of a tile.
     across, down : int
-        How many tiles cover the page.
+        Number of tiles that cover the page.
     row_bytes : int
         Uncompressed bytes of a row of tiles.
     """
