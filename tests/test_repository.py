@@ -72,12 +72,8 @@ def test_files_that_pages_name_are_there(name):
         assert (ROOT / each).exists() or (ROOT / "convfilter" / each).exists(), each
 
 
-#: Tests of threads that wake late, which no caller can bring about.
-PATCH_PRIVATE_NAMES = {"test_threads.py"}
-
-
 def test_tests_replace_no_private_names():
     """Sizes at which work is cut, and files of the system, are public names of their modules for this."""
     private = re.compile(r"""setattr\((?:[^,()]+, "_[a-z]|"convfilter[\w.]*\._[a-z]|[^,()]*\._[A-Z])""", re.IGNORECASE)
     found = {path.name for path in (ROOT / "tests").glob("*.py") if private.search(path.read_text())}
-    assert found == PATCH_PRIVATE_NAMES
+    assert found == set()

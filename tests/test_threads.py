@@ -4,7 +4,6 @@ import signal
 import threading
 import time
 import weakref
-from contextlib import suppress
 from importlib.util import module_from_spec
 
 import pytest
@@ -233,61 +232,6 @@ def test_ctrl_c_while_the_caller_waits_for_the_others_lets_them_end_their_blocks
     assert nothing_runs()
 
 
-def test_ctrl_c_as_soon_as_a_lock_is_taken_leaves_it_to_the_others(no_helpers, monkeypatch):
-    enter, late = threading.Condition.__enter__, []
-
-    def interrupted(condition):
-        enter(condition)
-        if late and threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
-        return True
-
-    # Private: when a thread wakes is the system's choice, so a late one exists only if it is held back.
-    give = row_threads._Helper.give
-    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, task: late.append((helper, task)))
-    monkeypatch.setattr(threading.Condition, "__enter__", interrupted)
-    with suppress(KeyboardInterrupt):
-        run_blocks(BLOCKS, lambda: lambda _block: None, 2)
-    monkeypatch.undo()
-    ((helper, task),) = late
-    give(helper, task)  # a helper that wakes after the run finds the lock free, and ends
-    helper._thread.join(10)
-    assert not helper._thread.is_alive()
-
-
-def test_a_wait_that_ctrl_c_ends_as_it_begins_does_not_take_the_place_of_the_next(no_helpers, monkeypatch):
-    both_have_one, alone, ended = threading.Barrier(2, timeout=60), [], []
-
-    def work(block):
-        both_have_one.wait()
-        if threading.current_thread() is caller:
-            alone.append(block)
-            return
-        time.sleep(0.1)  # until the caller has nothing left to do
-        ended.append(block)
-
-    wait = threading.Condition.wait
-
-    def interrupted(condition, timeout=None):
-        if alone and threading.current_thread() is caller and not condition._waiters:
-            still_there = threading.Lock()
-            still_there.acquire()
-            condition._waiters.append(still_there)
-            raise KeyboardInterrupt
-        return wait(condition, timeout)
-
-    def call():
-        with suppress(KeyboardInterrupt):
-            run_blocks(BLOCKS[:2], lambda: work, 2)
-
-    monkeypatch.setattr(threading.Condition, "wait", interrupted)
-    caller = threading.Thread(target=call, daemon=True)
-    caller.start()
-    caller.join(10)
-    assert not caller.is_alive()
-    assert len(ended) == 1
-
-
 # Idle helpers: reused by the next call; meanwhile they refer to no picture, and end after a while ---------------------
 
 
@@ -336,21 +280,33 @@ def test_a_helper_without_tasks_ends(no_helpers, monkeypatch):
 
 
 def test_a_late_helper_does_nothing_and_no_thread_waits_for_it(no_helpers, monkeypatch):
-    # Private: as above, a helper that wakes late.
-    monkeypatch.setattr(row_threads._Helper, "give", lambda helper, task: late.append((helper, task)))
-    late, done = [], []
-    task = row_threads._HelpedTask(lambda: done.append(1), 2)
-    task.start()
-    task.end()
-    assert len(late) == 2
-    monkeypatch.undo()
-    for helper, task in late:
-        helper.give(task)
-    deadline = time.monotonic() + 60
-    while len(row_threads._idle) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    assert not done
+    class Picture:
+        pass
+
+    run, wake, late, done = threading.Thread.run, threading.Event(), [], []
+
+    def run_late(thread):
+        late.append(thread)
+        assert wake.wait(60)
+        run(thread)
+
+    def task(picture):
+        reference.append(weakref.ref(picture))
+        run_blocks(BLOCKS, lambda: lambda block: done.append((block, picture and threading.current_thread())), 3)
+
+    reference = []
+    monkeypatch.setattr(threading.Thread, "run", run_late)
+    monkeypatch.setattr(row_threads, "IDLE_SECONDS", 0.01)
+    task(Picture())
+    assert [block for block, _ in done] == BLOCKS
+    assert {thread for _, thread in done} == {threading.current_thread()}
+    gc.collect()
+    assert reference[0]() is None  # the late helpers do not hold the picture
+    wake.set()
+    for thread in late:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(late) == 2 and len(done) == len(BLOCKS)
 
 
 def test_end_waits_for_started_tasks(no_helpers):
