@@ -124,7 +124,7 @@ def test_other_sample_types_are_refused_with_advice(dtype):
         (np.float64, np.float64),
     ],
 )
-def test_numbers_are_taken_as_what_they_are(dtype, result):
+def test_arrays_of_other_types_keep_their_values(dtype, result):
     values = (GRAY // 2).astype(dtype)
     found = convfilter.convolve(values, [[1, 2, 1]], scale=0.25)
     assert found.dtype == result

@@ -611,7 +611,7 @@ def test_another_version_may_give_another_result(monkeypatch: pytest.MonkeyPatch
     assert update.recipe(pipeline.Options(["box:3"])) != before
 
 
-def test_looking_on_makes_nothing_stale() -> None:
+def test_explaining_and_reporting_make_no_output_outdated() -> None:
     for option in ((), ("--explain",), ("--html", "report.html")):
         done = program(*BLUR, "--update", *option, "photos", "out/")
         assert done.returncode == 0

@@ -187,7 +187,7 @@ def test_a_stack_stores_its_last_result_only() -> None:
         stack.stages(["sobel:x,map=abs", "gaussian:1"])
 
 
-def test_defaults_of_a_stack_go_where_they_can() -> None:
+def test_defaults_apply_to_the_filters_that_take_them() -> None:
     first, last = stack.stages(["box:3", "maxpool:2"], padding_mode="wrap")
     assert (first.padding_mode, last.padding_mode) == ("wrap", "edge")
     with pytest.raises(UsageError, match="no filter of the stack uses flip"):

@@ -223,7 +223,7 @@ def test_an_object_that_cannot_be_written_leaves_the_old_one(memory, monkeypatch
 
 
 @pytest.mark.parametrize("missing", ["fsspec.core", "distributed"])
-def test_without_the_extra_it_is_named(missing, monkeypatch, folder, capsys):
+def test_an_error_names_the_extra_that_is_not_installed(missing, monkeypatch, folder, capsys):
     monkeypatch.setitem(sys.modules, missing, None)
     names = ("s3://b/a.png", "s3://b/o.png") if missing == "fsspec.core" else ("in/", "out/", "--dask", "local")
     assert run([*BLUR, *names]) == 2
@@ -475,7 +475,7 @@ def test_a_worker_that_comes_later_with_another_version_does_nothing(folder):
     assert not os.path.exists("out")
 
 
-def test_a_worker_at_fault_is_not_the_only_one_to_try(folder):
+def test_a_file_is_tried_on_another_worker_than_the_faulty_one(folder):
     options = pickle.dumps(pipeline.Options(("box:3",), {}))
     missing = worker.filter_one(Job("in/none.png", "out/a.png"), options, worker.__version__)
     damaged = Path("in/bad.png")

@@ -274,7 +274,7 @@ def test_without_a_folder_there_are_no_turns(tmp_path):
         pass
 
 
-def test_a_turn_that_was_killed_is_over(folder):
+def test_a_killed_process_releases_the_lock(folder):
     program = f"""
 import os, signal
 from pathlib import Path

@@ -280,6 +280,6 @@ def test_the_command_writes_strict_json_and_a_difference(
     assert far[0, 0] == 0
 
 
-def test_json_knows_no_number_that_is_not_finite() -> None:
+def test_json_has_null_for_numbers_that_are_not_finite() -> None:
     text = json_of({"a": [1.5, float("nan"), (float("inf"),)], "b": "NaN", "c": None})
     assert text == '{"a": [1.5, null, [null]], "b": "NaN", "c": null}'

@@ -94,7 +94,7 @@ def test_the_first_run_has_the_rest_compiled(started: list[Any], monkeypatch: py
     assert priority == (os.PRIO_PROCESS, 0, 19)
 
 
-def test_nothing_is_started_where_it_is_not_wanted(started: list[Any]) -> None:
+def test_the_environment_variable_disables_compiling_ahead(started: list[Any]) -> None:
     assert os.environ[compiling.AHEAD_VARIABLE] == "no"
     compiling.notice(object_code.COMPILING, lambda text: None)
     compiling.compile_ahead()

@@ -113,7 +113,7 @@ def test_mistakes_are_one_line(capfd: pytest.CaptureFixture[str], text: str, mes
     assert not Path("out.png").exists()
 
 
-def test_a_mistake_is_laid_to_where_it_stands(capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_name_the_option_or_the_file_of_defaults(capfd: pytest.CaptureFixture[str]) -> None:
     Path("convfilter.toml").write_text("stride = 2\n[sharpen]\namount = 'much'\n")
     assert run(["sharpen", "in.png", "out.png"]) == 2
     assert capfd.readouterr().err.startswith("convfilter: convfilter.toml: unsharp amount must be a number")

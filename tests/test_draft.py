@@ -68,7 +68,7 @@ def test_linear_light_is_that_of_the_command(photo, tmp_path):
     assert (a != photo.blur(2).array()).any()
 
 
-def test_its_text_is_its_plan(photo):
+def test_the_text_of_a_draft_is_its_plan(photo):
     from convfilter.report import plan_text
 
     draft = photo.blur(1.5).edges()

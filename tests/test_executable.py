@@ -161,7 +161,7 @@ def test_neither_image_nor_result_is_kept_alive(stages):
     assert len(cache) == 1
 
 
-def test_functions_on_arrays_and_specs_meet_what_the_other_left():
+def test_functions_and_specs_give_the_same_bytes_from_the_cache():
     image = picture((50, 40, 3), "uint8", 0)
     results = [convfilter.apply(image, "gaussian:2"), convfilter.gaussian_blur(image, 2)]
     results += [convfilter.gaussian_blur(image.copy(), 2) for _ in range(3)]

@@ -168,7 +168,7 @@ def test_more_channels_than_are_drawn_are_reported(tmp_path):
     assert of_channels(stages, {"gray": DIGITS}) == "17 channels are more than the 16 that are drawn"
 
 
-def test_padding_shows_what_it_holds_and_where_that_is_from():
+def test_padded_cells_show_their_value_and_its_source():
     (picture, _) = exploration(stack.stages(["box:3,padding_mode=reflect"]), DIGITS)["levels"]
     assert (picture["top"], picture["left"]) == (-1, -1)
     assert picture["rows"][:3] == [1, 0, 1]

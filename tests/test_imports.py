@@ -77,7 +77,7 @@ def test_every_folder_stands_on_a_level():
 
 
 @pytest.mark.parametrize("name", sorted(LEVEL))
-def test_arrows_point_down(name):
+def test_imports_point_down(name):
     upwards = [
         f"{module} imports {other}"
         for module, others in all_imports().items()

@@ -117,7 +117,7 @@ def test_files_of_one_to_three_bytes(content: bytes, capfd: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("content", [b"BM" + bytes(2), b"BM" + bytes(9), b"\0\0\1\0\1", b"\x0a\5\1\1"])
-def test_pictures_that_end_in_their_first_bytes_are_no_riddle(content: bytes) -> None:
+def test_a_picture_of_few_bytes_is_no_error_of_struct(content: bytes) -> None:
     with pytest.raises(ReadError) as caught:
         convfilter.read(io.BytesIO(content))
     assert "unpack" not in str(caught.value)
@@ -287,7 +287,7 @@ def test_pool_keeps_the_least() -> None:
         ("a.png a.png new", "new: there is no such folder; several inputs need one: create it, or write new/"),
     ],
 )
-def test_names_that_are_slips(arguments: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_mistyped_names_get_a_hint(arguments: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["blur", "--box", "3", *arguments.split()]) == 2
     text = capfd.readouterr().err
     assert message in text and text.count("\n") == 1
@@ -341,7 +341,7 @@ def test_every_synonym_leads_to_a_filter_or_a_word_that_is_there() -> None:
     assert not set(synonyms.PHRASES) & {*FILTERS, *words}
 
 
-def test_python_hears_the_same() -> None:
+def test_functions_suggest_padding_modes_too() -> None:
     with pytest.raises(convfilter.ParameterError, match="mirror in SciPy is reflect here"):
         convfilter.box_blur(SAMPLES, 3, padding_mode="mirror")
 

@@ -158,7 +158,7 @@ def test_quality_and_subsampling_that_are_asked_for(tmp_path):
         assert get_sampling(image) == 2
 
 
-def test_other_pictures_get_92(tmp_path):
+def test_jpegs_of_other_pictures_have_quality_92(tmp_path):
     write(resolve_target(tmp_path / "a.jpg"), Picture.from_array(scene()))
     with Image.open(tmp_path / "a.jpg") as image, Image.open(io.BytesIO(encoded(scene(), quality=92))) as expected:
         assert image.quantization == expected.quantization
@@ -269,7 +269,7 @@ def test_the_short_way_keeps_tables_and_metadata(monkeypatch, gray):
 
 
 @pytest.mark.parametrize("case", ["tables", "progressive", "best", "one table"])
-def test_the_short_way_is_left_where_it_does_not_lead(monkeypatch, case):
+def test_pillow_encodes_what_bands_cannot(monkeypatch, case):
     pixels = scene(67, 83)
     metadata, options = Metadata(), {}
     if case == "best":

@@ -414,7 +414,7 @@ def claiming(shape: tuple[int, ...]) -> bytes:
     return content.getvalue()
 
 
-def test_a_header_that_claims_too_much_is_not_believed(tmp_path: Path) -> None:
+def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(claiming((10**9, 3, 3, 3)))
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
         archive.writestr("weight.npy", claiming((10**9, 3, 3, 3)))

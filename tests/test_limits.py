@@ -72,7 +72,7 @@ def test_limit_of_the_control_group_counts(tmp_path, monkeypatch, limit, used, f
         (["box:3,stride=2", "normalize"], 1_500_000 + 6_000_000),
     ],
 )
-def test_results_and_what_stages_hand_on_are_counted(tmp_path, monkeypatch, specs, most):
+def test_results_and_intermediate_results_are_counted(tmp_path, monkeypatch, specs, most):
     needed = []
     monkeypatch.setattr(job, "require_memory", needed.append)
     Image.new("RGB", (2000, 1000)).save(tmp_path / "in.ppm")
@@ -92,7 +92,7 @@ def test_of_stages_that_run_together_a_few_rows_are_counted(tmp_path, monkeypatc
     assert 2 * 64 * row < few < 2 * 256 * row
 
 
-def test_pages_count_as_what_they_become(monkeypatch):
+def test_memory_of_a_page_counts_the_type_that_it_is_decoded_to(monkeypatch):
     needed = []
     monkeypatch.setattr(limits, "require_memory", needed.append)
     kept = ((np.uint8, 1), (np.uint16, 2), (np.int16, 2), (np.float32, 4), (np.uint32, 4), (np.float64, 8))

@@ -83,7 +83,7 @@ def test_bytes_after_the_end_code_are_ignored():
     st.booleans(),
 )
 @settings(max_examples=100, deadline=None)
-def test_it_agrees_with_the_rule(parts, old):
+def test_the_check_agrees_with_the_rule_of_lzw(parts, old):
     codes = [CLEAR, *(code for part in parts for code in part), END]
     assert is_sound(packed(codes, old)) == sound(codes)
 

@@ -69,7 +69,9 @@ def test_control_characters_are_escaped() -> None:
         [NAME],
     ],
 )
-def test_no_name_reaches_the_terminal_as_it_is(arguments: list[str], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_messages_escape_control_characters_in_names(
+    arguments: list[str], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     run(arguments)
     captured = capfdbinary.readouterr()
     for said in (captured.out, captured.err):

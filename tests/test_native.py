@@ -654,12 +654,12 @@ def test_machine_code_never_sees_an_array_of_another_kind(tile):
         premultiply(tile, 4, 1, 2, 2, 255.0)
 
 
-def test_a_loop_says_its_types():
+def test_the_signature_of_a_loop_gives_its_types():
     loop = Loop("some", "loop", "S* i8 A f8* T*")
     assert loop.letters == ["A", "S", "T"]
     assert loop.codes(S=np.uint8, A=np.float32, T=np.uint16) == ("u1*", "i8", "f4", "f8*", "u2*")
 
 
-def test_loops_stand_where_they_say():
+def test_every_loop_names_a_function_of_its_module():
     for loop, _types in variants.all_variants():
         assert callable(getattr(import_module(f"convfilter.loops.{loop.module}"), loop.function))

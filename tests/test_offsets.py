@@ -53,7 +53,7 @@ def test_offsets_that_can_be_fractions_of_full_scale_are_accepted() -> None:
     np.testing.assert_array_equal(cf.apply(RAMP, "scale:10", "bias:-4.5"), contrast)
 
 
-def test_the_command_line_refuses_it_in_linear_light_too(
+def test_the_command_refuses_offsets_beyond_white_in_linear_light_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -246,7 +246,7 @@ def test_a_node_that_is_no_filter_is_named(case: Case, tmp_path: Path) -> None:
     assert f"node {case.model.graph.output[0].name!r}" in str(caught.value)
 
 
-def test_the_documentation_counts_them() -> None:
+def test_the_documentation_counts_the_tests_of_onnx() -> None:
     if not onnx.__version__.startswith("1.23."):
         pytest.skip("other versions have other cases")
     refused, volumes = (sum(kinds) for kinds in zip(*((bool(c.refused), c.is_volume) for c in ALL), strict=True))

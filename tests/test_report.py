@@ -407,7 +407,7 @@ def test_reduced_pictures_are_means_over_areas():
     assert (rest.size, rest.factor, rest.extent) == ((27, 16), 6, (162 / 160, 1))
 
 
-def test_bands_make_no_difference(monkeypatch):
+def test_thumbnails_do_not_depend_on_their_bands(monkeypatch):
     picture = Picture.from_array(np.random.default_rng(0).integers(0, 65536, (50, 30), np.uint16))
     whole = thumbnails.for_browsers(picture, 3)
     monkeypatch.setattr(thumbnails, "BAND_PIXELS", 200)

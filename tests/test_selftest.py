@@ -210,7 +210,7 @@ def test_its_maxima_are_the_maxima_of_the_oracle(case, size):
 
 
 @pytest.mark.parametrize("sigma", [0, 0.1, 0.7, 3, 40])
-def test_its_gaussian_is_the_gaussian(sigma):
+def test_the_gaussian_of_the_self_test_is_the_formula(sigma):
     weights = gaussian(sigma)
     reach = weights.size // 2
     expected = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2) if sigma else np.ones(1)

@@ -151,7 +151,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(monkeypatch):
     assert peaks[1] < peaks[0] + 4 * 2**20
 
 
-def test_one_of_them_can_be_chosen(monkeypatch):
+def test_a_picture_of_a_series_can_be_chosen(monkeypatch):
     data = concatenated("pgm")
     for source in ("in.pgm", "-"):
         Path("in.pgm").write_bytes(data)

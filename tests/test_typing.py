@@ -92,7 +92,7 @@ def test_mypy_accepts_what_is_right_and_finds_what_is_wrong(programs, monkeypatc
 
 
 @pytest.mark.skipif(shutil.which("pyright") is None, reason="pyright is not installed")
-def test_pyright_does_so_too(programs):
+def test_pyright_accepts_what_is_right_and_finds_what_is_wrong(programs):
     (programs / "pyrightconfig.json").write_text(f'{{"extraPaths": ["{ROOT}"], "reportMissingModuleSource": false}}')
     done = subprocess.run(
         ["pyright", "right.py", "wrong.py"], cwd=programs, capture_output=True, text=True, check=False

@@ -157,7 +157,7 @@ def test_background_is_seen_through(tmp_path):
     np.testing.assert_array_equal(picture.pixels, [[[0, 100, 255], [40, 80, 204], [200, 0, 0]]])
 
 
-def test_paths_and_arrays_will_do(tmp_path):
+def test_write_takes_paths_and_arrays(tmp_path):
     pixels = noise((4, 5, 3), np.uint16)
     write(tmp_path / "a.png", pixels)
     write(str(tmp_path / "b.tif"), read(tmp_path / "a.png"))
