@@ -10,9 +10,7 @@ from convfilter.batch.search import Job, Naming, Search, SearchResult, is_exclud
 from convfilter.errors import ReadError, UsageError
 from convfilter.picture import formats, unsupported
 from convfilter.picture.place import cloud
-from convfilter.picture.place.address import is_address
-
-_GLOB = "*?["
+from convfilter.picture.place.address import is_address, is_glob
 
 
 def take(address: str, naming: Naming, search: Search, result: SearchResult) -> None:
@@ -35,7 +33,7 @@ def take(address: str, naming: Naming, search: Search, result: SearchResult) -> 
         The store refuses the request.
     """
     try:
-        names = _matches(address) if _is_glob(address) else [address]
+        names = _matches(address) if is_glob(address) else [address]
         for name in names:
             if is_folder(name):
                 _take_folder(name, naming, search, result)
@@ -60,14 +58,10 @@ def is_folder(address: str) -> bool:
 
 def exists(address: str) -> bool:
     """Whether an object or a folder exists, or the address may be a glob."""
-    if _is_glob(address):
+    if is_glob(address):
         return True
     store, path = cloud.filesystem(address)
     return bool(store.exists(path))
-
-
-def _is_glob(address: str) -> bool:
-    return any(char in address for char in _GLOB)
 
 
 def _matches(address: str) -> list[str]:

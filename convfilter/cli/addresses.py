@@ -1,15 +1,10 @@
-"""Addresses on a command line: globs in object stores, and file:// addresses."""
+"""Addresses of files, ``file://...``, on a command line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from convfilter.picture.place.address import is_address
-
-
-def is_glob(name: str) -> bool:
-    """Whether an address is a glob; the shell has expanded globs of paths."""
-    return is_address(name) and any(char in name for char in "*?[")
+from convfilter.picture.place.address import is_glob
 
 
 def local_names(names: Iterable[str]) -> list[str]:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from convfilter.batch import inputs
 from convfilter.batch.search import Job, Naming, Search, SearchResult
-from convfilter.cli.addresses import is_glob, local_names
+from convfilter.cli.addresses import local_names
 from convfilter.cli.overwrite import require_own
 from convfilter.cli.request import Request, misused
 from convfilter.errors import UsageError, shown
 from convfilter.picture import formats
-from convfilter.picture.place.address import is_address
+from convfilter.picture.place.address import is_address, is_glob
 
 
 def found_files(request: Request) -> SearchResult:

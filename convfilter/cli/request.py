@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convfilter.cli.addresses import is_glob
 from convfilter.cli.messages import tell
 from convfilter.cli.options import stage_defaults
 from convfilter.errors import UsageError
 from convfilter.filters.spec import FilterSpec
 from convfilter.picture.options import DEFAULT_MAX_PIXELS, Compression, Strip
-from convfilter.picture.place.address import is_address
+from convfilter.picture.place.address import is_address, is_glob
 from convfilter.record import record, replace
 
 if TYPE_CHECKING:

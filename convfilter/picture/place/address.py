@@ -7,3 +7,8 @@ def is_address(name: str) -> bool:
     """Whether a name is an address, ``scheme://...``, rather than a path or "-"."""
     scheme, mark, _ = name.partition("://")
     return bool(mark) and scheme.isalnum()
+
+
+def is_glob(name: str) -> bool:
+    """Whether an address is a glob; the shell has expanded globs of paths."""
+    return is_address(name) and any(char in name for char in "*?[")
