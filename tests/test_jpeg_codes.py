@@ -91,8 +91,7 @@ def test_categories_that_an_optimised_table_lacks_are_added():
     pixels = np.full((160, 32, 3), (255, 0, 40), np.uint8)
     pixels[:8, :8] = 128
     data = jpeg_of(pixels, "444", 100, optimize=True)
-    layout = jpeg.layout_of(data)
-    coding = jpeg_codes.coding_of(data, layout.scan)
+    coding = jpeg_codes.coding_of(data)
     stored = [block.dc for block in coding.blocks if block.is_first]
     assert all(len(table.symbols) < 12 for table in stored)
     assert all(set(range(12)) <= set(table.symbols) for table in coding.tables)
@@ -113,7 +112,7 @@ def test_a_table_without_room_for_all_categories_is_left_to_the_decoder():
     tables = b"\xff\xc4\x00\x23\x00" + longest_table().counts + longest_table().symbols
     at = data.index(b"\xff\xda")
     data = data[:at] + tables + data[at:]
-    assert jpeg_codes.coding_of(data, jpeg.layout_of(data).scan) is None
+    assert jpeg_codes.coding_of(data) is None
     with opened(io.BytesIO(data)) as picture:
         assert "one piece" in picture.frames[0].streaming_obstacle
 
@@ -231,7 +230,7 @@ def test_codes_that_no_table_has_are_found():
     middle = (layout.scan.codes_start + layout.data_end) // 2
     damaged = data[:middle] + b"\xff\x00" * 3 + data[middle + 6 :]
     layout = jpeg.layout_of(damaged)
-    codes = jpeg_codes.CopiedCodes(damaged, layout, layout.scan, jpeg_codes.coding_of(damaged, layout.scan), 2, 1)
+    codes = jpeg_codes.CopiedCodes(damaged, layout, layout.scan, jpeg_codes.coding_of(damaged), 2, 1)
     assert codes.rows(0, 3)
     for _ in range(2):
         with pytest.raises(jpeg_codes.DamagedCodesError):

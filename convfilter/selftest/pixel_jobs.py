@@ -393,7 +393,7 @@ def jpeg_rows(quality: int) -> Job:
         data = bytes(imagecodecs.jpeg8_encode(rows, level=quality))
         layout, whole = jpeg.layout_of(data), jpeg.decode(data)
         assert layout is not None and layout.scan is not None
-        scan, coding = layout.scan, coding_of(data, layout.scan)
+        scan, coding = layout.scan, coding_of(data)
         assert coding is not None
 
         def codes() -> CopiedCodes:

@@ -115,15 +115,13 @@ class Coding(NamedTuple):
     segments: bytes
 
 
-def coding_of(data: bytes, scan: Scan) -> Coding | None:
+def coding_of(data: bytes) -> Coding | None:
     """Return the coding of a picture; None if its codes are to be left to a decoder.
 
     Parameters
     ----------
     data : bytes
-        The file.
-    scan : Scan
-        Its scan, without restart markers.
+        A file of one scan, without restart markers.
     """
     tables: dict[int, HuffmanTable] = {}
     frame = header = b""

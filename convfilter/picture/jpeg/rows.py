@@ -209,7 +209,7 @@ def rows_of(data: bytes, layout: Layout, whole: Callable[[], Pixels], threads: i
     else:
         from convfilter.picture.jpeg.codes import CopiedCodes, coding_of
 
-        coding = coding_of(data, scan)
+        coding = coding_of(data)
         if coding is None:
             return None
         segments = coding.segments
