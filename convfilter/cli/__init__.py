@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from convfilter.cli import signals
+from convfilter.cli import early, signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,9 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        early.start(words)
         from convfilter.cli.root import run
 
-        return run(sys.argv[1:] if arguments is None else list(arguments))
+        return run(words)
     except signals.Stopped as stop:
         return stop.status
 

@@ -10,6 +10,7 @@ import numpy as np
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
 from convfilter.picture.frame import Frame, chosen
+from convfilter.picture.jpeg import early
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg.rows import rows_of
@@ -130,7 +131,9 @@ def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, 
 
 def _decoded(data: bytes, layout: jpeg.Layout) -> Pixels:
     """Decode grey or RGB."""
-    pixels = jpeg.decode(data)
+    pixels = early.taken(data)
+    if pixels is None:
+        pixels = jpeg.decode(data)
     if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
         _require_all_blocks(data, layout, pixels)
     return pixels

@@ -1,0 +1,83 @@
+"""Decode a JPEG in a thread before the reader asks for it, while the program still imports modules."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from contextlib import suppress
+
+from convfilter.errors import ConvfilterError
+from convfilter.locks import start as start_thread
+from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.pixels import Pixels
+
+#: Most samples that are decoded early; larger pictures may be read by rows (see ``rows.py``), or be refused.
+MOST_SAMPLES = 1 << 26
+#: Bytes from the start of the file in which the size of the picture is looked for.
+_HEAD_BYTES = 1 << 18
+
+
+class _Early:
+    """A file that is being decoded."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._decoded: tuple[bytes, Pixels] | None = None
+        self._thread = threading.Thread(target=self._decode, daemon=True)
+        start_thread(self._thread)
+
+    def taken(self, data: bytes) -> Pixels | None:
+        """Return the samples of a file with this content, once; None if there are none."""
+        self._thread.join()
+        decoded, self._decoded = self._decoded, None
+        return decoded[1] if decoded is not None and decoded[0] == data else None
+
+    def wait(self) -> None:
+        """Wait until the decoder has ended."""
+        self._thread.join()
+
+    def _decode(self) -> None:
+        with suppress(Exception):  # the reader reports what is wrong with the file
+            if not stat.S_ISREG(os.stat(self._path).st_mode):
+                return
+            with open(self._path, "rb") as file:
+                data = file.read(_HEAD_BYTES)
+                layout = jpeg.layout_of(data)
+                if layout is None or layout.components not in (1, 3):
+                    return
+                if layout.width * layout.height * layout.components > MOST_SAMPLES:
+                    return
+                data += file.read()
+            self._decoded = data, jpeg.decode(data)
+
+
+_early: _Early | None = None
+
+
+def start(path: str) -> None:
+    """Import the decoder, and begin to decode a file.
+
+    Whether the file may be read, and whether it is damaged, is for the reader to find: it takes the samples only if it
+    would decode the same bytes.
+    """
+    global _early
+    with suppress(ImportError, ConvfilterError):  # no decoder, or no threads
+        import imagecodecs
+
+        imagecodecs.jpeg8_decode  # noqa: B018 - loads the codec here: two threads would take turns at importing
+        _early = _Early(path)
+
+
+def taken(data: bytes) -> Pixels | None:
+    """Return the decoded samples of a grey or RGB file with this content, if they were started; waits for them."""
+    return None if _early is None else _early.taken(data)
+
+
+def _wait() -> None:
+    if _early is not None:
+        _early.wait()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait)  # a child would inherit locks of the decoder's thread

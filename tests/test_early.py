@@ -1,0 +1,121 @@
+"""JPEGs that are decoded before the command line is parsed give the same results and messages as others."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from processes import program
+
+from convfilter.cli import early as words_of
+from convfilter.cli import main
+from convfilter.picture.jpeg import early
+from convfilter.picture.jpeg import layout as jpeg
+
+SIZE = 48, 64
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (*SIZE, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "in.jpg", quality=90)
+    return tmp_path / "in.jpg"
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Paths that are decoded early, by a machine of two cores."""
+    paths = []
+    monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 2)
+    monkeypatch.setattr(early, "start", paths.append)
+    return paths
+
+
+def test_samples_are_decoded_once_and_the_same(photo, monkeypatch):
+    decode, calls = jpeg.decode, []
+
+    def counted(data):
+        calls.append(data)
+        return decode(data)
+
+    monkeypatch.setattr(jpeg, "decode", counted)
+    monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 2)
+    outputs = [photo.with_name(name) for name in ("early.png", "late.png")]
+    assert main(["blur", "--gaussian", "1", str(photo), str(outputs[0])]) == 0
+    assert len(calls) == 1
+    monkeypatch.setattr(early, "start", lambda path: None)
+    assert main(["blur", "--gaussian", "1", str(photo), str(outputs[1])]) == 0
+    assert len(calls) == 2
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_samples_are_of_the_bytes_that_the_reader_finds(photo):
+    early.start(str(photo))
+    data = photo.read_bytes()
+    assert early.taken(data + b"\0") is None
+    assert early.taken(data) is None  # given up
+    early.start(str(photo))
+    assert np.array_equal(early.taken(data), jpeg.decode(data))
+    assert early.taken(data) is None  # taken
+
+
+def test_large_pictures_and_other_files_are_left_to_the_reader(photo, monkeypatch):
+    monkeypatch.setattr(early, "MOST_SAMPLES", 3 * SIZE[0] * SIZE[1] - 1)
+    for path in (photo, photo.with_name("none.jpg"), "/dev/zero"):
+        early.start(str(path))
+        assert early.taken(photo.read_bytes()) is None
+
+
+def test_a_fork_waits_for_the_decoder(photo):
+    early.start(str(photo))
+    child = os.fork()
+    if child == 0:
+        os._exit(early._early._thread.is_alive())
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_last_but_one_word_is_the_input(photo, started):
+    words_of.start(["blur", "--gaussian", "1", str(photo), "out.png"])
+    assert started == [str(photo)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "--json", "{in}", "{in}"],
+        ["blur", "{in}", "out.jpg", "--gaussian", "1"],
+        ["blur", "--gaussian", "1", "{in}", "."],
+        ["blur", "--gaussian", "1", "none.jpg", "out.jpg"],
+        ["blur", "--gaussian", "1", "--threads", "1", "{in}", "out.jpg"],
+        ["blur", "--gaussian", "1", "--threads=1", "{in}", "out.jpg"],
+        ["blur", "--gaussian", "1", "--config", "c.toml", "{in}", "out.jpg"],
+        ["{in}", "out.jpg"],
+        [],
+    ],
+)
+def test_other_words_start_nothing(photo, started, words):
+    words_of.start([word.replace("{in}", str(photo)) for word in words])
+    assert started == []
+
+
+def test_a_configuration_of_threads_starts_nothing(photo, started, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    words = ["blur", "--gaussian", "1", "in.jpg", "out.jpg"]
+    for text, paths in (("[blur]\nthreads = 1\n", []), ("quality = 90\n", ["in.jpg"])):
+        photo.with_name("convfilter.toml").write_text(text)
+        words_of.start(words)
+        assert started == paths
+
+
+def test_one_core_starts_nothing(photo, started, monkeypatch):
+    monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 1)
+    words_of.start(["blur", "--gaussian", "1", str(photo), "out.jpg"])
+    assert started == []
+
+
+@pytest.mark.parametrize(("end", "problem"), [(b"", "is truncated"), (b"\xff\xd9", "ends before its last row")])
+def test_damage_is_reported_by_the_reader(photo, end, problem):
+    photo.write_bytes(photo.read_bytes()[:-900] + end)
+    done = program("blur", "--gaussian", "1", str(photo), str(photo.with_name("out.jpg")))
+    assert done.returncode == 1
+    assert "in.jpg: " in done.stderr and problem in done.stderr
