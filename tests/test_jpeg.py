@@ -97,6 +97,27 @@ def test_truncated_data_is_found_and_decoded_on_demand(options):
         np.testing.assert_array_equal(left[:90], whole[:90])
 
 
+#: Sizes whose last block shows all, some and one of its rows and columns, in MCUs of 8 and of 16 pixels.
+SIZES_OF_LAST_BLOCKS = [(96, 96), (88, 104), (92, 90), (81, 96), (96, 89), (97, 97)]
+
+
+def without_last_units(pixels, **options):
+    """Encode, and cut off the codes of the last MCUs at a whole byte."""
+    data = encoded(pixels, **options)
+    return data[: -len(data) // 20] + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("size", SIZES_OF_LAST_BLOCKS)
+@pytest.mark.parametrize("options", KINDS)
+def test_missing_blocks_are_found_whatever_part_of_the_last_one_shows(options, size):
+    if options.get("progressive"):
+        pytest.skip("the last scan of a progressive picture refines blocks that are there")
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    assert read(io.BytesIO(encoded(pixels, **options))).pixels.shape[:2] == size
+    with pytest.raises(ReadError, match="damaged"):
+        read(io.BytesIO(without_last_units(pixels, **options)))
+
+
 def test_thumbnail_is_not_taken_for_the_end():
     exif = Image.Exif()
     exif[0x010E] = "x\xff\xd9x"
@@ -493,6 +514,16 @@ def test_damaged_restart_markers_are_left_to_the_decoder_of_whole_pictures(tmp_p
         assert len(list(tmp_path.iterdir())) == 2
     else:
         np.testing.assert_array_equal(read(io.BytesIO(damaged)).pixels, jpeg.decode(damaged))
+
+
+@pytest.mark.usefixtures("small_pictures_in_bands")
+@pytest.mark.parametrize("size", [size for size in SIZES_OF_LAST_BLOCKS if size[0] % 16 != 1])  # or an interval is lost
+def test_bands_without_their_last_blocks_are_refused(size):
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    options = {"quality": 85, "subsampling": 2, "restart_marker_rows": 1}
+    assert in_bands(encoded(pixels, **options)).shape == pixels.shape
+    with pytest.raises(ReadError, match="ends before its last row"):
+        in_bands(without_last_units(pixels, **options))
 
 
 @pytest.mark.usefixtures("small_pictures_in_bands")

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from convfilter.errors import ReadError
 from convfilter.picture.pixels import Pixels
 
@@ -28,6 +30,11 @@ BLOCK = 8
 #: As regular expressions, which are found in a third of the time that ``bytes.find`` takes in data full of 0xFF.
 _END = re.compile(rb"\xff\xd9")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+ENDS_EARLY = "the JPEG is damaged: its data ends before its last row"
+#: A sample without data, and the codes that stand for missing ones.
+_MISSING, _FILLING = 128, bytes(range(1, 255)) * 4
+#: Weights of the luminance of JPEGs, and by how much clipping colours can change it.
+_LUMINANCE, _CLIPPED = (0.299, 0.587, 0.114), 40
 _MOST_RUBBISH = _MOST_SEGMENTS = 1 << 16
 
 
@@ -281,3 +288,32 @@ def decode(data: bytes, out: Pixels | None = None) -> Pixels:
     except imagecodecs.Jpeg8Error as error:
         raise ReadError(f"the JPEG is damaged: {error}") from error
     return pixels
+
+
+def may_lack_blocks(pixels: Pixels) -> bool:
+    """Whether the last block may be missing, which libjpeg silently leaves mid-grey.
+
+    The first row and column of a block may have colours interpolated between it and its neighbours.
+    """
+    rows, cols = ((size - 1) % BLOCK for size in pixels.shape[:2])
+    corner = pixels[-max(rows, 1) :, -max(cols, 1) :]
+    if (rows and cols) or corner.ndim == 2 or corner.shape[2] == 1:
+        return bool((corner == _MISSING).all())
+    luminance = corner @ np.array(_LUMINANCE)
+    return bool((abs(luminance - _MISSING) < _CLIPPED).all())
+
+
+def lacks_blocks(data: bytes, pixels: Pixels) -> bool:
+    """Whether the last block is missing, by another decoding.
+
+    libjpeg ignores extra data before the end marker of a complete picture; otherwise it decodes them as the missing
+    blocks. (With restart markers it always ignores them, but those can be counted.)
+
+    Parameters
+    ----------
+    data : bytes
+        The file up to its end marker.
+    pixels : (H, W) or (H, W, C) array of uint8
+        Its decoded samples.
+    """
+    return not np.array_equal(decode(data + _FILLING + b"\xff\xd9").reshape(pixels.shape), pixels)

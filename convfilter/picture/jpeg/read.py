@@ -20,12 +20,8 @@ from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.place.source import content_of
 from convfilter.picture.row_source import Bands, LazyArray
 
-_BLOCK = 8
-_MISSING = 128
-_END = b"\xff\xd9"
 #: Start of a JPEG-LS frame; the rest looks like a JPEG.
 _JPEG_LS = b"\xff\xf7\0"
-_FILLING = bytes(range(1, 255)) * 4
 #: No decoder in use both gives rows and reports missing data.
 _OBSTACLE = "a JPEG is decoded in one piece, unless it is large and not progressive"
 _MODELS: dict[str, Model] = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk"}
@@ -134,20 +130,11 @@ def _decoded(data: bytes, layout: jpeg.Layout) -> Pixels:
     pixels = early.taken(data)
     if pixels is None:
         pixels = jpeg.decode(data)
-    if (pixels[-_BLOCK:, -_BLOCK:] == _MISSING).all():
-        _require_all_blocks(data, layout, pixels)
+    if jpeg.may_lack_blocks(pixels):
+        whole = jpeg.has_all_restarts(data, layout)
+        if not whole or jpeg.lacks_blocks(data[: layout.data_end], pixels):
+            raise ReadError(jpeg.ENDS_EARLY, remedy=DECODE_THE_REST)
     return pixels
-
-
-def _require_all_blocks(data: bytes, layout: jpeg.Layout, pixels: Pixels) -> None:
-    """Refuse a JPEG whose data ends before its last block, which libjpeg silently leaves mid-grey.
-
-    libjpeg ignores extra data before the end marker of a complete picture; otherwise it decodes them as the missing
-    blocks. (With restart markers it always ignores them, but those can be counted.)
-    """
-    filled = data[: layout.data_end] + _FILLING + _END
-    if not jpeg.has_all_restarts(data, layout) or not np.array_equal(jpeg.decode(filled), pixels):
-        raise ReadError("the JPEG is damaged: its data ends before its last row", remedy=DECODE_THE_REST)
 
 
 def _pictures(image: Any) -> int:

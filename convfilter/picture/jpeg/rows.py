@@ -166,7 +166,10 @@ class Rows:
         pixels = memory[:rows]
         head = self._head.copy()
         head[self._height_at : self._height_at + 2] = rows.to_bytes(2, "big")
-        jpeg.decode(b"".join((head, codes.rows(top, bottom + extra), _END)), pixels)
+        data = b"".join((head, codes.rows(top, bottom + extra)))
+        jpeg.decode(data + _END, pixels)
+        if bottom == self._scan.down and jpeg.may_lack_blocks(pixels) and jpeg.lacks_blocks(data, pixels):
+            raise ReadError(jpeg.ENDS_EARLY)
         first = 1 if self._interpolates and top else 0
         return pixels[first : (bottom - top) * unit_rows + extra]
 
