@@ -1,8 +1,8 @@
-"""Records: immutable by convention, like frozen dataclasses, but defined in microseconds.
+"""Records: immutable by convention, like frozen dataclasses, but defined in microseconds; and named tuples likewise.
 
 ``dataclass(frozen=True)`` generates and compiles six methods for each class in 0.45 ms, and the program defines dozens
 of classes at start-up. All records share their methods, so making a record takes a microsecond longer. The type checker
-enforces immutability.
+enforces immutability. ``typing.NamedTuple`` compiles each annotation and a method, in 0.1 ms a class.
 """
 
 from __future__ import annotations
@@ -151,3 +151,62 @@ def _hash(self: Any) -> int:
 def _shown(self: Any) -> str:
     values = zip(self.__match_args__, _values(self), strict=True)
     return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in values)})"
+
+
+# Named tuples -------------------------------------------------------------------
+
+
+if TYPE_CHECKING:
+    from typing import NamedTuple as NamedTuple  # noqa: PLC0414 - the type checker knows its fields
+else:
+    from collections import _tuplegetter  # as fast as a slot
+
+    def _completed(cls, values, named):
+        """Return the values of all fields, in order."""
+        found, used = list(values), 0
+        for name in cls._fields[len(values) :]:
+            if name in named:
+                found.append(named[name])
+                used += 1
+            elif name in cls._defaults:
+                found.append(cls._defaults[name])
+        if len(found) != len(cls._fields) or used != len(named):
+            raise TypeError(_misfit(cls, values, named))
+        return found
+
+    class _NamedTupleType(type):
+        """The type of named tuples; classes that derive from one add no fields."""
+
+        def __new__(cls, name, bases, namespace):
+            names = tuple(namespace.get("__annotations__", ()))
+            if names:
+                defaults = {name: namespace[name] for name in names if name in namespace}
+                namespace |= {"_fields": names, "__match_args__": names, "_names": frozenset(names)}
+                namespace |= {"_defaults": defaults, "__slots__": ()}
+                namespace |= {name: _tuplegetter(number, "") for number, name in enumerate(names)}
+            return super().__new__(cls, name, bases, namespace)
+
+    class NamedTuple(tuple, metaclass=_NamedTupleType):
+        """Base of named tuples: as ``typing.NamedTuple``."""
+
+        __slots__ = ()
+
+        def __new__(cls, /, *values, **named):
+            """Take the fields by place and by name."""
+            if named or len(values) != len(cls._fields):
+                values = _completed(cls, values, named)
+            return tuple.__new__(cls, values)
+
+        def __repr__(self):
+            """Show all fields."""
+            return _shown(self)
+
+        def __getnewargs__(self):
+            """Return the fields, for a copy."""
+            return tuple(self)
+
+        def _asdict(self):
+            return dict(zip(self._fields, self, strict=True))
+
+        def _replace(self, /, **changes):
+            return type(self)(**self._asdict() | changes)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
+from convfilter.record import NamedTuple
 
 
 class SampleType(NamedTuple):

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import copy
 import pickle
+import re
 import threading
+import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from convfilter.record import cached_property, field, is_record, record, replace
+from convfilter.record import NamedTuple, cached_property, field, is_record, record, replace
 
 
 @record
@@ -135,3 +139,66 @@ def test_a_default_may_be_made_anew_for_each_record() -> None:
         Sheet(rows=1)  # type: ignore[call-arg]
     first.name = "d"
     assert first == Sheet("d", [Cell(1)])
+
+
+class Pair(NamedTuple):
+    """Two numbers."""
+
+    row: int
+    col: int = 0
+
+    @property
+    def area(self) -> int:
+        return self.row * self.col
+
+
+class Model(typing.NamedTuple):
+    row: int
+    col: int = 0
+
+
+class NamedPair(Pair):
+    pass
+
+
+def test_named_tuples_are_those_of_typing() -> None:
+    for values, named in (((2, 3), {}), ((2,), {}), ((2,), {"col": 3}), ((), {"col": 3, "row": 2})):
+        pair, model = Pair(*values, **named), Model(*values, **named)
+        assert pair == model == tuple(pair)
+        assert hash(pair) == hash(model)
+        assert (pair.row, pair.col) == (model.row, model.col)
+        assert repr(pair) == repr(model).replace("Model", "Pair")
+        assert pair._asdict() == model._asdict()
+        assert pair._replace(row=7) == model._replace(row=7)
+        assert type(pair._replace(row=7)) is Pair
+        assert pickle.loads(pickle.dumps(pair)) == copy.copy(pair) == pair
+        assert not is_record(pair)
+    assert Pair._fields == Model._fields == Pair.__match_args__
+    assert Pair(2, 3).area == 6
+    assert type(NamedPair(2)._replace(col=5)) is NamedPair
+    with pytest.raises(AttributeError):
+        Pair(1).row = 2  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        Pair(1).depth = 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("values", "named", "problem"),
+    [
+        ((), {}, "Pair has the fields row, col; missing are row"),
+        ((1,), {"depth": 2}, "unknown are depth"),
+        ((1,), {"row": 2}, "given twice are row"),
+        ((1, 2, 3), {}, "got 3 values"),
+        ((), {"col": 1, "depth": 2}, "missing are row"),
+    ],
+)
+def test_fields_of_named_tuples_are_checked(values: tuple[int, ...], named: dict[str, int], problem: str) -> None:
+    with pytest.raises(TypeError, match=problem):
+        Pair(*values, **named)
+
+
+def test_modules_that_every_run_imports_define_their_named_tuples_in_microseconds() -> None:
+    package = Path(record.__code__.co_filename).parent
+    slow = {path.name for path in package.rglob("*.py") if re.search(r"typing.*NamedTuple", path.read_text())}
+    # The text of image.py decides which compiled loops are current; Numba compiles those of loops.
+    assert slow == {"record.py", "image.py", "correlate.py"}

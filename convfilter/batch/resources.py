@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from convfilter.errors import ConvfilterError
 from convfilter.machine.memory import available_memory
+from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.pipeline import Options

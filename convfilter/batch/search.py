@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from convfilter.picture import formats, unsupported
+from convfilter.record import NamedTuple
 
 
 class Job(NamedTuple):

@@ -21,7 +21,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from convfilter.batch.search import Job
 from convfilter.filters import stack
 from convfilter.guide_pictures import with_guides
 from convfilter.pipeline import Options
-from convfilter.record import is_record
+from convfilter.record import NamedTuple, is_record
 
 LOG_NAME = log_file.NAME
 #: Fields of the options that do not affect the bytes of a result: threads, callbacks, names.

@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from convfilter import pipeline
 from convfilter.batch.resources import Memory
@@ -27,6 +27,7 @@ from convfilter.batch.search import Job
 from convfilter.errors import PictureError, WriteError
 from convfilter.picture.place.address import is_address
 from convfilter.planning.plan_cache import cached_plan
+from convfilter.record import NamedTuple
 
 _LENGTH_BYTES = 8
 _READ_BYTES = 1 << 16

@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from convfilter import pipeline
 from convfilter.batch import resources, workers
@@ -23,7 +23,7 @@ from convfilter.errors import ConvfilterError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.machine.cores import available_cores
 from convfilter.picture.place.address import is_address
-from convfilter.record import replace
+from convfilter.record import NamedTuple, replace
 
 if TYPE_CHECKING:
     from convfilter.batch.update import UpdateLog

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +22,7 @@ from convfilter.cli.values import RunType
 from convfilter.errors import PictureError, UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Number, Pair
+from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

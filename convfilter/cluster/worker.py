@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from typing import NamedTuple
 
 from convfilter import __version__
 from convfilter.batch.search import Job
 from convfilter.batch.workers import Outcome, perform, portable
 from convfilter.errors import ConvfilterError
 from convfilter.pipeline import Options
+from convfilter.record import NamedTuple
 
 #: Libraries whose version affects the bytes of an output: sums and codecs.
 _LIBRARIES = ("numpy", "pillow", "imagecodecs", "tifffile", "isal")

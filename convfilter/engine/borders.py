@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.record import NamedTuple
 
 Indices = npt.NDArray[np.int64]
 

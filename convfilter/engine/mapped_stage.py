@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.load import Source
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.record import record
+from convfilter.record import NamedTuple, record
 
 
 class Region(NamedTuple):

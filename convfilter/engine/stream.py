@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.node import Node
 from convfilter.engine.order import Tick, sources_of
+from convfilter.record import NamedTuple
 
 #: Most bytes of a line buffer in which rows for a second step are read while the first one is computed.
 _AHEAD_BYTES = 4 * 2**20

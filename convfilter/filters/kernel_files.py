@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy.typing as npt
 
@@ -30,7 +30,7 @@ from convfilter.errors import KernelFileError, foreign, named, shown
 from convfilter.filters import kernel_text
 from convfilter.filters.kernel_text import Row, weight
 from convfilter.filters.kernels import Kernel, from_array
-from convfilter.record import record, replace
+from convfilter.record import NamedTuple, record, replace
 
 #: Most weights of a kernel file: 4096x4096.
 MOST_WEIGHTS = 4096 * 4096

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.spec import Value
-from convfilter.record import record
+from convfilter.record import NamedTuple, record
 
 #: Largest side, step or pad in pixels: the longest side of a JPEG.
 MOST_PIXELS = 65535

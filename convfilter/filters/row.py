@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Number, PaddingAmount, Pair, Parameter
 from convfilter.filters.stage import PADDING_MODES, PADDING_WORDS, TONE_MAPS, Stage
+from convfilter.record import NamedTuple
 
 #: Largest sigma: enough for any picture, with weights of a few megabytes.
 MOST_SIGMA = 10000.0

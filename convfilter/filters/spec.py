@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from convfilter.errors import SpecError, shown
+from convfilter.record import NamedTuple
 
 #: NumPy scalars as repr() formats them, also within lists.
 _NUMPYS = r"np\.(?:float|int|uint)\d*\(([^(),]*)\)"

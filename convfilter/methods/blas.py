@@ -6,9 +6,10 @@ import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from convfilter.locks import shared_lock
+from convfilter.record import NamedTuple
 
 #: Names of OpenBLAS's functions for the number of threads, in NumPy's wheels and in distributions.
 _NAMES = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import gcd
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from convfilter.filters.point_rows import default_numbers
 from convfilter.filters.stage import ACTIVATIONS, Layer
 from convfilter.methods.pointwise import ACTIVATE
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, AxisPlan, StagePlan
+from convfilter.record import NamedTuple
 
 Real = npt.NDArray[np.float64]
 #: Most kernels of a transposed convolution for which one product of all phases is faster: it takes half the time.

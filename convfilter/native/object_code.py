@@ -21,12 +21,13 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import cache
 from types import FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from convfilter import __version__
 from convfilter.machine.processor import description
 from convfilter.native import code_cache, image
 from convfilter.native.code_cache import sha256
+from convfilter.record import NamedTuple
 
 LOOPS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "loops")
 LOWERING = os.path.join(os.path.dirname(__file__), "lowering")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from convfilter.errors import PictureError
 from convfilter.picture import formats
 from convfilter.picture.format import Format
 from convfilter.picture.options import ReadOptions, WriteOptions
+from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.picture.outline import Outline

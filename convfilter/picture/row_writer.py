@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from convfilter.machine.cores import available_cores
 from convfilter.picture.parallel import Crew
 from convfilter.picture.pixels import Pixels
+from convfilter.record import NamedTuple
 
 
 class Block(NamedTuple):

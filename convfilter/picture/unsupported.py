@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from convfilter.picture import formats
+from convfilter.record import NamedTuple
 
 #: Bytes of a file that identify a format.
 HEAD_BYTES = 512

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from convfilter.picture.frame import Frame
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
-from convfilter.record import replace
+from convfilter.record import NamedTuple, replace
 
 Form: TypeAlias = Literal["picture", "sheet", "pages", "array"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from convfilter.filters import stack
 from convfilter.picture import formats
 from convfilter.picture.outline import Outline
@@ -13,6 +11,7 @@ from convfilter.pipeline.job import Job
 from convfilter.pipeline.options import Options
 from convfilter.pipeline.steps import described, with_size_check
 from convfilter.planning import Plan
+from convfilter.record import NamedTuple
 
 
 class Forecast(NamedTuple):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stage import Stage
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Picture
+from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.executor.masked import Masking

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from convfilter.errors import ReadError, UsageError, WriteError
 from convfilter.filters import stack
@@ -23,7 +23,7 @@ from convfilter.picture.place.file_times import set_times, times_of
 from convfilter.picture.place.target import Target, is_array, require_no_file_options, resolve_target
 from convfilter.picture.read import opened
 from convfilter.pipeline.options import Options
-from convfilter.record import replace
+from convfilter.record import NamedTuple, replace
 
 if TYPE_CHECKING:
     from convfilter.pipeline.job import Job

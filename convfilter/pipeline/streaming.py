@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from convfilter.picture.place import atomic
 from convfilter.picture.place.target import Target
 from convfilter.pipeline import linear_light
 from convfilter.planning import Plan
+from convfilter.record import NamedTuple
 from convfilter.sample_types import can_leave, overflowed
 
 if TYPE_CHECKING:

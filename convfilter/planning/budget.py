@@ -13,7 +13,6 @@ is u S sqrt(n) / 3.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ from convfilter.planning.gains import largest_gain, times
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan
+from convfilter.record import NamedTuple
 from convfilter.sample_types import full_scale, is_integer
 
 Weights = npt.NDArray[np.float64]

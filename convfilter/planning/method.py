@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from convfilter.planning.precision import Precision, sums_fit
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, Window, window_block_rows
 from convfilter.planning.task import Task
-from convfilter.record import record
+from convfilter.record import NamedTuple, record
 
 if TYPE_CHECKING:
     from convfilter.planning.stage_plan import StagePlan

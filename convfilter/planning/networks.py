@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from convfilter.record import NamedTuple
 
 Pairs: TypeAlias = tuple[tuple[int, int, int], ...]
 

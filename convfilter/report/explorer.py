@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from convfilter.filters.stage import (
 )
 from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded, sized
-from convfilter.record import replace
+from convfilter.record import NamedTuple, replace
 from convfilter.report.figures import titled_kernels
 from convfilter.sample_types import real_of
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ from convfilter.filters.stage import (
     Pooling,
     Stage,
 )
+from convfilter.record import NamedTuple
 from convfilter.report.markup import shown
 
 #: Most cells along a side: larger kernels are drawn as means over blocks.

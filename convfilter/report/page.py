@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from convfilter.filters.stage import Stage
 from convfilter.planning import Plan
+from convfilter.record import NamedTuple
 from convfilter.report import plan_text, tables
 from convfilter.report.explorer import Explored
 from convfilter.report.template import document

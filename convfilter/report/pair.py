@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from convfilter.record import NamedTuple
 from convfilter.report.thumbnails import Thumbnail
 from convfilter.report.views import Place, Shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png.write import write_png
+from convfilter.record import NamedTuple
 from convfilter.sample_types import is_integer, is_wide, real_of
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from convfilter.pipeline.contact_sheet import Form, sheet
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan
 from convfilter.planning.field import Field
 from convfilter.planning.figures import figures
-from convfilter.record import record
+from convfilter.record import NamedTuple, record
 from convfilter.report import plan_text
 from convfilter.report.explorer import Explored, goes_across, of_channels
 from convfilter.report.thumbnails import Thumbnail, thumbnail

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from convfilter.batch import depfile
 from convfilter.errors import UsageError
@@ -12,6 +12,7 @@ from convfilter.filters.catalog import FILTERS, Filter
 from convfilter.filters.parameters import Parameter
 from convfilter.filters.row import OF_POOLING
 from convfilter.filters.spec import FilterSpec, Value, parse
+from convfilter.record import NamedTuple
 
 #: Largest number of stages of a stack, and most pixels along a side of the visible region.
 _MOST_STAGES = 32

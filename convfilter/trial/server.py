@@ -14,9 +14,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 from convfilter.errors import ConvfilterError, first_line
+from convfilter.record import NamedTuple
 from convfilter.trial.request import stack_of, stack_request, view_request
 from convfilter.trial.scene import Scene
 

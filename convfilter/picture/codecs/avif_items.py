@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from convfilter.errors import WriteError
 from convfilter.picture.metadata import exif
 from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.pillow.boxes import box
+from convfilter.record import NamedTuple
 
 _XMP_TYPE = b"application/rdf+xml"
 #: Start of an iloc box of version 0, with offsets and sizes of 32 bits, as libavif writes it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import ReadOptions, WriteOptions, frame_number
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
+from convfilter.record import NamedTuple
 from convfilter.sample_types import overflowed
 
 #: Attributes that the writer derives from the pixels, and those of OpenImageIO that are false for a filtered picture.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from convfilter.picture.pillow.boxes import box
 from convfilter.picture.pillow.boxes import boxes as boxes_in
 from convfilter.picture.pixels import Pixels, channels_of
 from convfilter.picture.png.layout import says_srgb
+from convfilter.record import NamedTuple
 
 _SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
 _TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")

@@ -6,9 +6,10 @@ ISO/IEC 18181-1, annexes D.2 (SizeHeader) and D.3 (ImageMetadata, ColourEncoding
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from convfilter.errors import ReadError
+from convfilter.record import NamedTuple
 
 _MAGIC = b"\xff\x0a"
 #: Bytes in which every header ends.

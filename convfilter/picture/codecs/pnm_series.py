@@ -14,13 +14,14 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import formats, limits
 from convfilter.picture.options import ReadOptions, frame_number
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
+from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.picture.codecs.pnm_layout import HeaderSource, Layout

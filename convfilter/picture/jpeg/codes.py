@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from convfilter.loops.huffman import CATEGORIES, TABLE_SIZE
 from convfilter.native.loop import Loop
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.jpeg.layout import DHT, HUFFMAN_FRAMES, SOS, Layout, Scan
+from convfilter.record import NamedTuple
 
 FILL_TABLE = Loop("huffman", "fill_table", "u1* u1* i8 u2*")
 COPY_ROWS = Loop("huffman", "copy_rows", "u1* i8 i8* u2* i8* i8* i8 i8 u1*")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture.pixels import Pixels
+from convfilter.record import NamedTuple
 
 DHT, SOS, DRI = 0xC4, 0xDA, 0xDD
 #: Start of a baseline and of an extended sequential frame, with Huffman codes.

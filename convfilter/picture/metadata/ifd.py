@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Container, Iterator
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal
 
 from convfilter.picture import limits
 from convfilter.picture.metadata.tiff_numbers import LONG, LONG8
+from convfilter.record import NamedTuple
 
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 34665, 34853, 40965
 ORIENTATION = 274

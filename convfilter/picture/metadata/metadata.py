@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from convfilter.record import field, record
+from convfilter.record import NamedTuple, field, record
 
 if TYPE_CHECKING:
     from convfilter.picture.codecs.exr import ExrHeader

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from convfilter.record import NamedTuple
 
 IPTC = 0x0404
 #: Numbers of thumbnails, which show the unfiltered picture.

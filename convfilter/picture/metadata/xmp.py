@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from convfilter.picture.metadata.metadata import Text
+from convfilter.record import NamedTuple
 
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",

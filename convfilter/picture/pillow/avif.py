@@ -8,9 +8,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from convfilter.picture.pillow.boxes import boxes, boxes_of, meta_boxes, primary_item
+from convfilter.record import NamedTuple
 
 _NCLX = b"nclx"
 #: Bytes between the head of a box and its inner boxes.

@@ -6,10 +6,11 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from convfilter.picture import limits
 from convfilter.picture.metadata.pillow_info import text_of
+from convfilter.record import NamedTuple
 
 #: More frames than any real animation has; limits the time of parsing.
 MAX_FRAMES = 65536

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,7 @@ from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import gif
 from convfilter.picture.pixels import Pixels
+from convfilter.record import NamedTuple
 
 _COLOURS = 256
 _EXTENSION, _IMAGE, _TRAILER = b"\x21", b"\x2c", b"\x3b"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import struct
 from collections.abc import Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -19,7 +19,7 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import container_metadata, contents, gif, high_depth, webp
 from convfilter.picture.pillow.guards import decoding, with_lenient_retry
 from convfilter.picture.pixels import Model, Pixels, channels_of
-from convfilter.record import replace
+from convfilter.record import NamedTuple, replace
 
 #: Pillow's plugin and class by format: importing all plugins takes 74 ms.
 _PLUGINS = {

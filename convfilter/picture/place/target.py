@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from convfilter.errors import UsageError, WriteError, shown
 from convfilter.picture import formats
 from convfilter.picture.format import Format
 from convfilter.picture.options import WriteOptions
+from convfilter.record import NamedTuple
 
 _DEFAULTS = WriteOptions()
 

@@ -6,7 +6,6 @@ PNG third edition, section 11.3.7.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from convfilter.errors import ReadError
 from convfilter.picture.frame import Frame
 from convfilter.picture.pixels import Pixels, channels_of
 from convfilter.picture.png import layout as png
+from convfilter.record import NamedTuple
 
 _DISPOSE_BACKGROUND, _DISPOSE_PREVIOUS = 1, 2
 _BLEND_OVER = 1

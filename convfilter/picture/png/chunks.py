@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
 from convfilter.picture.place.source import size_of
 from convfilter.picture.png import layout as png
+from convfilter.record import NamedTuple
 
 _MAX_LENGTH = 2**31 - 1
 _SAMPLES = (b"IDAT", b"fdAT")

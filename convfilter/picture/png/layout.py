@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from convfilter.record import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Chunks that define colours.

@@ -8,12 +8,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from convfilter.errors import ReadError
 from convfilter.picture.metadata import photoshop
 from convfilter.picture.pixels import Model
 from convfilter.picture.place.source import size_of
+from convfilter.record import NamedTuple
 
 BITMAP, GRAYSCALE, INDEXED, RGB, CMYK, MULTICHANNEL, DUOTONE, LAB = 0, 1, 2, 3, 4, 7, 8, 9
 _MODE_NAMES = {

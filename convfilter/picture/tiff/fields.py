@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from convfilter.picture.metadata import ifd, photoshop, xmp_clean
 from convfilter.picture.metadata.ifd import Field
@@ -29,6 +29,7 @@ from convfilter.picture.metadata.tiff_numbers import (
     Y_RESOLUTION,
 )
 from convfilter.picture.tiff import stacks
+from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.picture.tiff.position import Axis

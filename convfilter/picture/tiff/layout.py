@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from convfilter.errors import CameraRawError, ReadError
 from convfilter.picture.metadata import ifd
@@ -24,6 +24,7 @@ from convfilter.picture.metadata.tiff_numbers import (
     TRANSPARENCY_MASK,
     UNCOMPRESSED,
 )
+from convfilter.record import NamedTuple
 
 _MAKE, _SUB_IFDS, _METAMORPH_PLANES, _PHOTOSHOP_LAYERS, _DNG_VERSION = 271, 330, 33629, 37724, 50706
 _NESTED_TAGS = (SUBFILE_TYPE, COMPRESSION, PHOTOMETRIC)

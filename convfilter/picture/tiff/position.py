@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from convfilter.picture.metadata.ifd import Field
 from convfilter.picture.metadata.tiff_numbers import (
@@ -24,6 +24,7 @@ from convfilter.picture.metadata.tiff_numbers import (
 )
 from convfilter.picture.tiff import stacks
 from convfilter.picture.tiff.fields import is_relative
+from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.picture.tiff.fields import PageFields

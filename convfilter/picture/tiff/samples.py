@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from convfilter.picture.row_source import Bands
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import segments as tiff_segments
 from convfilter.picture.tiff.layout import Image
+from convfilter.record import NamedTuple
 from convfilter.sample_types import computed_in, full_scale, is_known
 
 #: Colour models of the photometric interpretations that can be filtered: not CIE Lab, LogLuv and raw sensor data.

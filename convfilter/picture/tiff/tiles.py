@@ -6,12 +6,12 @@ TIFF 6.0 (Adobe, 1992), section 15.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from convfilter.picture.outline import Outline
 from convfilter.picture.pixels import Pixels
+from convfilter.record import NamedTuple
 
 #: Sides of tiles are multiples of this number.
 _UNIT = 16
