@@ -20,7 +20,7 @@ _FIELDS = (
 
 def description() -> str:
     """Return a text of the system, the processor's model and its instructions, which identifies machine code."""
-    lines = _lines()
+    lines = _lines(CPUINFO)
     if lines:
         return repr((os.uname().sysname, os.uname().machine, *lines))
     import llvmlite.binding as llvm
@@ -31,7 +31,7 @@ def description() -> str:
 @cache
 def has_avx512() -> bool:
     """Whether the processor has vectors of 64 bytes, and all operations on shorter ones that AVX-512VL adds."""
-    lines = _lines()
+    lines = _lines(CPUINFO)
     if lines:
         return any(b"avx512vl" in line.split() for line in lines)
     import llvmlite.binding as llvm
@@ -39,12 +39,13 @@ def has_avx512() -> bool:
     return bool(llvm.get_host_cpu_features().get("avx512vl"))
 
 
-def _lines() -> list[bytes]:
+@cache
+def _lines(path: str) -> list[bytes]:
     """Return the lines of Linux's file that describe the first core; none on other systems.
 
     Only the start of the file is read: the kernel would ask each further core for its frequency.
     """
-    with suppress(OSError), open(CPUINFO, "rb", buffering=0) as file:
+    with suppress(OSError), open(path, "rb", buffering=0) as file:
         first, _, _ = file.read(_INFO_BYTES).partition(b"\n\n")
         return [line for line in first.splitlines() if line.split(b":")[0].strip() in _FIELDS]
     return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -150,7 +150,7 @@ def _address_of(name: str) -> int:
         No loaded library has it.
     """
     try:
-        symbol = getattr(ctypes.CDLL(None), name)
+        symbol = getattr(_process(), name)
     except AttributeError:
         if not name.startswith(_RUNTIME):
             raise OSError(f"compiled code needs {name}, which no library of this process has") from None
@@ -158,6 +158,12 @@ def _address_of(name: str) -> int:
     address = ctypes.cast(symbol, ctypes.c_void_p).value
     assert address is not None
     return address
+
+
+@cache
+def _process() -> ctypes.CDLL:
+    """Return all libraries of the process; each object defines a class for its functions."""
+    return ctypes.CDLL(None)
 
 
 #: Error paths that these loops never take refer to Numba's runtime.

@@ -154,7 +154,7 @@ def unpacked(data: bytes) -> ObjectCode:
 
 def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
     parts = [
-        _read(LOOPS, f"{module}.py"),
+        _source(LOOPS, f"{module}.py"),
         _shared_digest(LOOPS, LOWERING),
         repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
         repr((_compilers(), __version__)).encode(),
@@ -174,6 +174,12 @@ def _shared_digest(loops: str, lowering: str) -> bytes:
     return digest
 
 
+@cache
+def _source(folder: str, name: str) -> bytes:
+    """Return the text of a module, of which a run loads several loops."""
+    return _read(folder, name)
+
+
 def _read(folder: str, name: str) -> bytes:
     with open(os.path.join(folder, name), "rb") as file:
         return file.read()
@@ -181,23 +187,20 @@ def _read(folder: str, name: str) -> bytes:
 
 @cache
 def _compilers() -> tuple[str, str]:
-    """Return the versions of Numba and llvmlite."""
-    return _version("numba"), _version("llvmlite")
+    """Return the versions of Numba and llvmlite.
 
-
-def _version(package: str) -> str:
-    """Read a version from a folder like ``numba-X.Y.dist-info``: importlib.metadata takes 30 ms to import."""
+    They are read from folders like ``numba-X.Y.dist-info``: importlib.metadata takes 30 ms to import.
+    """
+    found: dict[str, str] = {}
     for folder in sys.path:
-        try:
-            names = os.listdir(folder or ".")
-        except OSError:
-            continue
-        for name in names:
-            if name.startswith(f"{package}-") and name.endswith(".dist-info"):
-                return name
+        with suppress(OSError):
+            infos = [name for name in os.listdir(folder or ".") if name.endswith(".dist-info")]
+            found = {name.partition("-")[0]: name for name in reversed(infos)} | found
+        if "numba" in found and "llvmlite" in found:
+            return found["numba"], found["llvmlite"]
     from importlib.metadata import version
 
-    return version(package)
+    return found.get("numba") or version("numba"), found.get("llvmlite") or version("llvmlite")
 
 
 def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
