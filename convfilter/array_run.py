@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from convfilter import arrays
-from convfilter.errors import ParameterError
 from convfilter.executor.run import run_array
 from convfilter.filters.stage import Operator, Stage
 from convfilter.keywords import (
@@ -18,6 +17,7 @@ from convfilter.keywords import (
     PoolKeywords,
     RunKeywords,
     checked,
+    masking_of,
     planned,
     stage_values,
 )
@@ -73,13 +73,10 @@ def _run_masked(
     white: float | None,
     rounded: np.dtype[Any] | None,
 ) -> Image:
-    from convfilter.executor.masked import Masking, marked, run_masked
+    from convfilter.executor.masked import marked, run_masked
 
-    if keywords.get("algorithm") is not None:
-        raise ParameterError("ignored pixels need an algorithm of their own; leave out algorithm, or ignore and mask")
     mask, alpha = keywords.get("mask"), keywords.get("alpha", False)
-    ignore: Any = keywords.get("ignore")
-    masking = Masking(ignore, None if mask is None else np.asarray(mask))
+    masking = masking_of(keywords, None if mask is None else np.asarray(mask))
     dtype = np.dtype(keywords.get("dtype") or pixels.dtype)
     masking.check(pixels.shape, alpha)
     valid = masking.valid(alpha, pixels.reshape(*pixels.shape[:2], -1))

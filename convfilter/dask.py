@@ -15,7 +15,7 @@ from convfilter.arrays import known_type, of_known_type
 from convfilter.errors import ParameterError, UsageError
 from convfilter.executor.chunks import Chunk, Side, boundaries, chunk_of, run_chunk
 from convfilter.filters.stage import Join, MaxIndices, Point, Stage
-from convfilter.keywords import FilterKeywords, documented, planned, require_image, stages_of
+from convfilter.keywords import FilterKeywords, documented, masking_of, planned, require_image, stages_of
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.methods import grid_of
 
@@ -36,13 +36,14 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     *specs : str or Stage
         As for ``convfilter.apply``.
     **keywords
-        As for ``convfilter.apply``; ``threads`` is for each chunk, by default 1.
+        As for ``convfilter.apply``; ``threads`` is for each chunk, by default 1, and ``mask`` may be a Dask array.
 
     Returns
     -------
     dask.array.Array
         Its chunks are close to those of ``array``, and end where the filter's own blocks end: chunks of multirate
-        Gaussians (large sigma), layers and orientation are as wide as the picture.
+        Gaussians (large sigma), layers and orientation, and of all filters with ``ignore`` or ``mask``, are as wide as
+        the picture.
 
     Raises
     ------
@@ -78,8 +79,6 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     if array.dtype != known:
         array = array.map_blocks(of_known_type, dtype=known)
     require_image(array.shape, known, alpha=keywords.get("alpha", False))
-    if keywords.get("ignore") is not None or keywords.get("mask") is not None or keywords.get("fill"):
-        raise ParameterError("chunks cannot leave pixels out; leave out ignore, mask and fill")
     stages = stages_of(specs, keywords)
     for stage in stages:
         _require_local(stage)
@@ -90,6 +89,13 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     if threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
     result = (array if array.ndim == 3 else array[:, :, np.newaxis]).rechunk({2: -1})
+    if keywords.get("ignore") is not None or keywords.get("mask") is not None:
+        from convfilter.dask_masks import masked
+
+        mask = keywords.get("mask")
+        masking = masking_of(keywords, None if mask is None else da.asarray(mask))
+        result = masked(result, masking, stages, plan, keywords, threads)
+        return result if len(plan.output_shape) == 3 else result[:, :, 0]
     for number in range(len(plan.stages)):
         result = _stage(da, plan, number, result, target, threads)
     return result if len(plan.output_shape) == 3 else result[:, :, 0]

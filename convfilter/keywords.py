@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from convfilter.guide_pictures import with_guides
 from convfilter.locks import import_before_handlers
 from convfilter.planning import Plan, require_sample_type
 from convfilter.planning.plan_cache import cached_plan
+
+if TYPE_CHECKING:
+    from convfilter.executor.masked import Masking
 
 
 class SupportsArray(Protocol):
@@ -214,6 +217,22 @@ def planned(
         white=white,
         out_white=white,
     )
+
+
+def masking_of(keywords: Keywords, mask: Any) -> Masking:
+    """Return the selection of ignored pixels; ``mask`` is the keyword as an array of any library.
+
+    Raises
+    ------
+    ParameterError
+        ``ignore`` is no value, or the call names an algorithm.
+    """
+    from convfilter.executor.masked import Masking
+
+    if keywords.get("algorithm") is not None:
+        raise ParameterError("ignored pixels need an algorithm of their own; leave out algorithm, or ignore and mask")
+    ignore: Any = keywords.get("ignore")
+    return Masking(ignore, mask)
 
 
 def checked(image: Image, alpha: bool) -> Image:

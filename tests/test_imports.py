@@ -26,7 +26,7 @@ LEVELS = [
     "guide_pictures",
     "arrays files keywords",
     "array_run",
-    "api layers windows",
+    "api dask_masks layers windows",
     "comparison dask pipeline",
     "report",
     "batch draft precompile",

@@ -142,6 +142,31 @@ def test_a_kernel_of_zeros_counts_its_whole_window(kernel, fill):
          np.where(needed, np.nan, 0.0))  # fmt: skip
 
 
+@pytest.mark.parametrize("channels", [0, 4])
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("geometry", [{}, {"stride": 2, "padding_mode": "constant", "padding_value": 7.0}])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_weights_that_cancel_have_no_mean(sign, geometry, fill, channels):
+    """astropy.convolution keeps NaN where the weights that are left sum to 0, and divides by negative sums."""
+    kernel = sign * np.array([[0.5, -1, 0.5], [-1, 0.25, -1], [0.5, -1, 4]])
+    image, counts = picture(channels=channels), holes()
+    if channels:
+        image[..., 3] = 255
+    geometry_of_kernel = geometry | ({"padding_mode": "edge"} if not geometry else {})
+    weights = sign * reference.correlate(
+        counts.astype(float), kernel, **geometry_of_kernel | ({"padding_value": 1.0} if geometry else {})
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = expected(image[..., 0] if channels else image, counts, kernel, fill, **geometry)
+    valid = ~np.isnan(values) & (weights > 1e-9)
+    assert (~np.isnan(values) & ~valid).any()
+    found = cf.convolve(image, kernel, mask=counts, fill=fill, alpha=channels > 0, **geometry)
+    colour = found[..., 0] if channels else found
+    np.testing.assert_array_equal(np.isnan(colour), ~valid)
+    if not channels and not geometry:
+        np.testing.assert_allclose(colour[valid], values[valid], rtol=1e-4, atol=1e-2)
+
+
 @pytest.mark.parametrize("fill", [False, True])
 def test_gaussians_boxes_and_means_of_windows(fill):
     image, counts = picture(), holes()
@@ -544,12 +569,53 @@ def test_files_with_masks_and_nodata(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
-def test_chunks_cannot_leave_pixels_out():
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(
+    ("specs", "keywords"),
+    [
+        (["gaussian:2", "median:3"], {"ignore": 0}),
+        (["box:3,stride=2", "sobel:magnitude"], {"mask": "array", "fill": True}),
+        (["canny:1,0.1,0.3", "dilate:3"], {"mask": "dask"}),
+        (["guided:2", "tophat:3"], {"mask": "dask", "gray": True}),
+        (["avgpool:3,padding=1", "kernel:1 2 -1"], {"ignore": "alpha=0", "alpha": True}),
+    ],
+)
+def test_chunks_leave_out_the_same_pixels(specs, keywords, dtype, monkeypatch):
     array = pytest.importorskip("dask.array")
     from convfilter import dask
 
-    with pytest.raises(ParameterError, match="leave out ignore, mask and fill"):
-        dask.apply(array.from_array(picture()), "box:3", ignore=0)
+    monkeypatch.setattr(bands, "ROWS", 8)
+    monkeypatch.setattr(bands, "SPANS", (1, 1))
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (130, 41, 4 if keywords.get("alpha") else 3)).astype(dtype)
+    image[20:40, 10:30] = 0
+    counts = rng.random(image.shape[:2]) > 0.02
+    of_array, of_chunks = dict(keywords), dict(keywords)
+    if "mask" in keywords:
+        of_array["mask"] = of_chunks["mask"] = counts
+        if keywords["mask"] == "dask":
+            of_chunks["mask"] = array.from_array(counts, chunks=17)
+    result = dask.apply(array.from_array(image, chunks=(30, 20, 2)), *specs, **of_chunks)
+    expected = cf.apply(image, *specs, **of_array)
+    assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+    assert "canny:1,0.1,0.3" in specs or result.npartitions > 1
+    np.testing.assert_array_equal(result.compute(scheduler="threads"), expected)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"mask": np.ones((3, 4))}, "mask must be as large as the picture, 9x8, got 4x3"),
+        ({"ignore": "alpha=0"}, "needs a picture with alpha"),
+        ({"ignore": 0, "algorithm": "direct"}, "leave out algorithm"),
+    ],
+)
+def test_chunks_refuse_what_arrays_refuse(keywords, words):
+    array = pytest.importorskip("dask.array")
+    from convfilter import dask
+
+    with pytest.raises(ParameterError, match=words):
+        dask.apply(array.zeros((8, 9), dtype="u1"), "box:3", **keywords)
 
 
 def test_a_part_that_is_looked_at_leaves_out_the_same_pixels(tmp_path):

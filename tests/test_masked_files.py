@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convfilter as cf
 from convfilter.cli.root import run
@@ -72,6 +73,23 @@ def test_a_stage_that_needs_all_rows_decodes_the_whole_mask(tmp_path, monkeypatc
     names = str(tmp_path / "in.png"), str(tmp_path / "out.png")
     assert run(["apply", "-f", "normalize", "--mask", str(tmp_path / "mask.png"), *names]) == 0
     np.testing.assert_array_equal(np.asarray(cf.read(names[1])), cf.apply(image, "normalize", mask=counts))
+
+
+def test_a_mask_is_decoded_once_for_all_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr(mask_file, "LEAST_PIXELS", 1)
+    image, counts = given(tmp_path)
+    decoded, times = mask_file.MaskFile.decoded, []
+    monkeypatch.setattr(mask_file.MaskFile, "decoded", lambda mask: times.append(mask) or decoded(mask))
+    frames = [image, image[::-1].copy(), image // 2]
+    Image.fromarray(frames[0]).save(
+        tmp_path / "in.tif", save_all=True, append_images=[Image.fromarray(each) for each in frames[1:]]
+    )
+    assert done(tmp_path, names=("in.tif",), out="out.tif") == 0
+    with Image.open(tmp_path / "out.tif") as out:
+        for number, frame in enumerate(frames):
+            out.seek(number)
+            np.testing.assert_array_equal(np.asarray(out), cf.apply(frame, "box:5", "median:3", mask=counts))
+    assert len(times) == 1
 
 
 @pytest.mark.parametrize("least", [1, 2**22])

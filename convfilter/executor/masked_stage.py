@@ -113,7 +113,7 @@ class MaskedStage:
         self._parts = _channel_operations(stage, setting if self._straight is None else setting.straight)
         planned = setting.plan(stage, setting.shape[2], alpha=setting.alpha).stages[0]
         self._validity = Validity(stage, planned, fill=setting.fill)
-        plans = [plan for part in self._parts for plan in part.operation.plans]
+        plans = [*(plan for part in self._parts for plan in part.operation.plans), *self._validity.sums]
         self._planned = planned
         self.bands = [(0, planned.rows.output)] if takes_range([planned]) else bands_of(plans)
         self.shape = planned.rows.output, planned.cols.output, planned.output_channels

@@ -1,10 +1,15 @@
-"""The mask of a stage's result: a result is valid if any pixel of its window is; a difference, if all are."""
+"""The mask of a stage's result: a result is valid if any pixel of its window is; a difference, if all are.
+
+Weights of both signs may cancel on the valid pixels. Then there is no mean, and the result is not valid: the sum of
+these weights must have the sign of the sum of all.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices, index_map
+from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.kernels import Kernel
@@ -12,6 +17,7 @@ from convfilter.filters.stage import (
     Bilateral,
     Canny,
     Compass,
+    Correlation,
     Gradient,
     Guided,
     Layer,
@@ -39,6 +45,10 @@ def is_difference(stage: Stage) -> bool:
     return not isinstance(operator, Pooling | Rank | Bilateral | Point) and operator.kernel.sums_to_zero
 
 
+#: Share of the weights' magnitudes up to which their sum is rounding alone.
+_ROUNDING = 1e-6
+
+
 class Validity:
     """Finds the valid pixels of a stage's result.
 
@@ -54,6 +64,8 @@ class Validity:
     ----------
     plans : tuple of Plan
         The plan of the extreme of the mask in each window; empty if the centre pixel decides.
+    sums : tuple of Plan
+        The plan of the sum of the weights on valid pixels, if weights have both signs.
     """
 
     def __init__(self, stage: Stage, planned: StagePlan, *, fill: bool) -> None:
@@ -65,13 +77,14 @@ class Validity:
         if self._centres and not self._needs_all and self._sees_centre(cells):
             has_extreme = False
         self.plans = (self._extreme(cells),) if has_extreme else ()
+        self.sums, self._least = self._sum_of_weights()
         axes = (planned.rows, planned.cols)
         self._rows, self._cols = (_centres_of(axis, stage.padding_mode) for axis in axes)
         self._in_place = np.array_equal(self._cols, np.arange(planned.cols.input))
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the mask that some rows of the result read."""
-        reaches = [reach_of([plan], span) for plan in self.plans]
+        reaches = [reach_of([plan], span) for plan in (*self.plans, *self.sums)]
         rows = self._rows[slice(*span)]
         rows = rows[rows != CONSTANT]
         if rows.size and (self._centres or not reaches):
@@ -83,14 +96,21 @@ class Validity:
         """Return the valid pixels of some rows of the result."""
         if held.are_valid([self.reach(span)]):
             return np.ones((span[1] - span[0], self._planned.cols.output), bool)
-        if not self.plans:
-            return self._central(held, span)
-        (plan,) = self.plans
+        is_central = self._centres or not self.plans
+        shape = span[1] - span[0], self._planned.cols.output
+        valid: Valid = self._central(held, span) if is_central else np.ones(shape, bool)
+        for plan in self.plans:
+            valid = valid & (self._of_mask(plan, held, span, np.uint8) > 0)
+        for plan in self.sums:
+            valid = valid & (self._of_mask(plan, held, span, np.float32) > self._least)
+        return valid
+
+    def _of_mask(self, plan: Plan, held: Held, span: Span, dtype: type[np.generic]) -> Samples:
+        """Return some rows of the result of a plan on the mask."""
         marks = Held(held.first, np.ascontiguousarray(held.valid).view(np.uint8)[..., np.newaxis], held.valid)
-        out = np.empty((span[1] - span[0], self._planned.cols.output, 1), np.uint8)
+        out = np.empty((span[1] - span[0], self._planned.cols.output, 1), dtype)
         run_band(plan, marks, span, out, 1)
-        valid: Valid = out[..., 0] > 0
-        return valid & self._central(held, span) if self._centres else valid
+        return out[..., 0]
 
     def _central(self, held: Held, span: Span) -> Valid:
         """Return the validity of the centre pixel of each result; centres beyond the border are valid."""
@@ -118,6 +138,20 @@ class Validity:
             return kernel.rotated() if not kernel.is_box else None
         # A Gaussian's window may be too large for its matrix.
         return None if kernel.factors is not None and all(map(np.all, kernel.factors)) else _where(kernel.matrix)
+
+    def _sum_of_weights(self) -> tuple[tuple[Plan, ...], float]:
+        """Return the plan of the sum of the weights on valid pixels, and what a sum must exceed."""
+        operator, stage = self._stage.operator, self._stage
+        if self._needs_all or not isinstance(operator, Correlation) or operator.kernel.has_one_sign:
+            return (), 0.0
+        kernel = operator.kernel
+        sums = replace(
+            stage, signed=False, scale=1.0 if kernel.sum > 0 else -1.0, offset=0.0, map=None,
+            padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
+        )  # fmt: skip
+        shape = self._planned.rows.input, self._planned.cols.input, 1
+        plan = cached_plan([sums], shape, np.dtype(np.uint8), out_dtype=np.dtype(np.float32))
+        return (plan,), _ROUNDING * kernel.absolute_sum / abs(kernel.divisor)
 
     def _extreme(self, cells: Kernel | None) -> Plan:
         """Return the plan of the minimum (all valid) or maximum (any valid) of the mask in each window."""

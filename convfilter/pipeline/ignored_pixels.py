@@ -13,6 +13,7 @@ from convfilter.machine.cores import cores_lately
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.pipeline.streaming import Finish
+from convfilter.record import cached_property, replace
 
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
@@ -66,11 +67,17 @@ class IgnoredPixels:
     def run(self, number: int, finish: Finish) -> tuple[Pixels, int]:
         """Filter a frame; return the stored samples, and the number of samples that the engine clipped."""
         frame, source, alpha = self._picture.frames[number], self._converted.frames[number], self._picture.alpha
-        masking = self._masking_of(number)
+        masking = replace(self._masking_of(number), mask=self._mask)
         valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
         result, valid_results = run_masked(self._stages, source.pixels, valid, threads=self._threads, **self._settings)
         pixels = finish(result.pixels)
         return marked(pixels, valid_results, masking.mark(self._dtype), self._marks_alpha), result.clipped
+
+    @cached_property
+    def _mask(self) -> Pixels | None:
+        """The whole mask, decoded once for all frames."""
+        mask = self._masking.mask
+        return mask if mask is None or isinstance(mask, np.ndarray) else mask.decoded()
 
     def row_runner(self, finish: Finish) -> Callable[[RowSource | Pixels, RowSink], int]:
         """Return a function that filters the rows of the first frame, and writes stored rows."""

@@ -185,12 +185,13 @@ class Job:
         """Filter all frames to arrays of the stored sample type."""
         if self._target is None or self.form != "picture":
             return feature_maps.run_maps(self.plans, self.converted, self.form, self._options.threads)
-        finish = self._finish()
+        finish, masking = self._finish(), self._options.masking
+        ignored_pixels = None if masking is None else self._ignored_pixels(masking)
         may_lose_nan = not is_integer(self._picture.outline.dtype) and self._dtype.kind != "f"
         frames, clipped, samples, nan_samples = [], 0, 0, 0
         for number, (plan, frame) in enumerate(zip(self.plans, self.converted.frames, strict=True)):
-            if self._options.masking is not None:
-                masked, count = self._ignored_pixels(self._options.masking).run(number, finish)
+            if ignored_pixels is not None:
+                masked, count = ignored_pixels.run(number, finish)
                 frames.append(georeferenced(frame.with_pixels(masked), plan))
                 clipped, samples = clipped + count, samples + masked.size
                 continue
