@@ -171,11 +171,20 @@ def test_steps_that_take_too_much_memory_are_smaller(text, monkeypatch):
 
 
 def test_whole_results_are_computed_where_they_have_room(monkeypatch):
-    nodes, made = planned_large("maxpool:2 | gaussian:20", monkeypatch)
+    nodes, made = planned_large("maxpool:2 | gaussian:32", monkeypatch)
     (band,) = made.bands
     assert [tick for tick in band.ticks] == [[(k, list(range(node.blocks)))] for k, node in enumerate(nodes)]
     _, made = planned_large("relu | gaussian:20", monkeypatch)
     assert len(made.bands[0].ticks) > 4
+
+
+def test_one_thread_decimates_as_many_rows_at_a_time_as_two(monkeypatch):
+    monkeypatch.undo()
+    image = np.broadcast_to(np.uint8(0), (3000, 4000, 3))
+    rows = [
+        schedule_of(planned("gaussian:64", image.shape), image, threads, ROOM)[0][0].block_rows for threads in (1, 2)
+    ]
+    assert rows[0] == rows[1] > 16
 
 
 @pytest.mark.parametrize("text", ["gaussian:4 | box:3", "gaussian:20", "gaussian:64", "relu | gaussian:64",
@@ -192,11 +201,11 @@ def test_crews_take_as_much_memory_as_scheduled(text):
 
 
 def test_a_line_buffer_leaves_out_the_rows_in_a_lane_interleaved_ring(monkeypatch):
-    """A window of 49 rows, of which a step loads eight, since the ring holds the others."""
+    """A window of 45 rows, of which a step loads eight, since the ring holds the others."""
     monkeypatch.undo()
     shape = 3000, 40000, 3
     source = Bands(shape, np.dtype("uint8"), lambda: iter(()))
-    plan = planned("gaussian:4", shape)
+    plan = planned("gaussian:3.7", shape)
     before = FromRows(Connection(source), shape, source.dtype)
     nodes = Group(plan, 0, plan.stages, source.dtype, 2).nodes(source)
     made = schedule.scheduled([before, *nodes, ToRows(Connection(None), nodes[-1])], 2, ROOM)

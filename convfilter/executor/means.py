@@ -26,7 +26,7 @@ from convfilter.planning import Plan
 from convfilter.planning.plan_cache import cached_plan
 
 #: A share of 1, and the least share of valid pixels within a sigma of each valid pixel for which the multirate method
-#: may use the narrower outer Gaussians of integer results. At a straight edge of a region the share is 1/2, at a
+#: may use the narrower windows of 8-bit results. At a straight edge of a region the share is 1/2, at a
 #: right-angled corner 1/4.
 _ALL, _DENSE = 255, 51
 #: Share of valid pixels in each rectangle of a band for which ``_DENSE`` holds without a count around each pixel.

@@ -1,61 +1,65 @@
 """Weights of multirate Gaussians, whose cost does not grow with sigma: decimate, blur on the coarse grid, interpolate.
 
-Variances of Gaussians add up: ``sigma**2 = a**2 + m**2 + b**2``. Decimation computes a Gaussian of ``a`` at every s-th
-sample, the blur is a Gaussian of ``m / s`` on these, and interpolation is a Gaussian of ``b``, as s phases of a few
-taps, each normalised. With a = b = 1.02 s and tails to 5.1 sigma, no 8-bit result is off by more than 0.0007 of a level
-before it is rounded; a = b = 1.2 s leaves 6e-7 of full scale.
+Decimation computes a weighted sum at every s-th sample, the blur is a kernel on these, and interpolation is s phases of
+a few taps each, every phase normalised. The weights of decimation and interpolation are Kaiser-Bessel windows: they
+alias as little as Gaussians of nearly twice as many taps. The blur turns both windows into the Gaussian: its spectrum
+is that of the Gaussian over the product of theirs.
 
 Rows are decimated first; all three steps then run along the few decimated rows, and rows are interpolated last. So
 nearly all arithmetic is in the first and the last pass, which vectorise.
-Source: P. J. Burt, "Fast filter transforms for image processing", CGIP 16 (1981), here with outer Gaussians wide enough
-that no aliasing shows.
+Sources: P. J. Burt, "Fast filter transforms for image processing", CGIP 16 (1981); for the windows, J. I. Jackson et
+al., "Selection of a convolution function for Fourier inversion using gridding", IEEE Trans. Medical Imaging 10 (1991).
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from convfilter.filters.kernels import Weights
 from convfilter.record import record
 
 
 @record
-class Quality:
-    """Widths and supports of the three Gaussians, which decide the error of a multirate Gaussian.
+class Window:
+    """A Kaiser-Bessel window, and the blur beside it; both decide the error of a multirate Gaussian.
 
     Attributes
     ----------
-    width : float
-        Sigma of the outer Gaussians, in steps.
-    support : float
-        Reach of their taps, in their sigmas.
-    blur : float
-        Least sigma of the Gaussian on the coarse grid, in decimated samples. Its samples are off by about
-        ``2 exp(-2 (pi * blur)**2)``.
-    blur_support : float
-        Reach of its taps, in its sigmas.
+    width : int
+        In steps: the taps of an interpolation.
+    shape : float
+        Shape parameter ("beta"): a larger one lowers the side lobes of the spectrum and widens its main lobe.
+    sigma : float
+        Least sigma of the Gaussian in steps. Its spectrum must have faded at the highest frequency of the coarse grid.
+    least : float
+        The blur ends at its first tap below this.
     """
 
-    width: float
-    support: float
-    blur: float
-    blur_support: float
+    width: int
+    shape: float
+    sigma: float
+    least: float
 
 
-#: For 8-bit results: up to 4e-6 of the weight misplaced on each axis, 0.0007 of a level on both together.
-COARSE = Quality(width=1.02, support=5.1, blur=1.0, blur_support=5.0)
-#: For 16-bit results: up to 6.4e-7 of the weight misplaced on each axis.
-FINE = Quality(width=1.2, support=5.5, blur=1.0, blur_support=6.0)
-#: For real results, and for colours under faint alpha: up to 1.2e-7 of the weight misplaced on each axis.
-FINEST = Quality(width=1.5, support=6.2, blur=1.0, blur_support=6.0)
+#: Windows of one quality; the one that takes the fewest multiply-adds is used.
+Quality: TypeAlias = tuple[Window, ...]
+
+#: For 8-bit results: wrong weights of up to 3.6e-6 in all on each axis, 0.0007 of a level on both together.
+COARSE: Quality = (Window(6, 15.6, sigma=2.2, least=2e-7), Window(7, 17.15, sigma=1.9, least=1e-6))
+#: For other results, and for colours under faint alpha: wrong weights of up to 6.2e-8 in all on each axis.
+FINE: Quality = (Window(8, 19.6, sigma=2.2, least=3e-9),)
+#: Frequencies above 0, up to the highest of the coarse grid, at which spectra are computed.
+_FREQUENCIES = 32
 
 
-@record
+@record(eq=False)
 class Rates:
-    """The three steps of a multirate Gaussian on one axis.
+    """The three steps of a multirate Gaussian on one axis, compared by identity: :func:`rates` caches them.
 
     Attributes
     ----------
@@ -100,31 +104,70 @@ class Rates:
 
 
 def largest_step(sigma: float, quality: Quality) -> int:
-    """Return the largest step that leaves the blur on the coarse grid well sampled; below 2, multirate does not pay."""
-    return int(sigma / math.sqrt(2 * quality.width**2 + quality.blur**2))
+    """Return the largest step at which a coarse grid holds the Gaussian; below 2, multirate does not pay."""
+    return max(int(sigma / window.sigma) for window in quality)
 
 
 @lru_cache(maxsize=64)
 def rates(sigma: float, quality: Quality) -> Rates:
     """Split a Gaussian of ``sigma`` samples (with a largest step of at least 2) into three steps."""
-    step = largest_step(sigma, quality)
-    outer = quality.width * step
-    blur = math.sqrt(sigma**2 - 2 * outer**2) / step
-    reach = quality.support * outer
-    phases = np.arange(step)[:, np.newaxis]
-    first, last = math.ceil(-reach / step), math.floor((step - 1 + reach) / step)
-    distance = phases - step * np.arange(first, last + 1)
-    interpolation = np.where(np.abs(distance) <= reach, np.exp(-0.5 * (distance / outer) ** 2), 0.0)
-    return Rates(
-        step,
-        _gaussian(outer, int(reach)),
-        _gaussian(blur, math.ceil(quality.blur_support * blur)),
-        interpolation / interpolation.sum(axis=1, keepdims=True),
-        first,
-    )
+    steps = [(int(sigma / window.sigma), window) for window in quality]
+    return min((_rates(sigma, step, window) for step, window in steps if step > 1), key=lambda each: each.multiply_adds)
 
 
-def _gaussian(sigma: float, radius: int) -> Weights:
-    samples = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    normalized: Weights = samples / math.fsum(samples)
+def _rates(sigma: float, step: int, window: Window) -> Rates:
+    reach = (window.width * step - 1) // 2
+    decimation = _samples(np.arange(-reach, reach + 1), step, window)
+    decimation /= math.fsum(decimation)
+    first, last = -(reach // step), (reach + step - 1) // step
+    distance = np.arange(step)[:, np.newaxis] - step * np.arange(first, last + 1)
+    interpolation = _samples(distance, step, window)
+    interpolation /= interpolation.sum(axis=1, keepdims=True)
+    behind = (distance >= 0) & (distance <= reach)  # the outputs from a decimated sample on
+    from_sample = np.zeros(reach + 1)
+    from_sample[distance[behind]] = interpolation[behind]
+    spectra = _spectrum(decimation[reach:], step), _spectrum(from_sample, step)
+    return Rates(step, decimation, _blur(sigma / step, spectra, window.least), interpolation, first)
+
+
+def _samples(distance: npt.NDArray[np.int64], step: int, window: Window) -> Weights:
+    """Return samples of a window at distances from its centre."""
+    inside = 1.0 - (2.0 * distance / (window.width * step)) ** 2
+    samples: Weights = np.where(inside > 0, np.i0(window.shape * np.sqrt(np.maximum(inside, 0.0))), 0.0)
+    return samples
+
+
+def _spectrum(weights: Weights, step: int) -> Weights:
+    """Return the spectrum, over that at frequency 0, of a symmetric kernel given from its centre on.
+
+    Frequencies reach to twice the highest of the coarse grid.
+    """
+    angles = np.pi / step * np.outer(np.linspace(0, 2, 2 * _FREQUENCIES + 1), np.arange(weights.size))
+    spectrum = (2 * np.cos(angles) * weights).sum(axis=1) - weights[0]
+    normalized: Weights = spectrum / spectrum[0]
     return normalized
+
+
+def _blur(sigma: float, spectra: tuple[Weights, Weights], least: float) -> Weights:
+    """Return the kernel on the coarse grid with which both windows make a Gaussian of ``sigma``.
+
+    On that grid a frequency and its alias are one. The spectrum minimises the squared errors of both.
+    """
+    decimation, interpolation = spectra
+    angles = np.linspace(0, 2 * np.pi, decimation.size)
+    gaussian = np.exp(-0.5 * (sigma * angles) ** 2)
+    power = _with_alias(decimation**2) * _with_alias(interpolation**2)
+    spectrum = _with_alias(decimation * interpolation * gaussian) / power
+    spectrum[[0, -1]] /= 2  # the inverse transform counts every other frequency twice
+    cosines = np.cos(np.outer(np.arange(_FREQUENCIES), angles[: spectrum.size]))
+    taps = (cosines * spectrum).sum(axis=1) / _FREQUENCIES
+    side = taps[: int(np.argmax(taps < least))]
+    blur = np.concatenate([side[:0:-1], side])
+    normalized: Weights = blur / math.fsum(blur)
+    return normalized
+
+
+def _with_alias(spectrum: Weights) -> Weights:
+    """Add, for each frequency of the coarse grid, the value at its alias."""
+    both: Weights = spectrum[: _FREQUENCIES + 1] + spectrum[: _FREQUENCIES - 1 : -1]
+    return both

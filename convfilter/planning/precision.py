@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from convfilter.filters.multirate import COARSE, FINE, FINEST, Quality
+from convfilter.filters.multirate import COARSE, FINE, Quality
 from convfilter.filters.stage import Correlation, Gradient, UnsharpMask
 from convfilter.planning.task import Task
 from convfilter.sample_types import full_scale
@@ -123,11 +123,10 @@ def unseen(task: Task) -> float:
 
 
 def quality(task: Task) -> Quality:
-    """Choose the outer Gaussians of the multirate method: the coarse ones if their error is small beside a level."""
+    """Choose the windows of the multirate method: the short ones if their error is small beside a level."""
     operator = task.stage.operator
     amplified = abs(task.scale) > 1 or task.stage.map == "stretch"
     if isinstance(operator, UnsharpMask):
         amplified = amplified or abs(operator.amount) > 1 or operator.threshold > 0
-    if amplified or (task.alpha and task.mask != "dense") or task.accuracy == "float32":
-        return FINEST
-    return COARSE if task.accuracy == "uint8" else FINE
+    is_fine = amplified or (task.alpha and task.mask != "dense") or task.accuracy != "uint8"
+    return FINE if is_fine else COARSE
