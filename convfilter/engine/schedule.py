@@ -87,6 +87,10 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         if _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, left):
             steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
             return Schedule(1, _sharing(nodes, threads, steps), *_one_band(nodes, one_by_one(steps)))
+    if threads == 1:
+        bands, rows = _one_band(nodes, one_by_one(order_of(nodes, 0, blocks)))
+        if _bytes(nodes, rows) + _crew_bytes(nodes) <= room:
+            return Schedule(1, alone, bands, rows)
     for node in nodes:
         node.lower_blocks()
     ticks = one_by_one(order_of(nodes, 0, blocks))
