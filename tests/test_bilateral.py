@@ -207,3 +207,10 @@ def test_bad_values_of_the_function():
     for keywords in ({"radius": 501}, {"radius": 0}, {"distance": "rgb"}, {"sigma_range": float("nan")}):
         with pytest.raises(ParameterError):
             cf.bilateral_filter(picture(np.uint8), 2, **keywords)
+
+
+def test_the_square_of_a_large_sigma_does_not_overflow():
+    image = picture("float32") * np.float32(1e20)
+    got = cf.bilateral_filter(image, 1.5, 1e19, radius=2)
+    want = reference.bilateral(image.astype(np.float64), 1.5, 1e19, 2)
+    np.testing.assert_allclose(got, want, rtol=1e-6)

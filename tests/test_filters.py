@@ -294,6 +294,14 @@ def test_instance_normalisation_gives_each_channel_mean_0_and_variance_1() -> No
     assert np.array_equal(convfilter.apply(bytes_, "instancenorm:eps=1e-12"), np.clip(np.rint(255 * expected), 0, 255))
 
 
+@pytest.mark.parametrize("magnitude", [1e20, 1e-20])
+def test_instance_normalisation_squares_any_float32_sample(magnitude: float) -> None:
+    image = RNG.random((12, 9, 3), np.float32) * np.float32(magnitude)
+    real = image.astype(np.float64)
+    expected = (real - real.mean(axis=(0, 1))) / np.sqrt(real.var(axis=(0, 1)) + 1e-5)
+    np.testing.assert_allclose(raw(image, "instancenorm"), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 40])
 def test_response_normalisation_divides_by_the_channels_around(size: int) -> None:
     image = RNG.normal(size=(30, 21, 7)).astype(np.float32)
@@ -317,6 +325,15 @@ def test_softmax_shares_the_channels_of_each_pixel() -> None:
     np.testing.assert_array_equal(raw(image, "softmax:hard"), shares == shares.max(axis=2, keepdims=True))
     np.testing.assert_array_equal(raw(np.ones((1, 1, 3), np.float32), "softmax:hard"), [[[1, 0, 0]]])  # the first
     np.testing.assert_allclose(raw(image + np.float32(1e4), "softmax").sum(axis=2), 1, rtol=1e-6)
+
+
+def test_differences_of_logarithms_are_exact_in_16_bits() -> None:
+    image = RNG.integers(30_000, 31_000, (122, 122, 3), np.uint16)
+    specs = "softmax:log", "sobel:magnitude,size=5"
+    got = convfilter.apply(image, *specs)
+    exact = 65535 * convfilter.apply(image / 65535, *specs)
+    assert exact.max() < 65535
+    assert np.abs(got - exact).max() <= 0.5 + 1 / 16
 
 
 def test_softmax_leaves_alpha_out_and_nan_within_its_pixel() -> None:

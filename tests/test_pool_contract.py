@@ -94,6 +94,14 @@ def test_power_pooling_of_raw_values(image, size, geometry, p):
         np.testing.assert_allclose(run(), expected * white, rtol=3e-6, atol=1e-30 * white)
 
 
+@pytest.mark.parametrize("magnitude", [1e20, 1e-31])
+@pytest.mark.parametrize("p", [1.5, 2, 7])
+def test_powers_of_float32_samples_neither_overflow_nor_vanish(magnitude, p):
+    image = (pictures.picture((9, 8, 3), "float32", seed=8) + 2) * np.float32(magnitude)
+    expected = reference.lp_pool(reference.real(image), 2, p)
+    np.testing.assert_allclose(convfilter.lp_pool(image, 2, p=p), expected, rtol=1e-6)
+
+
 @pytest.mark.peer("torch")
 def test_pytorchs_pooling():
     torch = pytest.importorskip("torch")

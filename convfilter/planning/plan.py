@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.kernels import identity
-from convfilter.filters.stage import Constant, Correlation, Join, NetworkOperator, Stage
+from convfilter.filters.stage import Constant, Correlation, Join, NetworkOperator, Point, Softmax, Stage
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded, sized
 from convfilter.planning.field import Field
@@ -198,10 +198,11 @@ def _tasks_of(
     """
     tasks: list[Task] = []
     branches: dict[int, Branches] = {}
-    between = real_of(dtype, stored)
+    real = between = real_of(dtype, stored)
     for number, (each, prefix) in enumerate(zip(stages, prefixes, strict=True)):
         stage, is_last = sized(each, size), number == len(stages) - 1
         incoming = dtype if number == 0 else tasks[-1].result
+        between = _between(stage, between, real)
         result = stored if is_last else between
         luminance, whites = gray and number == 0, _whites(incoming, result, white, out_white)
         separate_alpha = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
@@ -223,6 +224,19 @@ def _tasks_of(
         tasks.append(task)
         size = task.rows.output, task.cols.output, task.output_channels
     return tasks, branches
+
+
+def _between(stage: Stage, before: np.dtype[np.generic], real: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """Return the type of a stage's result before another stage; ``before`` is that of the stage before.
+
+    It is float64 from powers on, which float32 does not hold at every magnitude, to the root that ends them, and after
+    logarithms, whose differences show in 16 bits; else the stack's type of ``real`` numbers.
+    """
+    operator = stage.operator
+    if isinstance(operator, Point) and operator.kind == "power":
+        return np.dtype(np.float64) if operator.low > 1 else real
+    is_logarithm = isinstance(operator, Softmax) and operator.kind == "log"
+    return np.dtype(np.float64) if is_logarithm else before
 
 
 def _stage_plans(

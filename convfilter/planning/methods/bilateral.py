@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convfilter.filters.stage import Bilateral
 from convfilter.planning.method import Method, always, grid_of_samples
 from convfilter.planning.task import Task
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _TILE_SAMPLES = 2**18
 #: Least and most rows of a block: each block reads the rows of a window again.
 _LEAST_ROWS, _MOST_ROWS = 16, 64
+#: Largest ``sigma_range`` whose square float32 holds, with a margin.
+_LARGEST_SIGMA = 1e15
 #: Cost of a weight, in multiply-adds: the distance of two colours, and a power of two.
 _WEIGHT_COST = 16.0
 
@@ -40,6 +43,13 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     return np.dtype(plan.precision).itemsize * (tile * (2 * plan.channels + 2) + 3 * outputs)
 
 
+def _fits_single(task: Task) -> bool:
+    """Whether float32 holds the squares of colours near ``sigma_range``; differences from the centre are summed."""
+    operator = task.stage.operator
+    assert isinstance(operator, Bilateral)
+    return operator.sigma_range <= _LARGEST_SIGMA
+
+
 BILATERAL = Method(
     "bilateral",
     _cost,
@@ -47,5 +57,5 @@ BILATERAL = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_scratch_bytes,
-    fits_single=always,  # it sums differences from the centre pixel
+    fits_single=_fits_single,
 )
