@@ -231,25 +231,21 @@ def evaluate(
             o, i = row // row_step * out_pitch, guide_rows[row] * guide_pitch + radius
             if kept_cols == cols:
                 for x in range(cols):
-                    out[o + x * channels] = _value(
-                        prefix, line, x, side, share, guide, plane, i, planes, guide_middle, middle
-                    )
+                    value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
+                    for q in range(planes):
+                        slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
+                        value += slope * (guide[q * plane + i + x] - guide_middle)
+                    out[o + x * channels] = value
             else:
                 for k in range(kept_cols):
-                    out[o + k * channels] = _value(
-                        prefix, line, kept[k], side, share, guide, plane, i, planes, guide_middle, middle
-                    )
+                    x = kept[k]
+                    value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
+                    for q in range(planes):
+                        slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
+                        value += slope * (guide[q * plane + i + x] - guide_middle)
+                    out[o + k * channels] = value
         _enter_functions(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, -1.0, sums)
     return 0
-
-
-def _value(prefix, line, x, side, share, guide, plane, i, planes, guide_middle, middle):
-    """Return the mean linear function of column x at its guide."""
-    value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
-    for q in range(planes):
-        slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
-        value += slope * (guide[q * plane + i + x] - guide_middle)
-    return value
 
 
 def _enter_functions(slopes, slope_plane, shifts, i, pitch, planes, sign, sums):
