@@ -5,8 +5,9 @@
     python tests/digest.py --only box     filters whose name contains a text
 
 Each filter runs on arrays, on one thread and on three, and again from a row source into a row sink; all
-three results must have the same bytes. Filters whose sums NumPy makes (transforms, layers, angles) depend on
-NumPy's build and on the processor, so the tests leave those out; this script compares them, too.
+three results must have the same bytes. Some of the pictures have a mask. Filters whose sums NumPy makes
+(transforms, layers, angles) depend on NumPy's build and on the processor, so the tests leave those out; this script
+compares them, too.
 """
 
 import argparse
@@ -23,6 +24,8 @@ import numpy as np
 
 from convfilter.engine.rows import Bands
 from convfilter.errors import SizeError
+from convfilter.executor.masked import masked_stages, run_masked, streaming_obstacle
+from convfilter.executor.masked_rows import run_rows
 from convfilter.executor.run import run, run_array
 from convfilter.filters import stack
 from convfilter.planning import applicable, plan_stack
@@ -45,6 +48,8 @@ class Case(NamedTuple):
     alpha: bool = False
     gray: bool = False
     algorithm: str | None = None
+    mask: str = ""
+    fill: bool = False
 
     @property
     def name(self) -> str:
@@ -52,12 +57,13 @@ class Case(NamedTuple):
         size = "x".join(map(str, self.shape))
         words = [" | ".join(self.specs), size, f"{self.dtype} to {self.out}"]
         words += ["alpha"] * self.alpha + ["gray"] * self.gray
+        words += [f"mask {self.mask}"] * bool(self.mask) + ["fill"] * self.fill
         return "; ".join(words + ([f"by {self.algorithm}"] if self.algorithm else []))
 
 
 def cases() -> Iterator[Case]:
     """Yield every filter, always in the same order; without those whose result would be empty."""
-    for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large(), _windows()):
+    for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large(), _windows(), _masks()):
         with suppress(SizeError):
             planned(case)
             yield case
@@ -230,6 +236,44 @@ def _windows() -> Iterator[Case]:
     yield Case(("median:3", "gaussian:1", "median:5"), (161, 75, 3), "uint8", "uint8")
 
 
+_RECTANGLE = slice(101, 240), slice(40, 97)
+_MASKED = (
+    ("gaussian:2", "uint8", "points"),
+    ("gaussian:8", "uint8", "points"),
+    ("gaussian:8", "uint8", "rectangle"),
+    ("gaussian:8", "uint8", "few"),
+    ("gaussian:8", "uint16", "points"),
+    ("gaussian:8", "float32", "rectangle"),
+    ("gaussian:30x5", "uint8", "points"),
+    ("gaussian:6,padding_mode=reflect,stride=2", "uint16", "rectangle"),
+    ("kernel:1 2 3; 4 5 6; 7 8 10", "uint8", "few"),
+    ("sobel:x", "uint8", "points"),
+    ("box:3", "uint8", "points"),
+    ("box:3", "uint16", "rectangle"),
+    ("box:4x7", "uint8", "few"),
+    ("box:31", "uint8", "points"),
+    ("box:5", "float32", "few"),
+    ("avgpool:3", "uint8", "points"),
+    ("avgpool:4x3,stride=2,padding=1", "uint16", "few"),
+    ("maxpool:3", "uint8", "few"),
+    ("minpool:5x2,stride=1", "float32", "points"),
+    ("median:3", "uint8", "few"),
+    ("percentile:5x3,0.2", "uint16", "rectangle"),
+    ("dilate:disk:4", "uint8", "points"),
+)
+
+
+def _masks() -> Iterator[Case]:
+    """Pictures of several bands with ignored pixels."""
+    for spec, dtype, mask in _MASKED:
+        yield Case((spec,), (901, 331, 3), dtype, dtype, mask=mask)
+    for spec in ("gaussian:8", "box:3", "avgpool:3", "maxpool:3", "median:3"):
+        yield Case((spec,), (301, 131, 4), "uint8", "uint8", alpha=True, mask="points")
+    for spec in ("gaussian:8", "box:3"):
+        yield Case((spec,), (301, 131), "uint8", "uint8", mask="rectangle", fill=True)
+    yield Case(("gaussian:2", "sobel:magnitude", "maxpool:2"), (901, 131, 3), "uint8", "uint8", mask="points")
+
+
 def image_of(case: Case) -> np.ndarray:
     """Return the picture of a case; real samples reach beyond black and white."""
     rng = np.random.default_rng([*case.shape, len(case.dtype)])
@@ -239,6 +283,16 @@ def image_of(case: Case) -> np.ndarray:
             samples[..., -1] = np.clip(samples[..., -1], 0, 1)
         return samples
     return rng.integers(0, np.iinfo(case.dtype).max, case.shape, case.dtype, endpoint=True)
+
+
+def valid_of(case: Case) -> np.ndarray:
+    """Return the mask of a case: without single pixels everywhere, or a rectangle, or with a third of its pixels."""
+    rows, cols = case.shape[:2]
+    if case.mask == "few":
+        return np.random.default_rng([rows, cols]).random((rows, cols)) < 1 / 3
+    valid = np.ones((rows, cols), bool)
+    valid[(slice(3, None, 17), slice(2, None, 11)) if case.mask == "points" else _RECTANGLE] = False
+    return valid
 
 
 def planned(case: Case) -> Any:
@@ -277,6 +331,40 @@ def in_rows(plan: Any, image: np.ndarray, out: str) -> tuple[bytes, int]:
     return b"".join(sink.rows), clipped
 
 
+def _plain_results(case: Case, plan: Any) -> Iterator[tuple[str, bytes, int]]:
+    """Yield each way to filter with the samples and how many were clipped."""
+    image = image_of(case)
+    for threads in (1, 3):
+        result = run_array(plan, image, out_dtype=case.out, threads=threads)
+        yield f"on {threads} threads", result.pixels.tobytes(), result.clipped
+    yield "from row to row", *in_rows(plan, image, case.out)
+
+
+def _masked_results(case: Case) -> Iterator[tuple[str, bytes, int]]:
+    """Yield each way to filter with a mask with the samples, their mask, and how many were clipped."""
+    image, valid, stages = image_of(case), valid_of(case), stack.stages(case.specs)
+    settings: dict[str, Any] = {
+        "fill": case.fill, "out_dtype": case.out, "alpha": case.alpha, "premultiplied": False, "gray": case.gray,
+        "white": None, "out_white": None,
+    }  # fmt: skip
+    for threads in (1, 3):
+        result, there = run_masked(stages, image, valid, threads=threads, **settings)
+        yield f"on {threads} threads", result.pixels.tobytes() + there.tobytes(), result.clipped
+    pixels = image.reshape(*image.shape[:2], -1)
+    plans = masked_stages(stages, pixels.shape, image.dtype, **settings)
+    if streaming_obstacle(plans):
+        return
+    source = Bands(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
+    rows: list[tuple[bytes, bytes]] = []
+    clipped = run_rows(
+        plans, source,
+        lambda some, first: valid[first : first + len(some)],
+        lambda some, there: rows.append((some.tobytes(), there.tobytes())),
+        2,
+    )  # fmt: skip
+    yield "from row to row", b"".join([b"".join(each) for each in zip(*rows, strict=True)]), clipped
+
+
 def digest(case: Case) -> tuple[str, bool]:
     """Return the checksum of a case's result, and whether NumPy makes some of its sums.
 
@@ -285,16 +373,13 @@ def digest(case: Case) -> tuple[str, bool]:
     AssertionError
         The result depends on the number of threads, or on the way that rows come and go.
     """
-    image, plan = image_of(case), planned(case)
-    once = run_array(plan, image, out_dtype=case.out, threads=1)
-    again = run_array(plan, image, out_dtype=case.out, threads=3)
-    assert once.pixels.tobytes() == again.pixels.tobytes(), f"{case.name}: other bytes on three threads"
-    assert once.clipped == again.clipped, f"{case.name}: {once.clipped} and {again.clipped} samples clipped"
-    rows, clipped = in_rows(plan, image, case.out)
-    assert once.pixels.tobytes() == rows, f"{case.name}: other bytes from row to row"
-    assert once.clipped == clipped, f"{case.name}: {once.clipped} and {clipped} samples clipped"
-    checksum = hashlib.sha256(once.pixels.tobytes() + str(once.clipped).encode()).hexdigest()[:20]
-    return checksum, is_by_numpy(plan)
+    plan = planned(case)
+    results = _masked_results(case) if case.mask else _plain_results(case, plan)
+    _, samples, clipped = next(results)
+    for way, others, others_clipped in results:
+        assert samples == others, f"{case.name}: other bytes {way}"
+        assert clipped == others_clipped, f"{case.name}: {clipped} and {others_clipped} samples clipped {way}"
+    return hashlib.sha256(samples + str(clipped).encode()).hexdigest()[:20], is_by_numpy(plan)
 
 
 def main() -> int:
