@@ -158,7 +158,7 @@ def cases(bench: Bench) -> list[Case]:
         _max_pool(bench, 31, 1, 10.0),
         _dilate(bench, 7, 1.5),
         _canny(bench, 2.0, 3.0),
-        *(_masked(bench, sigma, everywhere) for everywhere in (False, True) for sigma in (2, 8)),
+        *(_masked(bench, *work, everywhere) for everywhere in (False, True) for work in _MASKED),
         _bilateral(bench, 4, 1.0),
         _guided(bench, 16),
         *(_median(bench, side, floor) for side, floor in ((3, 1.0), (5, 1.0), (15, 1.5), (51, 1.5))),
@@ -367,7 +367,18 @@ def _canny(bench: Bench, sigma: float, floor: float) -> Case:
     return case
 
 
-def _masked(bench: Bench, sigma: float, everywhere: bool) -> Case:
+#: Filters with a mask, and how much of their time they take without one, at least.
+_MASKED: tuple[tuple[str, str, float | None], ...] = (
+    ("Gaussian, sigma 2", "gaussian:2", 1 / 2.2),
+    ("Gaussian, sigma 8", "gaussian:8", 1 / 2.2),
+    ("Gaussian, sigma 30", "gaussian:30", 1 / 2.2),
+    ("box 3x3", "box:3", None),
+    ("box 31x31", "box:31", None),
+    ("average pooling 3x3", "avgpool:3", None),
+)
+
+
+def _masked(bench: Bench, name: str, spec: str, floor: float | None, everywhere: bool) -> Case:
     """Leave out a 36th of the picture in one piece, or every 50th pixel; beside it stands the filter without a mask."""
     rows, cols = bench.rgb.shape[:2]
     mask = np.ones((rows, cols), np.uint8)
@@ -375,9 +386,9 @@ def _masked(bench: Bench, sigma: float, everywhere: bool) -> Case:
         mask[::50, ::50] = 0
     else:
         mask[rows // 6 : rows // 3, cols // 6 : cols // 3] = 0
-    case = bench.case(f"masked Gaussian, sigma {sigma:g}" + ", holes everywhere" * everywhere)
-    case.ours(lambda: convfilter.gaussian_blur(bench.rgb, sigma, mask=mask, threads=bench.threads))
-    plain = Contender("unmasked", lambda: convfilter.gaussian_blur(bench.rgb, sigma, threads=bench.threads), 1 / 2.2)
+    case = bench.case(f"masked {name}" + ", holes everywhere" * everywhere)
+    case.ours(lambda: convfilter.apply(bench.rgb, spec, mask=mask, threads=bench.threads))
+    plain = Contender("unmasked", lambda: convfilter.apply(bench.rgb, spec, threads=bench.threads), floor)
     case.contenders.append(plain)
     return case
 

@@ -1141,29 +1141,32 @@ def ignore_transparent(rng, S):
 
 def masked_means(rng, S, W, R):
     more = vector_bytes()
-    for channels, window, before in ((3, (3, 5), 2), (1, (2, 18), 0), (2, (4, 3), 1)):
+    windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 2), 0), (2, (4, 2), (1, 1), 1), (3, (5, 1), (2, 3), 0))
+    for channels, window, steps, before in (*windows, (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2)):
+        if np.dtype(W).itemsize == 2 and window[0] * window[1] > 15:
+            continue
         picture, valid = samples(rng, (7, 40, channels), S), rng.integers(0, 4, (7, 40)).astype(np.uint8) != 1
-        valid[2] = True
-        rows, cols = np.array([-1, 0, 0, 1, 2, 3, 6, 5, -1]), np.clip(np.arange(-before, 42), -1, 39)
+        valid[1:5] = True
+        rows, cols = np.array([-1, 0, 0, 1, 2, 3, 4, 6, 5, -1]), np.clip(np.arange(-before, 42), -1, 39)
         cols[-1] = -1
         padded = np.zeros((rows.size, cols.size, channels)), np.zeros((rows.size, cols.size))
         inside = np.ix_(rows >= 0, cols >= 0)
         source = np.ix_(rows[rows >= 0], cols[cols >= 0])
         padded[0][inside], padded[1][inside] = (picture * valid[..., np.newaxis])[source], valid[source]
         total, present = (
-            np.lib.stride_tricks.sliding_window_view(each, window, (0, 1)).sum((-1, -2)) for each in padded
+            np.lib.stride_tricks.sliding_window_view(each, window, (0, 1)).sum((-1, -2))[:: steps[0], :: steps[1]]
+            for each in padded
         )
         expected = unset((len(total), total.shape[1] * channels + 3), S)
         expected[:, :-3] = np.rint(total / np.maximum(present, 1)[..., np.newaxis]).reshape(len(total), -1)
-        line, marks = np.zeros(cols.size * channels + more, W), np.zeros(cols.size + more, W)
+        places, bits = (cols.size + 1) * channels + more, (window[0] * window[1] * 255).bit_length()
         yield Case(
-            [picture.ravel(), 40 * channels, valid.astype(np.uint8).ravel(), 40, rows, window[0],
-             cols, cols.size, before, 40, channels, window[1], total.shape[1],
-             np.zeros(window[0] * 40 * channels, S), line, np.zeros(window[0] * 40, np.uint8), marks,
-             unset(40 * channels, S), unset(line.size, W), unset(line.size, W), unset(marks.size, W),
-             unset(total.shape[1] * channels + more, W), unset(more, R), unset(expected.size, S), expected.shape[1],
+            [picture.ravel(), 40 * channels, valid.astype(np.uint8).ravel(), 40, valid.all(axis=1).astype(np.uint8),
+             rows, window[0], steps[0], cols, cols.size, before, 40, channels, window[1], steps[1],
+             bits, np.zeros(places, W), np.zeros(places, W), np.zeros((total.shape[1] + 1) * channels + more, W),
+             unset(40 * channels, np.uint8), unset(2, R), unset(expected.size, S), expected.shape[1], total.shape[1],
              len(total)],
-            {**dict.fromkeys(range(13, 23)), 23: expected},
+            {**dict.fromkeys((16, 17, 18, 19, 20)), 21: expected},
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
-from convfilter.executor import bands, masked_canny, masked_ranks, masked_rows, patches
+from convfilter.executor import bands, masked_canny, masked_ranks, masked_rows, means, patches
 from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_box import MaskedBox
@@ -205,6 +205,35 @@ def test_gaussians_of_whole_samples_are_near_the_exact_ones(dtype, channels, sig
         assert np.mean(results[0].reshape(exact.shape) == np.rint(exact)) > (0.999 if dtype == np.uint8 else 0.95)
 
 
+@pytest.mark.parametrize("spec", ["gaussian:9", "gaussian:1.5,padding_mode=wrap", "box:5,stride=2,dilation=2"])
+def test_neighbouring_bands_are_filtered_together_to_the_same_bytes(spec, monkeypatch):
+    monkeypatch.setattr(bands, "ROWS", 8)
+    image, counts = RNG.integers(0, 255, (900, 40, 3), np.uint8), np.ones((900, 40), bool)
+    counts[::9, ::5] = False
+    heights, with_mask = [], means.with_mask
+
+    def copy(pixels, *others, **how):
+        heights.append(len(pixels))
+        return with_mask(pixels, *others, **how)
+
+    monkeypatch.setattr(means, "with_mask", copy)
+    together = cf.apply(image, spec, mask=counts, threads=2)
+    assert max(heights) >= 800
+    monkeypatch.setattr(means, "_MOST_BYTES", 1)
+    heights.clear()
+    assert cf.apply(image, spec, mask=counts, threads=2).tobytes() == together.tobytes()
+    assert max(heights) < 700
+
+
+def test_a_mask_of_any_type_leaves_out_its_zeros_and_stays_as_it_is():
+    image, counts = picture(np.uint8, 3), holes()
+    expected = cf.box_blur(image, 3, mask=counts)
+    for mask in (counts * np.uint8(1), counts * np.uint8(255), counts * 0.5, np.asfortranarray(counts)):
+        before = mask.copy()
+        np.testing.assert_array_equal(cf.box_blur(image, 3, mask=mask), expected)
+        np.testing.assert_array_equal(mask, before)
+
+
 def test_whole_samples_are_rounded_once():
     counts = holes()
     for dtype in (np.uint8, np.uint16):
@@ -279,6 +308,7 @@ def test_a_band_of_some_channels_copies_only_the_rows_that_it_reads():
     pixels, valid = np.ones((4000, 100, 4), np.uint8), np.ones((4000, 100), bool)
     box = MaskedBox(plan_stack(stack.stages(["box:5"]), (4000, 100, 3), np.uint8))
     out = np.empty((10, 100, 3), np.uint8)
+    box.run(Held(0, pixels[..., :3], valid), (0, 10), out)  # loads the loop
     tracemalloc.start()
     box.run(Held(0, pixels[..., :3], valid), (2000, 2010), out)
     assert tracemalloc.get_traced_memory()[1] < pixels.nbytes // 10

@@ -27,9 +27,12 @@ class Operation(Protocol):
     ----------
     plans : tuple of Plan
         Plans for the whole picture, each of one stage.
+    in_turn : bool
+        Whether spans are computed one after the other, each on all threads.
     """
 
     plans: tuple[Plan, ...]
+    in_turn: bool
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -79,8 +82,8 @@ def run_band(plan: Plan, held: Held, span: Span, out: Samples, threads: int) -> 
     return run_chunk_to(plan, 0, chunk, np.ascontiguousarray(pixels), out, threads)
 
 
-def joined(bands: Sequence[Span], threads: int, plan: Plan) -> list[Span]:
-    """Join neighbouring bands to as few as suit the threads.
+def joined(bands: Sequence[Span], pieces: int, plan: Plan) -> list[Span]:
+    """Join neighbouring bands to at most as many spans as ``pieces``.
 
     Bands of float samples are not joined if the method spreads infinities over tiles: a run that finds an infinity
     repeats all its rows with another method, and which rows these are must not depend on the number of threads.
@@ -89,4 +92,4 @@ def joined(bands: Sequence[Span], threads: int, plan: Plan) -> list[Span]:
         return []
     if chosen_method(plan.stages[0]).spreads and plan.dtype.kind == "f":
         return list(bands)
-    return [(bands[first][0], bands[last - 1][1]) for first, last in cut(len(bands), -(-len(bands) // threads))]
+    return [(bands[first][0], bands[last - 1][1]) for first, last in cut(len(bands), -(-len(bands) // pieces))]

@@ -143,23 +143,31 @@ class Masking:
             yield judged
 
     def valid(self, alpha: bool, pixels: Samples, first: int = 0) -> Valid:
-        """Return the mask of valid pixels of a (rows, cols, channels) array.
+        """Return the mask of valid pixels of a (rows, cols, channels) array; it may share the memory of ``mask``.
 
         It holds the rows from ``first`` on of a picture that passes :meth:`check`.
         """
         rows, cols = pixels.shape[:2]
         mask = self.mask if self.mask is None or isinstance(self.mask, np.ndarray) else self.mask.decoded()
+        mask = None if mask is None else mask[first : first + rows]
+        if mask is not None and self.ignore is None and _is_binary(mask):
+            return mask.view(bool)
         valid = np.ones((rows, cols), bool) if mask is None else np.empty((rows, cols), bool)
 
         def find_valid(span: tuple[int, int]) -> None:
             block = slice(*span)
             if mask is not None:
-                np.not_equal(mask[first + span[0] : first + span[1]], 0, out=valid[block])
+                np.not_equal(mask[block], 0, out=valid[block])
             if self.ignore is not None:
                 invalidate(self.ignore, pixels[block], alpha, valid[block])
 
         run_blocks(cut(rows, max(1, _AT_A_TIME // cols)), lambda: find_valid, cores_lately())
         return valid
+
+
+def _is_binary(mask: Samples) -> bool:
+    """Whether a mask holds zeros and ones, each in a byte."""
+    return mask.flags.c_contiguous and (mask.dtype == bool or (mask.dtype == np.uint8 and mask.max(initial=0) <= 1))
 
 
 def _is_number(ignore: Any) -> bool:

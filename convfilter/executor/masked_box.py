@@ -1,4 +1,4 @@
-"""Means of boxes of 8- and 16-bit samples over their valid pixels, in one pass; without a stride."""
+"""Means of boxes of 8- and 16-bit samples over their valid pixels, in one pass."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from convfilter.filters.stage import Pooling
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import Plan, full_scale
-from convfilter.planning.methods.extremes import LARGEST_SUM
 
-_ARGUMENTS = "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 i8 i8 S* W* u1* W* S* W* W* W* W* R* S* i8 i8"
+_ARGUMENTS = "S* i8 u1* i8 u1* i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 i8 W* W* W* u1* R* S* i8 i8 i8"
 MASKED_MEANS = Loop("masked_box", "masked_means", _ARGUMENTS)
 
-#: Types of samples, of their sums, and of quotients.
+#: Types of samples, of sums with the number of their pixels, and of quotients.
 TYPES = (
     (np.uint8, np.uint16, np.float32),
-    (np.uint8, np.int32, np.float32),
     (np.uint8, np.int32, np.float64),
+    (np.uint8, np.int64, np.float64),
     (np.uint16, np.int32, np.float64),
+    (np.uint16, np.int64, np.float64),
 )
-#: Largest window sum in 16 bits, and largest window for sums and quotients in float32: it holds the sum of 2**16 bytes
-#: exactly, and a float32 quotient of at most 255 and a divisor of at most 2**16 is a tie only if the exact quotient is
-#: one.
-_SHORT, _SINGLE = 2**16 - 1, 2**16
+#: Most bits of a sum and its number in each type of sums; float64 holds the last exactly.
+_SHORT, _SINGLE, _LONG = 16, 31, 53
 
 
 class MaskedBox:
@@ -42,40 +40,44 @@ class MaskedBox:
 
     def __init__(self, plan: Plan) -> None:
         self._planned = planned = plan.stages[0]
-        self._dtype: np.dtype[Any] = plan.dtype
         rows, cols = planned.rows, planned.cols
         self._rows, self._cols = (
             index_map(axis.input, axis.before, axis.padded, planned.padding_mode) for axis in (rows, cols)
         )
-        area = rows.kernel * cols.kernel
-        is_short, is_single = area * full_scale(plan.dtype) <= _SHORT, area <= _SINGLE
+        self._shift, bits = _bits(plan)
+        short = plan.dtype == np.uint8 and bits <= _SHORT
         self._types: dict[str, Any] = {
             "S": plan.dtype,
-            "W": np.uint16 if plan.dtype == np.uint8 and is_short else np.int32,
-            "R": np.float32 if plan.dtype == np.uint8 and is_single else np.float64,
+            "W": np.uint16 if short else np.int32 if bits <= _SINGLE else np.int64,
+            "R": np.float32 if short else np.float64,
         }
 
     def run(self, held: Held, span: Span, out: Samples) -> None:
         """Write the means of a span of rows; 0 where a window has no valid pixel."""
         rows, cols = self._planned.rows, self._planned.cols
-        table = self._rows[span[0] : span[1] - 1 + rows.kernel]
+        begin = span[0] * rows.stride
+        table = self._rows[begin : begin + (span[1] - span[0] - 1) * rows.stride + rows.kernel]
         inside = table[table >= 0]
         first, last = (int(inside.min()), int(inside.max()) + 1) if inside.size else (held.first, held.first)
         table = np.where(table < 0, table, table - first)
         pixels, valid = (np.ascontiguousarray(each) for each in held.rows([(first, last)]))
-        channels, width, short = pixels.shape[2], cols.input, self._types["W"]
+        channels, width = pixels.shape[2], cols.input
         more = vector_bytes() + channels
-        places = max(cols.padded, cols.before + width)
-        line, line_marks = np.zeros(places * channels + more, short), np.zeros(places + more, short)
+        places, short = max(cols.padded, cols.before + width) * channels + more, self._types["W"]
         MASKED_MEANS.variant(**self._types)(
-            pixels, width * channels, valid.view(np.uint8), width, table, rows.kernel,
-            self._cols, cols.padded, cols.before, width, channels, cols.kernel, cols.output,
-            np.zeros(rows.kernel * width * channels, self._dtype), line,
-            np.zeros(rows.kernel * width, np.uint8), line_marks, np.empty(width * channels, self._dtype),
-            np.empty_like(line), np.empty_like(line), np.empty_like(line_marks),
-            np.empty(cols.output * channels + more, short), np.empty(more, self._types["R"]),
-            out, cols.output * channels, span[1] - span[0],
+            pixels, width * channels, valid.view(np.uint8), width, valid.all(axis=1).view(np.uint8),
+            table, rows.kernel, rows.stride, self._cols, cols.padded, cols.before, width, channels,
+            cols.kernel, cols.stride, self._shift, np.zeros(places, short), np.zeros(places, short),
+            np.zeros(cols.output * channels + more, short), np.empty(width * channels, np.uint8),
+            np.empty(2, self._types["R"]), out, cols.output * channels, cols.output, span[1] - span[0],
         )  # fmt: skip
+
+
+def _bits(plan: Plan) -> tuple[int, int]:
+    """Return the bits of a window's sum, and those of the sum with the number of its pixels."""
+    area = plan.stages[0].rows.kernel * plan.stages[0].cols.kernel
+    bits = (area * int(full_scale(plan.dtype))).bit_length()
+    return bits, bits + area.bit_length()
 
 
 def is_plain_box(plan: Plan) -> bool:
@@ -91,7 +93,7 @@ def is_plain_box(plan: Plan) -> bool:
         and plan.full == plan.full_out(plan.dtype) == full
         and is_mean
         and is_plain
-        and (rows.dilation, cols.dilation) == (rows.stride, cols.stride) == (1, 1)
+        and rows.dilation == cols.dilation == 1
         and cols.before >= 0
-        and area * full <= LARGEST_SUM
+        and _bits(plan)[1] <= _LONG
     )

@@ -164,13 +164,13 @@ class MaskedStage:
             reaches = [self.reach(band) for band in bands]
             held = straight.held(held, min(first for first, _ in reaches), max(last for _, last in reaches))
         held_parts = [held if part.source == _ALL else held.channels(part.source) for part in self._parts]
-        spans = self._parts[0].operation.spans(held_parts[0], bands, threads) if single else list(bands)
-        within = 1 if len(spans) >= threads else threads
+        operation = self._parts[0].operation
+        spans = operation.spans(held_parts[0], bands, threads) if single else list(bands)
+        in_turn = single and straight is None and operation.in_turn
+        within = 1 if len(spans) >= threads and not in_turn else threads
         counts: list[int] = []
 
-        def run(span: Span) -> None:
-            stored = out[span[0] - top : span[1] - top]
-            rows = stored if straight is None else np.empty(stored.shape, straight.real)
+        def compute(span: Span, rows: Samples) -> None:
             for number, (part, source) in enumerate(zip(self._parts, held_parts, strict=True)):
                 operation = part.operation
                 if single:
@@ -181,13 +181,25 @@ class MaskedStage:
                 clipped = operation.run(source, span, result, within)
                 rows[..., part.result] = result
                 counts.append(clipped if number == 0 else 0)
+
+        def leave_out(span: Span, rows: Samples) -> None:
             valid_rows = valid[span[0] - top : span[1] - top]
             valid_rows[:] = self._validity.of(held, span)
             put(rows, valid_rows, 0)
+
+        def run(span: Span) -> None:
+            stored = out[span[0] - top : span[1] - top]
+            rows = stored if straight is None else np.empty(stored.shape, straight.real)
+            if not in_turn:
+                compute(span, rows)
+            leave_out(span, rows)
             if straight is not None:
                 counts.append(straight.store(rows, stored))
 
-        run_blocks(spans, lambda: run, threads)
+        if in_turn:
+            for span in spans:
+                compute(span, out[span[0] - top : span[1] - top])
+        run_blocks(bands if in_turn else spans, lambda: run, threads)
         return sum(counts)
 
 
@@ -228,7 +240,8 @@ def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operat
     plain = setting.plan(stage, channels)
     if _is_mean(stage):
         masks: tuple[Mask, Mask] = ("dense", "sparse")
-        return Means(plain, *(setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks))
+        dense, sparse = (setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks)
+        return Means(plain, dense, sparse, setting.out_dtype)
     return Patches(plain, setting.plan(stage, channels + 1, alpha=True), setting.full)
 
 
@@ -303,6 +316,8 @@ class FilledBands:
         Replaces their last channel, by default ``value``.
     """
 
+    in_turn = False
+
     def __init__(self, plan: Plan, value: float, alpha: float | None = None) -> None:
         self.plans: tuple[Plan, ...] = (plan,)
         self._value, self._alpha = value, value if alpha is None else alpha
@@ -352,7 +367,7 @@ class _PaddedBands:
             unpadded = replace(unpadded, operator=pooling, padding=(0, rows, 0, cols))
         shape = self._height + sum(self._rows), setting.shape[1] + sum(self._cols), setting.shape[2]
         self._operation = _weighted_operation(unpadded, replace(setting, shape=shape), channels)
-        self.plans = self._operation.plans
+        self.plans, self.in_turn = self._operation.plans, self._operation.in_turn
         self._padded: tuple[Held, Held] | None = None
 
     def reach(self, span: Span) -> Span:

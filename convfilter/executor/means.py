@@ -2,12 +2,14 @@
 
 The mask is a further channel, and colours of ignored pixels are 0. The weighted sum of the mask is the sum of the
 weights on valid pixels; the epilogue divides the sums of the colours by it. Bands that read no ignored pixel are
-filtered without the mask.
+filtered without the mask. Neighbouring bands that are filtered alike are joined: each span of bands reads rows around
+it, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from math import ceil
 
 import numpy as np
@@ -29,6 +31,9 @@ from convfilter.planning.plan_cache import cached_plan
 #: may use the narrower windows of 8-bit results. At a straight edge of a region the share is 1/2, at a
 #: right-angled corner 1/4.
 _ALL, _DENSE = 255, 51
+#: Largest copy of neighbouring rows with their mask that is filtered at a time; a single band may take more. Low spans
+#: read many rows twice.
+_MOST_BYTES = 2**26
 #: Share of valid pixels in each rectangle of a band for which ``_DENSE`` holds without a count around each pixel.
 _FILLED = 0.6
 
@@ -40,42 +45,65 @@ class Means:
     ----------
     plain, dense, sparse : Plan
         Plans of one stage: without a mask, and with a mask as a further channel, of which few or many pixels are 0.
+    out_dtype : dtype
     """
 
-    def __init__(self, plain: Plan, dense: Plan, sparse: Plan) -> None:
+    in_turn = True
+
+    def __init__(self, plain: Plan, dense: Plan, sparse: Plan, out_dtype: np.dtype[np.generic]) -> None:
         self.plans: tuple[Plan, ...] = plain, dense, sparse
-        self._box = MaskedBox(plain) if is_plain_box(plain) else None
+        self._box = MaskedBox(plain) if is_plain_box(plain) and out_dtype == plain.dtype else None
+        self._ways: dict[int, Plan | MaskedBox] = {}
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
         return reach_of(self.plans, span)
 
     def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
-        """Return the bands; neighbours that read no ignored pixel are joined."""
+        """Return spans of neighbouring bands that are computed alike."""
+        ways: dict[int, Plan | MaskedBox] = {}
+
+        def find_way(span: Span) -> None:
+            ways[span[0]] = self._way(held, span)
+
+        run_blocks(bands, lambda: find_way, threads)
         spans: list[Span] = []
-        clean: list[Span] = []
-        for span in bands:
-            if self._is_valid(held, span):
-                clean.append(span)
-                continue
-            spans += [*joined(clean, threads, self.plans[0]), span]
-            clean = []
-        return [*spans, *joined(clean, threads, self.plans[0])]
+        for _, group in groupby(bands, key=lambda span: id(ways[span[0]])):
+            alike = list(group)
+            way = ways[alike[0][0]]
+            plan = self.plans[0] if isinstance(way, MaskedBox) else way
+            spans += joined(alike, self._pieces(plan, alike), plan)
+        self._ways = ways
+        return spans
 
     def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
         """Write the rows of a span."""
-        plain, dense, sparse = self.plans
-        if self._is_valid(held, span):
-            return run_band(plain, held, span, out, threads)
-        if self._box is not None and out.dtype == plain.dtype:
-            self._run_box(self._box, held, span, out, threads)
+        way = self._ways.get(span[0]) or self._way(held, span)
+        if isinstance(way, MaskedBox):
+            self._run_box(way, held, span, out, threads)
             return 0
-        plan = dense
-        if dense.stages[0].rates != sparse.stages[0].rates and not self._is_dense(held, span):
-            plan = sparse
-        chunk = band(plan.stages[0], span)
+        if way is self.plans[0]:
+            return run_band(way, held, span, out, threads)
+        chunk = band(way.stages[0], span)
         pixels, valid = held.rows(chunk.rows.ranges)
-        return run_chunk_to(plan, 0, chunk, with_mask(pixels, valid, 1), out, threads)
+        return run_chunk_to(way, 0, chunk, with_mask(pixels, valid, 1, threads=threads), out, threads)
+
+    def _way(self, held: Held, span: Span) -> Plan | MaskedBox:
+        """Return what computes a band: the plan or the loop for its mask."""
+        plain, dense, sparse = self.plans
+        if held.are_valid(band(sparse.stages[0], span).rows.ranges):
+            return plain
+        if self._box is not None:
+            return self._box
+        return dense if dense.stages[0].rates == sparse.stages[0].rates or self._is_dense(held, span) else sparse
+
+    def _pieces(self, plan: Plan, bands: Sequence[Span]) -> int:
+        """Return the least number of spans whose rows, with a mask beside them, take at most ``_MOST_BYTES``."""
+        if plan is self.plans[0]:
+            return 1
+        first, last = reach_of([plan], (bands[0][0], bands[-1][1]))
+        row_bytes = plan.stages[0].cols.input * plan.stages[0].channels * plan.dtype.itemsize
+        return -(-(last - first) * row_bytes // _MOST_BYTES)
 
     def _run_box(self, box: MaskedBox, held: Held, span: Span, out: Samples, threads: int) -> None:
         rows = span[1] - span[0]
@@ -84,9 +112,6 @@ class Means:
             box.run(held, (span[0] + part[0], span[0] + part[1]), out[slice(*part)])
 
         run_blocks(cut(rows, -(-rows // threads)), lambda: run, threads)
-
-    def _is_valid(self, held: Held, span: Span) -> bool:
-        return held.are_valid(band(self.plans[2].stages[0], span).rows.ranges)
 
     def _is_dense(self, held: Held, span: Span) -> bool:
         """Whether each valid pixel that a band reads has a share of at least ``_DENSE`` valid pixels around it."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.threads import cut
+from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_counted
 from convfilter.executor.held import Held, Span, Valid
@@ -44,6 +44,8 @@ class Patches:
     opaque : number
         Alpha of valid pixels.
     """
+
+    in_turn = False
 
     def __init__(self, unweighted: Plan, weighted: Plan, opaque: Any) -> None:
         self.plans: tuple[Plan, ...] = unweighted, weighted
@@ -116,7 +118,7 @@ def _joined_spans(spans: list[Span], wanted: list[bool]) -> Iterator[Span]:
                 first = None
 
 
-def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = None) -> Samples:
+def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = None, *, threads: int = 1) -> Samples:
     """Return pixels with the mask as a further channel; ignored pixels become 0.
 
     Parameters
@@ -127,20 +129,27 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
         Value of the mask at valid pixels.
     cols : Side, optional
         Ranges of columns to return, side by side; by default all.
+    threads : int
     """
     pixels, valid = np.ascontiguousarray(pixels), np.ascontiguousarray(valid)
     rows, width, channels = pixels.shape
     runs = ((0, width),) if cols is None else cols.ranges
     count = sum(right - left for left, right in runs)
     joined = np.empty((rows, count, channels + 1), pixels.dtype)
-    loop, col = (JOIN if pixels.dtype.kind == "f" else JOIN_WHOLE).variant(S=pixels.dtype), 0
+    loop = (JOIN if pixels.dtype.kind == "f" else JOIN_WHOLE).variant(S=pixels.dtype)
     value = pixels.dtype.type(opaque).item()
-    for left, right in runs:
-        loop(
-            pixels, left * channels, width * channels, valid.view(np.uint8), left, width, rows, right - left,
-            channels, value, joined, col * (channels + 1), count * (channels + 1),
-        )  # fmt: skip
-        col += right - left
+
+    def join(part: Span) -> None:
+        (first, last), col = part, 0
+        for left, right in runs:
+            loop(
+                pixels, (first * width + left) * channels, width * channels,
+                valid.view(np.uint8), first * width + left, width, last - first, right - left,
+                channels, value, joined, (first * count + col) * (channels + 1), count * (channels + 1),
+            )  # fmt: skip
+            col += right - left
+
+    run_blocks(cut(rows, -(-rows // threads)), lambda: join, threads)
     return joined
 
 

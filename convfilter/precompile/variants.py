@@ -47,7 +47,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "D": (np.float64,),
     "N": (np.int32, np.int64),  # counts of samples, or sums of their weights
     "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
-    "W": (np.uint16, np.int32),  # sums of integers
+    "W": (np.uint16, np.int32, np.int64),  # sums of integers, with the number of their pixels
 }
 
 
