@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from convfilter.picture.frame import Frame
@@ -83,7 +84,7 @@ def test_densities_of_cmyk_are_those_of_rgb(tmp_path, dpi):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "jp2", "webp", "bmp", "pcx"])
-@pytest.mark.parametrize("dpi", [0.0001, 0.012, 0.3, 70_000.0, 200_000.0])
+@pytest.mark.parametrize("dpi", [0.0001, 0.012, 0.018, 0.3, 0.6, 0.99, 1.27, 2.6, 7.5, 70_000.0, 200_000.0])
 def test_extreme_resolutions_are_kept_or_reported(tmp_path, suffix, dpi):
     target = resolve_target(tmp_path / f"a.{suffix}")
     notes = write(target, picture(resolution=(dpi, dpi), icc=None, exif=None, xmp=None, text=[]))
@@ -93,6 +94,32 @@ def test_extreme_resolutions_are_kept_or_reported(tmp_path, suffix, dpi):
         assert kept is None and suffix in ("bmp", "pcx")
     else:
         assert kept == pytest.approx((dpi, dpi), rel=0.05)
+
+
+@pytest.mark.parametrize("dots", [(11811, 100), (400, 3), (254, 1)])
+def test_dots_per_centimetre_of_a_tiff_stay_so(tmp_path, dots):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 24), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, resolution=(dots, dots), resolutionunit="CENTIMETER")
+    filter_file(str(tmp_path / "in.tif"), str(tmp_path / "out.tif"), Options(["identity"]))
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        tags = tiff.pages[0].tags
+        assert tags["ResolutionUnit"].value == 3
+        for name in ("XResolution", "YResolution"):
+            assert np.divide(*tags[name].value) == pytest.approx(dots[0] / dots[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+def test_a_density_that_is_whole_in_both_units_keeps_its_own(tmp_path, unit):
+    write(resolve_target(tmp_path / "in.jpg"), picture(resolution=None, icc=None))
+    data = (tmp_path / "in.jpg").read_bytes()
+    density = struct.pack(">B2H", unit, *((254, 127) if unit == 1 else (100, 50)))
+    (tmp_path / "in.jpg").write_bytes(data[:13] + density + data[18:])
+    for output in ("a.tif", "b.jpg"):
+        filter_file(str(tmp_path / "in.jpg"), str(tmp_path / output), Options(["identity"]))
+    filter_file(str(tmp_path / "a.tif"), str(tmp_path / "c.jpg"), Options(["identity"]))
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        assert tiff.pages[0].tags["ResolutionUnit"].value == unit + 1
+    assert {(tmp_path / name).read_bytes()[13:18] for name in ("b.jpg", "c.jpg")} == {density}
 
 
 @pytest.mark.parametrize(("dpi", "density"), [((254, 127), (1, 254, 127)), ((159.9946, 160), (1, 160, 160))])

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from convfilter.picture.metadata.density import WholeDots
 from convfilter.picture.pixels import Model
 from convfilter.record import record
 from convfilter.sample_types import full_scale, stored_in
@@ -195,6 +196,8 @@ class Format:
         Longest EXIF block and XMP packet in one piece, in bytes.
     least_dpi, most_dpi : float
         Range of the resolutions that the format stores, in dots per inch.
+    whole_dots : WholeDots, or None
+        Units in which the format stores resolutions as integers; None if it stores fractions.
     takes : tuple of str
         Fields of ``WriteOptions`` that apply to the format, of those that do not apply to all formats.
     holds : Holds
@@ -236,6 +239,7 @@ class Format:
     most_xmp: int = 2**32
     least_dpi: float = 0.0
     most_dpi: float = math.inf
+    whole_dots: WholeDots | None = None
     takes: tuple[str, ...] = ()
     holds: Holds = Holds()
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from convfilter.picture.format import ANY_TEXT, Format, Holds
+from convfilter.picture.metadata.density import PER_INCH, PER_INCH_OR_CENTIMETRE, PER_METRE
 from convfilter.picture.pixels import Model
 
 _ALL_MODELS: tuple[Model, ...] = ("gray", "rgb", "cmyk")
@@ -18,8 +19,6 @@ _INTEGERS = ("uint8", "uint16")
 _WITH_FLOATS = ("uint8", "uint16", "float32")
 #: Sample types of formats for measurements.
 _ALL_DEPTHS = (*_WITH_FLOATS, "int8", "int16", "int32", "uint32", "float64")
-#: Resolution in dots per inch; lower ones round to 0 dots per metre.
-_HALF_A_DOT_PER_METRE = 0.0127
 _READ_PILLOW, _WRITE_PILLOW = "pillow.read:read_pillow", "pillow.write:write_pillow"
 _PNM: dict[str, Any] = {
     "field": "programs", "reader": "codecs.pnm:read_pnm", "writer": "codecs.pnm:write_pnm",
@@ -56,7 +55,7 @@ TABLE: tuple[Format, ...] = (
         alpha="full",
         frames="animation",
         fallback=True,
-        least_dpi=_HALF_A_DOT_PER_METRE,
+        whole_dots=PER_METRE,
         takes=_EFFORT,
         holds=Holds(
             icc=True, cicp=True, primaries=True, light=True, exif=True, thumbnail=True, xmp=True, resolution=True,
@@ -78,8 +77,7 @@ TABLE: tuple[Format, ...] = (
         max_side=65500,
         most_exif=65527,
         most_xmp=65504,
-        least_dpi=0.5,
-        most_dpi=65535 * 2.54,
+        whole_dots=PER_INCH_OR_CENTIMETRE,
         takes=_LOSSY,
         holds=Holds(
             icc=True, exif=True, thumbnail=True, xmp=True, iptc=True, photoshop=True, resolution=True,
@@ -208,7 +206,7 @@ TABLE: tuple[Format, ...] = (
     Format(
         "BMP", "programs", (".bmp", ".dib"), signatures=((0, b"BM"),), reader=_READ_PILLOW,
         writer="pillow.bmp_write:write_bmp", alpha="full",
-        least_dpi=_HALF_A_DOT_PER_METRE, holds=Holds(resolution=True),
+        whole_dots=PER_METRE, holds=Holds(resolution=True),
     ),
     Format(
         "PNM", suffixes=(".pnm", ".ppm"), signatures=tuple((0, b"P%d" % kind) for kind in range(1, 7)),
@@ -226,7 +224,7 @@ TABLE: tuple[Format, ...] = (
     ),
     Format(
         "PCX", suffixes=(".pcx",), signatures=((0, b"\x0a\x05\x01"),), max_side=65535,
-        least_dpi=0.5, most_dpi=65535, holds=Holds(resolution=True), **_PILLOW,
+        whole_dots=PER_INCH, holds=Holds(resolution=True), **_PILLOW,
     ),
     Format("SGI", suffixes=(".sgi", ".rgb", ".bw"), signatures=((0, b"\x01\xda"),), max_side=65535, **_PILLOW),
     Format(

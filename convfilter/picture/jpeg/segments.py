@@ -7,14 +7,17 @@ Pillow reads the others. ITU-T T.81, annex B; JFIF 1.02; CIPA DC-008 (Exif
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from convfilter.picture.jpeg import layout
 from convfilter.picture.jpeg.layout import DHT, DRI, SOS
+from convfilter.picture.metadata.density import PER_INCH_OR_CENTIMETRE
 from convfilter.picture.metadata.exif import valid_resolution
 from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
 from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, text_of
+from convfilter.picture.metadata.tiff_numbers import CM_PER_INCH
 
 _APP0, _APP1, _APP2, _APP13, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
 _DQT = 0xDB
@@ -29,7 +32,6 @@ _BLOCK = 64
 _INCH, _CENTIMETRE = 1, 2
 #: Offset of the unit and the density in a JPEG that begins with a JFIF segment.
 _DENSITY = 13
-_CM_PER_INCH = 2.54
 #: Sampling factors of the three components, and Pillow's number for them.
 _SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
     ((1, 1), (1, 1), (1, 1)): 0,
@@ -112,7 +114,7 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
         raise _OddError
     packets, comments = of_kind(_APP1, _XMP), of_kind(_COM)
     exif = b"".join(of_kind(_APP1, EXIF_PREFIX))
-    dpi = _dpi_of_jfif([content for kind, content in segments if kind == _APP0 and content.startswith(_JFIF[:4])])
+    dpi, unit = _dpi_of_jfif([content for kind, content in segments if kind == _APP0 and content.startswith(_JFIF[:4])])
     if dpi is None and exif:
         from convfilter.picture.metadata.exif import is_complete, resolution
 
@@ -125,23 +127,24 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
         xmp=packets[-1] if packets and packets[-1] else None,
         photoshop=b"".join(of_kind(_APP13, PHOTOSHOP_PREFIX)) or None,
         resolution=valid_resolution(dpi),
+        per_centimetre=unit == _CENTIMETRE,
         text=[Text("Comment", text_of(each)) for each in comments if each],
         jpeg=_tables(*segments[frames[0]], of_kind(_DQT)),
     )
 
 
-def _dpi_of_jfif(segments: Sequence[bytes]) -> tuple[float, float] | None:
-    """Return dots per inch; None if only the pixel aspect is given."""
+def _dpi_of_jfif(segments: Sequence[bytes]) -> tuple[tuple[float, float] | None, int]:
+    """Return dots per inch, None if only the pixel aspect is given, and the unit in which they are stored."""
     dpi: tuple[float, float] | None = None
+    unit = 0
     for content in segments:
         if len(content) < _JFIF_BYTES:
             raise _OddError
         x, y = int.from_bytes(content[8:10], "big"), int.from_bytes(content[10:12], "big")
-        if content[7] == _INCH:
-            dpi = x, y
-        elif content[7] == _CENTIMETRE:
-            dpi = x * _CM_PER_INCH, y * _CM_PER_INCH
-    return dpi
+        if content[7] in (_INCH, _CENTIMETRE):
+            unit, scale = content[7], CM_PER_INCH if content[7] == _CENTIMETRE else 1
+            dpi = x * scale, y * scale
+    return dpi, unit
 
 
 def _profile(segments: Sequence[tuple[int, bytes]]) -> bytes | None:
@@ -182,14 +185,16 @@ def packed(parameters: Mapping[str, Any]) -> bytes:
     ----------
     parameters : mapping
         Arguments of ``Image.save``: ``dpi``, ``exif``, ``extra``, ``xmp``,
-        ``icc_profile`` and ``comment``; each fits its segments.
+        ``icc_profile`` and ``comment``; each fits its segments. Also ``per_centimetre``,
+        which Pillow ignores: whether dots per centimetre are preferred.
 
     Returns
     -------
     bytes
         The same bytes as Pillow's, except for a density in dots per centimetre.
     """
-    parts = [b"\xff\xd8", _segment(_APP0, _JFIF + bytes((1, 1)) + _density(parameters.get("dpi")) + bytes(2))]
+    density = _density(parameters.get("dpi"), parameters.get("per_centimetre", False))
+    parts = [b"\xff\xd8", _segment(_APP0, _JFIF + bytes((1, 1)) + density + bytes(2))]
     if exif := parameters.get("exif"):
         parts.append(_segment(_APP1, exif))
     parts.append(parameters.get("extra", b""))
@@ -219,25 +224,17 @@ def with_density(data: bytes, metadata: Metadata) -> bytes:
     -------
     bytes
     """
-    density = _density(metadata.resolution)
+    density = _density(metadata.resolution, metadata.per_centimetre)
     return data[:_DENSITY] + density + data[_DENSITY + len(density) :] if data[6:11] == _JFIF else data
 
 
-def _density(dots_per_inch: tuple[float, float] | None) -> bytes:
-    """Encode the unit and two integers of 16 bits, per centimetre if they only fit or are only whole in that unit."""
-    unit, values = _INCH, list(dots_per_inch or (0.0, 0.0))
-    per_centimetre = [value / _CM_PER_INCH for value in values]
-    if max(values) > 0xFFFF or (_are_whole(per_centimetre) and not _are_whole(values)):
-        unit, values = _CENTIMETRE, per_centimetre
-    x, y = (round(value) for value in values)
-    if x < 1 or y < 1:
-        unit, x, y = 0, 1, 1  # square pixels of unknown size
-    return bytes((unit,)) + b"".join(min(value, 0xFFFF).to_bytes(2, "big") for value in (x, y))
-
-
-def _are_whole(values: Sequence[float]) -> bool:
-    # Some formats store rounded values; whole dots per centimetre differ from whole dots per inch by at least 0.02.
-    return all(abs(value - round(value)) < 1e-3 for value in values)
+def _density(dots_per_inch: tuple[float, float] | None, per_centimetre: bool) -> bytes:
+    """Encode the unit and two integers of 16 bits; ``per_centimetre`` decides if both units are equally exact."""
+    found = dots_per_inch and PER_INCH_OR_CENTIMETRE.of(dots_per_inch, preferred=int(per_centimetre))
+    if not found:
+        return struct.pack(">BHH", 0, 1, 1)  # square pixels of unknown size
+    unit, dots = found
+    return struct.pack(">BHH", (_INCH, _CENTIMETRE)[unit], *dots)
 
 
 def _segment(marker: int, content: bytes) -> bytes:

@@ -64,7 +64,7 @@ def has_field(text: Text, fmt: Format) -> bool:
 
 
 def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
-    """Whether metadata of a kind are short enough for a format, and a resolution in its range.
+    """Whether metadata of a kind are short enough for a format, and a resolution is in its range and not coarsened.
 
     Parameters
     ----------
@@ -84,7 +84,8 @@ def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
 
         return len(metadata.exif or b"") + MOST_BYTES <= fmt.most_exif
     if kind == "resolution" and metadata.resolution:
-        return all(fmt.least_dpi < dots <= fmt.most_dpi for dots in metadata.resolution)
+        in_range = all(fmt.least_dpi < dots <= fmt.most_dpi for dots in metadata.resolution)
+        return in_range and (fmt.whole_dots is None or fmt.whole_dots.of(metadata.resolution) is not None)
     if kind == "xmp" and metadata.xmp and len(metadata.xmp) > fmt.most_xmp:
         from convfilter.picture.metadata import xmp_extended
 

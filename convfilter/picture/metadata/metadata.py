@@ -55,6 +55,8 @@ class Metadata:
         IPTC-IIM records from a TIFF's tag 33723.
     resolution : (float, float), or None
         Dots per inch, (x, y).
+    per_centimetre : bool
+        Whether the file that was read stores dots per centimetre; a TIFF or JPEG then does, too.
     text : list of Text
         Texts; ``Description`` and ``Comment`` have fields in TIFF and JPEG.
     png : list of (bytes, bytes)
@@ -95,6 +97,7 @@ class Metadata:
     photoshop: bytes | None = None
     iptc: bytes | None = None
     resolution: tuple[float, float] | None = None
+    per_centimetre: bool = False
     text: list[Text] = field(factory=list)
     png: list[tuple[bytes, bytes]] = field(factory=list)
     loop: int | None = None

@@ -37,6 +37,7 @@ def metadata_of(image: Any) -> Metadata:
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
     if image.format == "JPEG":
+        metadata.per_centimetre = info.get("jfif_unit") == 2
         if info.get("jfif_unit") not in (1, 2):  # Pillow then invents a resolution that EXIF does not give
             metadata.resolution = exif.resolution(metadata.exif)
         comments = [data for name, data in image.applist if name == "COM" and data]
@@ -95,6 +96,8 @@ def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
 def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
     """Return arguments of Pillow's ``save`` for a JPEG; EXIF and XMP that fit no segments are left out."""
     parameters = pillow_parameters(metadata)
+    if metadata.per_centimetre:
+        parameters["per_centimetre"] = True
     if len(parameters.get("exif", b"")) > SEGMENT_BYTES:
         del parameters["exif"]
     comments = [part for text in metadata.text for part in _parts(text.value.encode(), SEGMENT_BYTES)]

@@ -12,9 +12,9 @@ from typing import BinaryIO
 import numpy as np
 
 from convfilter.picture import colour
+from convfilter.picture.metadata.density import PER_METRE
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Picture
-from convfilter.picture.png.layout import INCHES_PER_METRE
 
 _FILE_HEADER_BYTES, _INFO_HEADER_BYTES = 14, 108
 _BITFIELDS = 3
@@ -31,7 +31,8 @@ def write_bmp(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     rgba = colour.rgb_of(picture.pixels, picture.model, True)
     height, width = rgba.shape[:2]
     start = _FILE_HEADER_BYTES + _INFO_HEADER_BYTES
-    x, y = (round(dots * INCHES_PER_METRE) for dots in picture.metadata.resolution or (0, 0))
+    resolution = picture.metadata.resolution
+    _, (x, y) = (resolution and PER_METRE.of(resolution)) or (0, (0, 0))
     file.write(struct.pack("<2sIII", b"BM", start + rgba.nbytes, 0, start))
     file.write(struct.pack("<IiiHHI", _INFO_HEADER_BYTES, width, height, 1, 32, _BITFIELDS))
     file.write(struct.pack("<IiiII", rgba.nbytes, x, y, 0, 0))

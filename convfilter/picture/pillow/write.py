@@ -17,6 +17,7 @@ from convfilter.picture.frame import DEFAULT_DELAY, Frame
 from convfilter.picture.jpeg.parameters import parameters_of
 from convfilter.picture.jpeg.segments import with_density
 from convfilter.picture.metadata import exif
+from convfilter.picture.metadata.density import PER_INCH, PER_METRE
 from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.pillow_info import pillow_parameters
 from convfilter.picture.options import DEFAULT_QUALITY, WriteOptions
@@ -25,8 +26,8 @@ from convfilter.picture.pillow import jp2
 from convfilter.picture.pixels import Pixels
 
 _HEADROOM_BYTES = 1 << 18
-#: Offset of the resolution in a PCX, and its largest value.
-_PCX_RESOLUTION, _MOST_DOTS = 12, 65535
+#: Offset of the resolution in a PCX.
+_PCX_RESOLUTION = 12
 _PILLOW_NAMES = {"WebP": "WEBP"}
 _MODES = {("gray", False): "L", ("gray", True): "LA", ("rgb", False): "RGB", ("rgb", True): "RGBA"}
 #: Setting of the encoder for each ``WriteOptions.effort``.
@@ -90,9 +91,7 @@ def _with_code_points(data: bytes, metadata: Metadata) -> bytes:
 
 def _with_dots_per_inch(data: bytes, metadata: Metadata) -> bytes:
     """Write the resolution into a PCX, in place of Pillow's 100 dots per inch; none if it does not fit."""
-    dots = [round(value) for value in metadata.resolution or (0, 0)]
-    if not all(0 < value <= _MOST_DOTS for value in dots):
-        dots = [0, 0]
+    _, dots = (metadata.resolution and PER_INCH.of(metadata.resolution)) or (0, (0, 0))
     return data[:_PCX_RESOLUTION] + struct.pack("<HH", *dots) + data[_PCX_RESOLUTION + 4 :]
 
 
@@ -193,7 +192,8 @@ def _codestream(picture: Picture, options: WriteOptions) -> bytes:
 
 
 def _resolution(metadata: Metadata, picture: Picture, options: WriteOptions, frames: list[Frame]) -> dict[str, Any]:
-    return {"dpi": metadata.resolution or (0, 0)}  # without one, Pillow writes 96 or 100
+    is_stored = metadata.resolution and PER_METRE.of(metadata.resolution)  # in a BMP; a PCX is patched
+    return {"dpi": metadata.resolution if is_stored else (0, 0)}  # without one, Pillow writes 96 or 100
 
 
 #: Functions that return Pillow's parameters for a format.

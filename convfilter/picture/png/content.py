@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from convfilter.errors import ReadError
 from convfilter.picture import limits
+from convfilter.picture.metadata.density import INCHES_PER_METRE
 from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.png import layout as png
@@ -202,7 +203,7 @@ def _parse_resolution(_: ChunkReader, content: Content, data: bytes) -> None:
     """Store dots per inch; a chunk without a unit gives an aspect ratio, and is kept as it is."""
     x, y, unit = struct.unpack(">IIB", data)
     if unit == 1 and x and y:
-        content.metadata.resolution = (x / png.INCHES_PER_METRE, y / png.INCHES_PER_METRE)
+        content.metadata.resolution = (x / INCHES_PER_METRE, y / INCHES_PER_METRE)
     else:
         content.metadata.png.append((b"pHYs", data))
 

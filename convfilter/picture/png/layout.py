@@ -21,7 +21,6 @@ DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 1
 #: Adam7: first column, first row, column step, row step of each pass.
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 XMP_KEYWORD = "XML:com.adobe.xmp"
-INCHES_PER_METRE = 1 / 0.0254
 _ANCILLARY_BIT = 0x20
 #: gAMA and cHRM of sRGB in units of 1/100000, and the tolerances for inexact writers.
 _SRGB_GAMMA, _SRGB_PRIMARIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)

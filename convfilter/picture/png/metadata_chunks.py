@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from convfilter.picture.metadata.density import PER_METRE
 from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.png import layout as png
 
-_LARGEST = 2**31 - 1
 #: Texts of at least so many bytes are compressed.
 _LONG_TEXT_BYTES = 1024
 _MOST_KEYWORD_BYTES = 79
@@ -31,9 +31,9 @@ def metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[by
 
         yield b"iCCP", b"icc\0\0" + zlib.compress(metadata.icc, 9)
     if metadata.resolution:
-        x, y = (min(max(round(dots * png.INCHES_PER_METRE), 0), _LARGEST) for dots in metadata.resolution)
-        if x and y:  # a pixel of more than two metres has none
-            yield b"pHYs", struct.pack(">IIB", x, y, 1)
+        density = PER_METRE.of(metadata.resolution)
+        if density:  # a pixel of more than two metres has none
+            yield b"pHYs", struct.pack(">IIB", *density[1], 1)
     yield from (
         (kind, _background(data, header) if kind == b"bKGD" else data)
         for kind, data in kept

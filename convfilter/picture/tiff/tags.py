@@ -117,6 +117,7 @@ def metadata_of(page: Any, file: BinaryIO) -> Metadata:
         iptc=_bytes(tags, IPTC),
         photoshop=_bytes(tags, PHOTOSHOP),
         resolution=_resolution(tags),
+        per_centimetre=tags.valueof(RESOLUTION_UNIT) == CENTIMETRE,
         exif=_exif(page, file),
     )
     white, primaries = tags.valueof(_WHITE_POINT), tags.valueof(_PRIMARIES)

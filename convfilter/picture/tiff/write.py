@@ -21,6 +21,8 @@ from convfilter.picture.metadata.tiff_numbers import (
     BITS_PER_SAMPLE,
     BLACK_IS_ZERO,
     BYTE,
+    CENTIMETRE,
+    CM_PER_INCH,
     COMPRESSION,
     CONTIGUOUS,
     HEIGHT,
@@ -229,9 +231,10 @@ class TiffWriter(RowWriter):
             described = ifd.from_block(exif.with_size(metadata.exif, width, height) or b"", _ORDER)
             fields = _with_descriptions(metadata, described, fields)
         if metadata.resolution and X_RESOLUTION not in fields:
+            unit, inches = (CENTIMETRE, 1 / CM_PER_INCH) if metadata.per_centimetre else (INCH, 1.0)
             for tag, dots in zip((X_RESOLUTION, Y_RESOLUTION), metadata.resolution, strict=True):
-                fields[tag] = Field(tag, RATIONAL, struct.pack("<II", *_ratio(dots)))
-            fields[RESOLUTION_UNIT] = _shorts(RESOLUTION_UNIT, INCH)
+                fields[tag] = Field(tag, RATIONAL, struct.pack("<II", *_ratio(dots * inches)))
+            fields[RESOLUTION_UNIT] = _shorts(RESOLUTION_UNIT, unit)
         if metadata.icc and ICC not in fields:
             fields[ICC] = Field(ICC, UNDEFINED, metadata.icc)
         fields.update({field.tag: field for field in self._layout()})
