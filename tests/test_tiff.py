@@ -345,6 +345,72 @@ def test_truncated_strips_are_decoded_on_demand():
     assert picture.notes
 
 
+def damaged(data, number, *, cut=False):
+    """A TIFF whose strip or tile of this number is damaged, or cut, in its middle."""
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        page = opened.pages[0]
+        middle = page.dataoffsets[number] + page.databytecounts[number] // 2
+    return data[:middle] if cut else data[:middle] + b"\xff\x00\xab\xcd\xff\xff\x12\x34" + data[middle + 8 :]
+
+
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 16}, {"tile": (16, 16)}, {"predictor": 2, "rowsperstrip": 16}])
+def test_damage_within_strips_or_tiles_names_the_way_out(layout):
+    pixels = np.add.outer(np.arange(64), noise((64, 3), np.uint8) % 4).astype(np.uint8)
+    for compression in ("zlib", "lzw"):
+        data = damaged(tiff(pixels, compression=compression, photometric="rgb", **layout).getvalue(), 1)
+        for options in (ReadOptions(), ReadOptions(threads=1)):
+            with pytest.raises(ReadError, match=r"the TIFF is damaged.*; lenient=True decodes what is left$"):
+                read(io.BytesIO(data), options).pixels  # noqa: B018 (decodes on demand)
+        picture = read(io.BytesIO(data), ReadOptions(lenient=True))
+        np.testing.assert_array_equal(picture.pixels[32:], pixels[32:])
+        assert "cannot be decoded completely" in picture.notes[0]
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits"])
+@pytest.mark.parametrize("options", [{}, {"predictor": 2}, {"planarconfig": "separate"}])
+def test_the_beginning_of_a_truncated_strip_is_decoded(compression, options):
+    if compression in (None, "packbits") and "predictor" in options:
+        return
+    pixels = noise((60, 50, 3), np.uint8)
+    if "planarconfig" in options:
+        pixels = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    data = tiff(pixels, compression=compression, photometric="rgb", rowsperstrip=60, **options).getvalue()
+    picture = read(io.BytesIO(damaged(data, -1, cut=True)), ReadOptions(lenient=True))
+    whole = read(io.BytesIO(data)).pixels
+    np.testing.assert_array_equal(picture.pixels[:25], whole[:25])
+    assert not (picture.pixels[40:] == whole[40:]).all()
+
+
+def test_a_page_of_which_nothing_can_be_decoded_is_refused():
+    data = damaged(tiff(noise((64, 64), np.uint8), compression="zstd", rowsperstrip=64).getvalue(), 0, cut=True)
+    with pytest.raises(ReadError, match=r"^the TIFF is truncated: its data ends at byte \d+, the file at \d+$"):
+        read(io.BytesIO(data))
+    with pytest.raises(ReadError, match=r"none of its strips or tiles can be decoded$"):
+        read(io.BytesIO(data), ReadOptions(lenient=True))
+
+
+def test_of_a_truncated_file_the_first_pages_are_decoded():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for page in noise((3, 20, 30), np.uint8):
+            writer.write(page, compression="zstd", contiguous=False)
+    data = buffer.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        last = opened.pages[2].dataoffsets[0]
+    with pytest.raises(ReadError, match=r"truncated.*; lenient=True decodes what is left$"):
+        read(io.BytesIO(data[: last + 5]))
+    picture = read(io.BytesIO(data[: last + 5]), ReadOptions(lenient=True))
+    for number, frame in enumerate(picture.frames):
+        np.testing.assert_array_equal(frame.pixels, noise((3, 20, 30), np.uint8)[number] if number < 2 else 0)
+
+
+def test_a_truncated_jpeg_in_a_tiff_names_the_way_out():
+    data = damaged(tiff(noise((64, 64), np.uint8), compression="jpeg", rowsperstrip=64).getvalue(), 0, cut=True)
+    with pytest.raises(ReadError, match=r"truncated.*; lenient=True decodes what is left$"):
+        read(io.BytesIO(data))
+    assert read(io.BytesIO(data), ReadOptions(lenient=True)).pixels[:8].any()
+
+
 def test_frames_without_alpha_keep_their_kind(tmp_path):
     picture = Picture([Frame(noise((4, 4), np.uint8)), Frame(noise((4, 4), np.uint8, 1))], "gray")
     write(resolve_target(tmp_path / "a.tif"), picture)

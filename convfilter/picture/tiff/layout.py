@@ -222,3 +222,8 @@ def _claimed_slices(page: Any) -> int:
         return 1
     own = math.prod(page.shaped)
     return samples // own if said.get("truncated") is True and own and samples % own == 0 else 1
+
+
+def group_rows(page: Any) -> int:
+    """Return the rows of a strip, or of a row of tiles."""
+    return int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from convfilter.errors import DECODE_THE_REST, ConvfilterError, ReadError
+from convfilter.errors import ConvfilterError, ReadError
 from convfilter.picture import limits
 from convfilter.picture.frame import Frame, chosen
 from convfilter.picture.loss import Loss
@@ -26,6 +26,7 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.place.source import size_of
+from convfilter.picture.tiff import damaged
 from convfilter.picture.tiff.compression import CODES
 from convfilter.picture.tiff.fields import of_page
 from convfilter.picture.tiff.layout import Image, images_of
@@ -229,5 +230,5 @@ def _require_data(image: Image, size: int, options: ReadOptions, notes: list[str
     if end > size:
         what = f"the TIFF is truncated: its data ends at byte {end}, the file at {size}"
         if not options.lenient:
-            raise ReadError(what, remedy=DECODE_THE_REST)
+            raise ReadError(what, remedy=damaged.remedy(page))
         notes.append(what)

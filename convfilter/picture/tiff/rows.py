@@ -14,7 +14,8 @@ from convfilter.picture.metadata.tiff_numbers import CONTIGUOUS, OLD_JPEG, UNCOM
 from convfilter.picture.parallel import in_order
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.tiff import segments as tiff_segments
-from convfilter.picture.tiff.layout import Image
+from convfilter.picture.tiff.damaged import decoding
+from convfilter.picture.tiff.layout import Image, group_rows
 
 #: Approximate size of the bands in which uncompressed rows are read.
 BAND_BYTES = 1 << 20
@@ -34,7 +35,7 @@ def streaming_obstacle(image: Image) -> str:
         return "it holds a JPEG, which is decoded in one piece"
     if _is_uncompressed(page) and not _has_whole_strips(page):
         return "its strips are shorter than their rows"
-    if not _is_uncompressed(page) and _group_rows(page) * int(page.imagewidth) * _pixel_bytes(page) > MOST_BYTES:
+    if not _is_uncompressed(page) and group_rows(page) * int(page.imagewidth) * _pixel_bytes(page) > MOST_BYTES:
         return "its strips are too large"
     return ""
 
@@ -67,7 +68,7 @@ class Rows:
         return (
             BAND_BYTES
             if self.is_plain
-            else _group_rows(self._page) * int(self._page.imagewidth) * _pixel_bytes(self._page)
+            else group_rows(self._page) * int(self._page.imagewidth) * _pixel_bytes(self._page)
         )
 
     def bands(self) -> Iterator[Pixels]:
@@ -76,7 +77,7 @@ class Rows:
             yield from self._uncompressed()
             return
         page = self._page
-        groups = range(-(-int(page.imagelength) // _group_rows(page)))
+        groups = range(-(-int(page.imagelength) // group_rows(page)))
         # The calling thread waits meanwhile, so it does not count.
         yield from in_order(self._group, groups, self._threads)
 
@@ -86,7 +87,7 @@ class Rows:
         row_bytes = width * _pixel_bytes(page)
         stored = page.dtype.newbyteorder(self._order)
         step = max(1, BAND_BYTES // row_bytes)
-        strip_rows = _group_rows(page)
+        strip_rows = group_rows(page)
         for number, strip in enumerate(range(0, height, strip_rows)):
             rows = min(strip_rows, height - strip)
             for top in range(0, rows, step):
@@ -99,17 +100,18 @@ class Rows:
         """Decode a strip, or a row of tiles."""
         page = self._page
         height, width, samples = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
-        top, across = number * _group_rows(page), _across(page)
-        group = np.full((min(_group_rows(page), height - top), width, samples), page.nodata, page.dtype)
+        top, across = number * group_rows(page), _across(page)
+        group = np.full((min(group_rows(page), height - top), width, samples), page.nodata, page.dtype)
         for index in range(number * across, (number + 1) * across):
             length = page.databytecounts[index]
             if not length:
                 continue
             data = self._read(page.dataoffsets[index], length)
-            if self._check.is_needed:
-                self._check.require_sound(data)
             assert self._decode is not None
-            segment, (_, _, row, col, _), _ = self._decode(data, index, **self._tables)
+            with decoding(page):
+                if self._check.is_needed:
+                    self._check.require_sound(data)
+                segment, (_, _, row, col, _), _ = self._decode(data, index, **self._tables)
             piece = segment[0, : height - row, : width - col]
             group[row - top : row - top + piece.shape[0], col : col + piece.shape[1]] = piece
         return group
@@ -135,14 +137,9 @@ def _is_uncompressed(page: Any) -> bool:
 
 def _has_whole_strips(page: Any) -> bool:
     """Whether each strip has as many bytes as its rows take."""
-    height, rows = int(page.imagelength), _group_rows(page)
+    height, rows = int(page.imagelength), group_rows(page)
     needed = (min(rows, height - top) * int(page.imagewidth) * _pixel_bytes(page) for top in range(0, height, rows))
     return len(page.databytecounts) * rows >= height and all(map(operator.le, needed, page.databytecounts))
-
-
-def _group_rows(page: Any) -> int:
-    """Return the rows of a strip, or of a row of tiles."""
-    return int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))
 
 
 def _across(page: Any) -> int:

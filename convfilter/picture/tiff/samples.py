@@ -25,6 +25,7 @@ from convfilter.picture.metadata.tiff_numbers import (
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.row_source import Bands
+from convfilter.picture.tiff import damaged
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import segments as tiff_segments
 from convfilter.picture.tiff.layout import Image
@@ -201,10 +202,11 @@ def _samples(image: Image, options: ReadOptions, notes: list[str]) -> Pixels:
     elif image.slice:
         data = _slice(image)
     elif options.lenient:
-        data = _readable_segments(page, notes)
+        data = damaged.readable_segments(page, notes)
     else:
-        tiff_segments.require_sound_segments(page)
-        data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
+        with damaged.decoding(page):
+            tiff_segments.require_sound_segments(page)
+            data = page.asarray(maxworkers=1 if page.nbytes < 1 << 20 else options.threads)
     data = data.reshape(planes, height, width, samples)
     return data[0] if planes == 1 else np.moveaxis(data[..., 0], 0, -1)
 
@@ -220,30 +222,6 @@ def _slice(image: Image) -> Pixels:
     file.seek(page.dataoffsets[0] + image.slice * int(page.nbytes))
     data = file.read(int(page.nbytes)).ljust(int(page.nbytes), b"\0")
     return np.frombuffer(data, page.dtype.newbyteorder(page.parent.byteorder)).astype(page.dtype)
-
-
-def _readable_segments(page: Any, notes: list[str]) -> Pixels:
-    """Decode the strips or tiles that can be decoded; the others stay zero."""
-    _, depth, height, width, _ = page.shaped
-    out = np.zeros(page.shaped, page.dtype)
-    file = page.parent.filehandle
-    tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-    check = tiff_segments.SegmentCheck(page)
-    lost = 0
-    for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
-        try:
-            file.seek(offset)
-            data = file.read(count)
-            if check.is_needed:
-                check.require_sound(data)
-            segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
-            piece = segment[: depth - z, : height - row, : width - col]
-            out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
-        except Exception:  # any exception of a decoder about a damaged piece
-            lost += 1
-    if lost:
-        notes.append(f"{lost} of the {len(page.dataoffsets)} strips or tiles of the TIFF cannot be decoded")
-    return out
 
 
 def _old_jpeg(page: Any) -> bytes | None:

@@ -15,14 +15,14 @@ from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.pillow import webp
 from convfilter.picture.tiff import lzw
 
-_LZW, _LERC = 5, 34887
+LZW, _LERC = 5, 34887
 _JPEG = (6, 7, 99, 33007)
 _JPEG2000 = (33003, 33004, 33005, 34712)
 _WEBP, _PNG, _JPEG_XL = (34927, 50001), (34933,), (50002,)
 #: None, CCITT, LZW, JPEG, Deflate, PackBits, JPEG 2000, LERC, LZMA, Zstandard, WebP, PNG, JPEG XL. Excluded on purpose:
 #: JPEG XR, whose decoder crashes on damaged data, and compressions that no other program reads.
 READABLE = frozenset(
-    (1, 2, 3, 4, _LZW, 8, 32946, 32773, _LERC, 34925, 34926, 50000, *_JPEG, *_JPEG2000, *_WEBP, *_PNG, *_JPEG_XL)
+    (1, 2, 3, 4, LZW, 8, 32946, 32773, _LERC, 34925, 34926, 50000, *_JPEG, *_JPEG2000, *_WEBP, *_PNG, *_JPEG_XL)
 )
 _LERC_PARAMETERS = 50674
 _PLAIN, _DEFLATED, _ZSTANDARD = range(3)
@@ -51,7 +51,7 @@ class SegmentCheck:
     @property
     def is_needed(self) -> bool:
         """Whether the decoder is unsafe on unchecked data."""
-        return self._compression in (_LZW, _LERC) or self._compression in _SIZES
+        return self._compression in (LZW, _LERC) or self._compression in _SIZES
 
     def require_sound(self, data: bytes) -> None:
         """Refuse data that would crash the decoder or exceed the expected size.
@@ -66,7 +66,7 @@ class SegmentCheck:
         ReadError
             The data are damaged, or hold a picture larger than the strip or tile.
         """
-        if self._compression == _LZW:
+        if self._compression == LZW:
             if not lzw.is_sound(data):
                 raise ReadError("the TIFF is damaged: its LZW data have an undefined code")
             return

@@ -1,0 +1,153 @@
+"""Decode the readable part of a damaged TIFF page: whole strips and tiles, and the beginnings of damaged ones."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from convfilter.errors import DECODE_THE_REST, ReadError
+from convfilter.picture import row_source
+from convfilter.picture.metadata.tiff_numbers import CONTIGUOUS, JPEG, UNCOMPRESSED
+from convfilter.picture.pixels import Pixels
+from convfilter.picture.tiff.layout import group_rows
+from convfilter.picture.tiff.segments import LZW, SegmentCheck
+
+_PACKBITS, _DEFLATES = 32773, (8, 32946)
+#: Bytes of deflated data that are inflated at a time; those in which the damage lies are lost.
+_STEP_BYTES = 64
+
+
+def remedy(page: Any) -> str:
+    """Return the advice to read leniently if that decodes a part of a damaged page, else "".
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    """
+    has_parts = len(page.dataoffsets) > 1 or len(page.parent.pages) > 1
+    return DECODE_THE_REST if has_parts or int(page.compression) in (*_CODECS, JPEG) else ""
+
+
+@contextmanager
+def decoding(page: Any) -> Iterator[None]:
+    """Convert exceptions about strips and tiles to ReadErrors, with the advice to read leniently where that helps.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    """
+    try:
+        with row_source.decoding("TIFF"):
+            yield
+    except ReadError as error:
+        if not isinstance(error.__cause__, MemoryError):
+            error.remedy = error.remedy or remedy(page)
+        raise
+
+
+def readable_segments(page: Any, notes: list[str]) -> Pixels:
+    """Decode the strips or tiles of a page as far as possible; the rest stays zero.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    notes : list of str
+        Gets a line if some are damaged.
+
+    Raises
+    ------
+    ReadError
+        Nothing can be decoded, and the file has no other page.
+    """
+    out = np.zeros(page.shaped, page.dtype)
+    file, count, check = page.parent.filehandle, len(page.dataoffsets), SegmentCheck(page)
+    damaged = lost = 0
+    for index, (offset, length) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+        file.seek(offset)
+        data = file.read(length)
+        try:
+            if check.is_needed:
+                check.require_sound(data)
+            try:
+                _decode(page, index, data, out)
+            except Exception:
+                _decode(page, index, _completed(page, index, data), out)
+                damaged += 1
+        except Exception:  # any exception of a decoder about a damaged piece
+            lost += 1
+    if lost == count and len(page.parent.pages) == 1:
+        raise ReadError("the TIFF is damaged: none of its strips or tiles can be decoded")
+    if damaged or lost:
+        notes.append(f"{damaged + lost} of the {count} strips or tiles of the TIFF cannot be decoded completely")
+    return out
+
+
+def _decode(page: Any, index: int, data: bytes, out: Pixels) -> None:
+    """Decode a strip or tile to its place in the page."""
+    _, depth, height, width, _ = page.shaped
+    tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    segment, (plane, z, row, col, _), shape = page.decode(data, index, **tables)
+    piece = segment[: depth - z, : height - row, : width - col]
+    out[plane, z : z + shape[0], row : row + shape[1], col : col + shape[2]] = piece
+
+
+def _completed(page: Any, index: int, data: bytes) -> bytes:
+    """Return a strip or tile whose samples behind the damage are zero; raises any exception if none can be decoded."""
+    decode, encode = _CODECS[int(page.compression)]
+    samples = decode(data)
+    if not samples:
+        raise ReadError("the strip or tile holds no samples")
+    rows, height = group_rows(page), int(page.imagelength)
+    if not page.is_tiled:
+        rows = min(rows, height - index % math.ceil(height / rows) * rows)
+    width = page.tilewidth if page.is_tiled else page.imagewidth
+    channels = page.samplesperpixel if int(page.planarconfig) == CONTIGUOUS else 1
+    size = rows * math.ceil(width * channels * page.bitspersample / 8)
+    return encode(samples[:size].ljust(size, b"\0"))
+
+
+def _inflated(data: bytes) -> bytes:
+    """Inflate data up to the damage."""
+    stream, samples = zlib.decompressobj(), b""
+    try:
+        for at in range(0, len(data), _STEP_BYTES):
+            samples += stream.decompress(data[at : at + _STEP_BYTES])
+    except zlib.error:
+        pass
+    return samples
+
+
+def _by_name(name: str) -> Callable[[bytes], bytes]:
+    """Return a function of imagecodecs, which is imported when it is called."""
+
+    def call(data: bytes) -> bytes:
+        import imagecodecs
+
+        return bytes(getattr(imagecodecs, name)(data))
+
+    return call
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Decode PackBits, without a run that is cut at the end."""
+    at = 0
+    while at < len(data):
+        following = at + (2 if data[at] > 128 else 1 if data[at] == 128 else 2 + data[at])
+        if following > len(data):
+            break
+        at = following
+    return _by_name("packbits_decode")(data[:at])
+
+
+#: Compressions of which a beginning can be decoded: the decoder, which ends at the damage, and the encoder.
+_CODECS: dict[int, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+    UNCOMPRESSED: (bytes, bytes),
+    LZW: (_by_name("lzw_decode"), _by_name("lzw_encode")),
+    _PACKBITS: (_unpacked, _by_name("packbits_encode")),
+    **dict.fromkeys(_DEFLATES, (_inflated, zlib.compress)),
+}
