@@ -8,6 +8,7 @@ import imagecodecs
 import jxls
 import numpy as np
 import pytest
+from samples import noise
 
 from convfilter.errors import ReadError, SizeError, WriteError
 from convfilter.picture.codecs.jxl_header import parsed, with_encoding
@@ -279,8 +280,10 @@ def test_frames_of_an_animation_are_read_one_by_one():
     np.testing.assert_array_equal(read(io.BytesIO(data), ReadOptions(allow_loss=True)).pixels, frames[0])
 
 
-def test_of_an_animation_only_the_first_frame_is_decoded_if_no_other_is_requested(monkeypatch):
-    data = imagecodecs.jpegxl_encode(np.stack([ramp("8", 3)] * 5), lossless=True)
+def test_of_an_animation_only_the_requested_frame_is_decoded(monkeypatch):
+    frames = np.stack([ramp("8", 3) // (1 + number) for number in range(5)])
+    frames[3], frames[4] = 0, 1  # frames that look like none
+    data = imagecodecs.jpegxl_encode(frames, lossless=True)
     decode, decoded = imagecodecs.jpegxl_decode, []
 
     def recorded(*arguments, **options):
@@ -288,11 +291,20 @@ def test_of_an_animation_only_the_first_frame_is_decoded_if_no_other_is_requeste
         return decoded[-1]
 
     monkeypatch.setattr(imagecodecs, "jpegxl_decode", recorded)
-    for options in (ReadOptions(allow_loss=True), ReadOptions(frame=0)):
-        np.testing.assert_array_equal(read(io.BytesIO(data), options).pixels, ramp("8", 3))
-    assert [each.shape for each in decoded] == [ramp("8", 3).shape] * 2
-    with pytest.raises(ReadError, match="the frame must be 0 to 4, got 5"):
-        read(io.BytesIO(data), ReadOptions(frame=5))
+    np.testing.assert_array_equal(read(io.BytesIO(data), ReadOptions(allow_loss=True)).pixels, frames[0])
+    for number in (0, 1, 2, 3, 4, -1, -5):
+        np.testing.assert_array_equal(read(io.BytesIO(data), ReadOptions(frame=number)).pixels, frames[number])
+    assert {each.shape for each in decoded} == {frames.shape[1:]}
+    for number in (5, 10**30, -6):
+        with pytest.raises(ReadError, match=f"the frame must be 0 to 4, got {number}$"):
+            read(io.BytesIO(data), ReadOptions(frame=number))
+
+
+@pytest.mark.parametrize("kind", ["16", "f"])
+def test_frames_of_other_depths_are_sought(kind):
+    frames = noise((3, 9, 7, 4), np.uint16 if kind == "16" else np.float32)
+    data = imagecodecs.jpegxl_encode(frames, lossless=True)
+    np.testing.assert_array_equal(read(io.BytesIO(data), ReadOptions(frame=2)).pixels, frames[2])
 
 
 def test_parts_and_compressed_boxes():

@@ -25,7 +25,7 @@ from convfilter.picture.colour_chunks import (
     exponent_of,
     gamma_chunks,
 )
-from convfilter.picture.frame import Frame, chosen
+from convfilter.picture.frame import Frame
 from convfilter.picture.loss import Loss
 from convfilter.picture.metadata import exif, xmp_clean
 from convfilter.picture.metadata.cicp import BT709_PRIMARIES, PRIMARIES, transfer_curve
@@ -33,7 +33,7 @@ from convfilter.picture.metadata.curves import linearized
 from convfilter.picture.metadata.icc_write import to_xyz
 from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.metadata.transfer import curve_of
-from convfilter.picture.options import DEFAULT_QUALITY, LOSSLESS_QUALITY, ReadOptions, WriteOptions
+from convfilter.picture.options import DEFAULT_QUALITY, LOSSLESS_QUALITY, ReadOptions, WriteOptions, frame_number
 from convfilter.picture.picture import Picture
 from convfilter.picture.pillow.boxes import box
 from convfilter.picture.pillow.boxes import boxes as boxes_in
@@ -43,6 +43,8 @@ from convfilter.record import NamedTuple
 
 _SIGNATURE = box(b"JXL ", b"\r\n\x87\n")
 _TYPE = box(b"ftyp", b"jxl \0\0\0\0jxl ")
+#: More frames than a file may have.
+_MOST_FRAMES = 2**24
 #: Type of an extra channel.
 _ALPHA = 0
 _SRGB = (BT709_PRIMARIES, SRGB)
@@ -87,15 +89,12 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     losses = _decompress(boxes) + _losses(header, options)
     if not header.floats and header.bits > 16:
         raise ReadError(f"JPEG XL samples must have up to 16 bits, got {header.bits}; convert them first")
-    # The header does not give the number of frames, for all of which there may be no memory.
-    index = 0 if header.animated and not options.frame else None
-    threads = options.threads or available_cores()
-    samples = np.asarray(imagecodecs.jpegxl_decode(data, index=index, numthreads=threads))
     if not header.animated:
         options.require_frame(1)
-    elif index is None:
-        frames = samples if samples.ndim == 3 + (channels > 1) else samples[np.newaxis]
-        samples = chosen(list(frames), options.frame or 0)
+    threads = options.threads or available_cores()
+    samples = np.asarray(imagecodecs.jpegxl_decode(data, index=0 if header.animated else None, numthreads=threads))
+    if header.animated and options.frame:
+        samples = _frame(data, options.frame, samples, threads)
     shape = (header.height, header.width, channels)[: 3 if channels > 1 else 2]
     if samples.shape != shape:
         raise ReadError(
@@ -113,6 +112,37 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
         [Frame(samples)], "gray" if header.gray else "rgb", alpha, "JPEGXL", metadata,
         losses=tuple(losses), white=white, premultiplied=header.premultiplied,
     )  # fmt: skip
+
+
+def _frame(data: bytes, index: int, first: Pixels, threads: int) -> Pixels:
+    """Decode a frame of an animation without the frames before it; ``first`` is frame 0."""
+    samples = _sought(data, index, first, threads) if index > 0 else None
+    if samples is not None:
+        return samples
+    # The header does not give the number of frames.
+    there, missing = 0, 1
+    while _sought(data, missing, first, threads) is not None:
+        there, missing = missing, 2 * missing
+    while missing - there > 1:
+        middle = (there + missing) // 2
+        there, missing = (there, middle) if _sought(data, middle, first, threads) is None else (middle, missing)
+    index = frame_number(index, missing)
+    samples = _sought(data, index, first, threads) if index else None
+    return first if samples is None else samples
+
+
+def _sought(data: bytes, index: int, like: Pixels, threads: int) -> Pixels | None:
+    """Decode a frame by its number; None if there is none, of which imagecodecs does not tell."""
+    import imagecodecs
+
+    if index > _MOST_FRAMES:
+        return None
+    for background in (0, 1):
+        samples = np.full_like(like, background)
+        imagecodecs.jpegxl_decode(data, index=index, numthreads=threads, out=samples)
+        if (samples != background).any():
+            return samples
+    return None
 
 
 def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, bytes]]:
