@@ -28,6 +28,14 @@ def test_unsigned_values_do_not_change(bits):
     assert picture.pixels.dtype == ramp(bits).dtype and picture.format == "DICOM"
 
 
+def test_a_preamble_may_begin_as_a_tiff_does():
+    data = dicom(ramp(12), 12).getvalue()
+    for head in (b"II*\0\x54\x18\x08\0", b"MM\0*\0\x08\0\0", b"\x89PNG\r\n\x1a\n"):
+        picture = read(io.BytesIO(head + data[len(head) :]))
+        assert picture.format == "DICOM"
+        np.testing.assert_array_equal(picture.pixels, ramp(12))
+
+
 @pytest.mark.parametrize("bits", [7, 8, 12, 16, 20, 32])
 def test_signed_values_do_not_change(tmp_path, bits):
     pixels = ramp(bits, signed=True)

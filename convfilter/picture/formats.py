@@ -20,6 +20,7 @@ _WITH_FLOATS = ("uint8", "uint16", "float32")
 #: Sample types of formats for measurements.
 _ALL_DEPTHS = (*_WITH_FLOATS, "int8", "int16", "int32", "uint32", "float64")
 _READ_PILLOW, _WRITE_PILLOW = "pillow.read:read_pillow", "pillow.write:write_pillow"
+_DICOM_AT, _DICOM = 128, b"DICM"
 _PNM: dict[str, Any] = {
     "field": "programs", "reader": "codecs.pnm:read_pnm", "writer": "codecs.pnm:write_pnm",
     "row_writer": "codecs.pnm:row_writer", "reads_rows": True, "continues": True,
@@ -251,7 +252,7 @@ TABLE: tuple[Format, ...] = (
         holds=Holds(icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True),
     ),
     Format(
-        "DICOM", "science", (), signatures=((128, b"DICM"),), reader="codecs.dicom:read_dicom",
+        "DICOM", "science", (), signatures=((_DICOM_AT, _DICOM),), reader="codecs.dicom:read_dicom",
         read_suffixes=(".dcm", ".dicom"), instead=("tif",), needs="pydicom", extra="dicom", dtypes=_ALL_DEPTHS,
         frames="pages", whites="bits", holds=Holds(icc=True, resolution=True),
     ),
@@ -338,6 +339,8 @@ _JPEG_LS = b"\xff\xd8\xff\xf7"
 
 def sniff(head: bytes) -> str | None:
     """Return the name of the format that the first bytes of a file identify, or None."""
+    if head[_DICOM_AT:].startswith(_DICOM):  # the bytes before it are free, and may begin as a TIFF does
+        return "DICOM"
     for fmt in TABLE:
         for offset, signature in fmt.signatures:
             if head[offset : offset + len(signature)] == signature:
