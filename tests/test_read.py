@@ -169,7 +169,9 @@ def test_missing_file_and_folder(tmp_path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("fmt", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF", "WebP", "AVIF", "JPEG2000"])
+@pytest.mark.parametrize(
+    "fmt", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "GIF", "WebP", "AVIF", "JPEG2000", "SGI", "PCX", "TGA"]
+)
 def test_truncated_pictures_are_refused(fmt):
     data = saved(Image.fromarray(noise((64, 64, 3))), fmt).getvalue()
     with pytest.raises(ReadError):

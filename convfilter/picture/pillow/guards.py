@@ -13,6 +13,8 @@ from convfilter.locks import shared_lock
 from convfilter.picture.picture import Picture
 from convfilter.record import replace
 
+#: End of the messages about damage that Pillow's decoders report.
+_REPORTED = "when reading image file"
 _lenient_lock = shared_lock()
 _limit_lock = shared_lock()
 #: Number of threads that currently read without Pillow's size limit, and the limit to restore.
@@ -78,8 +80,10 @@ def decoding(lenient: bool) -> Iterator[None]:
         text = str(error).strip().splitlines()
         if not lenient and text and text[0].startswith("image file is truncated"):
             raise ReadError("the picture is truncated", remedy=DECODE_THE_REST) from error
-        what = damage(error)
-        raise ReadError(f"the picture is damaged or of an unsupported kind: {what}") from error
+        # Pillow's lenient mode ignores what its decoders report, except that of JPEG 2000, "broken data stream".
+        is_ignored = bool(text) and text[0].endswith(_REPORTED) and not text[0].startswith("broken data stream")
+        what, remedy = damage(error), DECODE_THE_REST if is_ignored and not lenient else ""
+        raise ReadError(f"the picture is damaged or of an unsupported kind: {what}", remedy=remedy) from error
 
 
 @contextmanager
