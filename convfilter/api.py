@@ -11,7 +11,7 @@ with ``__array__`` or ``__dlpack__``. A ``Picture`` of a file of int8 or int32 g
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import Any, Literal, TypeAlias, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -307,10 +307,10 @@ def _of_bytes(data: bytes, dtype: np.dtype[np.generic], shape: tuple[int, ...]) 
 
 def _derivative(family: str, axis: str, size: int = 3) -> Operator:
     x, y = (kernels.derivative(family, name, size) for name in "xy")
+    if not isinstance(axis, str) or axis not in get_args(Axis):
+        raise ParameterError(f"axis must be one of {', '.join(get_args(Axis))}, got {shown(axis)}")
     if axis == "magnitude":
         return Gradient(x, y)
     if axis == "orientation":
         return Orientation(x, y)
-    if axis not in ("x", "y"):
-        raise ParameterError(f"axis must be one of x, y, magnitude, orientation, got {shown(axis)}")
     return Correlation(x if axis == "x" else y)

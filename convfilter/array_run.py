@@ -76,7 +76,7 @@ def _run_masked(
     from convfilter.executor.masked import marked, run_masked
 
     mask, alpha = keywords.get("mask"), keywords.get("alpha", False)
-    masking = masking_of(keywords, None if mask is None else np.asarray(mask))
+    masking = masking_of(keywords, None if mask is None else arrays.as_array(mask, "mask"))
     dtype = np.dtype(keywords.get("dtype") or pixels.dtype)
     masking.check(pixels.shape, alpha)
     valid = masking.valid(alpha, pixels.reshape(*pixels.shape[:2], -1))

@@ -56,7 +56,21 @@ def converted(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, 
     # A masked array exists only after its module has been imported, which takes 10 ms.
     if "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray):
         keywords = {**_masked(image), **keywords}
-    return of_known_type(np.asarray(image)), keywords
+    return of_known_type(as_array(image, "the image")), keywords
+
+
+def as_array(values: Any, name: str) -> Array:
+    """Convert values to an array; ``name`` is their name in messages.
+
+    Raises
+    ------
+    ParameterError
+        Rows differ in length.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ParameterError(f"{name} must be an array whose rows have one length, got {shown(values)}") from None
 
 
 def file_type_of(image: Any) -> np.dtype[Any] | None:

@@ -156,7 +156,7 @@ class Draft:
             The kind or the axis does not exist.
         """
         known = ("sobel", "scharr", "prewitt", "roberts", "laplacian")
-        if kind not in known:
+        if not isinstance(kind, str) or kind not in known:
             raise ParameterError(f"kind must be one of {', '.join(known)}, got {shown(kind)}")
         return self._with(kind if kind == "laplacian" else f"{kind}:{axis}", keywords)
 

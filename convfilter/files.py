@@ -101,7 +101,10 @@ def _picture(image: Any) -> Picture:
     """Return an array as a picture."""
     if isinstance(image, (str, bytes, os.PathLike)):
         raise ParameterError(f"a picture is an array or a Picture, got {type(image).__name__}")
-    pixels = np.asarray(image)
+    try:
+        pixels = np.asarray(image)
+    except ValueError:
+        raise ParameterError("a picture is an array whose rows have one length") from None
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     elif pixels.dtype == np.float16:

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
+from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap, is_integer
 from convfilter.guide_pictures import with_guides
 from convfilter.locks import import_before_handlers
-from convfilter.planning import Plan, require_sample_type
+from convfilter.planning import ALGORITHMS, Plan, require_sample_type
 from convfilter.planning.plan_cache import cached_plan
 
 if TYPE_CHECKING:
@@ -198,7 +198,9 @@ def planned(
     ------
     ParameterError, SizeError
     """
-    dtype = keywords.get("dtype")
+    dtype, algorithm = keywords.get("dtype"), keywords.get("algorithm")
+    if algorithm is not None and not isinstance(algorithm, str):
+        raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {shown(algorithm)}")
     try:
         dtype = None if dtype is None else np.dtype(dtype)
     except TypeError:
@@ -213,7 +215,7 @@ def planned(
         alpha=keywords.get("alpha", False),
         premultiplied=keywords.get("premultiplied", False),
         gray=keywords.get("gray", False),
-        algorithm=keywords.get("algorithm"),
+        algorithm=algorithm,
         white=white,
         out_white=white,
     )
@@ -292,21 +294,14 @@ def _require_types(keywords: Keywords) -> None:
 
 def _require_flag(value: Any, name: str) -> None:
     """Refuse a value that is neither True, False nor an integer."""
-    if not _is_integer(value):
+    if not is_integer(value):
         raise ParameterError(f"{name} must be True or False, got {shown(value)}")
 
 
 def require_threads(threads: Any) -> None:
     """Refuse a number of threads that is neither None nor an integer."""
-    if threads is not None and not _is_integer(threads):
+    if threads is not None and not is_integer(threads):
         raise ParameterError(f"threads must be a whole number or None, got {shown(threads)}")
-
-
-def _is_integer(value: Any) -> bool:
-    """Whether a value is an integer or a bool, of Python or NumPy, or an array of one without axes."""
-    return isinstance(value, int) or (
-        isinstance(value, np.generic | np.ndarray) and value.ndim == 0 and value.dtype.kind in "biu"
-    )
 
 
 def require_known(keywords: Keywords, known: type[Keywords]) -> None:
@@ -317,9 +312,11 @@ def require_known(keywords: Keywords, known: type[Keywords]) -> None:
 
 
 def _padding(padding: PaddingLike) -> Padding:
+    if isinstance(padding, np.ndarray):
+        padding = padding.tolist()
     if isinstance(padding, str):
         return padding
-    if isinstance(padding, tuple | list | np.ndarray) and len(padding) == 4:  # in a SPEC's order
+    if isinstance(padding, tuple | list) and len(padding) == 4:  # in a SPEC's order
         left, top, right, bottom = (whole_pair(side, "padding")[0] for side in padding)
         return top, bottom, left, right
     rows, cols = pair_of(padding, "padding")
@@ -329,7 +326,9 @@ def _padding(padding: PaddingLike) -> Padding:
 
 def pair_of(value: Any, name: str) -> tuple[Any, Any]:
     """Return (rows, cols) of a pair, or of one number for both."""
-    if isinstance(value, tuple | list | np.ndarray):
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, tuple | list):
         if len(value) != 2:
             raise ParameterError(f"{name} must be one number or (rows, cols), got {shown(value)}")
         return value[0], value[1]

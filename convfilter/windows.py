@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.array_run import run_operator
+from convfilter.arrays import as_array
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
@@ -353,6 +354,7 @@ def window_of(window: WindowLike) -> Kernel:
     """
     if isinstance(window, str):
         return footprints.of_text(window)
-    if np.ndim(window) == 0 or (isinstance(window, tuple) and np.ndim(window) == 1):
+    cells = as_array(window, "window")
+    if cells.ndim == 0 or (isinstance(window, tuple) and cells.ndim == 1):
         return footprints.rectangle(*whole_pair(window, "window"))
-    return footprints.of_cells(window)
+    return footprints.of_cells(cells)

@@ -16,6 +16,8 @@ Weights = npt.NDArray[np.float64]
 GAUSSIAN_SUPPORT_SIGMAS = 6.0
 #: Largest sigma: a larger one would give more taps than any picture has rows.
 LARGEST_SIGMA = 10_000.0
+#: Longest side of a box: longer than any picture's.
+LARGEST_BOX = 2**24
 #: Largest denominator of a weight that counts as a fraction; other weights are real numbers.
 _LARGEST_DENOMINATOR = 2**16
 #: Largest magnitude up to which float64 holds every integer.
@@ -273,11 +275,13 @@ def box(rows: int, cols: int) -> Kernel:
     Raises
     ------
     ParameterError
-        A side is below 1.
+        A side is no whole number from 1 to 2**24.
     """
     for side in (rows, cols):
-        if side < 1:
-            raise ParameterError(f"box size must be at least 1, got {side}")
+        if not isinstance(side, int | np.integer):
+            raise ParameterError(f"box size must be a whole number, got {shown(side)}")
+        if not 1 <= side <= LARGEST_BOX:
+            raise ParameterError(f"box size must be at {'least 1' if side < 1 else f'most {LARGEST_BOX}'}, got {side}")
     return Kernel(factors=(np.ones(rows), np.ones(cols)), divisor=float(rows * cols))
 
 
@@ -300,8 +304,11 @@ def gaussian(sigma_rows: float, sigma_cols: float, truncate: float | None = None
     for sigma in (sigma_rows, sigma_cols):
         if not isinstance(sigma, (int, float, np.integer, np.floating)) or not 0 <= sigma <= LARGEST_SIGMA:
             raise ParameterError(f"gaussian sigma must be a number from 0 to {LARGEST_SIGMA:g}, got {shown(sigma)}")
-    if truncate is not None and not (math.isfinite(truncate) and truncate > 0):
-        raise ParameterError(f"gaussian truncate must be a finite number above 0, got {truncate:g}")
+    is_number = isinstance(truncate, int | float | np.integer | np.floating)
+    if truncate is not None and not (is_number and 0 < truncate < math.inf):
+        raise ParameterError(f"gaussian truncate must be a finite number above 0, got {shown(truncate)}")
+    if truncate is not None and truncate * max(sigma_rows, sigma_cols) > LARGEST_BOX:
+        raise ParameterError(f"gaussian truncate times sigma must be at most {LARGEST_BOX}, got {truncate:g}")
     support = GAUSSIAN_SUPPORT_SIGMAS if truncate is None else truncate
     factors = _sampled_gaussian(sigma_rows, support), _sampled_gaussian(sigma_cols, support)
     return Kernel(factors=factors, sigma=(sigma_rows, sigma_cols) if truncate is None else None)
@@ -340,7 +347,8 @@ def derivative(family: str, axis: str, size: int = 3) -> Kernel:
     detection: a generalization and a new algorithm", IEEE Trans. Computers 26 (1977); H. Farid, E. P. Simoncelli,
     "Differentiation of discrete multidimensional signals", IEEE Trans. Image Processing 13 (2004).
     """
-    if size != 3 and (family != "sobel" or size not in _LARGER):
+    is_known = isinstance(size, int | np.integer) and (size == 3 or (family == "sobel" and size in _LARGER))
+    if not is_known:
         raise ParameterError(f"{family} has no kernels of size {shown(size)}; sobel's are 3, 5 and 7")
     smooth, difference = np.array(_SMOOTH.get(family, (1.0, math.sqrt(2), 1.0))), np.array(_DIFFERENCE)
     if family == "freichen":

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, ParameterError, shown
-from convfilter.filters.stage import LAYER_ACTIVATIONS, Layer
+from convfilter.filters.stage import LAYER_ACTIVATIONS, Layer, is_finite
 
 _AXES = 4
 _SLOPE = 0.01
@@ -79,15 +79,15 @@ def layer(
     elif output_padding != (0, 0):
         raise ParameterError("output_padding is for transposed convolutions; leave it out")
     channels = weights.shape[0]
-    if activation not in LAYER_ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in LAYER_ACTIVATIONS:
         raise ParameterError(f"activation must be one of {', '.join(LAYER_ACTIVATIONS)}, got {shown(activation)}")
     slopes = _slopes(slope, activation, channels)
     if channels % groups:
         raise KernelFileError(f"the {channels} output channels of weight do not divide into {groups} groups")
     shift = np.zeros(channels) if bias is None else _per_channel("bias", bias, channels)
     if mean is not None or var is not None:
-        if not (np.isfinite(eps) and eps > 0):
-            raise ParameterError(f"eps must be a finite number above 0, got {eps:g}")
+        if not (is_finite(eps) and eps > 0):
+            raise ParameterError(f"eps must be a finite number above 0, got {shown(eps)}")
         spread = np.ones(channels) if var is None else _per_channel("var", var, channels)
         if spread.min() < 0:
             raise KernelFileError(f"var must not be negative, got {spread.min():g}")
@@ -121,7 +121,7 @@ def _slopes(slope: npt.ArrayLike | None, activation: str, channels: int) -> floa
         if activation == "prelu":
             raise ParameterError(f"prelu needs its slope: one for all channels, or {channels}")
         return _SLOPE
-    numbers = np.asarray(slope)
+    numbers = _array("slope", slope)
     if numbers.dtype.kind not in "fiu":
         raise ParameterError(f"slope must be a number, got {shown(slope)}")
     if numbers.size and not np.isfinite(numbers).all():
@@ -144,7 +144,7 @@ def _per_channel(name: str, values: npt.ArrayLike, channels: int) -> npt.NDArray
 
 
 def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    array = np.asarray(values)
+    array = _array(name, values)
     if array.dtype.kind not in "fiu":
         raise KernelFileError(f"{name} must hold real numbers, got {shown(str(array.dtype), quotes=False)}")
     numbers = array.astype(np.float64)
@@ -153,6 +153,13 @@ def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise KernelFileError(f"{name} must be finite, got {numbers[place]} at {shown(place)}")
     _require_float32(name, numbers)
     return numbers
+
+
+def _array(name: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise KernelFileError(f"{name} must be an array whose rows have one length, got {shown(values)}") from None
 
 
 def _require_float32(name: str, numbers: npt.NDArray[np.float64]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from convfilter.errors import ParameterError, shown
 from convfilter.record import cached_property, record
@@ -48,8 +48,8 @@ class Correlation:
     remark: str = ""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.shift):
-            raise ParameterError(f"shift must be a finite number, got {self.shift}")
+        if not is_finite(self.shift):
+            raise ParameterError(f"shift must be a finite number, got {shown(self.shift)}")
 
 
 @record
@@ -72,10 +72,12 @@ class UnsharpMask:
     threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.amount):
-            raise ParameterError(f"unsharp amount must be a finite number, got {self.amount}")
-        if not (math.isfinite(self.threshold) and self.threshold >= 0):
-            raise ParameterError(f"unsharp threshold must be a finite number of at least 0, got {self.threshold}")
+        if not is_finite(self.amount):
+            raise ParameterError(f"unsharp amount must be a finite number, got {shown(self.amount)}")
+        if not (is_finite(self.threshold) and self.threshold >= 0):
+            raise ParameterError(
+                f"unsharp threshold must be a finite number of at least 0, got {shown(self.threshold)}"
+            )
 
 
 @record
@@ -93,8 +95,12 @@ class Pooling:
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.size is not None and min(self.size) < 1:
+        _require_choice("pooling kind", self.kind, ("max", "min", "average", "power", "sum"))
+        if self.size is not None and _require_integers("pooling size", self.size, "(rows, cols)", 2) < 1:
             raise ParameterError(f"pooling size must be at least 1, got {min(self.size)}")
+        _require_flag("count_padding", self.count_padding)
+        if not is_finite(self.power):
+            raise ParameterError(f"pooling power must be a finite number, got {shown(self.power)}")
         if self.count_padding and self.kind != "average":
             raise ParameterError(f"count_padding is for means, not for {self.kind} pooling; leave it out")
 
@@ -110,8 +116,8 @@ class Rank:
     fraction: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.fraction <= 1:
-            raise ParameterError(f"percentile must be a fraction from 0 to 1, got {self.fraction:g}")
+        if not (is_finite(self.fraction) and 0 <= self.fraction <= 1):
+            raise ParameterError(f"percentile must be a fraction from 0 to 1, got {_number(self.fraction)}")
 
 
 MorphologyKind = Literal["erode", "dilate", "open", "close", "gradient", "tophat", "blackhat"]
@@ -128,6 +134,9 @@ class Morphology:
 
     kind: MorphologyKind
     kernel: Kernel
+
+    def __post_init__(self) -> None:
+        _require_choice("morphology kind", self.kind, get_args(MorphologyKind))
 
     @property
     def is_difference(self) -> bool:
@@ -157,11 +166,12 @@ class Canny:
     only_ridges: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sigma <= _MOST_CANNY_SIGMA:
-            raise ParameterError(f"canny sigma must be from 0 to {_MOST_CANNY_SIGMA:g}, got {self.sigma:g}")
-        if not 0 <= self.low <= self.high < math.inf:
+        if not (is_finite(self.sigma) and 0 <= self.sigma <= _MOST_CANNY_SIGMA):
+            raise ParameterError(f"canny sigma must be from 0 to {_MOST_CANNY_SIGMA:g}, got {_number(self.sigma)}")
+        if not (is_finite(self.low) and is_finite(self.high) and 0 <= self.low <= self.high):
             raise ParameterError(
-                f"canny takes thresholds with 0 <= low <= high, got low {self.low:g} and high {self.high:g}"
+                "canny takes thresholds with 0 <= low <= high, "
+                f"got low {_number(self.low)} and high {_number(self.high)}"
             )
 
 
@@ -180,10 +190,10 @@ class Guided:
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.radius <= _MOST_RADIUS:
-            raise ParameterError(f"guided radius must be from 1 to {_MOST_RADIUS} pixels, got {self.radius}")
-        if not 0 < self.epsilon < math.inf:
-            raise ParameterError(f"guided eps must be a finite number above 0, got {self.epsilon:g}")
+        if not (is_integer(self.radius) and 1 <= self.radius <= _MOST_RADIUS):
+            raise ParameterError(f"guided radius must be from 1 to {_MOST_RADIUS} pixels, got {shown(self.radius)}")
+        if not (is_finite(self.epsilon) and self.epsilon > 0):
+            raise ParameterError(f"guided eps must be a finite number above 0, got {_number(self.epsilon)}")
 
 
 @record
@@ -201,14 +211,19 @@ class Bilateral:
     distance: Literal["l1", "l2"] = "l1"
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma_space < math.inf:
-            raise ParameterError(f"bilateral sigma_space must be a finite number above 0, got {self.sigma_space:g}")
-        if not _LEAST_RANGE <= self.sigma_range < math.inf:
+        if not (is_finite(self.sigma_space) and self.sigma_space > 0):
             raise ParameterError(
-                f"bilateral sigma_range is a fraction of full scale from {_LEAST_RANGE:g} on, got {self.sigma_range:g}"
+                f"bilateral sigma_space must be a finite number above 0, got {_number(self.sigma_space)}"
             )
-        if self.radius is not None and not 1 <= self.radius <= _MOST_BILATERAL:
-            raise ParameterError(f"bilateral radius must be from 1 to {_MOST_BILATERAL} pixels, got {self.radius}")
+        if not (is_finite(self.sigma_range) and self.sigma_range >= _LEAST_RANGE):
+            raise ParameterError(
+                f"bilateral sigma_range is a fraction of full scale from {_LEAST_RANGE:g} on, "
+                f"got {_number(self.sigma_range)}"
+            )
+        if self.radius is not None and not (is_integer(self.radius) and 1 <= self.radius <= _MOST_BILATERAL):
+            raise ParameterError(
+                f"bilateral radius must be from 1 to {_MOST_BILATERAL} pixels, got {shown(self.radius)}"
+            )
         _require_choice("distance", self.distance, ("l1", "l2"))
 
     @property
@@ -403,6 +418,9 @@ Operator: TypeAlias = (
     | NetworkOperator
 )
 
+_EVERY: Pair = (1, 1)
+_OPERATORS = frozenset(get_args(Operator))
+
 
 @record
 class Stage:
@@ -417,8 +435,8 @@ class Stage:
     operator: Operator
     name: str = "filter"
     signed: bool = False
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
+    stride: Pair = _EVERY
+    dilation: Pair = _EVERY
     padding: Padding = "same"
     padding_mode: PaddingMode = "edge"
     padding_value: float = 0.0
@@ -429,14 +447,26 @@ class Stage:
     map: ToneMap | None = None
 
     def __post_init__(self) -> None:
+        if type(self.operator) not in _OPERATORS:
+            raise ParameterError(
+                f"the operator of a stage must be one of convfilter.filters, got {shown(self.operator)}"
+            )
+        if not isinstance(self.name, str):
+            raise ParameterError(f"name must be a text, got {shown(self.name)}")
+        for name in ("signed", "ceil", "flip"):
+            _require_flag(name, getattr(self, name))
         for name in ("stride", "dilation"):
-            for value in getattr(self, name):
+            pair = getattr(self, name)
+            if pair is _EVERY:  # most stages are made for one run, in which a microsecond counts
+                continue
+            _require_integers(name, pair, "(rows, cols)", 2)
+            for value in pair:
                 if not 1 <= value <= _MOST_STEP:
                     limit = f"at least 1, got {value}" if value < 1 else f"at most {_MOST_STEP}, got {value:.6g}"
                     raise ParameterError(f"{name} must be {limit}")
         if isinstance(self.padding, str):
             _require_choice("padding", self.padding, PADDING_WORDS, "or a number of pixels")
-        elif any(pad < 0 for pad in self.padding):
+        elif _require_integers("padding", self.padding, "(top, bottom, left, right)", 4) < 0:
             raise ParameterError(f"padding must not be negative, got {min(self.padding)}")
         elif any(pad > _MOST_STEP for pad in self.padding):
             raise ParameterError(f"padding must be at most {_MOST_STEP}, got {max(self.padding):.6g}")
@@ -445,20 +475,42 @@ class Stage:
             _require_choice("map", self.map, TONE_MAPS)
         for name in ("padding_value", "scale", "offset"):
             value = getattr(self, name)
-            if not _is_finite(value):
+            if not is_finite(value):
                 raise ParameterError(f"{name} must be a finite number, got {shown(value)}")
 
 
-def _is_finite(value: object) -> bool:
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer or a bool, of Python or NumPy, or an array of one without axes."""
+    return isinstance(value, int) or (getattr(value, "ndim", None) == 0 and value.dtype.kind in "biu")
+
+
+def _require_flag(name: str, value: object) -> None:
+    if value is not False and not is_integer(value):
+        raise ParameterError(f"{name} must be True or False, got {shown(value)}")
+
+
+def _require_integers(name: str, values: object, form: str, count: int) -> int:
+    """Refuse anything but a tuple of integers; returns the smallest."""
+    if not isinstance(values, tuple) or len(values) != count or not all(map(is_integer, values)):
+        raise ParameterError(f"{name} must be {form} in whole numbers, got {shown(values)}")
+    return int(min(values))
+
+
+def is_finite(value: object) -> bool:
     """Whether a value is a number, and finite."""
     try:
         return math.isfinite(value)  # type: ignore[arg-type]
-    except (TypeError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
-def _require_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
-    if value not in choices:
+def _number(value: object) -> str:
+    """Return a number, or any other value, for a message."""
+    return f"{value:g}" if isinstance(value, int | float) else shown(value)
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...], more: str = "") -> None:
+    if not isinstance(value, str) or value not in choices:
         from convfilter.filters import synonyms
 
         raise ParameterError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from convfilter.errors import ParameterError, ReadError, shown
 from convfilter.record import record
@@ -63,8 +63,8 @@ class ReadOptions:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_pixels < 1:
-            raise ParameterError(f"max_pixels must be at least 1, got {self.max_pixels}")
+        if not (_is_number(self.max_pixels) and self.max_pixels >= 1):
+            raise ParameterError(f"max_pixels must be at least 1, got {shown(self.max_pixels)}")
 
     def frame_numbers(self, count: int) -> list[int]:
         """Return the numbers, from 0, of the frames to read from a file of ``count`` frames: all, or only ``frame``.
@@ -151,19 +151,27 @@ class WriteOptions:
     nan: float | None = None
 
     def __post_init__(self) -> None:
-        if self.nan is not None and not 0 <= self.nan <= 1:
-            raise ParameterError(f"nan must be 0 (black) to 1 (white), got {self.nan:g}")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise ParameterError(f"quality must be 1 to 100, got {self.quality}")
+        if self.nan is not None and not (_is_number(self.nan) and 0 <= self.nan <= 1):
+            raise ParameterError(f"nan must be 0 (black) to 1 (white), got {shown(self.nan)}")
+        if self.quality is not None and not (_is_number(self.quality) and 1 <= self.quality <= 100):
+            raise ParameterError(f"quality must be 1 to 100, got {shown(self.quality)}")
+        for name, value in (("format", self.format), ("background", self.background)):
+            if value is not None and not isinstance(value, str):
+                raise ParameterError(f"{name} must be a text, got {shown(value)}")
         for name, value, choices in (
             ("subsampling", self.subsampling, SUBSAMPLINGS),
             ("compression", self.compression, COMPRESSIONS),
             ("strip", self.strip, STRIPS),
         ):
-            if value is not None and value not in choices:
+            if value is not None and (not isinstance(value, str) or value not in choices):
                 raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
 
     @property
     def effort(self) -> Effort:
         """Time spent on compression: "fast", "default" or "best"; "default" for a compression of TIFF."""
         return self.compression if self.compression in EFFORTS else "default"
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a real number, of Python or NumPy."""
+    return isinstance(value, int | float) or (getattr(value, "ndim", None) == 0 and value.dtype.kind in "iuf")
