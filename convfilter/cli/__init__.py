@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from convfilter.cli import early, signals
+from convfilter.cli import prefetch, signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
-        early.start(words)
+        prefetch.start(words)
         from convfilter.cli.root import run
 
         return run(words)

@@ -10,8 +10,8 @@ import numpy as np
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
 from convfilter.picture.frame import Frame, chosen
-from convfilter.picture.jpeg import early
 from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import prefetch
 from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg.rows import rows_of
 from convfilter.picture.options import ReadOptions
@@ -127,7 +127,7 @@ def _pixels(image: Any, data: bytes, layout: jpeg.Layout, options: ReadOptions, 
 
 def _decoded(data: bytes, layout: jpeg.Layout) -> Pixels:
     """Decode grey or RGB."""
-    pixels = early.taken(data)
+    pixels = prefetch.taken(data)
     if pixels is None:
         pixels = jpeg.decode(data)
     if jpeg.may_lack_blocks(pixels):

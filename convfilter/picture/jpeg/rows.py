@@ -26,8 +26,8 @@ from convfilter.picture.parallel import in_order
 from convfilter.picture.pixels import Pixels
 
 #: Least size for decoding in bands, with restart markers and without. Smaller pictures are decoded in one piece, mostly
-#: while modules are imported; see ``early.py``. On two cores, copied bands of 25 megapixels take 1.15 of the time, of
-#: 48 about the same, and of 100 some 0.8 of it.
+#: while modules are imported; see ``prefetch.py``. On two cores, copied bands of 25 megapixels take 1.15 of the time,
+#: of 48 about the same, and of 100 some 0.8 of it.
 LEAST_BYTES, LEAST_COPIED_BYTES = 1 << 26, 1 << 27
 #: Least rows of MCUs in a band, of which one is decoded twice, and least bytes: between bands, threads wait for each
 #: other and for the interpreter.

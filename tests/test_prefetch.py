@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from processes import program
 
-from convfilter.cli import early as words_of
 from convfilter.cli import main
-from convfilter.picture.jpeg import early
+from convfilter.cli import prefetch as command_line
 from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import prefetch
 
 SIZE = 48, 64
 
@@ -24,10 +24,10 @@ def photo(tmp_path):
 
 @pytest.fixture
 def started(monkeypatch):
-    """Paths that are decoded early, by a machine of two cores."""
+    """Paths that are prefetched, by a machine of two cores."""
     paths = []
     monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 2)
-    monkeypatch.setattr(early, "start", paths.append)
+    monkeypatch.setattr(prefetch, "start", paths.append)
     return paths
 
 
@@ -40,42 +40,42 @@ def test_samples_are_decoded_once_and_the_same(photo, monkeypatch):
 
     monkeypatch.setattr(jpeg, "decode", counted)
     monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 2)
-    outputs = [photo.with_name(name) for name in ("early.png", "late.png")]
+    outputs = [photo.with_name(name) for name in ("prefetched.png", "late.png")]
     assert main(["blur", "--gaussian", "1", str(photo), str(outputs[0])]) == 0
     assert len(calls) == 1
-    monkeypatch.setattr(early, "start", lambda path: None)
+    monkeypatch.setattr(prefetch, "start", lambda path: None)
     assert main(["blur", "--gaussian", "1", str(photo), str(outputs[1])]) == 0
     assert len(calls) == 2
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
 def test_samples_are_of_the_bytes_that_the_reader_finds(photo):
-    early.start(str(photo))
+    prefetch.start(str(photo))
     data = photo.read_bytes()
-    assert early.taken(data + b"\0") is None
-    assert early.taken(data) is None  # given up
-    early.start(str(photo))
-    assert np.array_equal(early.taken(data), jpeg.decode(data))
-    assert early.taken(data) is None  # taken
+    assert prefetch.taken(data + b"\0") is None
+    assert prefetch.taken(data) is None  # given up
+    prefetch.start(str(photo))
+    assert np.array_equal(prefetch.taken(data), jpeg.decode(data))
+    assert prefetch.taken(data) is None  # taken
 
 
 def test_large_pictures_and_other_files_are_left_to_the_reader(photo, monkeypatch):
-    monkeypatch.setattr(early, "MOST_SAMPLES", 3 * SIZE[0] * SIZE[1] - 1)
+    monkeypatch.setattr(prefetch, "MOST_SAMPLES", 3 * SIZE[0] * SIZE[1] - 1)
     for path in (photo, photo.with_name("none.jpg"), "/dev/zero"):
-        early.start(str(path))
-        assert early.taken(photo.read_bytes()) is None
+        prefetch.start(str(path))
+        assert prefetch.taken(photo.read_bytes()) is None
 
 
 def test_a_fork_waits_for_the_decoder(photo):
-    early.start(str(photo))
+    prefetch.start(str(photo))
     child = os.fork()
     if child == 0:
-        os._exit(early._early._thread.is_alive())
+        os._exit(prefetch._prefetched._thread.is_alive())
     assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_last_but_one_word_is_the_input(photo, started):
-    words_of.start(["blur", "--gaussian", "1", str(photo), "out.png"])
+    command_line.start(["blur", "--gaussian", "1", str(photo), "out.png"])
     assert started == [str(photo)]
 
 
@@ -94,7 +94,7 @@ def test_the_last_but_one_word_is_the_input(photo, started):
     ],
 )
 def test_other_words_start_nothing(photo, started, words):
-    words_of.start([word.replace("{in}", str(photo)) for word in words])
+    command_line.start([word.replace("{in}", str(photo)) for word in words])
     assert started == []
 
 
@@ -103,13 +103,13 @@ def test_a_configuration_of_threads_starts_nothing(photo, started, monkeypatch):
     words = ["blur", "--gaussian", "1", "in.jpg", "out.jpg"]
     for text, paths in (("[blur]\nthreads = 1\n", []), ("quality = 90\n", ["in.jpg"])):
         photo.with_name("convfilter.toml").write_text(text)
-        words_of.start(words)
+        command_line.start(words)
         assert started == paths
 
 
 def test_one_core_starts_nothing(photo, started, monkeypatch):
     monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 1)
-    words_of.start(["blur", "--gaussian", "1", str(photo), "out.jpg"])
+    command_line.start(["blur", "--gaussian", "1", str(photo), "out.jpg"])
     assert started == []
 
 

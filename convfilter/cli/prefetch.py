@@ -25,9 +25,9 @@ def start(words: Sequence[str]) -> None:
         from convfilter.machine.cores import available_cores
 
         if available_cores() > 1:
-            from convfilter.picture.jpeg import early
+            from convfilter.picture.jpeg import prefetch
 
-            early.start(words[-2])
+            prefetch.start(words[-2])
 
 
 def _is_limited_by_file() -> bool:

@@ -12,13 +12,13 @@ from convfilter.locks import start as start_thread
 from convfilter.picture.jpeg import layout as jpeg
 from convfilter.picture.pixels import Pixels
 
-#: Most samples that are decoded early; larger pictures may be read by rows (see ``rows.py``), or be refused.
+#: Most samples that are prefetched; larger pictures may be read by rows (see ``rows.py``), or be refused.
 MOST_SAMPLES = 1 << 26
 #: Bytes from the start of the file in which the size of the picture is looked for.
 _HEAD_BYTES = 1 << 18
 
 
-class _Early:
+class _Prefetched:
     """A file that is being decoded."""
 
     def __init__(self, path: str) -> None:
@@ -52,7 +52,7 @@ class _Early:
             self._decoded = data, jpeg.decode(data)
 
 
-_early: _Early | None = None
+_prefetched: _Prefetched | None = None
 
 
 def start(path: str) -> None:
@@ -61,22 +61,22 @@ def start(path: str) -> None:
     Whether the file may be read, and whether it is damaged, is for the reader to find: it takes the samples only if it
     would decode the same bytes.
     """
-    global _early
+    global _prefetched
     with suppress(ImportError, ConvfilterError):  # no decoder, or no threads
         import imagecodecs
 
         imagecodecs.jpeg8_decode  # noqa: B018 - loads the codec here: two threads would take turns at importing
-        _early = _Early(path)
+        _prefetched = _Prefetched(path)
 
 
 def taken(data: bytes) -> Pixels | None:
     """Return the decoded samples of a grey or RGB file with this content, if they were started; waits for them."""
-    return None if _early is None else _early.taken(data)
+    return None if _prefetched is None else _prefetched.taken(data)
 
 
 def _wait() -> None:
-    if _early is not None:
-        _early.wait()
+    if _prefetched is not None:
+        _prefetched.wait()
 
 
 if hasattr(os, "register_at_fork"):
