@@ -179,7 +179,7 @@ else:
 
         def __new__(cls, name, bases, namespace):
             names = tuple(namespace.get("__annotations__", ()))
-            if names:
+            if names or bases == (tuple,):  # classes without fields inherit NamedTuple's
                 defaults = {name: namespace[name] for name in names if name in namespace}
                 namespace |= {"_fields": names, "__match_args__": names, "_names": frozenset(names)}
                 namespace |= {"_defaults": defaults, "__slots__": ()}

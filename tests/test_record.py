@@ -161,6 +161,16 @@ class NamedPair(Pair):
     pass
 
 
+class Nothing(NamedTuple):
+    """A message without values."""
+
+
+def test_a_named_tuple_may_have_no_fields() -> None:
+    assert Nothing() == () and repr(Nothing()) == "Nothing()"
+    with pytest.raises(TypeError, match="got 1 values"):
+        Nothing(1)  # type: ignore[call-arg]
+
+
 def test_named_tuples_are_those_of_typing() -> None:
     for values, named in (((2, 3), {}), ((2,), {}), ((2,), {"col": 3}), ((), {"col": 3, "row": 2})):
         pair, model = Pair(*values, **named), Model(*values, **named)

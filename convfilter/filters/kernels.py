@@ -304,6 +304,8 @@ def gaussian(sigma_rows: float, sigma_cols: float, truncate: float | None = None
     for sigma in (sigma_rows, sigma_cols):
         if not isinstance(sigma, (int, float, np.integer, np.floating)) or not 0 <= sigma <= LARGEST_SIGMA:
             raise ParameterError(f"gaussian sigma must be a number from 0 to {LARGEST_SIGMA:g}, got {shown(sigma)}")
+    if isinstance(truncate, np.ndarray) and truncate.ndim == 0:
+        truncate = truncate.item()
     is_number = isinstance(truncate, int | float | np.integer | np.floating)
     if truncate is not None and not (is_number and 0 < truncate < math.inf):
         raise ParameterError(f"gaussian truncate must be a finite number above 0, got {shown(truncate)}")
