@@ -219,7 +219,7 @@ def test_neighbouring_bands_are_filtered_together_to_the_same_bytes(spec, monkey
     monkeypatch.setattr(means, "with_mask", copy)
     together = cf.apply(image, spec, mask=counts, threads=2)
     assert max(heights) >= 800
-    monkeypatch.setattr(means, "_MOST_BYTES", 1)
+    monkeypatch.setattr(means, "MOST_BYTES", 1)
     heights.clear()
     assert cf.apply(image, spec, mask=counts, threads=2).tobytes() == together.tobytes()
     assert max(heights) < 700

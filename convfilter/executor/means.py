@@ -33,7 +33,7 @@ from convfilter.planning.plan_cache import cached_plan
 _ALL, _DENSE = 255, 51
 #: Largest copy of neighbouring rows with their mask that is filtered at a time; a single band may take more. Low spans
 #: read many rows twice.
-_MOST_BYTES = 2**26
+MOST_BYTES = 2**26
 #: Share of valid pixels in each rectangle of a band for which ``_DENSE`` holds without a count around each pixel.
 _FILLED = 0.6
 
@@ -98,12 +98,12 @@ class Means:
         return dense if dense.stages[0].rates == sparse.stages[0].rates or self._is_dense(held, span) else sparse
 
     def _pieces(self, plan: Plan, bands: Sequence[Span]) -> int:
-        """Return the least number of spans whose rows, with a mask beside them, take at most ``_MOST_BYTES``."""
+        """Return the least number of spans whose rows, with a mask beside them, take at most ``MOST_BYTES``."""
         if plan is self.plans[0]:
             return 1
         first, last = reach_of([plan], (bands[0][0], bands[-1][1]))
         row_bytes = plan.stages[0].cols.input * plan.stages[0].channels * plan.dtype.itemsize
-        return -(-(last - first) * row_bytes // _MOST_BYTES)
+        return -(-(last - first) * row_bytes // MOST_BYTES)
 
     def _run_box(self, box: MaskedBox, held: Held, span: Span, out: Samples, threads: int) -> None:
         rows = span[1] - span[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 #: Stacks that together need all loops of the examples in the help texts, the most common first.
 STACKS = (
-    ("gaussian:4",),
+    ("gaussian:3",),
     ("box:9",),
     ("sobel:magnitude",),
     ("unsharp:1.5,amount=0.8",),
