@@ -75,7 +75,7 @@ def masked(
 def _spans(stage: BandedStage, samples: int) -> list[list[Span]]:
     """Return the bands of each chunk of a stage's result, which have about ``samples`` pixels together."""
     bands = stage.bands
-    if len(bands) > 1 and stage.reach(bands[0]) == stage.reach(bands[-1]):  # all bands share what they read
+    if len(bands) > 1 and stage.reach(bands[0]) == stage.reach(bands[-1]):  # all bands read the same neighbours
         return [list(bands)]
     each = max(1, samples // max(1, (bands[0][1] - bands[0][0]) * stage.shape[1]))
     return [list(bands[first : first + each]) for first in range(0, len(bands), each)]

@@ -132,7 +132,7 @@ def _frame(data: bytes, index: int, first: Pixels, threads: int) -> Pixels:
 
 
 def _sought(data: bytes, index: int, like: Pixels, threads: int) -> Pixels | None:
-    """Decode a frame by its number; None if there is none, of which imagecodecs does not tell."""
+    """Decode a frame by its number; None if the file has fewer frames, which imagecodecs does not report."""
     import imagecodecs
 
     if index > _MOST_FRAMES:

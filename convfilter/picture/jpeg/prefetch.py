@@ -28,7 +28,7 @@ class _Prefetched:
         start_thread(self._thread)
 
     def taken(self, data: bytes) -> Pixels | None:
-        """Return the samples of a file with this content, once; None if there are none."""
+        """Return the samples if the file has this content, and forget them; None if it differs or was not decoded."""
         self._thread.join()
         decoded, self._decoded = self._decoded, None
         return decoded[1] if decoded is not None and decoded[0] == data else None
@@ -38,7 +38,7 @@ class _Prefetched:
         self._thread.join()
 
     def _decode(self) -> None:
-        with suppress(Exception):  # the reader reports what is wrong with the file
+        with suppress(Exception):  # the reader decodes the file again, and reports its damage
             if not stat.S_ISREG(os.stat(self._path).st_mode):
                 return
             with open(self._path, "rb") as file:
