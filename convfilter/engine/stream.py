@@ -172,5 +172,5 @@ class Stream:
                 stops = np.max([-(-each.stops[ended[each.reader]] // unit) for each in readers], 0) * unit
                 return max(1, int((stops - firsts).max(initial=0)))
             for counts in (begun, ended) if readers else ():
-                counts[between] = np.max([-(-each.stops[counts[each.reader]] // unit) for each in readers], 0)
+                counts[between] = np.array([-(-each.stops[counts[each.reader]] // unit) for each in readers]).max(0)
         raise AssertionError
