@@ -13,10 +13,11 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from convfilter.errors import ReadError
 from convfilter.picture.frame import Frame
-from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import decoder
+from convfilter.picture.jpeg import metadata as jpeg_metadata
 from convfilter.picture.jpeg import rows as jpeg_rows
-from convfilter.picture.jpeg import segments as jpeg_segments
 from convfilter.picture.jpeg import write as jpeg_write
+from convfilter.picture.jpeg.layout import layout_of, restarts_of
 from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -129,7 +130,7 @@ def test_thumbnail_is_not_taken_for_the_end():
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe0\x00\x00", b"\xff\xd8" * 500])
 def test_headers_that_lead_nowhere(data):
-    assert jpeg.layout_of(data) is None
+    assert layout_of(data) is None
     with pytest.raises(ReadError):
         read(io.BytesIO(data))
 
@@ -143,7 +144,7 @@ def test_rubbish_between_segments_is_passed_over():
 def test_least_bits_are_a_lower_bound():
     for options in KINDS:
         data = encoded(np.full((256, 256, 3), 77, np.uint8), **options)
-        layout = jpeg.layout_of(data)
+        layout = layout_of(data)
         assert layout.least_bits <= 8 * (len(data) - layout.data_start)
         assert (layout.width, layout.height) == (256, 256)
 
@@ -310,7 +311,7 @@ def test_pillow_encodes_what_bands_cannot(monkeypatch, case):
 
 def bands_of(data):
     """Count the restart markers behind the tables, and tell their numbers."""
-    layout = jpeg.layout_of(data)
+    layout = layout_of(data)
     scan = data[layout.data_start :]
     return [scan[at + 1] - 0xD0 for at in range(len(scan) - 1) if scan[at] == 0xFF and 0xD0 <= scan[at + 1] <= 0xD7]
 
@@ -331,11 +332,11 @@ def test_bands_make_the_picture_of_one_piece(monkeypatch, gray, subsampling, siz
     assert cut.getvalue() == alone.getvalue()
     assert bands_of(whole.getvalue()) == []
     assert bands_of(cut.getvalue()) == [number % 8 for number in range(-(-size[0] // rows) - 1)]
-    scan = jpeg.layout_of(cut.getvalue()).scan
+    scan = layout_of(cut.getvalue()).scan
     assert scan is None or scan.restarts == -(-size[0] // rows) - 1
     expected = np.asarray(Image.open(whole))
     np.testing.assert_array_equal(np.asarray(Image.open(cut)), expected)
-    np.testing.assert_array_equal(jpeg.decode(cut.getvalue()), expected)
+    np.testing.assert_array_equal(decoder.decode(cut.getvalue()), expected)
     np.testing.assert_array_equal(read(cut).pixels, expected)
 
 
@@ -344,7 +345,7 @@ def test_interval_of_the_widest_picture_fits_its_segment():
     for pixels in (widest, np.dstack([widest] * 3)):
         file = io.BytesIO()
         jpeg_write.write_jpeg(file, Picture.from_array(pixels), WriteOptions(subsampling=None))
-        np.testing.assert_array_equal(jpeg.decode(file.getvalue()), pixels)
+        np.testing.assert_array_equal(decoder.decode(file.getvalue()), pixels)
         assert bands_of(file.getvalue()) == [0]
 
 
@@ -408,7 +409,7 @@ def through_pillow(data):
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_metadata_of_an_encoder_is_that_of_pillow(kind):
     data = encoded(scene(), **kind, dpi=(300, 150), comment="hello", icc_profile=bytes(70_000))
-    assert vars(jpeg_segments.metadata_of(data)) == through_pillow(data)
+    assert vars(jpeg_metadata.metadata_of(data)) == through_pillow(data)
 
 
 @pytest.mark.parametrize("case", SEGMENTS)
@@ -417,7 +418,7 @@ def test_metadata_of_an_encoder_is_that_of_pillow(kind):
 def test_metadata_of_each_segment_is_that_of_pillow(case, has_jfif, subsampling):
     data = encoded(scene(), subsampling=subsampling)
     data = data[: 20 if has_jfif else 2] + b"".join(SEGMENTS[case]) + data[20:]
-    found = jpeg_segments.metadata_of(data)
+    found = jpeg_metadata.metadata_of(data)
     assert (found is None) == (case in RARE)
     assert found is None or vars(found) == through_pillow(data)
 
@@ -429,7 +430,7 @@ def test_damaged_segments_are_left_to_pillow_or_read_as_by_it(chosen):
     data = bytearray(encoded(scene(16, 16), dpi=(96, 96), comment="hello", icc_profile=b"profile", xmp=b"<a/>"))
     at = chosen.draw(strategies.integers(2, bytes(data).index(b"\xff\xc4") - 1))
     data[at] = chosen.draw(strategies.integers(0, 255))
-    found, expected = jpeg_segments.metadata_of(bytes(data)), through_pillow(bytes(data))
+    found, expected = jpeg_metadata.metadata_of(bytes(data)), through_pillow(bytes(data))
     assert found is None or expected is None or vars(found) == expected
 
 
@@ -456,7 +457,7 @@ KINDS_IN_BANDS = [
 def small_pictures_in_bands(monkeypatch):
     """Decode pictures of any size in bands of two rows of MCUs."""
     monkeypatch.setattr(jpeg_rows, "LEAST_BYTES", 0)
-    monkeypatch.setattr(jpeg_rows, "BAND_UNITS", 2)
+    monkeypatch.setattr(jpeg_rows, "BAND_MCU_ROWS", 2)
     monkeypatch.setattr(jpeg_rows, "BAND_BYTES", 0)
 
 
@@ -478,7 +479,7 @@ def in_bands(data, threads=1):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_bands_between_restart_markers_are_the_rows_of_the_picture(options, size, threads):
     data = encoded(scene(*size), quality=85, icc_profile=b"x" * 70000, **options)
-    np.testing.assert_array_equal(in_bands(data, threads), jpeg.decode(data))
+    np.testing.assert_array_equal(in_bands(data, threads), decoder.decode(data))
 
 
 @pytest.mark.usefixtures("small_pictures_in_bands")
@@ -495,16 +496,16 @@ def test_a_picture_in_bands_is_filtered_as_in_one_piece(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["marker lost", "marker made", "cut off"])
 def test_damaged_restart_markers_are_left_to_the_decoder_of_whole_pictures(tmp_path, damage):
     data = encoded(scene(400, 300), restart_marker_rows=1)
-    layout = jpeg.layout_of(data)
-    restarts = jpeg.restarts_of(data, layout)
+    layout = layout_of(data)
+    restarts = restarts_of(data, layout)
     middle = restarts[len(restarts) // 2]
     damaged = {
         "marker lost": data[:middle] + data[middle + 2 :],
         "marker made": data[: middle + 9] + b"\xff\xd3" + data[middle + 9 :],
         "cut off": data[:middle],
     }[damage]
-    assert jpeg_rows.rows_of(data, layout, lambda: jpeg.decode(data), 1) is not None
-    assert jpeg_rows.rows_of(damaged, jpeg.layout_of(damaged), lambda: jpeg.decode(damaged), 1) is None
+    assert jpeg_rows.rows_of(data, layout, lambda: decoder.decode(data), 1) is not None
+    assert jpeg_rows.rows_of(damaged, layout_of(damaged), lambda: decoder.decode(damaged), 1) is None
     (tmp_path / "in.jpg").write_bytes(damaged)
     (tmp_path / "out.jpg").write_bytes(b"old")
     if damage == "cut off":
@@ -513,7 +514,7 @@ def test_damaged_restart_markers_are_left_to_the_decoder_of_whole_pictures(tmp_p
         assert (tmp_path / "out.jpg").read_bytes() == b"old"
         assert len(list(tmp_path.iterdir())) == 2
     else:
-        np.testing.assert_array_equal(read(io.BytesIO(damaged)).pixels, jpeg.decode(damaged))
+        np.testing.assert_array_equal(read(io.BytesIO(damaged)).pixels, decoder.decode(damaged))
 
 
 @pytest.mark.usefixtures("small_pictures_in_bands")
@@ -530,7 +531,7 @@ def test_bands_without_their_last_blocks_are_refused(size):
 def test_a_band_that_fails_leaves_the_old_output(tmp_path, monkeypatch):
     (tmp_path / "in.jpg").write_bytes(encoded(scene(400, 300), restart_marker_rows=1))
     (tmp_path / "out.png").write_bytes(b"old")
-    decode, calls = jpeg.decode, []
+    decode, calls = decoder.decode, []
 
     def fails(data, out=None):
         calls.append(data)
@@ -538,7 +539,7 @@ def test_a_band_that_fails_leaves_the_old_output(tmp_path, monkeypatch):
             raise ReadError("the JPEG is damaged: no more")
         return decode(data, out)
 
-    monkeypatch.setattr(jpeg, "decode", fails)
+    monkeypatch.setattr(decoder, "decode", fails)
     with pytest.raises(ReadError, match="no more"):
         filter_file(str(tmp_path / "in.jpg"), str(tmp_path / "out.png"), Options(["box:3"]))
     assert (tmp_path / "out.png").read_bytes() == b"old"

@@ -12,10 +12,11 @@ from test_jpeg import encoded, in_bands, scene
 
 from convfilter.errors import PictureError, ReadError
 from convfilter.picture.jpeg import codes as jpeg_codes
-from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import decoder
 from convfilter.picture.jpeg import read as jpeg_read
 from convfilter.picture.jpeg import rows as jpeg_rows
 from convfilter.picture.jpeg.codes import HuffmanTable
+from convfilter.picture.jpeg.layout import layout_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.read import opened, read
 from convfilter.pipeline import Options, filter_file
@@ -29,7 +30,7 @@ def small_pictures_in_bands(monkeypatch):
     monkeypatch.setattr(jpeg_rows, "LEAST_BYTES", 0)
     monkeypatch.setattr(jpeg_rows, "LEAST_COPIED_BYTES", 0)
     monkeypatch.setattr(jpeg_rows, "BAND_BYTES", 0)
-    monkeypatch.setattr(jpeg_rows, "BAND_UNITS", 2)
+    monkeypatch.setattr(jpeg_rows, "BAND_MCU_ROWS", 2)
 
 
 def jpeg_of(pixels, subsampling, quality=85, optimize=False):
@@ -54,14 +55,14 @@ def never_whole(monkeypatch):
 @pytest.mark.parametrize("quality", [1, 85, 100])
 def test_bands_are_the_rows_of_the_picture(subsampling, size, optimize, quality):
     data = jpeg_of(scene(*size), subsampling, quality, optimize)
-    np.testing.assert_array_equal(in_bands(data), jpeg.decode(data))
+    np.testing.assert_array_equal(in_bands(data), decoder.decode(data))
 
 
 @pytest.mark.usefixtures("never_whole")
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_bands_of_several_threads_come_in_order(threads):
     data = jpeg_of(scene(2000, 40), "420")
-    np.testing.assert_array_equal(in_bands(data, threads), jpeg.decode(data))
+    np.testing.assert_array_equal(in_bands(data, threads), decoder.decode(data))
 
 
 @pytest.mark.usefixtures("never_whole")
@@ -74,7 +75,7 @@ def test_bands_of_any_coefficients(seed, subsampling, height, width, quality, op
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (1, 1, 3)) + rng.normal(0, noise, (height, width, 3))
     data = jpeg_of(np.clip(pixels, 0, 255).astype(np.uint8), subsampling, quality, optimize)
-    np.testing.assert_array_equal(in_bands(data), jpeg.decode(data))
+    np.testing.assert_array_equal(in_bands(data), decoder.decode(data))
 
 
 @pytest.mark.usefixtures("never_whole")
@@ -82,7 +83,7 @@ def test_sampling_factors_of_the_only_component_do_not_matter():
     data = bytearray(jpeg_of(scene(197, 61), None))
     frame = data.index(b"\xff\xc0")
     data[frame + 11] = 0x22
-    np.testing.assert_array_equal(in_bands(bytes(data)), jpeg.decode(bytes(data)))
+    np.testing.assert_array_equal(in_bands(bytes(data)), decoder.decode(bytes(data)))
 
 
 @pytest.mark.usefixtures("never_whole")
@@ -97,7 +98,7 @@ def test_categories_that_an_optimised_table_lacks_are_added():
     assert all(set(range(12)) <= set(table.symbols) for table in coding.tables)
     for before, after in zip(stored, coding.tables, strict=True):
         assert before.codes().items() <= after.codes().items()
-    np.testing.assert_array_equal(in_bands(data), jpeg.decode(data))
+    np.testing.assert_array_equal(in_bands(data), decoder.decode(data))
 
 
 def longest_table():
@@ -134,7 +135,7 @@ def test_invalid_tables_are_found(counts, symbols):
 def test_other_pictures_are_not_copied(monkeypatch, kind):
     monkeypatch.setattr(jpeg_codes, "CopiedCodes", lambda *arguments: pytest.fail("copied"))
     data = encoded(scene(197, 61), **kind)
-    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, jpeg.decode(data))
+    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, decoder.decode(data))
 
 
 def test_scans_of_single_components_are_decoded_in_one_piece():
@@ -172,7 +173,7 @@ DAMAGED = [("420", 90), ("444", 50), (None, 100)]
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["without end", "with end"])
 def test_a_cut_picture_is_judged_as_in_one_piece(monkeypatch, subsampling, quality, end):
     data = jpeg_of(scene(90, 61), subsampling, quality)
-    for size in range(jpeg.layout_of(data).data_start, len(data), 97):
+    for size in range(layout_of(data).data_start, len(data), 97):
         require_same_outcome(data[:size] + end, monkeypatch)
 
 
@@ -180,7 +181,7 @@ def test_a_cut_picture_is_judged_as_in_one_piece(monkeypatch, subsampling, quali
 @pytest.mark.parametrize("where", ["codes", "header"])
 def test_a_damaged_picture_is_judged_as_in_one_piece(monkeypatch, subsampling, quality, where):
     data = jpeg_of(scene(90, 61), subsampling, quality)
-    scan = jpeg.layout_of(data).scan
+    scan = layout_of(data).scan
     rng = np.random.default_rng(quality)
     for _ in range(60):
         damaged = bytearray(data)
@@ -193,7 +194,7 @@ def test_a_damaged_picture_is_judged_as_in_one_piece(monkeypatch, subsampling, q
 @pytest.mark.parametrize("place", [0.0, 0.6, 1.0], ids=["first", "inside", "behind"])
 def test_bytes_too_many_are_judged_as_in_one_piece(monkeypatch, inserted, place):
     data = jpeg_of(scene(90, 61), "420")
-    layout = jpeg.layout_of(data)
+    layout = layout_of(data)
     start, end = layout.scan.codes_start, layout.data_end
     at = start + int(place * (end - start))
     require_same_outcome(data[:at] + inserted + data[at:], monkeypatch)
@@ -226,10 +227,10 @@ def test_markers_behind_the_codes_are_judged_as_in_one_piece(monkeypatch, behind
 def test_codes_that_no_table_has_are_found():
     """All bits set are no code; a decoder takes them for a 0, and goes on."""
     data = jpeg_of(scene(400, 61), "420")
-    layout = jpeg.layout_of(data)
+    layout = layout_of(data)
     middle = (layout.scan.codes_start + layout.data_end) // 2
     damaged = data[:middle] + b"\xff\x00" * 3 + data[middle + 6 :]
-    layout = jpeg.layout_of(damaged)
+    layout = layout_of(damaged)
     codes = jpeg_codes.CopiedCodes(damaged, layout, layout.scan, jpeg_codes.coding_of(damaged), 2, 1)
     assert codes.rows(0, 3)
     for _ in range(2):
@@ -269,7 +270,7 @@ def test_the_readable_part_of_a_picture_that_ends_early_is_decoded(monkeypatch, 
     data = jpeg_of(scene(400, 61), "420")
     cut = data[: len(data) * 2 // 3] + b"\xff\xd9"
     picture = read(io.BytesIO(cut), ReadOptions(lenient=True))
-    np.testing.assert_array_equal(picture.pixels, jpeg.decode(cut))
+    np.testing.assert_array_equal(picture.pixels, decoder.decode(cut))
     assert any("ends before its last row" in note for note in picture.notes)
 
 
@@ -281,9 +282,9 @@ def test_memory_that_another_thread_takes_first_is_allocated():
             return 1
 
     data = jpeg_of(scene(90, 61), "420")
-    rows = jpeg_rows.rows_of(data, jpeg.layout_of(data), lambda: pytest.fail("decoded in one piece"), 1)
+    rows = jpeg_rows.rows_of(data, layout_of(data), lambda: pytest.fail("decoded in one piece"), 1)
     rows._free = Taken()
-    np.testing.assert_array_equal(np.concatenate([*rows.bands()]), jpeg.decode(data))
+    np.testing.assert_array_equal(np.concatenate([*rows.bands()]), decoder.decode(data))
 
 
 def test_a_picture_in_bands_gives_its_rows_again(monkeypatch):
@@ -294,4 +295,4 @@ def test_a_picture_in_bands_gives_its_rows_again(monkeypatch):
         source.read(first)
         source.restart()
         np.testing.assert_array_equal(source.decoded(), np.asarray(Image.open(io.BytesIO(data))))
-    np.testing.assert_array_equal(first, jpeg.decode(data)[:90])
+    np.testing.assert_array_equal(first, decoder.decode(data)[:90])

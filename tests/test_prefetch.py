@@ -9,8 +9,7 @@ from processes import program
 
 from convfilter.cli import main
 from convfilter.cli import prefetch as command_line
-from convfilter.picture.jpeg import layout as jpeg
-from convfilter.picture.jpeg import prefetch
+from convfilter.picture.jpeg import decoder, prefetch
 
 SIZE = 48, 64
 
@@ -32,13 +31,13 @@ def started(monkeypatch):
 
 
 def test_samples_are_decoded_once_and_the_same(photo, monkeypatch):
-    decode, calls = jpeg.decode, []
+    decode, calls = decoder.decode, []
 
     def counted(data):
         calls.append(data)
         return decode(data)
 
-    monkeypatch.setattr(jpeg, "decode", counted)
+    monkeypatch.setattr(decoder, "decode", counted)
     monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 2)
     outputs = [photo.with_name(name) for name in ("prefetched.png", "late.png")]
     assert main(["blur", "--gaussian", "1", str(photo), str(outputs[0])]) == 0
@@ -55,7 +54,7 @@ def test_samples_are_of_the_bytes_that_the_reader_finds(photo):
     assert prefetch.taken(data + b"\0") is None
     assert prefetch.taken(data) is None  # given up
     prefetch.start(str(photo))
-    assert np.array_equal(prefetch.taken(data), jpeg.decode(data))
+    assert np.array_equal(prefetch.taken(data), decoder.decode(data))
     assert prefetch.taken(data) is None  # taken
 
 

@@ -14,8 +14,9 @@ from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
 from convfilter.filters.stage import Correlation, Join, Point, Stage
 from convfilter.picture import png_filters
-from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import decoder
 from convfilter.picture.jpeg.codes import CopiedCodes, coding_of
+from convfilter.picture.jpeg.layout import layout_of
 from convfilter.picture.jpeg.rows import Rows
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, plan_stack
 from convfilter.selftest.jobs import PLAIN, ExpectPixels, Job, Keywords, Samples, in_stack, nothing
@@ -391,7 +392,7 @@ def jpeg_rows(quality: int) -> Job:
 
         rows = picture.reshape(len(picture), -1).view(np.uint8)
         data = bytes(imagecodecs.jpeg8_encode(rows, level=quality))
-        layout, whole = jpeg.layout_of(data), jpeg.decode(data)
+        layout, whole = layout_of(data), decoder.decode(data)
         assert layout is not None and layout.scan is not None
         scan, coding = layout.scan, coding_of(data)
         assert coding is not None

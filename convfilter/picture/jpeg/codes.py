@@ -1,8 +1,7 @@
-"""Huffman codes of a JPEG without restart markers, copied band by band, so that each band is a JPEG of its own.
+"""Huffman codes of a JPEG without restart markers, copied band by band: each band becomes a separate JPEG.
 
-The loop in ``loops/huffman.py`` reads the codes from the top down, in about a quarter of the time that decoding takes;
-several threads then decode the bands. Only undamaged data are copied: pictures with damaged data are decoded in one
-piece.
+The loop in ``loops/huffman.py`` copies the codes from the top down, in about a quarter of the time of decoding;
+several threads then decode the bands. Damaged data are not copied, but decoded in one piece.
 """
 
 from __future__ import annotations
@@ -16,44 +15,45 @@ import numpy.typing as npt
 from convfilter.loops import huffman
 from convfilter.loops.huffman import CATEGORIES, TABLE_SIZE
 from convfilter.native.loop import Loop
-from convfilter.picture.jpeg import layout as jpeg
-from convfilter.picture.jpeg.layout import DHT, HUFFMAN_FRAMES, SOS, Layout, Scan
+from convfilter.picture.jpeg.layout import Layout, Scan
+from convfilter.picture.jpeg.segments import DHT, HUFFMAN_FRAMES, SOS, packed, segments
 from convfilter.record import NamedTuple
 
 FILL_TABLE = Loop("huffman", "fill_table", "u1* u1* i8 u2*")
 COPY_ROWS = Loop("huffman", "copy_rows", "u1* i8 i8* u2* i8* i8* i8 i8 u1*")
 
 _LENGTHS = 16
-#: Symbols of a table, and of one for DC.
+#: Most symbols of an AC table and of a DC table.
 _MOST_SYMBOLS, _MOST_CATEGORIES = 256, 16
-#: Class of the tables for AC, as part of a table's number.
+#: Class of the AC tables, in the upper half of the byte that numbers a table.
 _AC = 0x10
+#: Most blocks of an MCU.
 _MOST_BLOCKS = 10
 _MOST_COMPONENTS = 4
-#: A scan of all coefficients, as its header ends.
+#: End of the header of a scan of all coefficients: first, last, and no successive approximation.
 _ALL_COEFFICIENTS = bytes((0, 63, 0))
-#: Most bytes that a band gains by other codes of its first DC coefficients and by padding, and those that are written
-#: behind its end.
+#: Most bytes by which a band grows: its first DC coefficients get other codes, padding ends it, and the loop writes a
+#: few bytes beyond the end.
 _GAINED_BYTES = 32
 
-#: A marker in codes, perhaps after fill bytes; a zero behind 0xFF marks that byte as one of the codes.
+#: A marker, perhaps after fill bytes. In entropy-coded data, each byte 0xFF is followed by a stuffed zero.
 _MARKER = re.compile(rb"\xff+[^\x00\xff]")
 
 _Ints = npt.NDArray[np.int64]
 
 
 class DamagedCodesError(Exception):
-    """Codes are damaged or of a kind that only a decoder should judge."""
+    """The codes are damaged, or of a kind that only a decoder can judge."""
 
 
 class HuffmanTable(NamedTuple):
-    """A table as it stands in a file: the number of codes of each length from 1 to 16, and the symbols in order."""
+    """A Huffman table as a file stores it: the number of codes of each length from 1 to 16 bits, and the symbols."""
 
     counts: bytes
     symbols: bytes
 
     def codes(self) -> dict[int, tuple[int, int]]:
-        """Return the length of the code and the code of each symbol."""
+        """Return, for each symbol, the length of its code in bits, and the code."""
         found = {}
         code, at = 0, 0
         for length, count in enumerate(self.counts, 1):
@@ -64,32 +64,33 @@ class HuffmanTable(NamedTuple):
         return found
 
     @property
-    def free(self) -> int:
-        """Number of codes of 16 bits that could be added; below 0 if there are too many codes.
+    def free_codes(self) -> int:
+        """Number of 16-bit codes that could be added; negative if the table has too many codes.
 
-        A code of ones alone is not allowed.
+        The code of sixteen ones is not allowed.
         """
         used = sum(count << (_LENGTHS - length) for length, count in enumerate(self.counts, 1))
         return (1 << _LENGTHS) - 1 - used
 
     @property
     def is_valid(self) -> bool:
-        """Whether a decoder takes the table."""
-        return self.free >= 0 and sum(self.counts) == len(self.symbols) <= _MOST_SYMBOLS
+        """Whether a decoder accepts the table."""
+        return self.free_codes >= 0 and sum(self.counts) == len(self.symbols) <= _MOST_SYMBOLS
 
     def with_all_categories(self) -> HuffmanTable | None:
-        """Return a table of DC differences with codes also for missing categories, the others unchanged.
+        """Return the DC table with 16-bit codes added for missing categories; None if too few codes are free.
 
-        An optimised table has no codes for differences that do not occur in its picture. None if there is no room.
+        An optimised table has no codes for differences that do not occur in its picture, but the first blocks of a
+        band have other differences.
         """
         missing = bytes(set(range(CATEGORIES)) - set(self.symbols))
-        if len(missing) > self.free or len(self.symbols) > _MOST_CATEGORIES:
+        if len(missing) > self.free_codes or len(self.symbols) > _MOST_CATEGORIES:
             return None
         return HuffmanTable(self.counts[:-1] + bytes((self.counts[-1] + len(missing),)), self.symbols + missing)
 
 
 class Block(NamedTuple):
-    """A block of an MCU: the number of its component, whether it is the component's first, and its tables."""
+    """A block of an MCU: its component, whether it is the first of the component in the MCU, and its tables."""
 
     component: int
     is_first: bool
@@ -98,16 +99,16 @@ class Block(NamedTuple):
 
 
 class Coding(NamedTuple):
-    """How the codes of a picture are to be read and copied.
+    """The Huffman coding of a picture and of its bands.
 
     Attributes
     ----------
     blocks : list of Block
-        Of an MCU.
+        The blocks of an MCU, with the tables of the picture.
     tables : list of HuffmanTable
-        Those for DC of each component, with all categories.
+        The DC table of each component in a band, with all categories.
     segments : bytes
-        These tables as a segment, for a place behind all others.
+        These tables as a segment, which comes after all others in a band and replaces their DC tables.
     """
 
     blocks: list[Block]
@@ -116,16 +117,16 @@ class Coding(NamedTuple):
 
 
 def coding_of(data: bytes) -> Coding | None:
-    """Return the coding of a picture; None if its codes are to be left to a decoder.
+    """Return the Huffman coding of a picture; None if only a decoder can read its codes.
 
     Parameters
     ----------
     data : bytes
-        A file of one scan, without restart markers.
+        A JPEG with one scan and without restart markers.
     """
     tables: dict[int, HuffmanTable] = {}
     frame = header = b""
-    for segment in jpeg.segments(data):
+    for segment in segments(data):
         if segment.marker in HUFFMAN_FRAMES:
             frame = segment.content
         elif segment.marker == DHT:
@@ -153,11 +154,11 @@ def coding_of(data: bytes) -> Coding | None:
     if len(blocks) > _MOST_BLOCKS:
         return None
     content = b"".join(bytes((number,)) + table.counts + table.symbols for number, table in extended.items())
-    return Coding(blocks, [extended[selector >> 4] for _, selector in selectors], _segment(DHT, content))
+    return Coding(blocks, [extended[selector >> 4] for _, selector in selectors], packed(DHT, content))
 
 
 def _tables(content: bytes) -> dict[int, HuffmanTable]:
-    """Return the tables of a segment by class and number."""
+    """Return the Huffman tables of a segment, by class and number."""
     tables = {}
     at = 0
     while at + 1 + _LENGTHS <= len(content):
@@ -169,35 +170,31 @@ def _tables(content: bytes) -> dict[int, HuffmanTable]:
     return tables
 
 
-def _segment(marker: int, content: bytes) -> bytes:
-    return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
-
-
 class CopiedCodes:
-    """The codes of a picture, copied band by band from the top down; a ``Codes``.
+    """Entropy-coded data of bands, copied from those of the picture from the top down; a ``Codes``.
 
     Parameters
     ----------
     data : bytes
         The file.
     layout : Layout
-        Of a file with an end marker.
+        The layout of a file with an end marker.
     scan : Scan
     coding : Coding
-    units : int
+    mcu_rows : int
         Rows of MCUs in a band.
-    extra : int
-        Further rows that are decoded with a band.
+    overlap : int
+        Rows of MCUs of the next band that are decoded with a band.
     """
 
-    def __init__(self, data: bytes, layout: Layout, scan: Scan, coding: Coding, units: int, extra: int) -> None:
+    def __init__(self, data: bytes, layout: Layout, scan: Scan, coding: Coding, mcu_rows: int, overlap: int) -> None:
         assert layout.data_end is not None
         self._data, self._end, self._down = np.frombuffer(data, np.uint8), layout.data_end, scan.down
-        self._units, self._extra = units, extra
+        self._mcu_rows, self._overlap = mcu_rows, overlap
         self._scan, self._tables, self._codes = _arrays(scan, coding)
         self._state = np.zeros(huffman.STATE_SIZE, np.int64)
         self._state[0] = scan.codes_start
-        # Each byte may need a zero behind it. Only pages that are written take memory.
+        # Stuffed zeros at most double the data. The system gives memory only for the pages that are written.
         self._out = np.empty(2 * (self._end - scan.codes_start + _GAINED_BYTES), np.uint8)
         self._lock = threading.Lock()
         self._bands: dict[int, bytes] = {}
@@ -205,11 +202,12 @@ class CopiedCodes:
         self._is_damaged = False
 
     def rows(self, top: int, bottom: int) -> bytes:
-        """Return the rows of a band and those that are decoded with it; see ``Codes``.
+        """Return the data of a band and its overlap; see ``Codes``.
 
         Raises
         ------
         DamagedCodesError
+            The codes are damaged, or of a kind that only a decoder can judge.
         """
         with self._lock:
             while self._top <= top:
@@ -219,14 +217,14 @@ class CopiedCodes:
     def _copy(self) -> None:
         """Copy the next band."""
         top = self._top
-        count, bottom = min(self._units, self._down - top), min(top + self._units + self._extra, self._down)
+        count, bottom = min(self._mcu_rows, self._down - top), min(top + self._mcu_rows + self._overlap, self._down)
         size = -1
         if not self._is_damaged:
             size = COPY_ROWS.variant()(
                 self._data, self._end, self._scan, self._tables, self._codes,
                 self._state, bottom - top, count, self._out,
             )  # fmt: skip
-        # Behind the last codes may follow another scan, which a decoder refuses.
+        # Another scan may follow the last codes; a decoder then reports the damage.
         is_last = bottom == top + count == self._down
         if size < 0 or (is_last and _MARKER.search(self._data.data, int(self._state[0]), self._end)):
             self._is_damaged = True
@@ -237,14 +235,14 @@ class CopiedCodes:
 
 def _arrays(scan: Scan, coding: Coding) -> tuple[_Ints, npt.NDArray[np.uint16], _Ints]:
     """Return the arguments ``scan``, ``tables`` and ``codes`` of ``copy_rows``."""
-    kinds = [(is_ac, table) for block in coding.blocks for is_ac, table in enumerate((block.dc, block.ac))]
-    places = {kind: TABLE_SIZE * number for number, kind in enumerate(dict.fromkeys(kinds))}
-    tables = np.zeros(TABLE_SIZE * len(places), np.uint16)
-    for (is_ac, table), place in places.items():
-        counts, symbols = (np.frombuffer(part, np.uint8) for part in table)
-        FILL_TABLE.variant()(counts, symbols, is_ac, tables[place : place + TABLE_SIZE])
+    used = [(is_ac, table) for block in coding.blocks for is_ac, table in enumerate((block.dc, block.ac))]
+    offsets = {key: TABLE_SIZE * number for number, key in enumerate(dict.fromkeys(used))}
+    tables = np.zeros(TABLE_SIZE * len(offsets), np.uint16)
+    for (is_ac, table), offset in offsets.items():
+        counts, symbols = (np.frombuffer(field, np.uint8) for field in table)
+        FILL_TABLE.variant()(counts, symbols, is_ac, tables[offset : offset + TABLE_SIZE])
     blocks = [scan.across, len(coding.blocks)]
     for block in coding.blocks:
-        blocks += [block.component, block.is_first, places[0, block.dc], places[1, block.ac]]
+        blocks += [block.component, block.is_first, offsets[0, block.dc], offsets[1, block.ac]]
     codes = [table.codes()[category] for table in coding.tables for category in range(CATEGORIES)]
     return np.array(blocks, np.int64), tables, np.array(codes, np.int64).reshape(-1)

@@ -13,7 +13,10 @@ _SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 
 
 def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
-    """Return arguments of Pillow's ``save``; a JPEG's tables and subsampling are kept unless a quality is given."""
+    """Return arguments of Pillow's ``save``.
+
+    The tables and subsampling of a source JPEG are kept unless the options give a quality or a subsampling.
+    """
     parameters = jpeg_parameters(metadata)
     source = metadata.jpeg
     if options.quality is None and source and sorted(source.quantization) == list(range(len(source.quantization))):
@@ -31,7 +34,7 @@ def parameters_of(metadata: Metadata, options: WriteOptions) -> dict[str, Any]:
 
 
 def with_size(metadata: Metadata, height: int, width: int) -> Metadata:
-    """Write the size of the picture into the EXIF block."""
+    """Return the metadata with the size of the picture in the EXIF block."""
     if metadata.exif:
         from convfilter.picture.metadata import exif
 

@@ -9,17 +9,18 @@ from contextlib import suppress
 
 from convfilter.errors import ConvfilterError
 from convfilter.locks import start as start_thread
-from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import decoder
+from convfilter.picture.jpeg.layout import layout_of
 from convfilter.picture.pixels import Pixels
 
-#: Most samples that are prefetched; larger pictures may be read by rows (see ``rows.py``), or be refused.
+#: Most samples of a picture that is prefetched. Larger pictures may be decoded in bands (``rows.py``), or be refused.
 MOST_SAMPLES = 1 << 26
-#: Bytes from the start of the file in which the size of the picture is looked for.
+#: Bytes at the start of the file that are searched for the size of the picture.
 _HEAD_BYTES = 1 << 18
 
 
 class _Prefetched:
-    """A file that is being decoded."""
+    """A file that a thread decodes."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -28,28 +29,28 @@ class _Prefetched:
         start_thread(self._thread)
 
     def taken(self, data: bytes) -> Pixels | None:
-        """Return the samples if the file has this content, and forget them; None if it differs or was not decoded."""
+        """Return the samples, once, if the decoded file has this content; else None."""
         self._thread.join()
         decoded, self._decoded = self._decoded, None
         return decoded[1] if decoded is not None and decoded[0] == data else None
 
     def wait(self) -> None:
-        """Wait until the decoder has ended."""
+        """Wait until the thread has ended."""
         self._thread.join()
 
     def _decode(self) -> None:
-        with suppress(Exception):  # the reader decodes the file again, and reports its damage
+        with suppress(Exception):  # the reader decodes the file again and reports its damage
             if not stat.S_ISREG(os.stat(self._path).st_mode):
                 return
             with open(self._path, "rb") as file:
                 data = file.read(_HEAD_BYTES)
-                layout = jpeg.layout_of(data)
+                layout = layout_of(data)
                 if layout is None or layout.components not in (1, 3):
                     return
                 if layout.width * layout.height * layout.components > MOST_SAMPLES:
                     return
                 data += file.read()
-            self._decoded = data, jpeg.decode(data)
+            self._decoded = data, decoder.decode(data)
 
 
 _prefetched: _Prefetched | None = None
@@ -58,19 +59,19 @@ _prefetched: _Prefetched | None = None
 def start(path: str) -> None:
     """Import the decoder, and begin to decode a file.
 
-    Whether the file may be read, and whether it is damaged, is for the reader to find: it takes the samples only if it
+    The reader still checks whether the file may be read and whether it is damaged: it takes the samples only if it
     would decode the same bytes.
     """
     global _prefetched
     with suppress(ImportError, ConvfilterError):  # no decoder, or no threads
         import imagecodecs
 
-        imagecodecs.jpeg8_decode  # noqa: B018 - loads the codec here: two threads would take turns at importing
+        imagecodecs.jpeg8_decode  # noqa: B018 - imports the codec in this thread: two importing threads delay each other
         _prefetched = _Prefetched(path)
 
 
 def taken(data: bytes) -> Pixels | None:
-    """Return the decoded samples of a grey or RGB file with this content, if they were started; waits for them."""
+    """Return the prefetched samples of the grey or RGB file with this content, once decoded; None without such."""
     return None if _prefetched is None else _prefetched.taken(data)
 
 
@@ -80,4 +81,4 @@ def _wait() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wait)  # a child would inherit locks of the decoder's thread
+    os.register_at_fork(before=_wait)  # a child would inherit locks that the thread holds

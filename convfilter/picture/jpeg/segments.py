@@ -1,241 +1,71 @@
-"""JPEG metadata, read and written without Pillow, whose import takes as long as a photo.
-
-Only well-formed files are read here, with the same result as through Pillow;
-Pillow reads the others. ITU-T T.81, annex B; JFIF 1.02; CIPA DC-008 (Exif
-2.32); ICC.1, annex B.4; XMP, part 3.
-"""
+"""Segments of a JPEG: markers and their content in front of the first scan. ITU-T T.81, annex B."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
-from convfilter.picture.jpeg import layout
-from convfilter.picture.jpeg.layout import DHT, DRI, SOS
-from convfilter.picture.metadata.density import PER_INCH_OR_CENTIMETRE
-from convfilter.picture.metadata.exif import valid_resolution
-from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
-from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, text_of
-from convfilter.picture.metadata.tiff_numbers import CM_PER_INCH
+from convfilter.errors import ReadError
+from convfilter.record import NamedTuple
 
-_APP0, _APP1, _APP2, _APP13, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
-_DQT = 0xDB
-#: Start of a baseline, an extended sequential and a progressive frame.
-_FRAMES = (0xC0, 0xC1, _PROGRESSIVE := 0xC2)
-_KNOWN = frozenset((*_FRAMES, DHT, DRI, _DQT, SOS, _COM, *range(0xE0, 0xF0)))
-_JFIF, _XMP, _ICC, _MPF = b"JFIF\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0"
-_PLAIN = (_JFIF, EXIF_PREFIX, _XMP, _ICC, PHOTOSHOP_PREFIX)
-_JFIF_BYTES = 12
-_ICC_HEAD_BYTES = len(_ICC) + 2
-_BLOCK = 64
-_INCH, _CENTIMETRE = 1, 2
-#: Offset of the unit and the density in a JPEG that begins with a JFIF segment.
-_DENSITY = 13
-#: Sampling factors of the three components, and Pillow's number for them.
-_SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
-    ((1, 1), (1, 1), (1, 1)): 0,
-    ((2, 1), (1, 1), (1, 1)): 1,
-    ((2, 2), (1, 1), (1, 1)): 2,
-}
-#: Row-major place in a block of each coefficient, in zigzag order.
-_ZIGZAG = sorted(range(_BLOCK), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[1 - sum(divmod(at, 8)) % 2]))
+DHT, SOS, DQT, DRI, APP0, APP15, COM = 0xC4, 0xDA, 0xDB, 0xDD, 0xE0, 0xEF, 0xFE
+#: Start of a baseline and of an extended sequential frame, with Huffman codes.
+HUFFMAN_FRAMES = (0xC0, 0xC1)
+#: Markers without content: RST0 to RST7, SOI, TEM.
+_WITHOUT_CONTENT = frozenset((*range(0xD0, 0xD9), 0x01))
+_MOST_RUBBISH_BYTES = _MOST_SEGMENTS = 1 << 16
 
 
-class _OddError(Exception):
-    """The data are malformed, or of a kind that only Pillow supports."""
+class Segment(NamedTuple):
+    """A segment: the second byte of its marker, the offset of the marker, and the content behind the length."""
+
+    marker: int
+    at: int
+    content: bytes
+
+    @property
+    def end(self) -> int:
+        """Offset of the byte behind the segment."""
+        return self.at + 4 + len(self.content)
 
 
-def metadata_of(data: bytes) -> Metadata | None:
-    """Read the metadata of a grey or RGB JPEG.
+def segments(data: bytes) -> Iterator[Segment]:
+    """Yield the segments up to the header of the first scan; stop early at a malformed segment.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
+    Markers without content, padding, and up to 64 KiB of rubbish between segments are skipped, as decoders do.
 
-    Returns
-    -------
-    Metadata, or None
-        None if a segment is damaged or unusual, or there is more than
-        one picture, or another colour model: use Pillow.
+    Raises
+    ------
+    ReadError
+        There are more than 65,536.
     """
-    try:
-        return _metadata(list(_segments(data)))
-    except _OddError:
-        return None
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and content of the segments in front of the first scan, if nothing lies between them."""
-    end = 2
-    for segment in layout.segments(data):
-        if segment.at != end or segment.marker not in _KNOWN:
-            break
-        if segment.marker == SOS:
+    at = 2
+    for _ in range(_MOST_SEGMENTS):
+        if at + 4 > len(data):
             return
-        yield segment.marker, segment.content
-        end = segment.end
-    raise _OddError
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker in (0x00, 0xFF):
+            at = data.find(b"\xff", at + 1, at + _MOST_RUBBISH_BYTES)
+            if at < 0:
+                return
+            continue
+        if marker in _WITHOUT_CONTENT:
+            at += 2
+            continue
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if not at + 4 <= end <= len(data):
+            return
+        yield Segment(marker, at, data[at + 4 : end])
+        if marker == SOS:
+            return
+        at = end
+    raise ReadError(f"the JPEG holds more than {_MOST_SEGMENTS} segments in front of its pixels")
 
 
-def app_segments(data: bytes) -> list[layout.Segment]:
+def app_segments(data: bytes) -> list[Segment]:
     """Return the application segments in front of the first scan."""
-    return [segment for segment in layout.segments(data) if _APP0 <= segment.marker <= _APP15]
+    return [segment for segment in segments(data) if APP0 <= segment.marker <= APP15]
 
 
-def is_plain(data: bytes, end: int | None) -> bool:
-    """Whether a JPEG holds only a picture and metadata that ``metadata_of`` reads.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    end : int, or None
-        Offset of the picture's end marker.
-    """
-    if end is not None and len(data) > end + 2:
-        return False
-    return all(is_plain_segment(marker, content) for marker, _, content in app_segments(data))
-
-
-def is_plain_segment(marker: int, content: bytes) -> bool:
-    """Whether an application segment is supported, or describes the coding."""
-    return content.startswith(_PLAIN) or (marker == _APP14 and content.startswith(b"Adobe"))
-
-
-def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
-    def of_kind(marker: int, prefix: bytes = b"") -> list[bytes]:
-        found = [content for kind, content in segments if kind == marker and content.startswith(prefix)]
-        return [content[len(prefix) :] for content in found]
-
-    frames = [index for index, (kind, _) in enumerate(segments) if kind in _FRAMES]
-    if len(frames) != 1 or of_kind(_APP2, _MPF):
-        raise _OddError
-    packets, comments = of_kind(_APP1, _XMP), of_kind(_COM)
-    exif = b"".join(of_kind(_APP1, EXIF_PREFIX))
-    dpi, unit = _dpi_of_jfif([content for kind, content in segments if kind == _APP0 and content.startswith(_JFIF[:4])])
-    if dpi is None and exif:
-        from convfilter.picture.metadata.exif import is_complete, resolution
-
-        if not is_complete(exif):
-            raise _OddError
-        dpi = resolution(exif)
-    return Metadata(
-        icc=_profile(segments[: frames[0]]),
-        exif=exif or None,
-        xmp=packets[-1] if packets and packets[-1] else None,
-        photoshop=b"".join(of_kind(_APP13, PHOTOSHOP_PREFIX)) or None,
-        resolution=valid_resolution(dpi),
-        per_centimetre=unit == _CENTIMETRE,
-        text=[Text("Comment", text_of(each)) for each in comments if each],
-        jpeg=_tables(*segments[frames[0]], of_kind(_DQT)),
-    )
-
-
-def _dpi_of_jfif(segments: Sequence[bytes]) -> tuple[tuple[float, float] | None, int]:
-    """Return dots per inch, None if only the pixel aspect is given, and the unit in which they are stored."""
-    dpi: tuple[float, float] | None = None
-    unit = 0
-    for content in segments:
-        if len(content) < _JFIF_BYTES:
-            raise _OddError
-        x, y = int.from_bytes(content[8:10], "big"), int.from_bytes(content[10:12], "big")
-        if content[7] in (_INCH, _CENTIMETRE):
-            unit, scale = content[7], CM_PER_INCH if content[7] == _CENTIMETRE else 1
-            dpi = x * scale, y * scale
-    return dpi, unit
-
-
-def _profile(segments: Sequence[tuple[int, bytes]]) -> bytes | None:
-    """Join the parts of an ICC profile by their numbers; None if some are missing."""
-    parts = sorted(content for kind, content in segments if kind == _APP2 and content.startswith(_ICC))
-    if any(len(part) < _ICC_HEAD_BYTES for part in parts):
-        raise _OddError
-    if not parts or parts[0][_ICC_HEAD_BYTES - 1] != len(parts):
-        return None
-    return b"".join(part[_ICC_HEAD_BYTES:] for part in parts) or None
-
-
-def _tables(marker: int, frame: bytes, tables: Sequence[bytes]) -> JpegTables:
-    """Return the compression parameters."""
-    if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3) or len(frame) != 6 + 3 * frame[5]:
-        raise _OddError
-    factors = tuple((frame[at] >> 4, frame[at] & 15) for at in range(7, len(frame), 3))
-    quantization: dict[int, list[int]] = {}
-    for content in tables:
-        at = 0
-        while at < len(content):
-            number, size = content[at] & 15, 2 if content[at] >> 4 else 1
-            values = content[at + 1 : at + 1 + _BLOCK * size]
-            if len(values) < _BLOCK * size:
-                raise _OddError
-            table = [0] * _BLOCK
-            for index, place in enumerate(_ZIGZAG):
-                table[place] = int.from_bytes(values[index * size : (index + 1) * size], "big")
-            quantization[number] = table
-            at += 1 + _BLOCK * size
-    return JpegTables(quantization, _SUBSAMPLINGS.get(factors, -1), marker == _PROGRESSIVE)
-
-
-def packed(parameters: Mapping[str, Any]) -> bytes:
-    """Return the segments between the start of a grey or RGB JPEG and its tables.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Arguments of ``Image.save``: ``dpi``, ``exif``, ``extra``, ``xmp``,
-        ``icc_profile`` and ``comment``; each fits its segments. Also ``per_centimetre``,
-        which Pillow ignores: whether dots per centimetre are preferred.
-
-    Returns
-    -------
-    bytes
-        The same bytes as Pillow's, except for a density in dots per centimetre.
-    """
-    density = _density(parameters.get("dpi"), parameters.get("per_centimetre", False))
-    parts = [b"\xff\xd8", _segment(_APP0, _JFIF + bytes((1, 1)) + density + bytes(2))]
-    if exif := parameters.get("exif"):
-        parts.append(_segment(_APP1, exif))
-    parts.append(parameters.get("extra", b""))
-    if xmp := parameters.get("xmp"):
-        parts.append(_segment(_APP1, _XMP + xmp))
-    profile = parameters.get("icc_profile") or b""
-    room = SEGMENT_BYTES - _ICC_HEAD_BYTES
-    count = -(-len(profile) // room)
-    for number in range(count):
-        part = profile[number * room : (number + 1) * room]
-        parts.append(_segment(_APP2, _ICC + bytes((number + 1 & 0xFF, count & 0xFF)) + part))
-    if comment := parameters.get("comment"):
-        parts.append(_segment(_COM, comment))
-    return b"".join(parts)
-
-
-def with_density(data: bytes, metadata: Metadata) -> bytes:
-    """Write the resolution into a JPEG that begins with a JFIF segment, as :func:`packed` does.
-
-    Parameters
-    ----------
-    data : bytes
-        The JPEG; Pillow writes its resolution per inch only.
-    metadata : Metadata
-
-    Returns
-    -------
-    bytes
-    """
-    density = _density(metadata.resolution, metadata.per_centimetre)
-    return data[:_DENSITY] + density + data[_DENSITY + len(density) :] if data[6:11] == _JFIF else data
-
-
-def _density(dots_per_inch: tuple[float, float] | None, per_centimetre: bool) -> bytes:
-    """Encode the unit and two integers of 16 bits; ``per_centimetre`` decides if both units are equally exact."""
-    found = dots_per_inch and PER_INCH_OR_CENTIMETRE.of(dots_per_inch, preferred=int(per_centimetre))
-    if not found:
-        return struct.pack(">BHH", 0, 1, 1)  # square pixels of unknown size
-    unit, dots = found
-    return struct.pack(">BHH", (_INCH, _CENTIMETRE)[unit], *dots)
-
-
-def _segment(marker: int, content: bytes) -> bytes:
+def packed(marker: int, content: bytes) -> bytes:
+    """Return a segment with its marker and length."""
     return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content

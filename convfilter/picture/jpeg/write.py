@@ -1,11 +1,9 @@
-"""JPEG writer from arrays: the same coefficients as Pillow, without importing it, and on all cores.
+"""JPEG writer: the same coefficients as Pillow, without importing it, and on all cores.
 
-If the tables are those of a quality, as nearly all are, libjpeg encodes the
-array directly, and a large picture in bands: each band is encoded separately,
-and the scan is joined at restart markers (ITU-T T.81, E.1.4), after which
-codes begin at a whole byte. Coefficients equal those of the picture encoded
-in one piece. Bands depend only on the picture's size, so any number of threads
-writes the same bytes.
+libjpeg encodes the array directly if the quantisation tables are those of a quality, as nearly all are. A large picture
+is encoded in bands, which are joined by restart markers (ITU-T T.81, E.1.4): after a marker, codes begin at a whole
+byte. The coefficients equal those of the picture encoded in one piece. The bands depend only on the picture's size, so
+any number of threads writes the same bytes.
 """
 
 from __future__ import annotations
@@ -16,10 +14,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import WriteError
-from convfilter.picture.jpeg import layout
-from convfilter.picture.jpeg import segments as jpeg_segments
-from convfilter.picture.jpeg.layout import DRI
+from convfilter.picture.jpeg import metadata as jpeg_metadata
 from convfilter.picture.jpeg.parameters import parameters_of, with_size
+from convfilter.picture.jpeg.segments import APP0, APP15, COM, DRI, packed, segments
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.outline import Outline
 from convfilter.picture.picture import Picture
@@ -27,17 +24,17 @@ from convfilter.picture.pixels import Pixels
 from convfilter.picture.row_writer import Block, RowWriter
 from convfilter.record import replace
 
-#: By Pillow's number: the encoder's name, and width and height of an MCU in pixels.
-_UNITS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
-#: Markers between the start of a file and its tables: APP0 to APP15, COM.
-_SEGMENTS = frozenset((*range(0xE0, 0xF0), 0xFE))
-#: Upper bound for the header of the encoder: two quantisation and four Huffman tables.
+#: By Pillow's number of a subsampling: libjpeg's name, and width and height of a minimum coded unit (MCU) in pixels.
+_SUBSAMPLINGS = {0: ("444", 8, 8), 1: ("422", 16, 8), 2: ("420", 16, 16)}
+#: Markers of the segments in front of the tables.
+_METADATA = frozenset((*range(APP0, APP15 + 1), COM))
+#: Upper bound for what libjpeg writes before the codes: two quantisation and four Huffman tables.
 _MOST_HEAD_BYTES = 1 << 12
 _SOF0, _RST0 = 0xC0, 0xD0
 _RESTARTS = 8
 _END = b"\xff\xd9"
-_MAX_SIDE = 65500  # of the decoders' and encoders' own
-#: Bytes of a band: an interval of at most 16,384 MCUs; a segment can count 65,535.
+_MAX_SIDE = 65500  # libjpeg's limit
+#: Most bytes of samples in a band: at most 16,384 MCUs. A DRI segment can count 65,535.
 BAND_BYTES = 1 << 20
 _UINT8: np.dtype[np.generic] = np.dtype(np.uint8)
 
@@ -55,7 +52,7 @@ def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     Raises
     ------
     WriteError
-        The encoder refuses.
+        The encoder refuses the picture.
     """
     metadata = with_size(picture.metadata, *picture.pixels.shape[:2])
     pixels = picture.pixels
@@ -87,7 +84,7 @@ def write_direct(file: BinaryIO, pixels: Pixels, parameters: Mapping[str, Any], 
     Returns
     -------
     bool
-        False: nothing has been written; see :func:`why_not_direct`.
+        False if nothing has been written; see :func:`why_not_direct`.
     """
     if why_not_direct(pixels.shape, parameters):
         return False
@@ -104,7 +101,7 @@ def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str
     ----------
     shape : (H, W) or (H, W, C)
     parameters : mapping
-        As ``Image.save`` takes them.
+        Arguments of ``Image.save``.
     """
     height, width, channels = (*shape, 1)[:3]
     colour = channels == 3
@@ -112,9 +109,9 @@ def why_not_direct(shape: tuple[int, ...], parameters: Mapping[str, Any]) -> str
     if parameters["progressive"] or parameters["optimize"]:
         return "a progressive or optimised JPEG is encoded in one piece"
     if _quality(parameters, tables=1 + colour) is None:
-        return "the JPEG keeps tables that are of no quality, and is encoded in one piece"
+        return "the JPEG keeps tables that belong to no quality, and is encoded in one piece"
     # The subsampling of a grey picture affects only the padding of its edge, which is Pillow's choice.
-    fits = channels in (1, 3) and (subsampling in _UNITS if colour else not subsampling)
+    fits = channels in (1, 3) and (subsampling in _SUBSAMPLINGS if colour else not subsampling)
     if not fits or max(height, width) > _MAX_SIDE:
         return "a JPEG of a rare kind is encoded in one piece"
     return ""
@@ -127,9 +124,9 @@ class JpegWriter(RowWriter):
     ----------
     file : BinaryIO
     shape : (H, W) or (H, W, 3)
-        Of uint8 samples.
+        Shape of the uint8 samples.
     parameters : mapping
-        Arguments of ``Image.save``, without any that :func:`why_not_direct` names.
+        Arguments of ``Image.save``, for which :func:`why_not_direct` returns "".
     dtype : dtype
         Type of the rows before ``prepare``.
     """
@@ -148,14 +145,14 @@ class JpegWriter(RowWriter):
         quality = _quality(parameters, tables=1 + colour)
         assert quality is not None
         self._parameters, self._quality = parameters, quality
-        name, self._across, self._down = _UNITS[parameters.get("subsampling", 2 if colour else 0)]
+        name, self._across, self._down = _SUBSAMPLINGS[parameters.get("subsampling", 2 if colour else 0)]
         self._subsampling = name if colour else None
         self.block_rows = max(1, BAND_BYTES // (width * channels * self._down)) * self._down
 
     def begin(self) -> None:
         """Write the start marker and the segments before the tables."""
         self._number = 0
-        self.file.write(jpeg_segments.packed(self._parameters))
+        self.file.write(jpeg_metadata.encoded(self._parameters))
 
     def encode(self, block: Block) -> memoryview:
         """Encode a band as a separate JPEG."""
@@ -166,17 +163,17 @@ class JpegWriter(RowWriter):
         """Write the data of a band; before the first, its tables."""
         height, width, _ = self.shape
         count = -(-height // self.block_rows)
-        segments = list(layout.segments(bytes(piece[:_MOST_HEAD_BYTES])))
-        scan, data = segments[-1].at, segments[-1].end
+        found = list(segments(bytes(piece[:_MOST_HEAD_BYTES])))
+        scan, data = found[-1].at, found[-1].end
         if self._number == 0:
-            tables = next(segment.at for segment in segments if segment.marker not in _SEGMENTS)
-            frame = next(segment.at for segment in segments if segment.marker == _SOF0)
+            tables = next(segment.at for segment in found if segment.marker not in _METADATA)
+            frame = next(segment.at for segment in found if segment.marker == _SOF0)
             self.file.write(piece[tables : frame + 5])
             self.file.write(height.to_bytes(2, "big"))
             self.file.write(piece[frame + 7 : scan])
             if count > 1:
                 interval = -(-width // self._across) * (self.block_rows // self._down)
-                self.file.write(bytes((0xFF, DRI)) + (4).to_bytes(2, "big") + interval.to_bytes(2, "big"))
+                self.file.write(packed(DRI, interval.to_bytes(2, "big")))
             self.file.write(piece[scan:data])
         self.file.write(piece[data : -len(_END)])
         self.file.write(bytes((0xFF, _RST0 + self._number % _RESTARTS)) if self._number < count - 1 else _END)
@@ -196,13 +193,13 @@ def _encoded(band: Pixels, *, quality: int, subsampling: str | None) -> memoryvi
 
 
 def _quality(parameters: Mapping[str, Any], tables: int) -> int | None:
-    """Return the quality of the tables, None if no quality gives them."""
+    """Return the quality that gives the quantisation tables; None if no quality does."""
     wanted: Mapping[int, Sequence[int]] | None = parameters.get("qtables")
     if wanted is None:
         return int(parameters["quality"])
     if len(wanted) < tables:
         return None
-    # As libjpeg scales the tables of ITU-T T.81, annex K.
+    # libjpeg scales the tables of ITU-T T.81, annex K.
     quality = np.arange(1, 101)[:, np.newaxis, np.newaxis]
     percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     scaled = np.clip((np.array(_ANNEX_K[:tables]) * percent + 50) // 100, 1, 255)
@@ -210,7 +207,7 @@ def _quality(parameters: Mapping[str, Any], tables: int) -> int | None:
     return int(equal.argmax()) + 1 if equal.any() else None
 
 
-#: Luminance and chrominance, row by row.
+#: Quantisation tables of luminance and chrominance, row by row.
 _ANNEX_K = (
     (
         16, 11, 10, 16, 24, 40, 51, 61,

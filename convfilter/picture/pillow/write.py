@@ -14,8 +14,8 @@ from PIL import Image, ImageFile
 
 from convfilter.errors import WriteError
 from convfilter.picture.frame import DEFAULT_DELAY, Frame
+from convfilter.picture.jpeg.metadata import with_density
 from convfilter.picture.jpeg.parameters import parameters_of
-from convfilter.picture.jpeg.segments import with_density
 from convfilter.picture.metadata import exif
 from convfilter.picture.metadata.density import PER_INCH, PER_METRE
 from convfilter.picture.metadata.metadata import Metadata

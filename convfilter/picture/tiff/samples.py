@@ -9,7 +9,8 @@ import numpy as np
 
 from convfilter.errors import ReadError
 from convfilter.picture import colour
-from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg import decoder
+from convfilter.picture.jpeg.layout import layout_of
 from convfilter.picture.metadata.tiff_numbers import (
     ASSOCIATED,
     BLACK_IS_ZERO,
@@ -198,7 +199,7 @@ def _samples(image: Image, options: ReadOptions, notes: list[str]) -> Pixels:
     planes, _, height, width, samples = page.shaped
     stream = _old_jpeg(page) if int(page.compression) == OLD_JPEG else None
     if stream is not None:
-        data = jpeg.decode(stream)
+        data = decoder.decode(stream)
     elif image.slice:
         data = _slice(image)
     elif options.lenient:
@@ -232,7 +233,7 @@ def _old_jpeg(page: Any) -> bytes | None:
     file = page.parent.filehandle
     file.seek(int(np.ravel(offset)[0]))
     stream = bytes(file.read(int(np.ravel(length)[0])))
-    layout = jpeg.layout_of(stream)
+    layout = layout_of(stream)
     if layout is not None and (layout.width, layout.height) != (page.imagewidth, page.imagelength):
         raise ReadError(
             f"the TIFF is damaged: its JPEG has {layout.width}x{layout.height} pixels, "

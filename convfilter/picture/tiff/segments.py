@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from convfilter.errors import ReadError
-from convfilter.picture.jpeg import layout as jpeg
+from convfilter.picture.jpeg.layout import layout_of
 from convfilter.picture.pillow import webp
 from convfilter.picture.tiff import lzw
 
@@ -109,7 +109,7 @@ def require_sound_segments(page: Any) -> None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    layout = jpeg.layout_of(data)
+    layout = layout_of(data)
     return (layout.width, layout.height) if layout else None
 
 
