@@ -165,6 +165,8 @@ class Format:
         Numbers of bits of a sample, if they differ from those of ``dtypes``.
     models : tuple of str
         Colour models that the format stores.
+    rgb_profiles : bool
+        Whether grey is stored as RGB, so that ICC profiles are for RGB.
     alpha : str
         Transparency: "full", "binary" (a pixel is opaque or clear), or "" for none.
     linear : bool
@@ -222,6 +224,7 @@ class Format:
     dtypes: tuple[str, ...] = ("uint8",)
     depths: tuple[int, ...] = ()
     models: tuple[Model, ...] = ("gray", "rgb")
+    rgb_profiles: bool = False
     alpha: Literal["", "binary", "full"] = ""
     linear: bool = False
     only_bt709: bool = False

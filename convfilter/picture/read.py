@@ -118,6 +118,11 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
             from convfilter.picture.metadata import mark
 
             mark.remove(picture.metadata)
+        if picture.metadata.icc:
+            from convfilter.picture.metadata import icc
+
+            if not icc.fits(picture.metadata.icc, picture.model):
+                _match_profile(picture)
         picture.metadata.from_integers = picture.dtype.kind != "f"
         if picture.metadata.exif or picture.metadata.xmp or picture.metadata.photoshop:
             _orient(picture, options)
@@ -194,6 +199,14 @@ def _refuse_raw(where: object, cause: ReadError | None = None) -> None:
     known = unsupported.raw_by_suffix(suffix)
     if known is not None:
         raise ReadError(known.message) from cause
+
+
+def _match_profile(picture: Picture) -> None:
+    """Replace or drop a colour profile for pictures of another model."""
+    from convfilter.picture.metadata import icc_match
+
+    lost = icc_match.match(picture.metadata, picture.model)
+    picture.losses += (lost,) if lost else ()
 
 
 def _orient(picture: Picture, options: ReadOptions) -> None:

@@ -160,6 +160,10 @@ def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions
         from convfilter.picture.metadata import icc
 
         metadata.icc = metadata.icc if icc.fits(metadata.icc, model) else None
+        if metadata.icc and model == "gray" and fmt.rgb_profiles:
+            from convfilter.picture.metadata import icc_match
+
+            metadata.icc = icc_match.of_grey_as_rgb(metadata.icc)
     if metadata.icc and not fmt.holds.icc and b"cICP" not in dict(metadata.png):
         from convfilter.picture.metadata import cicp
 

@@ -25,7 +25,12 @@ COLOURANT_TOLERANCE = 0.003
 
 def model_of(profile: bytes) -> Model | None:
     """Return the colour model of the pictures that a profile is for; None for others, such as Lab, and for damage."""
-    return _MODELS.get(profile[16:20]) if profile[36:40] == b"acsp" else None
+    return _MODELS.get(profile[16:20]) if has_signature(profile) else None
+
+
+def has_signature(profile: bytes) -> bool:
+    """Whether the header of a profile has the signature of all ICC profiles."""
+    return profile[36:40] == b"acsp"
 
 
 def fits(profile: bytes, model: Model) -> bool:

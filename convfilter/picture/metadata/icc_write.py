@@ -20,7 +20,7 @@ _VERSION = 0x04400000
 _HEADER_BYTES, _ENTRY_BYTES = 128, 12
 
 
-def matrix_profile(name: str, primaries: Chromaticities, curve: ParametricCurve) -> bytes:
+def matrix_profile(name: str, primaries: Chromaticities, curve: ParametricCurve | bytes) -> bytes:
     """Make a profile for RGB.
 
     Parameters
@@ -29,8 +29,8 @@ def matrix_profile(name: str, primaries: Chromaticities, curve: ParametricCurve)
         Description, for people.
     primaries : four pairs of float
         Chromaticities (x, y) of red, green, blue and white.
-    curve : ParametricCurve
-        From stored values to linear light.
+    curve : ParametricCurve or bytes
+        From stored values to linear light; bytes are the content of another profile's tag.
 
     Returns
     -------
@@ -63,9 +63,8 @@ def to_xyz(primaries: Chromaticities) -> npt.NDArray[np.float64]:
 
 
 def gray_profile(name: str, curve: ParametricCurve | bytes) -> bytes:
-    """Make a profile for grey; see :func:`matrix_profile`. The curve may be the content of another profile's tag."""
-    tag = curve if isinstance(curve, bytes) else _curve_tag(curve)
-    return _profile(b"GRAY", name, {b"kTRC": tag})
+    """Make a profile for grey; see :func:`matrix_profile`."""
+    return _profile(b"GRAY", name, {b"kTRC": _curve_tag(curve)})
 
 
 def _xyz_of(x: float, y: float) -> tuple[float, float, float]:
@@ -89,8 +88,10 @@ def _xyz_tag(values: npt.ArrayLike) -> bytes:
     return _fixed(b"XYZ ", values)
 
 
-def _curve_tag(curve: ParametricCurve) -> bytes:
-    """Encode a curve as function type 3, or type 0 for a pure power."""
+def _curve_tag(curve: ParametricCurve | bytes) -> bytes:
+    """Encode a curve as function type 3, or type 0 for a pure power; an encoded one stays."""
+    if isinstance(curve, bytes):
+        return curve
     values = [curve.gamma] if curve.d <= 0 else [curve.gamma, curve.a, curve.b, curve.c, curve.d]
     kind = 0 if len(values) == 1 else 3
     return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _fixed(b"", values)[4:]
