@@ -2,12 +2,14 @@
 
 import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from tiffs import by_hand
 
-from convfilter.errors import WriteError
+from convfilter.errors import ReadError, WriteError
 from convfilter.picture.format import NAMES
 from convfilter.picture.formats import FORMATS
 from convfilter.picture.metadata import exif
@@ -294,9 +296,9 @@ def test_a_page_has_no_profile_but_its_own(strip):
         for profile in profiles:
             tiff.write(noise(), photometric="minisblack", metadata=None, iccprofile=profile)
     write_options = WriteOptions(strip=strip)
-    assert filtered("in.tif", "out.tif", write=write_options) == ()
+    notes = filtered("in.tif", "out.tif", write=write_options)
+    assert notes == ("the colour profile is damaged and is left out",)
     found = [tags_of("out.tif", number).get(34675) for number in range(3)]
-    # The first one is no profile, and fits no picture.
     assert found == [None, *(profiles[1:] if strip != "all" else [None, None])]
 
 
@@ -367,3 +369,42 @@ def test_hostile_descriptions_take_time_in_proportion(text):
     extra = [(42112, 2, None, text, True)] if "GDAL" in text else []
     tifffile.imwrite("in.tif", noise(), description="" if extra else text, metadata=None, extratags=extra)
     filtered("in.tif", "out.tif", "box:1,stride=2")  # squares of these lengths would take minutes
+
+
+def with_value_at_the_end(name, tag, big=False):
+    """Move the value of a tag behind all other data."""
+    with tifffile.TiffFile(name) as tiff:
+        entry = tiff.pages[0].tags[tag]
+        at, value, length = entry.offset, entry.valueoffset, entry.valuebytecount
+    data = bytearray(Path(name).read_bytes())
+    struct.pack_into("<Q" if big else "<I", data, at + (12 if big else 8), len(data))
+    Path(name).write_bytes(bytes(data) + bytes(data[value : value + length]))
+    return len(data)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(("tag", "name"), [(270, "ImageDescription"), (700, "XMP"), (42112, "GDAL_METADATA")])
+def test_tags_beyond_the_end_of_a_truncated_file_are_named(tag, name, big):
+    value = "<GDALMetadata><Item name='a'>1</Item></GDALMetadata>" if tag == 42112 else "<x:xmpmeta/>  a description"
+    extra = [(tag, 1 if tag == 700 else 2, len(value) if tag == 700 else None, value.encode(), True)]
+    tifffile.imwrite("in.tif", noise(), photometric="minisblack", metadata=None, extratags=extra, bigtiff=big)
+    end = with_value_at_the_end("in.tif", tag, big)
+    assert filtered("in.tif", "out.tif") == ()
+    with open("in.tif", "r+b") as file:
+        file.truncate(end + 5)
+    note = f"the TIFF is truncated or damaged: tags beyond its end are left out: {name}"
+    assert filtered("in.tif", "out.tif") == (note,)
+    with pytest.raises(ReadError, match="tags beyond its end"):
+        read("in.tif", ReadOptions(strict=True))
+
+
+@pytest.mark.parametrize(("tag", "name"), [(34665, "EXIF"), (34853, "GPS")])
+def test_a_truncated_directory_of_exif_is_named(tag, name):
+    data = by_hand(4, 3, bytes(range(12)), extra={tag: (4, 0)})
+    entry = data.index(struct.pack("<HHI", tag, 4, 1))
+    whole = struct.pack("<HHHII", 2, 36867, 2, 20, len(data) + 30) + struct.pack("<HHII", 1, 2, 2, ord("N"))
+    data = data[: entry + 8] + struct.pack("<I", len(data)) + data[entry + 12 :] + whole + bytes(4)
+    note = f"the TIFF is truncated or damaged: tags beyond its end are left out: {name}"
+    for length, expected in ((len(data) + 20, ()), (len(data) + 3, (note,)), (len(data) - 14, (note,))):
+        Path("in.tif").write_bytes(data.ljust(length, b"2")[:length])
+        assert filtered("in.tif", "out.tif") == expected

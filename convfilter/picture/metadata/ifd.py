@@ -5,6 +5,7 @@ TIFF 6.0 (Adobe, 1992), section 2; BigTIFF; CIPA DC-008 (Exif 2.32), section 4.6
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Container, Iterator
 from typing import BinaryIO, Literal
@@ -164,6 +165,38 @@ def parsed(
         if 0 < length <= len(data):
             fields[tag] = Field(tag, kind, data[:length])
     return fields
+
+
+def beyond_end(file: BinaryIO, offset: int, order: str, *, big: bool = False) -> set[int]:
+    """Return the tags of a directory whose values end beyond the end of the file.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable.
+    offset : int
+        Offset of the directory.
+    order : "<" or ">"
+        Byte order.
+    big : bool
+        BigTIFF.
+
+    Returns
+    -------
+    set of int
+        ``{0}``, which is no tag, if the directory itself is cut.
+    """
+    size, widths, read = file.seek(0, os.SEEK_END), layout(big), read_at(file)
+    head = struct.calcsize("<" + widths.number)
+    counted = read(offset, head)
+    count = min(struct.unpack(order + widths.number, counted)[0], _MAX_FIELDS) if len(counted) == head else 0
+    table = read(offset + head, widths.entry_bytes * count)
+    found = {0} if not counted or len(table) < widths.entry_bytes * count else set()
+    for _, tag, kind, items, inline in entries(table, order, big=big):
+        length = items * item_bytes(kind)
+        if length > widths.inline and struct.unpack(order + widths.offset, inline)[0] + length > size:
+            found.add(tag)
+    return found
 
 
 def item_bytes(kind: int) -> int:

@@ -32,7 +32,7 @@ from convfilter.picture.tiff.fields import of_page
 from convfilter.picture.tiff.layout import Image, images_of
 from convfilter.picture.tiff.samples import MODELS, Decoded, decoded, extra_kinds, opened
 from convfilter.picture.tiff.segments import READABLE
-from convfilter.picture.tiff.tags import metadata_of, page_offsets
+from convfilter.picture.tiff.tags import metadata_of, page_offsets, truncated_tags
 from convfilter.sample_types import computed_in, is_known
 
 #: Further numbers of compressions that are written under another number.
@@ -159,8 +159,11 @@ def _frames(
             left |= dict.fromkeys(names)
             frame.tiff = fields if fields.fields else None
         frames.append(frame)
-    text = f"the TIFF has tags that are left out: {_listed(list(left))}"
-    return frames, (Loss(text),) if left else ()
+    losses = [Loss(f"the TIFF has tags that are left out: {_listed(list(left))}")] if left else []
+    cut = list(dict.fromkeys(name for image in images for name in truncated_tags(image.page, file)))
+    if cut:
+        losses.append(Loss(f"the TIFF is truncated or damaged: tags beyond its end are left out: {_listed(cut)}"))
+    return frames, tuple(losses)
 
 
 def _has_alpha(page: Any) -> bool:

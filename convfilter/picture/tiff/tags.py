@@ -130,6 +130,26 @@ def metadata_of(page: Any, file: BinaryIO) -> Metadata:
     return metadata
 
 
+def truncated_tags(page: Any, file: BinaryIO) -> list[str]:
+    """Return the names of a page's tags whose values lie beyond the end of the file, "EXIF" and "GPS" for those there.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    file : BinaryIO
+        The file that it lies in.
+    """
+    import tifffile
+
+    order, big = page.parent.byteorder, page.parent.is_bigtiff
+    names = [tifffile.TIFF.TAGS.get(tag, str(tag)) for tag in sorted(ifd.beyond_end(file, page.offset, order, big=big))]
+    for tag, name in ((ifd.EXIF_IFD, "EXIF"), (ifd.GPS_IFD, "GPS")):
+        fields = ifd.parsed(ifd.read_at(file), page.offset, order, big=big, wanted=(tag,))
+        if tag in fields and ifd.beyond_end(file, ifd.number(fields[tag], order), order, big=big):
+            names.append(name)
+    return names
+
+
 def _chromaticities(rationals: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
     """Return white point and primaries, eight fractions of two integers each, as the cHRM chunk of a PNG."""
     numbers = zip(rationals[::2], rationals[1::2], strict=False)
