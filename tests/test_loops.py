@@ -1079,40 +1079,34 @@ def look_up(rng, S, T):
 # mask ---------------------------------------------------------------------------------
 
 
-def join(rng, S):
+def join(rng, M):
     for channels in (1, 2, 3):
-        picture, valid = samples(rng, (5, 9, channels), S), rng.integers(0, 2, (5, 9)).astype(np.uint8)
-        joined = unset((4, 8, channels + 1), S)
+        picture, valid = samples(rng, (5, 9, channels), M), rng.integers(0, 2, (5, 9)).astype(np.uint8)
+        joined = unset((4, 8, channels + 1), M)
         counts = valid[1:4, 2:7]
         joined[1:, 3:, :channels] = np.where(counts[..., np.newaxis], picture[1:4, 2:7], 0)
         joined[1:, 3:, channels] = counts * 7
-        opaque = 7.0 if np.dtype(S).kind == "f" else 7
-        where = 11 * channels, 9 * channels, valid.ravel(), 11, 9, 3, 5, channels, opaque
-        out = unset(joined.size, S), 11 * (channels + 1), 8 * (channels + 1)
+        where = 11 * channels, 9 * channels, valid.ravel(), 11, 9, 3, 5, channels, np.array([7], M)
+        out = unset(joined.size, M), 11 * (channels + 1), 8 * (channels + 1)
         yield Case([picture.ravel(), *where, *out], {10: joined})
 
 
-def join_whole(rng, S):
-    yield from join(rng, S)
-
-
-def part(rng, S):
+def part(rng, M):
     for channels in (1, 2, 3):
-        found = samples(rng, (3, 5, channels + 1), S)
-        expected = unset((4, 8, channels), S)
+        found = samples(rng, (3, 5, channels + 1), M)
+        expected = unset((4, 8, channels), M)
         expected[1:, 3:] = found[..., :channels]
-        place = unset(expected.size, S), 11 * channels, 8 * channels
+        place = unset(expected.size, M), 11 * channels, 8 * channels
         yield Case([found.ravel(), 5 * (channels + 1), 3, 5, channels, *place], {5: expected})
 
 
-def put(rng, S):
+def put(rng, M):
     for channels, written, count in ((1, 1, 20), (4, 3, 20), (3, 3, 9000)):
-        pixels, valid = samples(rng, (count, channels), S), rng.integers(0, 2, count).astype(np.uint8)
+        pixels, valid = samples(rng, (count, channels), M), rng.integers(0, 2, count).astype(np.uint8)
         valid[4096:8192] = 1
         expected = pixels.copy()
         expected[valid == 0, :written] = 9
-        value = 9.0 if np.dtype(S).kind == "f" else 9
-        yield Case([pixels.ravel(), valid, count, channels, written, value], {0: expected})
+        yield Case([pixels.ravel(), valid, count, channels, written, np.array([9], M)], {0: expected})
 
 
 def ignore_value(rng, S):

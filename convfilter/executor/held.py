@@ -16,8 +16,9 @@ Valid: TypeAlias = npt.NDArray[np.bool_]
 #: Rows or columns, as (first, last + 1).
 Span: TypeAlias = tuple[int, int]
 
-PUT = Loop("mask", "put", "S* u1* i8 i8 i8 S")
-_LOOPED = (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64)
+PUT = Loop("mask", "put", "M* u1* i8 i8 i8 M*")
+#: Integers that hold the bits of samples, by the bytes of a sample.
+_BITS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.int64}
 
 
 @record(eq=False)
@@ -72,15 +73,20 @@ class Held:
         return Held(self.first + rows[0] - above, pixels, valid)
 
 
+def bits_of(samples: Samples) -> Samples:
+    """Return samples of any type as integers with the same bits, in the same memory."""
+    return samples.view(_BITS[samples.itemsize])
+
+
 def put(pixels: Samples, valid: Valid, value: float, *, colours: bool = False) -> Samples:
     """Write a value into all channels of invalid pixels, or into all but the last, in place."""
-    if not pixels.flags.c_contiguous or pixels.dtype.type not in _LOOPED:
+    if not pixels.flags.c_contiguous:
         places = pixels.reshape(*valid.shape, -1)[..., : -1 if colours else None]
         np.copyto(places, pixels.dtype.type(value), where=~valid[..., np.newaxis])
         return pixels
     channels = pixels.size // max(1, valid.size)
     written = channels - 1 if colours else channels
-    number = float(value) if pixels.dtype.kind == "f" else int(value)
-    counts = np.ascontiguousarray(valid).view(np.uint8)
-    PUT.variant(S=pixels.dtype)(pixels, counts, valid.size, channels, written, number)
+    counts, bits = np.ascontiguousarray(valid).view(np.uint8), bits_of(pixels)
+    number = bits_of(np.array([value], pixels.dtype))
+    PUT.variant(M=bits.dtype)(bits, counts, valid.size, channels, written, number)
     return pixels

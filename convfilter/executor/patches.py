@@ -15,16 +15,15 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_counted
-from convfilter.executor.held import Held, Span, Valid
+from convfilter.executor.held import Held, Span, Valid, bits_of
 from convfilter.executor.masked_ranks import MOST_PIXELS, ValidRanks
 from convfilter.filters.stage import Rank
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.methods import grid_of
 
-JOIN = Loop("mask", "join", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
-JOIN_WHOLE = Loop("mask", "join_whole", "S* i8 i8 u1* i8 i8 i8 i8 i8 S S* i8 i8")
-PART = Loop("mask", "part", "S* i8 i8 i8 i8 S* i8 i8")
+JOIN = Loop("mask", "join", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 i8")
+PART = Loop("mask", "part", "M* i8 i8 i8 i8 M* i8 i8")
 
 #: Least sides of a rectangle: in pixels, and in windows, since a rectangle reads half a window more on each side.
 _ROWS, _COLS, _SPANS = 128, 512, 2
@@ -136,16 +135,16 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
     runs = ((0, width),) if cols is None else cols.ranges
     count = sum(right - left for left, right in runs)
     joined = np.empty((rows, count, channels + 1), pixels.dtype)
-    loop = (JOIN if pixels.dtype.kind == "f" else JOIN_WHOLE).variant(S=pixels.dtype)
-    value = pixels.dtype.type(opaque).item()
+    source, out = bits_of(pixels), bits_of(joined)
+    loop, value = JOIN.variant(M=source.dtype), bits_of(np.array([opaque], pixels.dtype))
 
     def join(part: Span) -> None:
         (first, last), col = part, 0
         for left, right in runs:
             loop(
-                pixels, (first * width + left) * channels, width * channels,
+                source, (first * width + left) * channels, width * channels,
                 valid.view(np.uint8), first * width + left, width, last - first, right - left,
-                channels, value, joined, (first * count + col) * (channels + 1), count * (channels + 1),
+                channels, value, out, (first * count + col) * (channels + 1), count * (channels + 1),
             )  # fmt: skip
             col += right - left
 
@@ -157,5 +156,6 @@ def _put_colours(pixels: Samples, result: Samples, corner: tuple[int, int]) -> N
     """Write all channels but the last into a rectangle of the result whose first row and column are ``corner``."""
     rows, cols, channels = pixels.shape
     pitch = result.shape[1] * result.shape[2]
-    place = result, corner[0] * pitch + corner[1] * result.shape[2], pitch
-    PART.variant(S=pixels.dtype)(pixels, cols * channels, rows, cols, channels - 1, *place)
+    place = bits_of(result), corner[0] * pitch + corner[1] * result.shape[2], pitch
+    source = bits_of(pixels)
+    PART.variant(M=source.dtype)(source, cols * channels, rows, cols, channels - 1, *place)

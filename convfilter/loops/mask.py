@@ -1,4 +1,8 @@
-"""Pixels with a mask beside them: as another channel, and back; and a value for pixels that the mask leaves out."""
+"""Pixels with a mask beside them: as another channel, and back; and a value for pixels that the mask leaves out.
+
+Samples that are copied are bit patterns: ``-valid`` has all bits of a valid pixel and none of an ignored one, so that
+one operation selects samples of any type without a branch.
+"""
 
 from __future__ import annotations
 
@@ -9,49 +13,25 @@ _TOGETHER = 256
 
 
 def join(source, first, pitch, valid, first_valid, valid_pitch, rows, cols, channels, opaque, out, start, out_pitch):
-    """Write pixels of ``channels`` samples with one more: ``opaque`` where they are valid; others become 0."""
+    """Write pixels of ``channels`` samples with one more: ``opaque[0]`` if they are valid (1); others (0) become 0."""
+    mark = opaque[0]
     for r in range(rows):
         i, v, o = first + r * pitch, first_valid + r * valid_pitch, start + r * out_pitch
         if channels == 3:  # a constant, so that the compiler unrolls the channels
-            _join(source, i, valid, v, cols, 3, opaque, out, o)
+            _join(source, i, valid, v, cols, 3, mark, out, o)
         elif channels == 1:
-            _join(source, i, valid, v, cols, 1, opaque, out, o)
+            _join(source, i, valid, v, cols, 1, mark, out, o)
         else:
-            _join(source, i, valid, v, cols, channels, opaque, out, o)
+            _join(source, i, valid, v, cols, channels, mark, out, o)
     return 0
 
 
-def _join(source, i, valid, v, cols, channels, opaque, out, o):
-    zero = opaque - opaque
+def _join(source, i, valid, v, cols, channels, mark, out, o):
     for p in range(cols):
-        counts = valid[v + p] != 0
+        kept = -np.int64(valid[v + p])
         for c in range(channels):
-            sample = source[i + p * channels + c]
-            out[o + p * (channels + 1) + c] = sample if counts else zero
-        out[o + p * (channels + 1) + channels] = opaque if counts else zero
-
-
-def join_whole(
-    source, first, pitch, valid, first_valid, valid_pitch, rows, cols, channels, opaque, out, start, out_pitch
-):
-    """Do as ``join`` for integers, by multiplication with the mask of zeros and ones."""
-    for r in range(rows):
-        i, v, o = first + r * pitch, first_valid + r * valid_pitch, start + r * out_pitch
-        if channels == 3:
-            _join_whole(source, i, valid, v, cols, 3, opaque, out, o)
-        elif channels == 1:
-            _join_whole(source, i, valid, v, cols, 1, opaque, out, o)
-        else:
-            _join_whole(source, i, valid, v, cols, channels, opaque, out, o)
-    return 0
-
-
-def _join_whole(source, i, valid, v, cols, channels, opaque, out, o):
-    for p in range(cols):
-        counts = valid[v + p]
-        for c in range(channels):
-            out[o + p * (channels + 1) + c] = source[i + p * channels + c] * counts
-        out[o + p * (channels + 1) + channels] = opaque * counts
+            out[o + p * (channels + 1) + c] = source[i + p * channels + c] & kept
+        out[o + p * (channels + 1) + channels] = mark & kept
 
 
 def part(source, pitch, rows, cols, channels, out, start, out_pitch):
@@ -74,7 +54,8 @@ def _part(source, i, cols, channels, out, o):
 
 
 def put(pixels, valid, count, channels, written, value):
-    """Write a value into the first samples of each of ``count`` pixels that is not valid (0, not 1)."""
+    """Write ``value[0]`` into the first samples of each of ``count`` pixels that is not valid (0, not 1)."""
+    sample = value[0]
     for first in range(0, count, _TOGETHER):
         last = min(first + _TOGETHER, count)
         present = 0
@@ -82,20 +63,21 @@ def put(pixels, valid, count, channels, written, value):
             present += valid[p]
         if present == last - first:
             continue
-        if channels == 3 and written == 3:  # constants, so that samples are selected in vectors
-            for p in range(first, last):
-                is_valid = valid[p] != 0
-                for c in range(3):
-                    pixels[p * 3 + c] = pixels[p * 3 + c] if is_valid else value
+        if channels == 3 and written == 3:  # constants, so that the compiler unrolls the channels
+            _put(pixels, valid, first, last, 3, 3, sample)
         elif channels == 1 and written == 1:
-            for p in range(first, last):
-                pixels[p] = pixels[p] if valid[p] != 0 else value
+            _put(pixels, valid, first, last, 1, 1, sample)
         else:
-            for p in range(first, last):
-                if valid[p] == 0:
-                    for c in range(written):
-                        pixels[p * channels + c] = value
+            _put(pixels, valid, first, last, channels, written, sample)
     return 0
+
+
+def _put(pixels, valid, first, last, channels, written, sample):
+    for p in range(first, last):
+        kept = -np.int64(valid[p])
+        other = sample & ~kept
+        for c in range(written):
+            pixels[p * channels + c] = pixels[p * channels + c] & kept | other
 
 
 def ignore_value(pixels, count, channels, colours, value, valid):

@@ -43,7 +43,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
     "K": (np.uint8, np.uint16, np.int32),  # samples as integer keys in the same order
-    "M": (np.uint8, np.uint16, np.int32, np.int64),  # such keys, also of float64 samples
+    "M": (np.uint8, np.uint16, np.int32, np.int64),  # such keys, also of float64 samples, or the bits of samples
     "D": (np.float64,),
     "N": (np.int32, np.int64),  # counts of samples, or sums of their weights
     "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
@@ -92,8 +92,6 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever uses this combination of types."""
-    if loop.function in ("join", "join_whole"):
-        return (np.dtype(types["S"]).kind == "f") == (loop.function == "join")
     if loop.function == "store_masked":
         return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
     if loop.module == "mask":
