@@ -266,7 +266,7 @@ def list_survives(data: bytes, path: Path) -> bool:
 
 
 def series_seeds() -> dict[str, bytes]:
-    """Return pictures one behind the other."""
+    """Return pictures one after the other."""
     gray, rgb = b"P5\n# a comment\n4 3\n255\n" + bytes(range(12)), b"P6 2 2 65535\n" + bytes(range(24))
     pam = b"P7\nWIDTH 2\n# a comment\nHEIGHT 2\nDEPTH 2\nMAXVAL 9\nTUPLTYPE GRAYSCALE_ALPHA\nENDHDR\n" + bytes(8)
     pfm, bits = b"Pf\n2 1\n-1.0\n" + bytes(8), b"P4\n9 2\n" + bytes(4)

@@ -145,7 +145,7 @@ def test_an_animation_is_not_stored_turned(tmp_path, white, quality):
     picture = picture_of(ramp(white, 3), white)
     picture.frames = [Frame(picture.pixels, (1, 10)), Frame(picture.pixels[::-1].copy(), (1, 10))]
     picture.metadata.exif = exif(6)
-    with pytest.raises(WriteError, match="an AVIF animation cannot be stored turned; leave out auto_orient=False"):
+    with pytest.raises(WriteError, match="an AVIF animation cannot store an orientation; leave out auto_orient=False"):
         write(tmp_path / "a.avif", picture, WriteOptions(quality=quality))
 
 

@@ -150,7 +150,7 @@ def with_xmp(packet):
 
 GAIN_MAP = b'<x xmlns:g="http://ns.adobe.com/hdr-gain-map/1.0/">'
 JPEG = saved((8, 8), "JPEG")
-BESIDE = "holds more than 64 MiB beside its pixels"
+BESIDE = "holds more than 64 MiB besides its pixels"
 TOGETHER = "pixels together, the limit is 2 million"
 LARGER = "the TIFF is damaged: a strip or tile of at most"
 BOMBS = {
@@ -306,5 +306,5 @@ def test_webps_are_checked_before_a_decoder_is_made(size, options, monkeypatch):
 def test_a_budget_is_spent():
     budget = limits.Budget("PNG", 10_000)
     budget.spend(5000)
-    with pytest.raises(ReadError, match="the PNG holds more than 0 MiB beside its pixels"):
+    with pytest.raises(ReadError, match="the PNG holds more than 0 MiB besides its pixels"):
         budget.spend(5000)

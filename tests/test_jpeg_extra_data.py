@@ -220,7 +220,7 @@ def test_further_pictures_are_noted_or_refused(tmp_path):
     second = read(tmp_path / "stereo.jpg", ReadOptions(frame=1))
     np.testing.assert_array_equal(second.pixels, np.asarray(Image.open(io.BytesIO(encoded(scene(1))))))
     (tmp_path / "more.jpg").write_bytes(multi_picture([0x030000, 0x010001]) + b"SEFT trailer")
-    assert "12 bytes behind the picture" in read(tmp_path / "more.jpg").notes[1]
+    assert "12 bytes after the picture" in read(tmp_path / "more.jpg").notes[1]
 
 
 @pytest.mark.parametrize(

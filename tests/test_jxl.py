@@ -11,7 +11,8 @@ import pytest
 from samples import noise
 
 from convfilter.errors import ReadError, SizeError, WriteError
-from convfilter.picture.codecs.jxl_header import parsed, with_encoding
+from convfilter.picture.codecs.jxl_encoding import with_encoding
+from convfilter.picture.codecs.jxl_header import parsed
 from convfilter.picture.metadata import icc, icc_curves
 from convfilter.picture.metadata.cicp import PRIMARIES
 from convfilter.picture.metadata.curves import BT709, LINEAR, SRGB, ParametricCurve

@@ -49,19 +49,19 @@ def test_channels_behind_the_colours_do_not_disturb_them(mode, depth, compressio
     assert read_back.pixels.dtype == stored.dtype.newbyteorder("=")
     assert not read_back.alpha
     np.testing.assert_array_equal(np.atleast_3d(read_back.pixels), expected)
-    assert any(f"{extras} channels beside its colours" in note for note in read_back.notes) == (extras > 0)
+    assert any(f"{extras} channels besides its colours" in note for note in read_back.notes) == (extras > 0)
 
 
 def test_saved_selections_are_named():
     names = resource(1006, b"\x05Alpha\x04Spot")
     read_back = picture(psd(samples(5), RGB, resources=names))
-    assert "the PSD has 2 channels beside its colours (Alpha, Spot)" in read_back.notes[0]
+    assert "the PSD has 2 channels besides its colours (Alpha, Spot)" in read_back.notes[0]
     unicode = resource(
         1045, b"".join(struct.pack(">I", len(name) + 1) + (name + "\0").encode("utf-16-be") for name in ("Maß",))
     )
     read_back = picture(psd(samples(4), RGB, resources=names + unicode))
     assert not read_back.alpha
-    assert "the PSD has 1 channel beside its colours (Maß)" in read_back.notes[0]
+    assert "the PSD has 1 channel besides its colours (Maß)" in read_back.notes[0]
 
 
 def test_a_saved_selection_is_no_alpha_though_the_section_of_layers_is_not_empty():
@@ -113,7 +113,7 @@ def test_layers_without_merged_transparency_make_the_next_channel_a_saved_one():
     read_back = picture(psd(stored, RGB, section=layers(1)))
     assert not read_back.alpha
     np.testing.assert_array_equal(read_back.pixels, stored[:, :, :3])
-    assert "1 channel beside its colours" in read_back.notes[0]
+    assert "1 channel besides its colours" in read_back.notes[0]
 
 
 def test_layers_are_counted():

@@ -184,7 +184,7 @@ def test_damage_in_a_stream_is_reported_with_the_number_of_the_picture(monkeypat
     data = concatenated("pgm")
     for broken, message in (
         (data[:-5], "picture 3: the PNM is truncated"),
-        (data + b"rubbish", "the data behind picture 3 are not a picture"),
+        (data + b"rubbish", "the data after picture 3 are not a picture"),
     ):
         standard_input(monkeypatch, broken)
         with pytest.raises(ReadError, match=message):
@@ -192,10 +192,10 @@ def test_damage_in_a_stream_is_reported_with_the_number_of_the_picture(monkeypat
         assert not Path("out.pgm").exists()
     standard_input(monkeypatch, concatenated("pgm", 1) + b"rubbish")
     assert filter_file("-", "out.pgm", BOX).notes == (
-        "the data behind the picture are not a picture; they are left out",
+        "the data after the picture are not a picture; they are left out",
     )
     standard_input(monkeypatch, concatenated("pgm", 1) + b"rubbish")
-    with pytest.raises(ReadError, match=r"the data behind the picture are not a picture.*strict"):
+    with pytest.raises(ReadError, match=r"the data after the picture are not a picture.*strict"):
         filter_file("-", "strict.pgm", BOX._replace(read=ReadOptions(strict=True)))
     assert not Path("strict.pgm").exists()
     for huge in (b"P5 70000 70000 255\n", b"P7\nWIDTH 70000\nHEIGHT 70000\nDEPTH 1\nMAXVAL 255\nENDHDR\n"):
@@ -211,7 +211,7 @@ def test_other_formats_refuse_several(monkeypatch, suffix, source):
     Path(f"in.{suffix}").write_bytes(data)
     standard_input(monkeypatch, data)
     where = "-" if source == "-" else f"in.{suffix}"
-    with pytest.raises(ReadError, match=r"more than one \w+, one behind the other; .*allow_loss"):
+    with pytest.raises(ReadError, match=r"more than one \w+, one after the other; .*allow_loss"):
         filter_file(where, "out.png", BOX)
     standard_input(monkeypatch, data)
     accepting = BOX._replace(read=ReadOptions(allow_loss=True), write=WriteOptions(allow_loss=True))

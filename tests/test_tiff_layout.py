@@ -107,7 +107,7 @@ def test_bands_behind_a_palette_are_kept():
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "pam", "jp2", "bmp", "pfm"])
 def test_formats_without_bands_refuse_them(tmp_path, suffix):
     picture = read(tiff((noise((9, 11, 4)), {"extrasamples": ["unspecified"]})))
-    with pytest.raises(WriteError, match=r"no bands beside colours and transparency, the input has 1 more; use tiff"):
+    with pytest.raises(WriteError, match=r"no bands besides colours and transparency, the input has 1 more; use tiff"):
         write(resolve_target(tmp_path / f"a.{suffix}"), picture)
 
 
@@ -121,13 +121,13 @@ def test_options_that_need_colours_refuse_bands(tmp_path):
         filtered(source, tmp_path, write=WriteOptions(background="white"))
 
 
-# Stacks behind one directory
+# Stacks with one directory
 
 BEHIND_ONE = "ImageJ=1.53t\nimages={}\nslices=5\nloop=false\n"
 
 
 def imagej(stack, count=None, cut=0, order="big"):
-    """A stack as ImageJ writes it above 4 GB: one directory, and all data behind it."""
+    """A stack as ImageJ writes it above 4 GB: one directory, followed by all data."""
     data = tiff(
         (stack[0], {"description": BEHIND_ONE.format(count or len(stack)), "software": False}),
         byteorder={"big": ">", "little": "<"}[order],
@@ -188,7 +188,7 @@ def test_stacks_of_other_programs():
 def test_compressed_stacks_behind_one_directory_are_refused():
     description = {"description": BEHIND_ONE.format(5), "software": False}
     for options in ({"compression": "zlib"}, {"compression": "zlib", "rowsperstrip": 2}):
-        with pytest.raises(ReadError, match="a stack of 5 pictures behind one directory"):
+        with pytest.raises(ReadError, match="a stack of 5 pictures with one directory"):
             read(tiff((noise((12, 17)), description | options)))
 
 

@@ -51,7 +51,7 @@ class Holds:
     layout : bool
         Dimensions of a stack and physical sizes of pixels, as ImageJ and OME describe them.
     page_names, page_texts : bool
-        Names and numbers of pages; descriptions, profiles and the like of pages behind the first.
+        Names and numbers of pages; descriptions, profiles and the like of pages after the first.
     header : bool
         The header of a FITS.
     private : bool
@@ -150,7 +150,7 @@ class Format:
     reads_rows : bool
         Whether most files are decoded row by row.
     continues : bool
-        Whether a file may hold several pictures, one behind the other.
+        Whether a file may hold several pictures, one after the other.
     read_suffixes : tuple of str
         Suffixes of input files that are not written.
     instead : tuple of str
@@ -178,7 +178,7 @@ class Format:
     premultiplied : bool
         Whether colours may be stored premultiplied.
     frames : str
-        Meaning of several pictures: "animation", "pages", or "" if there is only one.
+        Meaning of several pictures: "animation", "pages", or "" for a format of one picture.
     fallback : bool
         Whether an animation may have a picture for programs without animation: see ``Frame.fallback``.
     colours : int
@@ -190,7 +190,7 @@ class Format:
     max_side : int
         Largest width and height, in pixels.
     extras : bool
-        Whether the format stores further bands beside colours and alpha.
+        Whether the format stores bands besides colours and alpha.
     whites : str
         Values of white that the format stores: "" for the full range of its sample types only; "bits" for 2**n - 1 of
         n = 9 to 15 bits too; "depths" for those of ``depths`` only; "any" for all.

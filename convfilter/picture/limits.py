@@ -53,7 +53,7 @@ class Budget:
     @property
     def message(self) -> str:
         """Text of the error when the quota is exceeded."""
-        return f"the {self._name} holds more than {self._most >> 20} MiB beside its pixels"
+        return f"the {self._name} holds more than {self._most >> 20} MiB besides its pixels"
 
 
 def require_size(width: int, height: int, options: ReadOptions) -> None:

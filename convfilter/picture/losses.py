@@ -47,7 +47,7 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
     if outline.extras and not fmt.extras:
         bands = "1 more" if outline.extras == 1 else f"{outline.extras} more"
         yield Loss(
-            f"{fmt.name} holds no bands beside colours and transparency, the input has {bands}",
+            f"{fmt.name} holds no bands besides colours and transparency, the input has {bands}",
             severe=True,
             remedy=f"use {formats_that(lambda other: other.extras, outline)}, or leave them out with {ALLOW_LOSS}",
         )
@@ -106,7 +106,7 @@ def of_curve(profile: bytes, *, severe: bool) -> Iterator[Loss]:
 def of_series(name: str) -> Iterator[Loss]:
     """Yield the loss of all but one picture of a series, by the name of the output format."""
     yield Loss(
-        f"{name} holds one picture, and the input holds several, one behind the other",
+        f"{name} holds one picture, and the input holds several, one after the other",
         severe=True,
         remedy=f"use ppm, pgm, pam or pfm, choose one with {{frame=N}}, or keep the first with {ALLOW_LOSS}",
     )

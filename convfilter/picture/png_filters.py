@@ -31,7 +31,7 @@ def apply_filters(image: Bytes, distance: int, group: int, most: int, out: Bytes
     most : int
         Last filter to choose from, 3 (Average) or 4 (Paeth); if ``group`` is 0, the filter, 0 to 4.
     out : (rows, 1 + length) array of uint8
-        Output: each row behind its filter byte.
+        Output: each row after its filter byte.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
     Parameters
     ----------
     data : (rows, 1 + length) array of uint8
-        Each row behind its filter byte.
+        Each row after its filter byte.
     distance : int
         Bytes of a pixel, at least 1.
     out : (1 + rows, length) array of uint8
@@ -58,7 +58,7 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
     Returns
     -------
     int
-        Number of rows that are written: fewer than all if the next one has an invalid filter byte.
+        Number of rows that are written; fewer than all if a row has an invalid filter byte.
 
     Raises
     ------

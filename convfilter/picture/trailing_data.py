@@ -1,4 +1,4 @@
-"""Data behind a picture in its file: a second picture there must not be dropped silently.
+"""Data after a picture in its file: a second picture there must not be dropped silently.
 
 ``cat`` and FFmpeg's image2pipe write such files. The readers of PNG, PNM and JPEG find the end of the first picture
 while they decode it; :func:`end_of` finds it for formats that Pillow decodes.
@@ -11,7 +11,7 @@ from typing import BinaryIO
 from convfilter.picture import formats
 from convfilter.picture.loss import Loss
 
-#: Bytes behind the first picture that are searched for a second one.
+#: Bytes after the first picture that are searched for a second one.
 _HEAD_BYTES = 64
 _BLANKS = b"\0\r\n\t "
 #: Sizes of a BMP's second header: other data that begin with the letters "BM" are not a picture.
@@ -21,14 +21,14 @@ _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 def another(name: str) -> Loss:
     """Return the loss of a second picture of a format, by the format's name."""
     return Loss(
-        f"the file holds more than one {name}, one behind the other",
+        f"the file holds more than one {name}, one after the other",
         severe=True,
         remedy="split it, or read the first with {allow_loss=True}",
     )
 
 
 def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
-    """Return the loss of a second picture of the same format behind the first, if there is one.
+    """Return the loss of a second picture of the same format after the first, if the file has one.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
     name : str
         Name of the format.
     end : int, or None
-        Offset behind the first picture; None: unknown, and no picture is searched for.
+        Offset after the first picture; None: unknown, and no second picture is searched for.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
 
 
 def end_of(file: BinaryIO, name: str) -> int | None:
-    """Return the offset behind the first picture of a BMP, WebP, GIF, AVIF or HEIC, or None; the position changes."""
+    """Return the offset after the first picture of a BMP, WebP, GIF, AVIF or HEIC, or None; the position changes."""
     if name == "BMP":
         file.seek(2)
         return int.from_bytes(file.read(4), "little") or None

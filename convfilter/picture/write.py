@@ -92,7 +92,9 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
         )
         raise WriteError(f"{fmt.name} cannot hold a {kind} picture", remedy=remedy)
     if outline.extras and outline.alpha and options.background is not None:
-        raise WriteError("a picture with bands beside its colours cannot be flattened", remedy="leave out {background}")
+        raise WriteError(
+            "a picture with bands besides its colours cannot be flattened", remedy="leave out {background}"
+        )
     if max(outline.width, outline.height) > fmt.max_side:
         raise WriteError(
             f"{fmt.name} holds {fmt.max_side} pixels to a side, the result has {outline.width}x{outline.height}; "

@@ -164,7 +164,7 @@ class Job:
             self._require_room()
 
     def _stored_outline(self, fmt: Format) -> Outline:
-        """Return the stored outline, with position fields for the result if there is one frame."""
+        """Return the stored outline, with position fields for the result if it has one frame."""
         stored = stored_outline(self.outline, fmt, self._options.write)
         frame = self._picture.frames[0]
         if len(self._picture.frames) > 1 or frame.tiff is None or fmt.name != "TIFF" or self._options.write.strip:

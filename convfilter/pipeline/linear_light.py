@@ -40,14 +40,14 @@ def weights_of(picture: Picture) -> tuple[float, float, float] | None:
 
 
 def require_luminance(picture: Picture) -> None:
-    """Refuse a picture with bands beside its colours, or in CMYK.
+    """Refuse a picture with bands besides its colours, or in CMYK.
 
     Raises
     ------
     PictureError
     """
     if picture.extras:
-        raise PictureError("a picture with bands beside its colours has no luminance", remedy="leave out {gray=True}")
+        raise PictureError("a picture with bands besides its colours has no luminance", remedy="leave out {gray=True}")
     if picture.model == "cmyk":
         raise PictureError(
             "a CMYK picture has no luminance", remedy="convert it to RGB first, or leave out {gray=True}"
@@ -209,7 +209,7 @@ def stored_samples(
     Returns
     -------
     pixels : array of ``dtype``
-        Without alpha, if there is a background.
+        Without alpha if a background is given.
     clipped : int
         Number of samples out of the range of ``dtype``.
     """

@@ -182,7 +182,7 @@ def _single(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
 
 
 def _trailing_notes(series: pnm_series.Series, options: Options) -> tuple[str, ...]:
-    """Return a note on data behind the last picture."""
+    """Return a note on data after the last picture."""
     if not series.note:
         return ()
     return notes_of([Loss(series.note)], options.read, ReadError)

@@ -26,15 +26,15 @@ from convfilter.picture.pillow.boxes import box, boxes_of
 from convfilter.picture.pixels import Pixels
 from convfilter.record import replace
 
-#: libaom's bytes (libavif 1.4) are equal for 2, 3 and 8 threads, and differ for one.
+#: libaom (libavif 1.4) writes the same bytes with 2, 3 and 8 threads, and other bytes with one.
 _LEAST_THREADS = 2
 _SPEEDS = {"fast": 9, "default": 6, "best": 2}
 _PIXEL_FORMATS = {"4:4:4": "444", "4:2:2": "422", "4:2:0": "420"}
 #: Number of the first new item, above those of libavif.
 _FIRST_ITEM = 1001
 _ESSENTIAL = 0x80
-#: EXIF orientations as HEIF has them: quarter turns counter-clockwise (irot), then the axis of a mirror image (imir).
-_TURNS = {2: (None, 1), 3: (2, None), 4: (None, 0), 5: (1, 0), 6: (3, None), 7: (3, 0), 8: (1, None)}
+#: HEIF's transformations for each EXIF orientation: quarter turns counter-clockwise (irot), then a mirror axis (imir).
+_TRANSFORMATIONS = {2: (None, 1), 3: (2, None), 4: (None, 0), 5: (1, 0), 6: (3, None), 7: (3, 0), 8: (1, None)}
 
 
 def write_avif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
@@ -63,10 +63,10 @@ def write_avif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 def require_upright(metadata: Metadata) -> None:
-    """Refuse an orientation, which a track of an AVIF animation cannot store; libavif crashes on one."""
+    """Refuse an orientation: a track of an AVIF animation cannot store it, and libavif crashes on one."""
     if exif.orientation(metadata.exif, metadata.xmp) != 1:
         raise WriteError(
-            "an AVIF animation cannot be stored turned", remedy="leave out {auto_orient=False}, or use webp"
+            "an AVIF animation cannot store an orientation", remedy="leave out {auto_orient=False}, or use webp"
         )
 
 
@@ -81,7 +81,7 @@ def _animation(picture: Picture, metadata: Metadata, options: WriteOptions) -> b
 
 
 def _encoded(picture: Picture, pixels: Pixels, options: WriteOptions) -> bytes:
-    """Return the file that imagecodecs makes of an (H, W), (H, W, C) or (frames, H, W, C) array."""
+    """Encode an (H, W), (H, W, C) or (frames, H, W, C) array to a file without metadata."""
     import imagecodecs
 
     bits = 8 if pixels.dtype == np.uint8 else (picture.white or 4095).bit_length()
@@ -105,7 +105,7 @@ def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """Add profile, orientation, code points, EXIF and XMP to a file of one frame from imagecodecs."""
     if points := metadata.code_points:
         data = avif.with_cicp(data, *points)
-    turn, mirror = _TURNS.get(exif.orientation(metadata.exif, metadata.xmp), (None, None))
+    turn, mirror = _TRANSFORMATIONS.get(exif.orientation(metadata.exif, metadata.xmp), (None, None))
     properties = [box(b"colr", b"prof", metadata.icc)] if metadata.icc else []
     properties += [box(b"irot", bytes([turn]))] if turn is not None else []
     properties += [box(b"imir", bytes([mirror]))] if mirror is not None else []
@@ -125,12 +125,12 @@ def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
 def _extended(
     meta: bytes, properties: list[bytes], numbered: list[tuple[int, Item]], shift: int, start: int
 ) -> Iterable[bytes]:
-    """Yield the boxes of a meta box with further properties of the primary picture and further items.
+    """Yield the inner boxes of a meta box, with properties of the primary picture and items added.
 
     Parameters
     ----------
     meta : bytes
-        Content of the box as libavif writes it: inner boxes of version 0, with 32-bit offsets and sizes.
+        Content of the box that libavif wrote: inner boxes of version 0, with 32-bit offsets and sizes.
     properties : list of bytes
         Encoded boxes.
     numbered : list of (int, Item)
@@ -164,7 +164,7 @@ def _extended(
 
 
 def _with_properties(content: bytes, primary: bytes, properties: list[bytes]) -> Iterable[bytes]:
-    """Yield the boxes within an iprp box with further properties, and their association with the primary picture."""
+    """Yield the inner boxes of an iprp box, with properties added and associated with the primary picture."""
     inner = dict(boxes_of(content))
     before = sum(1 for _ in boxes_of(inner[b"ipco"]))
     yield box(b"ipco", inner[b"ipco"], *properties)

@@ -12,7 +12,7 @@ from convfilter.picture.pillow.boxes import box
 from convfilter.record import NamedTuple
 
 _XMP_TYPE = b"application/rdf+xml"
-#: Start of an iloc box of version 0, with offsets and sizes of 32 bits, as libavif writes it.
+#: Start of the iloc boxes that libavif writes: version 0, offsets and sizes of 32 bits.
 _LOCATIONS = b"\0\0\0\0\x44\0"
 
 
@@ -25,7 +25,7 @@ class Item(NamedTuple):
 
 
 def items_of(metadata: Metadata) -> list[Item]:
-    """Return EXIF, without an orientation, and XMP as items."""
+    """Return items for EXIF, without its orientation, and XMP."""
     block = exif.without_orientation(metadata.exif)
     items = [Item(b"Exif", bytes(4) + block)] if block else []
     return items + ([Item(b"mime", metadata.xmp, _XMP_TYPE)] if metadata.xmp else [])
@@ -49,7 +49,7 @@ def locations_box(content: bytes, shift: int, numbered: Sequence[tuple[int, Item
     numbered : sequence of (int, Item)
         New items with their numbers.
     start : int
-        Offset in the file of the new items' data, one behind the other.
+        Offset in the file of the new items' data, which follow one another.
 
     Raises
     ------
@@ -75,5 +75,5 @@ def locations_box(content: bytes, shift: int, numbered: Sequence[tuple[int, Item
 
 
 def unexpected(found: str) -> WriteError:
-    """Return the error for a file of libavif whose boxes differ from those that this package expects."""
+    """Return the error for an encoded file whose boxes differ from those that libavif is known to write."""
     return WriteError(f"the picture cannot be written as AVIF: imagecodecs has written {found}", remedy="use png")

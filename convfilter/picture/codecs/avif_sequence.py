@@ -1,4 +1,4 @@
-"""Delays and metadata of an AVIF animation, patched into imagecodecs' file, whose frames last a second each.
+"""Delays and metadata of an AVIF animation, patched into the file from imagecodecs, which gives each frame a second.
 
 ISO/IEC 14496-12, 8.2.2 (mvhd), 8.3.2 (tkhd), 8.4.2 (mdhd), 8.6.1.2 (stts), 8.6.6 (elst), 8.7.5 (stco), 8.11 (meta).
 """
@@ -28,7 +28,7 @@ def with_delays(data: bytes, milliseconds: Sequence[int], profile: bytes | None,
     Parameters
     ----------
     data : bytes
-        The file as libavif writes it: boxes ftyp, meta, moov and mdat.
+        The file that libavif wrote: boxes ftyp, meta, moov and mdat.
     milliseconds : sequence of int
         Duration of each frame, at least 1.
     profile : bytes, or None
@@ -75,13 +75,13 @@ def with_delays(data: bytes, milliseconds: Sequence[int], profile: bytes | None,
 
 
 def _mapped(content: bytes, change: Change) -> Iterator[bytes]:
-    """Yield the boxes of a container with changed contents, also of the containers within it."""
+    """Yield the boxes of a container, recursively, with changed contents."""
     for kind, inner in boxes_of(content):
         yield box(kind, *_mapped(inner, change)) if kind in _CONTAINERS else box(kind, change(kind, inner))
 
 
 def _changed(kind: bytes, content: bytes, milliseconds: Sequence[int], profile: bytes | None) -> bytes:
-    """Return the content of a box with the durations, without dates, and with the profile."""
+    """Return the content of a box with the durations and the profile, and without dates."""
     total = struct.pack(">Q", sum(milliseconds))
     if kind in (b"mvhd", b"tkhd", b"mdhd", b"elst") and content[0] != 1:
         raise unexpected("boxes of another version")
@@ -108,12 +108,12 @@ def _with_profile(kind: bytes, entry: bytes, profile: bytes) -> bytes:
 
 
 def _item_boxes(items: Sequence[Item]) -> Iterator[bytes]:
-    """Yield the boxes of a meta box that holds the data of its items itself."""
+    """Yield the inner boxes of a meta box that also holds the data of its items (idat)."""
     yield _HANDLER
-    places, at = [], 0
+    locations, at = [], 0
     for number, item in enumerate(items, 1):
-        places.append(struct.pack(">HHHHII", number, 1, 0, 1, at, len(item.content)))
+        locations.append(struct.pack(">HHHHII", number, 1, 0, 1, at, len(item.content)))
         at += len(item.content)
-    yield box(b"iloc", b"\1\0\0\0\x44\0", struct.pack(">H", len(items)), *places)
+    yield box(b"iloc", b"\1\0\0\0\x44\0", struct.pack(">H", len(items)), *locations)
     yield box(b"iinf", bytes(4), struct.pack(">H", len(items)), *(entry_box(*each) for each in enumerate(items, 1)))
     yield box(b"idat", *(item.content for item in items))

@@ -1,4 +1,4 @@
-"""DICOM reader through pydicom: stored values, for filtering and never for a diagnosis.
+"""DICOM reader through pydicom: stored values, for filtering, not for diagnosis.
 
 DICOM PS3.3, C.7.6.3 (image pixel module); PS3.5, A.4 (encapsulated pixel data).
 """
@@ -24,9 +24,9 @@ from convfilter.sample_types import computed_in, full_scale
 
 _MM_PER_INCH = 25.4
 _MOST_FRAMES = 10_000
-#: Samples of up to 16 bits are filtered as 16-bit integers or 32-bit floats, others as up to 64-bit floats.
+#: Samples of up to 16 bits take at most 32 bits when they are filtered, wider ones at most 64.
 _NARROW_BITS = 16
-#: imagecodecs' decoder of each transfer syntax for which pydicom would need further packages.
+#: The function of imagecodecs for each transfer syntax that pydicom decodes only with further packages.
 _CODECS = {
     **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "jpegls_decode"),
     **dict.fromkeys(("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"), "jpegsof3_decode"),
@@ -37,8 +37,8 @@ _CODECS = {
 def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the frames of a DICOM; a ``Reader``.
 
-    Samples are the stored values: no window, slope or intercept is applied; slope and intercept become a text. Their
-    type is the smallest integer of 8, 16 or 32 bits that holds the bits of the file, signed as in the file.
+    Samples are the stored values, without window, slope and intercept; slope and intercept become a text. Their type is
+    the smallest integer type of 8, 16 or 32 bits that holds the bits of the file, signed as in the file.
     """
     import pydicom
 
@@ -99,7 +99,7 @@ def _decoded(dataset: Any, number: int, size: tuple[int, int], channels: int) ->
 
 
 def _with_sample_type(dataset: Any, frames: list[Pixels]) -> tuple[list[Pixels], int | None]:
-    """Convert frames to a type in ``sample_types``; returns them and ``Picture.white``."""
+    """Convert frames to a type of ``sample_types``; return them and ``Picture.white``."""
     if frames[0].dtype.kind == "u" and frames[0].dtype.itemsize <= 2:
         palette = dataset.get("PhotometricInterpretation") == "PALETTE COLOR"
         bits = 8 * frames[0].dtype.itemsize if palette else int(dataset.get("BitsStored", 8 * frames[0].dtype.itemsize))
@@ -115,12 +115,12 @@ def _with_sample_type(dataset: Any, frames: list[Pixels]) -> tuple[list[Pixels],
         return [np.ascontiguousarray(frame, dtype=np.uint32) for frame in frames], white if white < full else None
     sign = np.int64(1) << (bits - 1)
     dtype = next(dtype for dtype in ("int8", "int16", "int32") if np.iinfo(dtype).bits >= bits)
-    # Sign extension: bits above those stored may hold anything.
+    # Sign extension: the bits above BitsStored are undefined.
     return [((frame.astype(np.int64) & (2 * sign - 1) ^ sign) - sign).astype(dtype) for frame in frames], None
 
 
 def _metadata(dataset: Any) -> Metadata:
-    """Return slope and intercept as a text, the resolution and the colour profile; nothing about the patient."""
+    """Return slope and intercept as a text, resolution and colour profile, but no data on the patient."""
     metadata = Metadata()
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
     if slope is not None or intercept is not None:
@@ -139,7 +139,7 @@ def _notes(dataset: Any) -> list[str]:
     notes = ["the DICOM is read without its window and its data on patient and study; the result is not for diagnosis"]
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
         notes.append(
-            "samples of the DICOM count from white to black (MONOCHROME1) and are read unchanged; the filter 'invert' "
-            "turns them round"
+            "samples of the DICOM go from white to black (MONOCHROME1) and are read unchanged; the filter 'invert' "
+            "inverts them"
         )
     return notes

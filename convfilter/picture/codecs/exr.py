@@ -1,7 +1,7 @@
 """OpenEXR through the Academy's own library: channels R, G, B or Y, and A, of 16-bit or 32-bit floats.
 
-Samples are linear light, premultiplied. OpenEXR, Technical Introduction, 2023 ("Colors", "Alpha"); attributes as in its
-Standard Attributes.
+Samples are linear light, premultiplied. OpenEXR, Technical Introduction, 2023 ("Colors", "Alpha"), and Standard
+Attributes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from convfilter.picture.pixels import Pixels
 from convfilter.record import NamedTuple
 from convfilter.sample_types import overflowed
 
-#: Attributes that the writer derives from the pixels, and those of OpenImageIO that are false for a filtered picture.
+#: Attributes that the writer derives from the pixels, and OpenImageIO's, which are false for a filtered picture.
 _DERIVED = (
     *("channels", "compression", "dataWindow", "displayWindow", "type", "tiles", "chunkCount", "version"),
     *("preview", "maxSamplesPerPixel", "chromaticities"),
@@ -42,9 +42,9 @@ _LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "ZSTD", "HTJ2K32", "HTJ2K256")
 _LOSSLESS_OF_HALF = "PXR24"
 #: Chromaticities that differ by less are equal.
 _TOLERANCE = 1e-3
-#: Aspect ratios below it, or above its inverse, count as damage.
+#: Pixel aspect ratios below this one, or above its inverse, are damage.
 _LEAST_ASPECT = 1e-3
-#: Parts of the lines that the library prints about damage before it continues.
+#: Texts in the lines that the library prints about damage before it goes on.
 _MESSAGES = (b"<python_buffer>", b"Exception raised reading")
 #: Channel names in the order of a picture's channels.
 _COLOURS = (("R", "G", "B"), ("Y",))
@@ -55,16 +55,16 @@ Window = tuple[Corner, Corner]
 
 
 class ExrHeader(NamedTuple):
-    """The header of an OpenEXR part that was read, for an output of the same kind.
+    """Properties of an OpenEXR part that was read, which an output copies.
 
     Attributes
     ----------
     attributes : dict of str to object
-        Attributes that stay true for a filtered picture, with the library's values.
+        Attributes that are also true for the filtered picture, with the library's values.
     is_half : bool
         Whether all samples were 16-bit floats.
     data_window, display_window : ((int, int), (int, int))
-        Left and top, right and bottom, of the stored and of the shown pixels; right and bottom are included.
+        ((left, top), (right, bottom)) of the stored and of the shown pixels, all inclusive.
     compression : str
         Name in the library, without ``_COMPRESSION``.
     tile : (int, int), or None
@@ -114,7 +114,7 @@ def read_exr(file: BinaryIO, options: ReadOptions) -> Picture:
 
     Samples are float32 in linear light, premultiplied; 1 is diffuse white.
     """
-    with library_output.captured(*_MESSAGES):  # the reader reports damaged parts, which the result lacks
+    with library_output.captured(*_MESSAGES):  # _decoded raises an error for damaged parts
         return _read(file, options)
 
 
@@ -149,7 +149,7 @@ def _read(file: BinaryIO, options: ReadOptions) -> Picture:
 def _decoded(
     file: BinaryIO, heads: list[dict[str, Any]], number: int, prefix: str, names: tuple[str, ...], threads: int
 ) -> tuple[list[Pixels], Pixels]:
-    """Return the channels of a part as the library gives them, and as one (H, W, C) array of float32."""
+    """Return the channels of a part, each as the library decodes it, and as one (H, W, C) array of float32."""
     import OpenEXR
 
     together = "".join(names)
@@ -178,12 +178,12 @@ def _size(head: dict[str, Any]) -> tuple[int, int]:
 def _channels_of(head: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Choose the channels of the picture: the prefix of their layer, and their names without it, in order.
 
-    Of several layers, the one with the fewest dots in its name, then the first by the alphabet, is chosen.
+    Of several layers, the one with the fewest dots in its name is chosen, then the first in alphabetical order.
 
     Raises
     ------
     ReadError
-        There are no channels R, G, B or Y, or they have a reduced resolution.
+        The part has no channels R, G, B or Y, or they have a reduced resolution.
     """
     stored = [channel.name for channel in head["channels"]]
     if "deep" in str(head["type"]):
@@ -209,7 +209,7 @@ def _channels_of(head: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
 def _losses(
     heads: list[dict[str, Any]], number: int, prefix: str, names: tuple[str, ...], options: ReadOptions
 ) -> Iterator[Loss]:
-    """Yield the parts of the file that are not read."""
+    """Yield the losses of channels, parts, previews and levels, which are not read."""
     head = heads[number]
     others = [channel.name for channel in head["channels"] if channel.name not in {prefix + each for each in names}]
     if others:
@@ -235,8 +235,8 @@ def _has_one_level(tiles: Any) -> bool:
 
 
 def _metadata(head: dict[str, Any], planes: list[Pixels], prefix: str, names: tuple[str, ...]) -> Metadata:
-    """Keep the attributes, and describe the colours by code points, or by chromaticities with a gamma of 1."""
-    # The library cannot write an empty list, whose type it does not know.
+    """Return the attributes, and the colours as code points, or as chromaticities with a gamma of 1."""
+    # The library cannot write an empty list: it derives the type of a list from its elements.
     attributes = {
         name: value
         for name, value in head.items()
@@ -265,7 +265,7 @@ def _window(corners: Any) -> Window:
 
 
 def _colours(chromaticities: Sequence[float] | None) -> list[Chunk]:
-    """Return the chunks of a PNG for linear light of some primaries; None: BT.709."""
+    """Return the PNG chunks for linear light of the given primaries; None means those of BT.709."""
     if chromaticities is None:
         return [cicp_chunk(BT709_PRIMARIES, LINEAR)]
     for number, (red, green, blue, white) in PRIMARIES.items():
@@ -275,7 +275,7 @@ def _colours(chromaticities: Sequence[float] | None) -> list[Chunk]:
 
 
 def _aspect(ratio: float) -> list[Chunk]:
-    """Return a PNG's pHYs that gives the ratio of a pixel's width to its height; none for square pixels."""
+    """Return a PNG's pHYs chunk for the ratio of a pixel's width to its height; no chunk for square pixels."""
     if ratio == 1 or not _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT:
         return []
     fraction = Fraction(ratio).limit_denominator(10_000)
@@ -310,7 +310,7 @@ def write_exr(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         "dataWindow": tuple(np.array(corner, np.int32) for corner in data_window),
         "displayWindow": tuple(np.array(corner, np.int32) for corner in display_window),
         **_chromaticities(picture.metadata),
-        **_ratio(picture.metadata),
+        **_aspect_attribute(picture.metadata),
     }
     if source and source.tile:
         header |= {"type": OpenEXR.tiledimage, "tiles": _tiles(*source.tile)}
@@ -332,17 +332,17 @@ def _tiles(width: int, height: int) -> Any:
 
 
 def _channels(planes: Pixels, source: ExrHeader | None) -> dict[str, Pixels]:
-    """Return the channels by name: with the names of the input, if it had as many channels."""
+    """Return the channels by name; the names are those of the input if it had as many channels."""
     letters = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[planes.shape[2]]
     prefix, names = "", tuple(letters)
     if source and len(source.names) == planes.shape[2]:
         prefix, names = source.prefix, source.names
-    if not prefix and len(names) > 2:  # the library takes such pixels without copying each channel
+    if not prefix and len(names) > 2:  # the library writes RGB and RGBA arrays without copying each channel
         return {letters: planes}
     return {prefix + name: np.ascontiguousarray(planes[..., at]) for at, name in enumerate(names)}
 
 
-def _ratio(metadata: Metadata) -> dict[str, float]:
+def _aspect_attribute(metadata: Metadata) -> dict[str, float]:
     """Return the aspect ratio of pixels as an attribute, if it differs from that of the input."""
     across, down, unit = struct.unpack(">IIB", dict(metadata.png).get(b"pHYs", bytes(9)))
     before = metadata.exr.attributes.get("pixelAspectRatio", 1.0) if metadata.exr else 1.0
@@ -352,7 +352,7 @@ def _ratio(metadata: Metadata) -> dict[str, float]:
 
 
 def _chromaticities(metadata: Metadata) -> dict[str, tuple[float, ...]]:
-    """Return the chromaticities as an attribute: those of the input while the chunks agree; none for BT.709."""
+    """Return the chromaticities as an attribute: those of the input if the PNG chunks agree; none for BT.709."""
     before, chunks = metadata.exr and metadata.exr.chromaticities, dict(metadata.png)
     if before and all(chunks.get(kind) == data for kind, data in _colours(before)):
         return {"chromaticities": before}

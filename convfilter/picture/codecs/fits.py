@@ -31,8 +31,8 @@ from convfilter.sample_types import computed_in, is_known
 _DERIVED = re.compile(
     r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|DATAMIN|DATAMAX|END)\Z"
 )
-#: World coordinates: the reference pixel; the step of a pixel; the matrix to the detector; polynomials of distortion.
-_CENTRE = re.compile(r"(CRPIX|LTV)([12])[A-Z]?\Z")
+#: Keywords of world coordinates: reference pixel; step of a pixel; matrix to the detector; polynomials of distortion.
+_REFERENCE = re.compile(r"(CRPIX|LTV)([12])[A-Z]?\Z")
 _STEP = re.compile(r"(CDELT)([12])[A-Z]?\Z|(CD|PC)\d_([12])[A-Z]?\Z")
 _LOGICAL = re.compile(r"LTM([12])_\1\Z")
 _SIP = re.compile(r"([AB])P?_(\d)_(\d)\Z")
@@ -90,7 +90,7 @@ def _opened(file: BinaryIO) -> Iterator[Any]:
 
 
 def _astropy() -> Any:
-    """Import astropy.io.fits without its warnings, which are about damage, checked here, and astropy's own folders."""
+    """Import astropy.io.fits without its warnings about damage, which is checked here, and about its own folders."""
     warnings.filterwarnings("ignore", module=r"astropy\b")
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
@@ -107,7 +107,7 @@ def _require_complete(unit: Any, file: BinaryIO) -> None:
 
 
 def _losses(images: int, bits: int, dtype: np.dtype[Any]) -> list[Loss]:
-    """Return the losses of further images and of the sample type: ``bits`` is BITPIX, above 0 for integers."""
+    """Return the losses of further images and of the sample type; ``bits`` is BITPIX, above 0 for integers."""
     lost = []
     if images > 1:
         lost.append(
@@ -174,15 +174,17 @@ def write_fits(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 def _axes(header: Any, source: FitsHeader, planes: int) -> tuple[int, ...] | None:
-    """Return the lengths of the axes before rows and columns; None if the planes do not fit the input's.
+    """Return the lengths of the axes before rows and columns; None if the number of planes is not that of the input.
 
-    For a single plane of a cube, the world coordinate of the planes' axis moves to that plane.
+    For a single plane of a cube, the reference pixel of the planes' axis moves to that plane.
     """
     if math.prod(source.axes) == planes:
         return source.axes
     if planes != 1:
         return None
-    number = next(len(source.axes) + 2 - at for at, size in enumerate(source.axes) if size > 1)  # FITS: the last is 1
+    number = next(
+        len(source.axes) + 2 - at for at, size in enumerate(source.axes) if size > 1
+    )  # FITS numbers axes from the last, from 1
     for key in list(header):
         if re.fullmatch(rf"CRPIX{number}[A-Z]?", key):
             header[key] -= source.plane
@@ -199,7 +201,7 @@ def _move(header: Any, source: FitsHeader) -> None:
         value = header[key]
         if not isinstance(value, int | float) or isinstance(value, bool):
             continue
-        if match := _CENTRE.match(key):
+        if match := _REFERENCE.match(key):
             start, step = axes[int(match[2])]
             header[key] = (value - 1 - start) / step + 1
         elif match := _LOGICAL.match(key):

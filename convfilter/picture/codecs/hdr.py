@@ -32,10 +32,10 @@ _TOLERANCE = 1e-3
 _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
 _MANTISSA_BITS = 8
-#: Limits of a pixel's largest sample: black below the first, clipped above the second, and above the third scaled down
-#: while it is rounded.
+#: Limits of a pixel's largest sample: below the first, the pixel is black; above the second, it is clipped; above the
+#: third, it is scaled down for rounding.
 _LEAST, _LARGEST, _LARGE = 1e-32, 2.0**126, 2.0**90
-#: Bits of the mantissa of a float32 that are stored.
+#: Stored bits of the mantissa of a float32.
 _FLOAT_BITS = 23
 #: Approximate number of samples that are rounded at a time, which fit a core's cache.
 _BAND_SAMPLES = 1 << 16
@@ -68,7 +68,7 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _colours(lines: Sequence[bytes]) -> list[Chunk]:
-    """Return the chunks of a PNG for linear light of the primaries in the header; of BT.709 if it has none."""
+    """Return the PNG chunks for linear light of the primaries in the header, by default those of BT.709."""
     words = next((line for line in lines if line.startswith(_PRIMARIES)), b"").partition(b"=")[2].split()
     try:
         points = [float(word) for word in words]
@@ -82,7 +82,7 @@ def _colours(lines: Sequence[bytes]) -> list[Chunk]:
 
 
 def _head(data: bytes) -> tuple[list[bytes], int]:
-    """Return the lines of the header, the last two of which are empty and the size, and the offset of the pixels."""
+    """Return the lines of the header, which ends with an empty line and the size, and the offset of the pixels."""
     empty = data.find(b"\n\n", 0, _HEAD_BYTES)
     end = data.find(b"\n", empty + 2, empty + 2 + _HEAD_BYTES)
     if empty < 0 or end < 0:
@@ -129,7 +129,7 @@ def _rounded(pixels: Pixels) -> Pixels:
         band, rounded = pixels[start : start + rows], out[start : start + rows]
         if not (band.min() >= 0 and band.max() <= _LARGEST):
             band = np.fmin(np.fmax(band, 0), np.float32(_LARGEST))
-        if band.max() > _LARGE:  # float32 cannot represent the number that _rounding returns for them
+        if band.max() > _LARGE:  # float32 cannot represent _rounding's number for these samples
             scale = np.where(band.max(axis=2, keepdims=True) > _LARGE, np.float32(2.0**-64), np.float32(1))
             rounded[:] = _rounded(band * scale) / scale
             continue
@@ -147,10 +147,10 @@ def _rounded(pixels: Pixels) -> Pixels:
 
 
 def _rounding(largest: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the number that rounds a sample to its pixel's steps, if it is added and subtracted again.
+    """Return the number that rounds a pixel's samples to its quantisation step when it is added and subtracted again.
 
-    Neighbouring float32 numbers near 1.5 * 2**23 steps are one step apart, so the addition rounds. ``largest`` is the
-    largest sample of each pixel.
+    The number is 1.5 * 2**23 steps: neighbouring float32 numbers near it are one step apart, so the addition rounds.
+    ``largest`` is the largest sample of each pixel.
     """
     exponent = np.maximum(largest.view(np.int32) >> _FLOAT_BITS, _MANTISSA_BITS)
     magic = _power(exponent + (_FLOAT_BITS + 1 - _MANTISSA_BITS))

@@ -1,6 +1,6 @@
 """HEIF reader (HEIC of phones and others) through pi-heif, which is built on libheif and libde265.
 
-libheif applies the orientation of the file, so that in EXIF and XMP is reset. ISO/IEC 23008-12.
+libheif applies the orientation, so EXIF and XMP lose theirs. ISO/IEC 23008-12.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _opened(file: BinaryIO) -> Any:
 
 
 def _require_text(file: BinaryIO) -> None:
-    """Refuse names of items and of auxiliary pictures that are not UTF-8, for which the library ends the process."""
+    """Refuse names of items and of auxiliary pictures that are not UTF-8: the library ends the process on them."""
     for meta in meta_boxes(file):
         items = meta.get(b"iinf", b"")
         properties = dict(boxes_of(meta.get(b"iprp", b""))).get(b"ipco", b"")
@@ -96,12 +96,12 @@ def _require_text(file: BinaryIO) -> None:
 
 
 def _top_boxes(file: BinaryIO) -> set[bytes]:
-    """Return the kinds of the boxes that are not within others: moov holds a sequence, meta pictures."""
+    """Return the types of the outermost boxes: moov holds a sequence, meta holds pictures."""
     return {kind for kind, _, _ in boxes(file, 0, size_of(file))}
 
 
 def _metadata(info: dict[str, Any]) -> Metadata:
-    """Return profile, EXIF and XMP as pi-heif reports them, without orientation."""
+    """Return the profile, EXIF and XMP that pi-heif reports, without orientation."""
     block = info.get("exif")
     packet = info.get("xmp")
     return Metadata(
@@ -112,7 +112,7 @@ def _metadata(info: dict[str, Any]) -> Metadata:
 
 
 def _notes(heif: Any, image: Any, file: BinaryIO, options: ReadOptions) -> list[str]:
-    """Return notes about the pictures and maps in the file that are not read."""
+    """Return notes on the pictures and maps of the file that are left out."""
     notes = [*contents.heif_notes("HEIC", file, pictures=len(heif), is_chosen=options.frame is not None)]
     if b"moov" in _top_boxes(file):
         notes.append("the HEIC holds a sequence of pictures; only its cover is read")

@@ -1,7 +1,7 @@
 """JPEG XL through imagecodecs (libjxl): 8 to 16 bits and floats, with alpha, EXIF and XMP.
 
-imagecodecs gives neither ICC profiles, which pillow-jxl-plugin reads, nor delays of animations. ISO/IEC 18181-2 (file
-format).
+imagecodecs reads neither ICC profiles, for which pillow-jxl-plugin is used, nor delays of animations. ISO/IEC 18181-2
+(file format).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from convfilter.errors import ReadError, WriteError
 from convfilter.machine.cores import available_cores
 from convfilter.picture import colour, limits
-from convfilter.picture.codecs.jxl_header import Header, parsed, with_colours, with_primaries
+from convfilter.picture.codecs.jxl_encoding import with_colours, with_primaries
+from convfilter.picture.codecs.jxl_header import Header, parsed
 from convfilter.picture.colour_chunks import (
     LINEAR,
     SRGB,
@@ -58,7 +59,7 @@ _DJXL = "convert it with djxl IN OUT.png first, or accept it with {allow_loss=Tr
 _NO_PROFILE = Loss(
     "the colour profile of the JPEG XL cannot be read, and its colours would be shown wrong", severe=True, remedy=_DJXL
 )
-_NO_PLUGIN = _NO_PROFILE._replace(remedy=f"install what reads it with pip install 'convfilter[jxl]', {_DJXL}")
+_NO_PLUGIN = _NO_PROFILE._replace(remedy=f"install its reader with pip install 'convfilter[jxl]', {_DJXL}")
 _LOSSY_PROFILE = Loss(
     "the JPEG XL has an ICC profile and is compressed with loss: its colours are read in linear light of sRGB, and "
     "clipped to sRGB's gamut",
@@ -74,7 +75,7 @@ def read_jxl(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a JPEG XL; a ``Reader``.
 
     Samples are uint8, uint16 with the values of the file, or float32. libjxl applies the orientation of the header, so
-    that in EXIF and XMP is reset.
+    EXIF and XMP lose theirs.
     """
     import imagecodecs
 
@@ -119,13 +120,13 @@ def _frame(data: bytes, index: int, first: Pixels, threads: int) -> Pixels:
     samples = _sought(data, index, first, threads) if index > 0 else None
     if samples is not None:
         return samples
-    # The header does not give the number of frames.
-    there, missing = 0, 1
+    # The header does not give the number of frames: double an upper bound, then bisect.
+    present, missing = 0, 1
     while _sought(data, missing, first, threads) is not None:
-        there, missing = missing, 2 * missing
-    while missing - there > 1:
-        middle = (there + missing) // 2
-        there, missing = (there, middle) if _sought(data, middle, first, threads) is None else (middle, missing)
+        present, missing = missing, 2 * missing
+    while missing - present > 1:
+        middle = (present + missing) // 2
+        present, missing = (present, middle) if _sought(data, middle, first, threads) is None else (middle, missing)
     index = frame_number(index, missing)
     samples = _sought(data, index, first, threads) if index else None
     return first if samples is None else samples
@@ -165,7 +166,7 @@ def _parts(data: bytes, most: int | None = None) -> tuple[bytes, dict[bytes, byt
 
 
 def _decompress(boxes: dict[bytes, bytes]) -> list[Loss]:
-    """Add EXIF and XMP that are compressed with Brotli to the boxes; returns the losses of damaged ones."""
+    """Decompress EXIF and XMP boxes that are compressed with Brotli; return the losses of damaged ones."""
     import imagecodecs
 
     lost = []
@@ -182,11 +183,11 @@ def _decompress(boxes: dict[bytes, bytes]) -> list[Loss]:
 
 
 def _losses(header: Header, options: ReadOptions) -> list[Loss]:
-    """Return the parts of the picture that are not read."""
+    """Return the losses of channels and of further frames, which are not read."""
     lost = []
     others = len(header.extra) - (_ALPHA in header.extra)
     if others:
-        lost.append(Loss(f"the JPEG XL has {others} channels beside colours and transparency; they are left out"))
+        lost.append(Loss(f"the JPEG XL has {others} channels besides colours and transparency; they are left out"))
     if header.animated and options.frame is None:
         lost.append(
             Loss(
@@ -213,7 +214,7 @@ def _metadata(
         metadata.png += gamma_chunks(header.gamma, (*header.chromaticities[2:], *header.chromaticities[:2]))
     if header.colours is None and not header.gamma:
         if header.profile and not header.lossless:
-            # libjxl converts from its own colour space to one that it knows.
+            # libjxl cannot convert from its own colour space (XYB) to a profile, and decodes to linear light of sRGB.
             metadata.png.append(cicp_chunk(BT709_PRIMARIES, LINEAR))
             losses.append(_LOSSY_PROFILE if not header.floats else _LOSSY_PROFILE._replace(severe=False))
         else:
@@ -223,7 +224,7 @@ def _metadata(
 
 
 def _profile_of(data: bytes, options: ReadOptions) -> tuple[bytes | None, list[Loss]]:
-    """Return the ICC profile of a lossless file, as pillow-jxl-plugin reads it, or the loss of it."""
+    """Return the ICC profile of a lossless file, read by pillow-jxl-plugin, or the loss of the profile."""
     try:
         from pillow_jxl import Decoder
 
@@ -277,7 +278,7 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
 
 
 def _codestream_head(size: int) -> bytes:
-    """Return the head of a jxlc box; its content, which may be large, is written without a copy."""
+    """Return the header of a jxlc box; the caller writes its content, which may be large, without a copy."""
     if size + 8 < 1 << 32:  # libjxl 0.7 considers a box with a length of 64 bits truncated
         return struct.pack(">I4s", size + 8, b"jxlc")
     return struct.pack(">I4sQ", 1, b"jxlc", size + 16)
@@ -289,9 +290,9 @@ class _Colours(NamedTuple):
     Attributes
     ----------
     points : (int, int), or None
-        Primaries and transfer function as ITU-T H.273 numbers them.
+        Code points of ITU-T H.273 for primaries and transfer function.
     primaries : four pairs of floats, or None
-        (x, y) of red, green, blue and white; None if ``points`` names unknown ones.
+        (x, y) of red, green, blue and white; None if ``points`` names unknown primaries.
     exponent : float
         Without ``points``: exponent that encodes linear light.
     """
@@ -320,9 +321,9 @@ def _colours_of(metadata: Metadata) -> _Colours:
 
 
 def _linear_srgb(picture: Picture, colours: _Colours) -> Pixels:
-    """Return the pixels in linear light of sRGB's primaries; colours outside of its gamut lie beyond 0 to 1.
+    """Return the pixels in linear light of sRGB's primaries; colours outside its gamut are below 0 or above 1.
 
-    For lossy compression libjxl expects floats in this colour space, which it converts to its own (XYB).
+    For lossy compression libjxl expects floats in this colour space, and converts them to its own (XYB).
     """
     try:
         light = linearized(picture.pixels, curve_of(picture), picture.alpha, picture.white)
@@ -337,12 +338,12 @@ def _linear_srgb(picture: Picture, colours: _Colours) -> Pixels:
 
 
 def _encoded(pixels: Pixels, white: int | None, quality: int, options: WriteOptions) -> bytes:
-    """Return the file that imagecodecs makes."""
+    """Encode the pixels to a file, which may be a bare codestream."""
     import imagecodecs
 
     assert channels_of(pixels) <= 4
     bits = white.bit_length() if white and pixels.dtype.kind == "u" else None
-    # The map from quality to distance of libjxl's JxlEncoderDistanceFromQuality.
+    # The same distance as libjxl's JxlEncoderDistanceFromQuality.
     distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 53 / 3000 * quality**2 - 23 / 20 * quality + 25
     lossless = quality == LOSSLESS_QUALITY
     try:

@@ -1,4 +1,4 @@
-"""Capture messages that decoding libraries print to standard output and error."""
+"""Capture the messages that decoding libraries print to standard output and standard error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def captured(*marks: bytes) -> Iterator[list[str]]:
             for descriptor in (1, 2):
                 with suppress(OSError):  # closed: nothing is printed there
                     stack.callback(_restore, descriptor, os.dup(descriptor), _redirected(descriptor), marks, lines)
-            # Python's streams need not write to these descriptors.
+            # A program may have replaced sys.stdout and sys.stderr by streams without these descriptors.
             for redirect, stream in ((redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr)):
                 text = io.StringIO()
                 stack.callback(_pass_on, text, stream, marks, lines)
@@ -81,7 +81,7 @@ def _restore(descriptor: int, saved: int, file: IO[bytes], marks: tuple[bytes, .
 
 
 def _flush() -> None:
-    """Flush the buffers of Python and C, which C++ streams share."""
+    """Flush the buffers of Python, and those of C, which C++ streams share."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()

@@ -23,9 +23,10 @@ from convfilter.picture.place.source import size_of
 from convfilter.picture.row_source import Bands
 from convfilter.picture.row_writer import Block, RowWriter
 
-#: Memory of a sample in decimal text while it is a bytes object in a list of words.
+#: Bytes of memory for a sample in decimal text, as a bytes object in a list of words.
 _WORD_MEMORY_BYTES = 64
-#: Bytes of decimal text read for each sample, which has at most 5 digits, and for all; more blanks are refused.
+#: Bytes of decimal text that are read for each sample, which has at most 5 digits, and for all samples together; a file
+#: with more blanks is refused.
 _TEXT_BYTES, _MORE_TEXT_BYTES = 16, 1 << 16
 
 
@@ -59,7 +60,7 @@ def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
 
 
 def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequence[Loss] = ()) -> Picture:
-    """Return a picture of (H, W, C) samples; ``note`` is about damage, "" for none."""
+    """Return a picture of (H, W, C) samples; ``note`` describes damage, "" without damage."""
     channels = layout.shape[2]
     if isinstance(samples, np.ndarray) and channels == 1:
         samples = samples[:, :, 0]
@@ -75,7 +76,10 @@ def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequenc
 def _plain_samples(
     file: BinaryIO, count: int, bits: bool, largest: int, options: ReadOptions
 ) -> tuple[Pixels, str, list[Loss]]:
-    """Read ``count`` samples in decimal text, or in adjacent digits for ``bits``: samples, note on damage, losses."""
+    """Read ``count`` samples in decimal text, or in adjacent digits for ``bits``.
+
+    Returns the samples, a note on damage ("" without damage), and losses.
+    """
     limits.require_memory(_WORD_MEMORY_BYTES * count)
     text = file.read(_TEXT_BYTES * count + _MORE_TEXT_BYTES)
     if b"#" in text:

@@ -1,4 +1,4 @@
-"""Headers of Netpbm's formats and of PFM, and the layout of the samples behind them.
+"""Headers of Netpbm's formats and of PFM, and the layout of the samples that follow them.
 
 Manual pages pbm(5), pgm(5), ppm(5) and pam(5); PFM by P. Debevec.
 """
@@ -88,7 +88,7 @@ class Layout:
         Parameters
         ----------
         samples : 1-D array
-            Of the type in the file; of uint8 for bits.
+            Samples of the type in the file; uint8 for bits.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Layout:
 
 
 def layout_of(file: HeaderSource, options: ReadOptions) -> Layout:
-    """Read the header of a picture with binary samples, which begin at the end of the header.
+    """Read the header of a picture with binary samples; the position afterwards is that of the samples.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def header_of(file: HeaderSource, options: ReadOptions) -> tuple[bytes, Layout, 
 
 
 def _pam_layout(file: HeaderSource, options: ReadOptions) -> Layout:
-    """Read the header of a PAM behind its signature: lines of a keyword and a value."""
+    """Read the header of a PAM after its signature: lines of a keyword and a value."""
     fields: dict[bytes, bytes] = {}
     comments: list[bytes] = []
     left, length = _COMMENT_BYTES, 0
@@ -188,7 +188,7 @@ def _pam_layout(file: HeaderSource, options: ReadOptions) -> Layout:
 
 
 def _pfm_layout(file: HeaderSource, options: ReadOptions, channels: int) -> Layout:
-    """Read the header of a PFM behind its signature; a scale below 0 means little-endian samples."""
+    """Read the header of a PFM after its signature; a scale below 0 means little-endian samples."""
     header = _Words(file)
     width, height = header.number("width"), header.number("height")
     limits.require_size(width, height, options)
@@ -209,7 +209,7 @@ class _Words:
         self.comments: list[bytes] = []
 
     def word(self) -> bytes:
-        """Read a word and the single blank behind it; b"" at the end of the file."""
+        """Read a word and the blank that ends it; b"" at the end of the file."""
         word = b""
         while True:
             byte = self._file.read(1)

@@ -1,4 +1,4 @@
-"""Series of Netpbm pictures, one behind the other in a file or stream, read one at a time.
+"""Series of Netpbm pictures that follow one another in a file or stream, read one at a time.
 
 A raw PBM, PGM, PPM or PAM may be followed directly by the next picture (ppm(5), pam(5)); ``ffmpeg -f image2pipe -c:v
 ppm -`` writes videos this way.
@@ -46,9 +46,9 @@ class Source(NamedTuple):
     Attributes
     ----------
     where : str or BinaryIO
-        Without a series: the argument for ``read.opened``.
+        The argument for ``read.opened`` if the source is not a series.
     series : Series, or None
-        The pictures; may turn out to be only one.
+        The pictures of a series, which may turn out to have only one.
     """
 
     where: str | BinaryIO
@@ -68,7 +68,7 @@ def opened(where: str, options: ReadOptions) -> Iterator[Source]:
     Yields
     ------
     Source
-        Without a series if the source cannot be opened: ``read.opened`` then reports the error.
+        No series if the source cannot be opened: ``read.opened`` then reports the error.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class Series(ABC):
 
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
-        #: Note on trailing data behind the only picture; "" without such data, or before they are reached.
+        #: Note on data after the only picture; "" without such data, or before they are reached.
         self.note = ""
 
     def __iter__(self) -> Iterator[BinaryIO]:
@@ -119,7 +119,7 @@ class Series(ABC):
         Raises
         ------
         ReadError
-            A header is damaged, or the data behind the second or a later picture are no picture.
+            A header is damaged, or the data after the second or a later picture are not a picture.
         SizeError
             A picture is larger than allowed.
         """
@@ -140,7 +140,7 @@ class Series(ABC):
         Raises
         ------
         ReadError
-            There is no such picture.
+            The series has no picture of this index.
         """
         count = 0
         last: deque[BinaryIO] = deque(maxlen=-index if index < 0 else 1)
@@ -154,20 +154,20 @@ class Series(ABC):
         return last[0]
 
     def _ends(self, magic: bytes, number: int) -> bool:
-        """Return whether the series ends behind ``number`` pictures, which ``magic`` follows.
+        """Return whether the series ends after ``number`` pictures, where the file goes on with ``magic``.
 
         Raises
         ------
         ReadError
-            A PNM in text follows, or data that are no picture follow several pictures.
+            A PNM in text follows, or data that are not a picture follow several pictures.
         """
         if not magic or _is_raw(magic):
             return not magic
         if formats.sniff(magic) == "PNM":
             raise ReadError(f"picture {number} is followed by a PNM in text, which cannot be part of a series")
         if number > 1:
-            raise ReadError(f"the stream is damaged: the data behind picture {number} are not a picture")
-        self.note = "the data behind the picture are not a picture; they are left out"
+            raise ReadError(f"the stream is damaged: the data after picture {number} are not a picture")
+        self.note = "the data after the picture are not a picture; they are left out"
         return True
 
 
@@ -241,7 +241,7 @@ class _FileRange(io.RawIOBase):
 
 
 class _Recorder:
-    """Reader of a header that keeps its bytes in ``data``; the first ones have been read already."""
+    """Reads a header from a stream, and keeps its bytes in ``data``, which begins with those read before."""
 
     def __init__(self, data: bytes, stream: _Stream) -> None:
         self.data, self._stream, self._at = data, stream, 0
@@ -264,7 +264,7 @@ class _Recorder:
 
 
 class _ResumedStream:
-    """A stream whose first bytes have been read already, from its beginning."""
+    """A stream that yields its first bytes again, which have been read already."""
 
     def __init__(self, head: bytes, stream: _Stream) -> None:
         self._head, self._stream = head, stream

@@ -20,7 +20,7 @@ def scene_linear(picture: Picture, pixels: Pixels) -> Pixels:
     ----------
     picture : Picture
     pixels : (H, W) or (H, W, C) array of float32
-        Samples of one frame of the picture; 1 is white.
+        Samples of a frame of the picture; 1 is white.
 
     Returns
     -------

@@ -85,9 +85,9 @@ def _further_pictures(segments: Sequence[Segment], data: bytes, end: int | None,
     elif rest.startswith(_JPEG):
         yield trailing_data.another("JPEG")
     elif b"ftyp" in rest[:_VIDEO_SEARCH_BYTES]:
-        yield Loss(f"the file holds a video of {len(rest)} bytes behind the picture; it is left out")
+        yield Loss(f"the file holds a video of {len(rest)} bytes after the picture; it is left out")
     elif rest:
-        yield Loss(f"the file holds {len(rest)} bytes behind the picture; they are left out")
+        yield Loss(f"the file holds {len(rest)} bytes after the picture; they are left out")
 
 
 def _loss_of_pictures(entries: Sequence[tuple[int, int, int]], is_hdr: bool) -> Loss:

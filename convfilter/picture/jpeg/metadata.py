@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from convfilter.picture.jpeg import segments as jpeg
-from convfilter.picture.jpeg.segments import APP0, APP15, COM, DHT, DQT, DRI, SOS, packed
+from convfilter.picture.jpeg.segments import APP0, APP1, APP2, APP13, APP14, APP15, COM, DHT, DQT, DRI, SOS, packed
 from convfilter.picture.metadata.density import PER_INCH_OR_CENTIMETRE
 from convfilter.picture.metadata.exif import valid_resolution
 from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
 from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, text_of
 from convfilter.picture.metadata.tiff_numbers import CM_PER_INCH
 
-_APP1, _APP2, _APP13, _APP14 = 0xE1, 0xE2, 0xED, 0xEE
 #: Start of a baseline, an extended sequential and a progressive frame.
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE := 0xC2)
 _KNOWN = frozenset((*_FRAMES, DHT, DRI, DQT, SOS, COM, *range(APP0, APP15 + 1)))
@@ -100,7 +99,7 @@ def is_plain(data: bytes, end: int | None) -> bool:
 
 def is_plain_segment(marker: int, content: bytes) -> bool:
     """Whether an application segment holds metadata that ``metadata_of`` reads, or describes the coding."""
-    return content.startswith(_PLAIN) or (marker == _APP14 and content.startswith(b"Adobe"))
+    return content.startswith(_PLAIN) or (marker == APP14 and content.startswith(b"Adobe"))
 
 
 def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
@@ -109,10 +108,10 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
         return [content[len(prefix) :] for content in found]
 
     frames = [index for index, (kind, _) in enumerate(segments) if kind in _FRAMES]
-    if len(frames) != 1 or of_kind(_APP2, _MPF):
+    if len(frames) != 1 or of_kind(APP2, _MPF):
         raise _UnsupportedError
-    packets, comments = of_kind(_APP1, _XMP), of_kind(COM)
-    exif = b"".join(of_kind(_APP1, EXIF_PREFIX))
+    packets, comments = of_kind(APP1, _XMP), of_kind(COM)
+    exif = b"".join(of_kind(APP1, EXIF_PREFIX))
     dpi, unit = _dpi_of_jfif([content for kind, content in segments if kind == APP0 and content.startswith(_JFIF[:4])])
     if dpi is None and exif:
         from convfilter.picture.metadata.exif import is_complete, resolution
@@ -124,7 +123,7 @@ def _metadata(segments: Sequence[tuple[int, bytes]]) -> Metadata:
         icc=_profile(segments[: frames[0]]),
         exif=exif or None,
         xmp=packets[-1] if packets and packets[-1] else None,
-        photoshop=b"".join(of_kind(_APP13, PHOTOSHOP_PREFIX)) or None,
+        photoshop=b"".join(of_kind(APP13, PHOTOSHOP_PREFIX)) or None,
         resolution=valid_resolution(dpi),
         per_centimetre=unit == _CENTIMETRE,
         text=[Text("Comment", text_of(each)) for each in comments if each],
@@ -148,7 +147,7 @@ def _dpi_of_jfif(segments: Sequence[bytes]) -> tuple[tuple[float, float] | None,
 
 def _profile(segments: Sequence[tuple[int, bytes]]) -> bytes | None:
     """Join the parts of an ICC profile in the order of their numbers; None if some are missing."""
-    parts = sorted(content for kind, content in segments if kind == _APP2 and content.startswith(_ICC))
+    parts = sorted(content for kind, content in segments if kind == APP2 and content.startswith(_ICC))
     if any(len(part) < _ICC_HEAD_BYTES for part in parts):
         raise _UnsupportedError
     if not parts or parts[0][_ICC_HEAD_BYTES - 1] != len(parts):
@@ -195,16 +194,16 @@ def encoded(parameters: Mapping[str, Any]) -> bytes:
     density = _density(parameters.get("dpi"), parameters.get("per_centimetre", False))
     parts = [b"\xff\xd8", packed(APP0, _JFIF + bytes((1, 1)) + density + bytes(2))]
     if exif := parameters.get("exif"):
-        parts.append(packed(_APP1, exif))
+        parts.append(packed(APP1, exif))
     parts.append(parameters.get("extra", b""))
     if xmp := parameters.get("xmp"):
-        parts.append(packed(_APP1, _XMP + xmp))
+        parts.append(packed(APP1, _XMP + xmp))
     profile = parameters.get("icc_profile") or b""
     room = SEGMENT_BYTES - _ICC_HEAD_BYTES
     count = -(-len(profile) // room)
     for number in range(count):
         part = profile[number * room : (number + 1) * room]
-        parts.append(packed(_APP2, _ICC + bytes((number + 1 & 0xFF, count & 0xFF)) + part))
+        parts.append(packed(APP2, _ICC + bytes((number + 1 & 0xFF, count & 0xFF)) + part))
     if comment := parameters.get("comment"):
         parts.append(packed(COM, comment))
     return b"".join(parts)

@@ -22,7 +22,7 @@ import numpy as np
 from convfilter.errors import ReadError
 from convfilter.picture.jpeg import decoder
 from convfilter.picture.jpeg.layout import BLOCK, Layout, Scan, restarts_of
-from convfilter.picture.jpeg.segments import DHT, DQT, DRI, HUFFMAN_FRAMES, SOS, segments
+from convfilter.picture.jpeg.segments import APP0, APP14, DHT, DQT, DRI, HUFFMAN_FRAMES, SOS, segments
 from convfilter.picture.parallel import in_order
 from convfilter.picture.pixels import Pixels
 
@@ -34,9 +34,8 @@ LEAST_BYTES, LEAST_COPIED_BYTES = 1 << 26, 1 << 27
 #: threads wait for each other and for the interpreter.
 BAND_MCU_ROWS, BAND_BYTES = 10, 1 << 22
 _RST0, _RESTARTS, _END = 0xD0, 8, b"\xff\xd9"
-_JFIF, _ADOBE = 0xE0, 0xEE
-#: Segments that a band needs: frame, tables, scan header, and those that tell the colour model.
-_NEEDED = frozenset((*HUFFMAN_FRAMES, DHT, DQT, DRI, SOS, _JFIF, _ADOBE))
+#: Segments that a band needs: frame, tables, scan header, and those for the colour model (JFIF, Adobe).
+_NEEDED = frozenset((*HUFFMAN_FRAMES, DHT, DQT, DRI, SOS, APP0, APP14))
 
 
 class Codes(Protocol):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from convfilter.errors import ReadError
 from convfilter.record import NamedTuple
 
-DHT, SOS, DQT, DRI, APP0, APP15, COM = 0xC4, 0xDA, 0xDB, 0xDD, 0xE0, 0xEF, 0xFE
+DHT, SOS, DQT, DRI, COM = 0xC4, 0xDA, 0xDB, 0xDD, 0xFE
+APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 #: Start of a baseline and of an extended sequential frame, with Huffman codes.
 HUFFMAN_FRAMES = (0xC0, 0xC1)
 #: Markers without content: RST0 to RST7, SOI, TEM.
@@ -16,7 +17,7 @@ _MOST_RUBBISH_BYTES = _MOST_SEGMENTS = 1 << 16
 
 
 class Segment(NamedTuple):
-    """A segment: the second byte of its marker, the offset of the marker, and the content behind the length."""
+    """A segment: the second byte of its marker, the offset of the marker, and the content after the length."""
 
     marker: int
     at: int
@@ -24,7 +25,7 @@ class Segment(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Offset of the byte behind the segment."""
+        """Offset of the byte after the segment."""
         return self.at + 4 + len(self.content)
 
 

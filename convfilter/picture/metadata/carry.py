@@ -64,7 +64,7 @@ def has_field(text: Text, fmt: Format) -> bool:
 
 
 def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
-    """Whether metadata of a kind are short enough for a format, and a resolution is in its range and not coarsened.
+    """Whether a format can store metadata of a kind: they are short enough, or the resolution is in range and precise.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def has_room(metadata: Metadata, fmt: Format, kind: str) -> bool:
 
 
 def _move_texts(moved: Metadata, fmt: Format) -> None:
-    """Move texts without a field to the nearest keyword that has one, else to XMP properties or a comment."""
+    """Move each text without a field to the most similar keyword with a field, to an XMP property, or to a comment."""
     fields = fmt.holds.text
     keywords = {text.keyword for text in moved.text}
     if "Comment" in keywords and "Comment" not in fields and "Description" in fields and "Description" not in keywords:
@@ -103,7 +103,7 @@ def _move_texts(moved: Metadata, fmt: Format) -> None:
         ]
     kept = [text for text in moved.text if text.keyword in fields and _is_plain(text)]
     left = [text for text in moved.text if text not in kept]
-    # A keyword's field holds one text; comments may be several.
+    # The field of a keyword holds one text; only comments may be several.
     for keyword in set(fields) - {"Comment"}:
         several = [text for text in kept if text.keyword == keyword][1:]
         kept = [text for text in kept if text not in several]

@@ -31,9 +31,9 @@ BT709_PRIMARIES, _UNSPECIFIED = 1, 2
 _GAMMA22, _GAMMA28 = 4, 5
 #: Transfer functions of BT.709, BT.601 and BT.2020, which screens show as sRGB.
 _LIKE_BT709 = (1, 6, 14, 15)
-#: Largest difference of two curves that count as equal, and of two white points, in x or y.
+#: Curves, and white points, that differ by no more (in x or y) are equal.
 _CURVE_TOLERANCE, _WHITE_TOLERANCE = 1e-4, 1e-3
-#: Primaries of white D65 that profiles are compared with: BT.709, BT.2020 and Display P3.
+#: Code points with which profiles are compared, primaries of white D65: BT.709, BT.2020 and Display P3.
 _WITH_D65 = (BT709_PRIMARIES, 9, 12)
 #: (primaries, transfer function) pairs that are shown like a picture without a colour space.
 LIKE_SRGB = frozenset(
@@ -77,8 +77,8 @@ def transfer_curve(transfer: int) -> ParametricCurve | None:
     Returns
     -------
     ParametricCurve, or None
-        None where the function is not one curve for all channels, or refers to a scene or to absolute luminance (PQ,
-        HLG), and for unknown code points.
+        None for an unknown code point, for a function that is not one curve for all channels, and for one that refers
+        to a scene (HLG) or to absolute luminance (PQ).
     """
     from convfilter.picture.metadata import curves
 
@@ -89,9 +89,10 @@ def transfer_curve(transfer: int) -> ParametricCurve | None:
 
 
 def gamma_curve(chunks: Mapping[bytes, bytes]) -> ParametricCurve:
-    """Return the tone curve of a gAMA chunk among the chunks (contents by name): a power; sRGB's without one.
+    """Return the tone curve of the gAMA chunk among the chunks (contents by name): a power, or sRGB's curve.
 
-    About 1/2.2 means sRGB's curve with sRGB's primaries or without any, but a power with others, as of Adobe RGB.
+    sRGB's curve is that of chunks without gAMA, and of an exponent of about 1/2.2 with sRGB's primaries or without
+    cHRM. With other primaries, such as Adobe RGB's, 1/2.2 is a power.
     """
     from convfilter.picture.metadata import curves
 
@@ -123,7 +124,7 @@ def profile_of(chunks: Mapping[bytes, bytes], model: Model) -> bytes | None:
 
 
 def equivalent_chunks(profile: bytes, model: Model, fmt: Format) -> list[Chunk]:
-    """Return the chunks that mean the same colours as a profile, for a format without profiles.
+    """Return the PNG chunks for the colours of a profile, for a format without profiles.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def equivalent_chunks(profile: bytes, model: Model, fmt: Format) -> list[Chunk]:
 
 
 def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
-    """Return the code points that mean the same colours as an ICC profile.
+    """Return the code points for the colours of an ICC profile.
 
     Parameters
     ----------
@@ -156,8 +157,8 @@ def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
     Returns
     -------
     (int, int), or None
-        Primaries and transfer function; None where the profile is for another model, or has a curve or primaries
-        other than sRGB's, linear light's, Display P3's and BT.2020's.
+        Primaries and transfer function. None if the profile is for another model, if its curve is neither sRGB's nor
+        linear, or if its primaries are not those of sRGB, Display P3 or BT.2020.
     """
     import numpy as np
 
@@ -179,7 +180,7 @@ def points_of(profile: bytes, model: Model) -> tuple[int, int] | None:
 
 
 def chunks_of(profile: bytes, model: Model) -> list[Chunk]:
-    """Return the gAMA and cHRM chunks that mean the same colours as an ICC profile, such as Adobe RGB.
+    """Return the gAMA and cHRM chunks for the colours of an ICC profile, such as Adobe RGB.
 
     Parameters
     ----------
@@ -189,8 +190,8 @@ def chunks_of(profile: bytes, model: Model) -> list[Chunk]:
     Returns
     -------
     list of (name, data)
-        Empty for grey, and where the curve is not a power function, the white is not D65, or a PNG cannot hold a
-        primary, which has a negative x or y.
+        Empty for grey, for a curve that is not a power, for another white than D65, and for primaries with a negative x
+        or y, which a PNG cannot hold.
     """
     import numpy as np
 

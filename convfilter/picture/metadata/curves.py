@@ -13,15 +13,15 @@ from convfilter.sample_types import full_scale, is_wide, real_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
-#: Samples that are encoded at a time, so that intermediate arrays stay small.
+#: Samples that are encoded at a time, to keep intermediate arrays small.
 _BAND_SAMPLES = 1 << 18
 
 
 class Curve(ABC):
     """A rising function from stored values to linear light, 0..1 to 0..1.
 
-    The curve is odd (values below 0 are decoded as their magnitude and get their sign back) and continues above 1, so
-    that decoding and encoding keep floats out of range.
+    The curve is odd (the sign of a negative value is kept) and continues above 1, so decoding and encoding preserve
+    floats out of range.
     """
 
     @abstractmethod
@@ -113,7 +113,7 @@ class SampledCurve(Curve):
     Parameters
     ----------
     samples : (N,) array of float64
-        Linear light of the stored values 0, 1/(N-1), ..., 1; must not fall.
+        Linear light of the stored values 0, 1/(N-1), ..., 1; must not decrease.
     """
 
     def __init__(self, samples: npt.NDArray[np.float64]) -> None:
@@ -137,7 +137,7 @@ LINEAR = ParametricCurve(1.0)
 
 
 def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = None) -> Pixels:
-    """Convert samples to linear light; opacity is linear already.
+    """Convert samples to linear light; alpha, which is linear already, is only scaled to 0..1.
 
     Parameters
     ----------
@@ -145,14 +145,14 @@ def linearized(pixels: Pixels, curve: Curve, alpha: bool, white: float | None = 
     curve : Curve
         Tone curve of the colours.
     alpha : bool
-        The last channel is opacity.
+        Whether the last channel is alpha.
     white : float, optional
         The value of white; None: the full scale of the type.
 
     Returns
     -------
     array of float32 or float64
-        In the shape of the input; 0 is black, 1 white.
+        Same shape as the input; 0 is black, 1 white.
     """
     white = white or full_scale(pixels.dtype)
     dtype = real_of(pixels.dtype)
@@ -183,7 +183,7 @@ def delinearized(
     curve : Curve
         Tone curve of the colours.
     alpha : bool
-        The last channel is opacity.
+        Whether the last channel is alpha.
     dtype : dtype
         Sample type of the result.
     white : float, optional
@@ -192,7 +192,7 @@ def delinearized(
     Returns
     -------
     array of ``dtype``
-        In the shape of the input; integers are clipped, floats are not.
+        Same shape as the input; integers are clipped, floats are not.
     """
     from convfilter.picture import colour
 

@@ -1,4 +1,4 @@
-"""Whole numbers of dots in an inch, a centimetre or a metre, by which formats store a resolution."""
+"""Resolutions as formats store them: whole numbers of dots per inch, per centimetre or per metre."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SAME_CHANGE = 1e-6
 
 
 class WholeDots(NamedTuple):
-    """How a format stores a resolution.
+    """Units in which a format stores a resolution as a whole number of dots.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class WholeDots(NamedTuple):
         dots_per_inch : (float, float)
             (x, y), above 0.
         preferred : int
-            Index of the unit that is taken if another one does not change the resolution less.
+            Index of the unit that is chosen unless another one changes the resolution less.
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """Change EXIF blocks in place: reset the orientation, drop the thumbnail, leave everything else at its old offset.
 
-Maker notes point into the block by absolute offsets, so a block that is parsed and written anew breaks them; only the
+Maker notes contain absolute offsets into the block, which parsing and writing the block again would break; so only the
 affected bytes are patched. Structure: TIFF 6.0 (Adobe, 1992), section 2, and CIPA DC-008 (Exif 2.32), section 4.6.
 """
 
@@ -31,13 +31,13 @@ _EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
 
 
 class _Block:
-    """An EXIF block that is read or patched: its bytes, their order ("<" or ">"), the offset of its first directory."""
+    """An EXIF block that is read or patched: its bytes, byte order ("<" or ">"), and offset of its first directory."""
 
     def __init__(self, exif: bytes, order: str, first: int) -> None:
         self.data, self.order, self.first = bytearray(exif), order, first
 
     def number(self, at: int, size: int = 4) -> int:
-        """Read an unsigned integer of ``size`` bytes; bytes behind the end of the block are left out."""
+        """Read an unsigned integer of ``size`` bytes, fewer at the end of the block."""
         return int.from_bytes(self.data[at : at + size], ifd.byte_order(self.order))
 
     def packed(self, value: int, size: int = 4) -> bytes:
@@ -50,11 +50,11 @@ class _Block:
 
     @property
     def link(self) -> int:
-        """The position, at the end of the first directory, at which the offset of the next directory is stored."""
+        """Position, at the end of the first directory, of the offset of the next directory."""
         return self.first + 2 + 12 * self.number(self.first, 2)
 
     def entries(self, at: int) -> Iterator[ifd.Entry]:
-        """Yield the entries of the directory at an offset, as far as they lie within the block."""
+        """Yield the entries of the directory at an offset that lie within the block."""
         count = self.number(at, 2) if 8 <= at <= len(self.data) - 2 else 0
         return ifd.entries(self.data[at + 2 : at + 2 + 12 * count], self.order, at=at + 2)
 
@@ -68,7 +68,7 @@ class _Block:
 
 
 def _block(exif: bytes | None) -> _Block | None:
-    """Return a block that has the header of a TIFF structure, else None."""
+    """Return an EXIF block; None if it does not begin with the header of a TIFF structure."""
     header = ifd.start(exif or b"")
     return _Block(exif, *header) if exif and header else None
 
@@ -108,7 +108,7 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
     exif : bytes, or None
         TIFF structure, without the ``Exif`` prefix.
     upright : bool
-        Set the orientation to 1.
+        Whether to set the orientation to 1.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
 
 
 def has_thumbnail(exif: bytes | None) -> bool:
-    """Whether there is a second directory, which is the thumbnail's."""
+    """Whether the block has a second directory, which is that of the thumbnail."""
     block = _block(exif)
     return block is not None and any(block.entries(block.number(block.link)))
 
@@ -143,12 +143,12 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
     exif : bytes, or None
         TIFF structure without a thumbnail; None: make a new block.
     jpeg : bytes
-        The thumbnail's file.
+        The thumbnail, a JPEG file.
 
     Returns
     -------
     bytes
-        The block as it was, if its first directory is truncated.
+        The block without the thumbnail if its first directory is truncated.
     """
     block = _block(exif) or _Block(_EMPTY, "<", 8)
     data, link = block.data, block.link
@@ -156,7 +156,7 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
     if link + 4 > len(data):
         return bytes(data)
     block.put(link, len(data))
-    # The fields say that it is a JPEG (compression 6), and its place: behind the directory of 2 + 3 * 12 + 4 bytes.
+    # The fields say that it is a JPEG (compression 6), and its place: after the directory of 2 + 3 * 12 + 4 bytes.
     begin = len(data) + 42
     fields = ((COMPRESSION, SHORT, 6), (_THUMBNAIL_OFFSET, LONG, begin), (_THUMBNAIL_LENGTH, LONG, len(jpeg)))
     data += block.packed(len(fields), 2)
@@ -167,7 +167,7 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
 
 
 def _drop_thumbnail(block: _Block, directory: int) -> None:
-    """Cut the thumbnail off if it is the end of the block, as it nearly always is; else overwrite it with zeros."""
+    """Truncate the block before the thumbnail, which nearly always ends it; else overwrite the thumbnail with zeros."""
     data = block.data
     fields = {entry.tag: block.value(entry) for entry in block.entries(directory)}
     begin, length = fields.get(_THUMBNAIL_OFFSET, 0), fields.get(_THUMBNAIL_LENGTH, 0)
@@ -190,7 +190,7 @@ def is_complete(exif: bytes) -> bool:
 
 
 def valid_resolution(dpi: Any) -> tuple[float, float] | None:
-    """Return dots per inch, (x, y), or None unless both are numbers above 0 and below a million."""
+    """Return dots per inch, (x, y); None unless both are numbers between 0 and a million, exclusive."""
     try:
         x, y = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -199,7 +199,7 @@ def valid_resolution(dpi: Any) -> tuple[float, float] | None:
 
 
 def resolution(exif: bytes | None) -> tuple[float, float] | None:
-    """Read the resolution.
+    """Read the resolution of the picture.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def resolution(exif: bytes | None) -> tuple[float, float] | None:
 
 
 def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> bytes:
-    """Write the resolution: in place if the block has one, else in a new first directory at the end of the block.
+    """Write the resolution: in place if the block has a resolution, else in a new first directory at its end.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> b
 
 
 def _rational(value: float) -> tuple[int, int]:
-    """Return a number above 0 as a fraction with two decimals, more than any resolution is exact to, or as 1/n."""
+    """Return a positive number as a fraction: in hundredths or, if that is closer for a small number, as 1/n."""
     hundredths = min(round(value * 100), 2**32 - 1)
     if hundredths < 10 and abs(1 / round(1 / value) - value) < abs(hundredths / 100 - value):
         return 1, min(round(1 / value), 2**32 - 1)
@@ -275,7 +275,7 @@ def _rational(value: float) -> tuple[int, int]:
 
 
 def _with_fields(block: _Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
-    """Append a new first directory to the block: the entries of the old one, and the new fields of one item each."""
+    """Append a new first directory to the block: the entries of the old one, and new fields of one item each."""
     data = block.data
     entries = [(each.tag, bytes(data[each.at : each.at + 12])) for each in block.entries(block.first)]
     entries = [entry for entry in entries if entry[0] not in new]
@@ -311,7 +311,7 @@ def without_orientation(exif: bytes | None) -> bytes | None:
 
 
 def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
-    """Write the size of the picture into the fields for it that the block has.
+    """Write the size of the picture into the fields of the block that give a size.
 
     Parameters
     ----------

@@ -19,12 +19,12 @@ _SRGB_COLOURANTS = {
     b"gXYZ": (0.3851, 0.7169, 0.0971),
     b"bXYZ": (0.1431, 0.0606, 0.7141),
 }
-#: Largest difference of two colourants that count as equal.
+#: Colourants that differ by no more are equal.
 COLOURANT_TOLERANCE = 0.003
 
 
 def model_of(profile: bytes) -> Model | None:
-    """Return the colour model of the pictures that a profile is for; None for others, such as Lab, and for damage."""
+    """Return the colour model that a profile is for; None for other models, such as Lab, and for a damaged profile."""
     return _MODELS.get(profile[16:20]) if has_signature(profile) else None
 
 
@@ -82,7 +82,7 @@ def colourants(profile: bytes) -> npt.NDArray[np.float64]:
     Returns
     -------
     (3, 3) array of float64
-        Columns of red, green and blue; zeros for those that the profile lacks.
+        Columns of red, green and blue; zeros for colourants that the profile lacks.
     """
     import numpy as np
 

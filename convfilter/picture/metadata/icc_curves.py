@@ -15,9 +15,9 @@ from convfilter.picture.metadata.icc import model_of, tags
 _CURVE_TAGS = {"gray": (b"kTRC",), "rgb": (b"rTRC", b"gTRC", b"bTRC")}
 #: Number of parameters of each function type of a parametric curve.
 _PARAMETERS = (1, 3, 4, 5, 7)
-#: Largest difference of a curve that counts as sRGB's: tables of 1024 entries and 16-bit fixed point stay below it.
+#: A curve that differs by less from sRGB's is sRGB's. Tables of 1024 entries and 16-bit fixed point differ by less.
 _SRGB_TOLERANCE = 2e-4
-#: Largest difference of the curves of three channels that count as one: a quarter of an 8-bit level.
+#: Curves of three channels that differ by no more are one: a quarter of an 8-bit level.
 _CHANNEL_TOLERANCE = 1e-3
 
 
@@ -32,8 +32,8 @@ def curve_of(profile: bytes) -> Curve | None:
     Returns
     -------
     Curve, or None
-        ``SRGB`` itself for curves that nearly equal it. None if the profile has no curves (but tables in several
-        dimensions), damaged ones, or different ones for its channels.
+        ``SRGB`` itself for curves that nearly equal it. None if the curves are damaged or differ between channels, or
+        if the profile has multi-dimensional tables instead.
     """
     by_name = tags(profile)
     names = _CURVE_TAGS.get(model_of(profile) or "", ())
@@ -59,7 +59,7 @@ def _curve(tag: bytes) -> Curve | None:
 
 
 def _table(tag: bytes) -> Curve | None:
-    """Parse a curveType: no values are the identity, one is a power, more are samples, which must not fall."""
+    """Parse a curveType: no value is the identity, one value a power, more are samples, which must not decrease."""
     count = int.from_bytes(tag[8:12], "big")
     if count == 0:
         return ParametricCurve(1.0)

@@ -1,4 +1,4 @@
-"""Make ICC profiles from primaries and a tone curve, for formats that describe colours in no other way.
+"""Make ICC profiles from primaries and a tone curve, for formats that can only describe colours by a profile.
 
 ICC.1:2022 (profile version 4.4), sections 7.2 (header), 8.3 (matrix profiles), 8.4 (grey), 10.18 (parametric curves);
 annex E.3 (Bradford).
@@ -26,16 +26,16 @@ def matrix_profile(name: str, primaries: Chromaticities, curve: ParametricCurve 
     Parameters
     ----------
     name : str
-        Description, for people.
+        Description of the profile.
     primaries : four pairs of float
         Chromaticities (x, y) of red, green, blue and white.
     curve : ParametricCurve or bytes
-        From stored values to linear light; bytes are the content of another profile's tag.
+        Tone curve from stored values to linear light, or the content of a tag of another profile.
 
     Returns
     -------
     bytes
-        Equal for equal parameters; the profile has no date.
+        The profile, without a date: equal parameters give equal bytes.
 
     Raises
     ------
@@ -50,12 +50,12 @@ def matrix_profile(name: str, primaries: Chromaticities, curve: ParametricCurve 
 
 
 def colourants(primaries: Chromaticities) -> npt.NDArray[np.float64]:
-    """Return the (3, 3) matrix from linear RGB of some primaries to the profile connection space (XYZ, D50)."""
+    """Return the (3, 3) matrix from linear RGB of these primaries to the profile connection space (XYZ, D50)."""
     return adaptation(primaries[3]) @ to_xyz(primaries)
 
 
 def to_xyz(primaries: Chromaticities) -> npt.NDArray[np.float64]:
-    """Return the (3, 3) matrix from linear RGB of some primaries to XYZ, in which their white has Y of 1."""
+    """Return the (3, 3) matrix from linear RGB of these primaries to XYZ; white has a Y of 1."""
     *colours, white = (_xyz_of(*each) for each in primaries)
     columns = np.array(colours).T
     scaled: npt.NDArray[np.float64] = columns * np.linalg.solve(columns, np.array(white))
@@ -79,7 +79,7 @@ def adaptation(white: tuple[float, float]) -> npt.NDArray[np.float64]:
 
 
 def _fixed(kind: bytes, values: npt.ArrayLike) -> bytes:
-    """Encode numbers as s15Fixed16, behind the signature of their type."""
+    """Encode numbers as s15Fixed16, after the signature of their type."""
     numbers = [round(float(value) * 65536) for value in np.ravel(values)]
     return kind + bytes(4) + struct.pack(f">{len(numbers)}i", *numbers)
 
@@ -103,16 +103,16 @@ def _text_tag(text: str) -> bytes:
 
 
 def _profile(space: bytes, name: str, tags: dict[bytes, bytes]) -> bytes:
-    """Assemble header, table and tags; equal tags are stored once."""
+    """Assemble header, tag table and tags; equal tags are stored once."""
     tags = {b"desc": _text_tag(name), b"cprt": _text_tag("CC0"), b"wtpt": _xyz_tag(_D50), **tags}
     start = _HEADER_BYTES + 4 + _ENTRY_BYTES * len(tags)
     table, body = struct.pack(">I", len(tags)), b""
-    places: dict[bytes, int] = {}
+    offsets: dict[bytes, int] = {}
     for tag, content in tags.items():
-        if content not in places:
-            places[content] = start + len(body)
+        if content not in offsets:
+            offsets[content] = start + len(body)
             body += content + bytes(-len(content) % 4)
-        table += struct.pack(">4sII", tag, places[content], len(content))
+        table += struct.pack(">4sII", tag, offsets[content], len(content))
     size = start + len(body)
     head = struct.pack(">I4xI4s4s4s12x4s", size, _VERSION, b"mntr", space, b"XYZ ", b"acsp")
     illuminant = struct.pack(">3i", *(round(value * 65536) for value in _D50))

@@ -19,7 +19,7 @@ ORIENTATION = 274
 #: Fields of the first directory that describe the picture, not the storage of its samples.
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
 _FIRST = frozenset((*DESCRIPTIVE, ORIENTATION, EXIF_IFD, GPS_IFD))
-#: By field type: bytes of an item, and of its parts that have a byte order (a RATIONAL has two of 4 bytes).
+#: For each field type, the bytes of an item, and of an integer or float in it: a RATIONAL has two integers of 4 bytes.
 _SIZES = {
     **{1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1), 8: (2, 2), 9: (4, 4)},
     **{10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 16: (8, 8), 17: (8, 8), 18: (8, 8)},
@@ -40,9 +40,16 @@ class Field(NamedTuple):
 
 
 class Widths(NamedTuple):
-    """Integers of TIFF or BigTIFF as codes of ``struct``: count of a directory's entries, offset, head of an entry.
+    """Widths of the integers in a TIFF or BigTIFF, as codes of ``struct``.
 
-    ``inline`` is the number of bytes of an entry that hold a short value, or the offset of a long one.
+    Attributes
+    ----------
+    number, offset : str
+        The number of entries in a directory; an offset in the file.
+    entry : str
+        Tag, type and number of items at the start of an entry.
+    inline : int
+        Bytes at the end of an entry, which hold a short value or the offset of a long value.
     """
 
     number: str
@@ -61,7 +68,7 @@ _HEADER_BYTES = 8
 
 
 def layout(big: bool) -> Widths:
-    """Return the sizes of integers in a TIFF or, if ``big``, in a BigTIFF."""
+    """Return the widths of integers in a TIFF or, if ``big``, in a BigTIFF."""
     return _BIG if big else _CLASSIC
 
 
@@ -87,7 +94,7 @@ def start(block: bytes | bytearray) -> tuple[str, int] | None:
 
 
 def byte_order(order: str) -> Literal["little", "big"]:
-    """Return a byte order as ``int.from_bytes`` names it."""
+    """Return the name of a byte order, "<" or ">", for ``int.from_bytes``."""
     return "little" if order == "<" else "big"
 
 
@@ -102,7 +109,7 @@ class Entry(NamedTuple):
 
 
 def entries(table: bytes | bytearray, order: str, *, big: bool = False, at: int = 0) -> Iterator[Entry]:
-    """Yield the entries of a directory that begins at offset ``at``, as many as ``table`` holds whole."""
+    """Yield the complete entries in ``table``, whose first entry has the offset ``at``."""
     widths = layout(big)
     size = widths.entry_bytes
     for place in range(0, len(table) - size + 1, size):
@@ -130,16 +137,16 @@ def parsed(
     order : "<" or ">"
         Byte order.
     big : bool
-        BigTIFF.
+        Whether the file is a BigTIFF.
     wanted : container of int, optional
         Tags of the fields to return; None: all.
     budget : Budget, optional
-        Quota for the fields of a file, which may overlap.
+        Quota for the bytes of all fields of a file, whose values may overlap.
 
     Returns
     -------
     dict of int to Field
-        By tag; without fields of unknown type, of values outside of the file, and of values larger than 16 MiB.
+        Fields by tag, without those of an unknown type, with a value outside the file, or with more than 16 MiB.
 
     Raises
     ------
@@ -231,20 +238,20 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
     fields : dict of int to Field
         By tag, with values in the byte order ``order``.
     offset : int
-        Offset at which the directory will lie.
+        Offset of the directory in the file.
     order : "<" or ">"
         Byte order.
     big : bool
-        BigTIFF.
+        Whether the file is a BigTIFF.
 
     Returns
     -------
     bytes
-        Of even length; no directory follows in the chain.
+        An even number of bytes; the link to a next directory is 0.
     """
     widths = layout(big)
     directory = [struct.pack(order + widths.number, len(fields))]
-    behind = offset + len(directory[0]) + widths.entry_bytes * len(fields) + struct.calcsize("<" + widths.offset)
+    values_at = offset + len(directory[0]) + widths.entry_bytes * len(fields) + struct.calcsize("<" + widths.offset)
     values = b""
     for tag in sorted(fields):
         field = fields[tag]
@@ -252,7 +259,7 @@ def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = Fal
         if len(field.data) <= widths.inline:
             entry += field.data.ljust(widths.inline, b"\0")
         else:
-            entry += struct.pack(order + widths.offset, behind + len(values))
+            entry += struct.pack(order + widths.offset, values_at + len(values))
             values += field.data + b"\0" * (len(field.data) & 1)
         directory.append(entry)
     return b"".join([*directory, bytes(struct.calcsize("<" + widths.offset)), values])
@@ -283,7 +290,7 @@ def directories(read: ReadAt, offset: int, order: str, *, big: bool = False) -> 
     order : "<" or ">"
         Byte order.
     big : bool
-        BigTIFF.
+        Whether the file is a BigTIFF.
 
     Raises
     ------
@@ -331,7 +338,7 @@ def exif_block(found: Directories, order: str) -> bytes | None:
         if not first:
             return None
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    for tag, _ in below:  # with offset 0, to know the size of the first directory
+    for tag, _ in below:  # offset 0: only the size of the first directory is needed yet
         first[tag] = pointer(tag, 0, order)
     end = 8 + len(packed(first, 8, order))
     tail = b""

@@ -6,7 +6,7 @@ from convfilter.picture.format import ANY_TEXT, Format
 from convfilter.picture.metadata.metadata import Metadata, Text
 
 _KEYWORD, _COMMENT, _VALUE = "Software", "Comment", "convfilter"
-#: The mark has no date and no command line, so the same picture gives the same bytes.
+#: Without a date and a command line: the same picture gives the same bytes.
 _MARKS = (Text(_KEYWORD, _VALUE), Text(_COMMENT, f"{_KEYWORD}: {_VALUE}"))
 
 
@@ -16,7 +16,7 @@ def is_mark(text: Text) -> bool:
 
 
 def mark_of(fmt: Format) -> Text | None:
-    """Return the mark that outputs of a format get.
+    """Return the mark for outputs of a format.
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ class Text(NamedTuple):
 class JpegTables(NamedTuple):
     """Compression of a JPEG that was read, for an output with the same tables.
 
-    ``quantization`` has 64 values in zigzag order by table number; ``subsampling`` is Pillow's number: 0 is 4:4:4, 1 is
-    4:2:2, 2 is 4:2:0, -1 any other.
+    ``quantization`` has the 64 values of each table, row by row, by the number of the table; ``subsampling`` is
+    Pillow's number: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0, -1 any other.
     """
 
     quantization: dict[int, list[int]]
@@ -49,8 +49,8 @@ class Metadata:
     xmp : bytes, or None
         XMP packet.
     photoshop : bytes, or None
-        Image resources of a JPEG's APP13 segment or a TIFF's tag 34377; IPTC
-        lives there.
+        Image resources of a JPEG's APP13 segment or a TIFF's tag 34377, which
+        may include IPTC.
     iptc : bytes, or None
         IPTC-IIM records from a TIFF's tag 33723.
     resolution : (float, float), or None
@@ -63,7 +63,7 @@ class Metadata:
         PNG chunks, unchanged: colour (gAMA, cHRM, sRGB, cICP, mDCV,
         cLLI), tIME, and a pHYs that gives an aspect ratio only.
     loop : int, or None
-        Number of times an animation plays, 0: forever; None: unspecified.
+        Number of times that an animation plays, 0 for ever; None if the file does not tell.
     jpeg : JpegTables, or None
         Compression of the JPEG that was read.
     alpha_at : int
@@ -76,7 +76,7 @@ class Metadata:
     tile : (int, int), or None
         Width and height of the tiles of the TIFF that was read; an output then has such tiles.
     mask : bool
-        Whether opacity is that of the TIFF's transparency mask; an output then has a mask.
+        Whether alpha is the transparency mask of the TIFF that was read; an output then has a mask.
     lossless : bool
         Whether the WebP that was read is lossless; an output then is too.
     from_integers : bool
@@ -118,12 +118,12 @@ class Metadata:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the metadata have no item for which a format needs a field."""
+        """Whether the metadata have nothing that a format needs a field to store."""
         stored = (self.icc, self.exif, self.xmp, self.photoshop, self.iptc, self.resolution, self.text, self.png)
         return not (any(stored) or self.thumbnail)
 
     @property
     def code_points(self) -> tuple[int, int] | None:
-        """Primaries and transfer function as ITU-T H.273 numbers them, from a cICP chunk; None without one."""
+        """Code points of ITU-T H.273 for primaries and transfer function, from a cICP chunk; None without cICP."""
         points = dict(self.png).get(b"cICP")
         return (points[0], points[1]) if points else None

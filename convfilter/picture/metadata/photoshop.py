@@ -39,17 +39,17 @@ def cleaned(resources: bytes | None) -> bytes | None:
 
 
 def has_iptc(resources: bytes | None) -> bool:
-    """Whether there are IPTC records among the resources."""
+    """Whether the resources include IPTC records."""
     return any(each.number == IPTC for each in parsed(resources or b""))
 
 
 def has_thumbnail(resources: bytes | None) -> bool:
-    """Whether there is a thumbnail among the resources."""
+    """Whether the resources include a thumbnail."""
     return any(each.number in _THUMBNAILS for each in parsed(resources or b""))
 
 
 def wrapped(iptc: bytes) -> bytes:
-    """Return IPTC records as a resource, for formats without another field for them."""
+    """Return IPTC records as a resource, for formats that have no other field for IPTC."""
     size = len(iptc).to_bytes(4, "big")
     return _SIGNATURE + IPTC.to_bytes(2, "big") + b"\0\0" + size + iptc + b"\0" * (len(iptc) & 1)
 

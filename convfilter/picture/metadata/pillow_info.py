@@ -1,9 +1,10 @@
-"""Convert metadata from Pillow's ``info``, and to arguments of Pillow's ``save``."""
+"""Convert Pillow's ``info`` to metadata, and metadata to arguments of Pillow's ``save``."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from convfilter.picture.jpeg.segments import APP1, APP13, COM, packed
 from convfilter.picture.metadata import exif, photoshop
 from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
 
@@ -20,19 +21,19 @@ def metadata_of(image: Any) -> Metadata:
     Parameters
     ----------
     image : PIL.Image.Image
-        As ``PIL.Image.open`` returns it; its samples need not be decoded.
+        Result of ``PIL.Image.open``; its samples need not be decoded.
 
     Returns
     -------
     Metadata
-        A JPEG's includes its quantisation tables and subsampling.
+        Includes the quantisation tables and the subsampling of a JPEG.
     """
     info = image.info
     metadata = Metadata(icc=info.get("icc_profile") or None, xmp=_bytes(info.get("xmp")))
     if raw := info.get("exif"):
         metadata.exif = raw.removeprefix(EXIF_PREFIX)
     metadata.resolution = exif.valid_resolution(info.get("dpi"))
-    if (comment := info.get("comment")) and image.format != "JPEG2000":  # a JPEG 2000's names the encoder
+    if (comment := info.get("comment")) and image.format != "JPEG2000":  # the comment of a JPEG 2000 names the encoder
         metadata.text.append(Text("Comment", text_of(comment)))
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
@@ -65,7 +66,7 @@ def text_of(value: Any) -> str:
 
 
 def _loop(image: Any) -> int | None:
-    """Return the number of times an animation plays, 0 for ever; a GIF stores the number of repetitions."""
+    """Return how often an animation plays, 0 for ever; a GIF stores the number of repetitions after the first time."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         return 1 if loop is None else loop + 1 if loop else 0
@@ -94,7 +95,7 @@ def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
 
 
 def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
-    """Return arguments of Pillow's ``save`` for a JPEG; EXIF and XMP that fit no segments are left out."""
+    """Return arguments of Pillow's ``save`` for a JPEG, without EXIF and XMP that are too long for their segments."""
     parameters = pillow_parameters(metadata)
     if metadata.per_centimetre:
         parameters["per_centimetre"] = True
@@ -103,15 +104,15 @@ def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
     comments = [part for text in metadata.text for part in _parts(text.value.encode(), SEGMENT_BYTES)]
     if comments:
         parameters["comment"] = comments[-1]
-    extra = [_segment(b"\xfe", each) for each in comments[:-1]]
-    extra += [_segment(b"\xed", PHOTOSHOP_PREFIX + part) for part in _resources(metadata)]
+    extra = [packed(COM, each) for each in comments[:-1]]
+    extra += [packed(APP13, PHOTOSHOP_PREFIX + part) for part in _resources(metadata)]
     room = SEGMENT_BYTES - _XMP_PREFIX_BYTES
     if len(parameters.get("xmp", b"")) > room:
         from convfilter.picture.metadata import xmp_extended
 
         main, extension = xmp_extended.cut(parameters.pop("xmp"), room) or (b"", [])
         parameters |= {"xmp": main} if main else {}
-        extra += [_segment(b"\xe1", each) for each in extension]
+        extra += [packed(APP1, each) for each in extension]
     if extra:
         parameters["extra"] = b"".join(extra)
     return parameters
@@ -120,10 +121,6 @@ def jpeg_parameters(metadata: Metadata) -> dict[str, Any]:
 def _parts(data: bytes, room: int) -> list[bytes]:
     """Split data into pieces that fit a segment."""
     return [data[at : at + room] for at in range(0, len(data), room)]
-
-
-def _segment(marker: bytes, content: bytes) -> bytes:
-    return b"\xff" + marker + (len(content) + 2).to_bytes(2, "big") + content
 
 
 def _resources(metadata: Metadata) -> list[bytes]:

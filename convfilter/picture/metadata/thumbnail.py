@@ -25,7 +25,7 @@ def thumbnail_of(picture: Picture) -> bytes:
     Parameters
     ----------
     picture : Picture
-        Of uint8, uint16 or float32; alpha and bands beside the colours are left out.
+        Picture of uint8, uint16 or float32; alpha and bands besides the colours are left out.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def thumbnail_of(picture: Picture) -> bytes:
 
 
 def _reduced(pixels: Pixels) -> Pixels:
-    """Average some samples of each square block of pixels; a picture no larger than a thumbnail does not change."""
+    """Average up to 4x4 samples of each square block of pixels; a picture of a thumbnail's size does not change."""
     height, width = pixels.shape[:2]
     step = max(1, -(-height // _HEIGHT), -(-width // _WIDTH))
     if step == 1:

@@ -22,17 +22,17 @@ def curve_of(picture: Picture) -> Curve:
     Returns
     -------
     Curve
-        Of the first that the picture has, as in the PNG specification: code points (cICP), ICC profile, sRGB chunk,
-        gamma (gAMA); else sRGB's.
+        The curve of the first of these that the picture has, in the order of the PNG specification: code points (cICP),
+        ICC profile, sRGB chunk, gamma (gAMA). Without any of them, sRGB's curve.
 
     Raises
     ------
     ReadError
-        The picture is CMYK or has bands beside its colours, or its code points or its profile name no single curve
-        for all channels.
+        The picture is CMYK or has bands besides its colours, or its code points or profile do not define one curve for
+        all channels.
     """
     if picture.extras:
-        raise ReadError("bands beside the colours have no linear light", remedy=_LEAVE_OUT)
+        raise ReadError("bands besides the colours have no linear light", remedy=_LEAVE_OUT)
     if picture.model == "cmyk":
         raise ReadError("CMYK has no linear light", remedy=f"convert the picture to RGB first, or {_LEAVE_OUT}")
     points = picture.metadata.code_points
@@ -54,7 +54,7 @@ def curve_of(picture: Picture) -> Curve:
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Whether a profile equals the default: sRGB, or its tone curve for grey."""
+    """Whether a profile equals the default: sRGB or, for grey, sRGB's tone curve."""
     if icc_curves.curve_of(profile) is not SRGB:
         return False
     return icc.model_of(profile) == "gray" or icc.has_srgb_primaries(profile)

@@ -1,4 +1,4 @@
-"""Add properties to XMP packets, which are edited as text so that the rest of a packet does not change.
+"""Add properties to XMP packets, which are edited as text, since the rest of a packet must not change.
 
 XMP Specification, part 1 (ISO 16684-1:2019), and part 3 (Adobe, 2020): properties for keywords of PNG.
 """
@@ -63,7 +63,7 @@ def with_texts(packet: bytes | None, texts: Sequence[Text]) -> tuple[bytes | Non
     packet : bytes, or None
         None if no packet was given and no text was added.
     left : list of Text
-        Texts that were not added, because XMP cannot hold them or the packet has another value of their property.
+        Texts that were not added: XMP cannot hold them, or the packet has another value for the property.
     """
     properties: dict[str, str] = {}
     left = []
@@ -101,12 +101,12 @@ def with_properties(packet: bytes | None, properties: Mapping[str, str]) -> byte
     packet : bytes, or None
         XMP packet; None: make a new one.
     properties : mapping of str to str
-        Values in XML by prefixed names, such as "dc:title"; the prefixes are those of ``_NAMESPACES``.
+        Values, as XML, by prefixed names such as "dc:title"; the prefixes are those of ``_NAMESPACES``.
 
     Returns
     -------
     bytes, or None
-        None if the packet cannot be extended (:func:`_xml_of`), or there are no properties.
+        None if the packet cannot be extended (:func:`_xml_of`), or if ``properties`` is empty.
     """
     xml = _xml_of(packet)
     if xml is None or not properties:
@@ -181,7 +181,7 @@ def _date(value: str) -> str | None:
 
 def _has_value(xml: str, value: str) -> bool:
     """Whether an element or an attribute has this value."""
-    return any(f"{before}{_escaped(value)}{behind}" in xml for before, behind in ("><", '""', "''"))
+    return any(f"{before}{_escaped(value)}{after}" in xml for before, after in ("><", '""', "''"))
 
 
 def _escaped(text: str) -> str:

@@ -15,11 +15,11 @@ _ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
 THUMBNAIL = "a thumbnail"
 _GAIN_MAP, _CONTAINER, _DEPTH, _ORIGINAL = (
     "a gain map",
-    "pictures or videos behind it",
+    "further pictures or videos in the file",
     "a depth map",
     "another picture",
 )
-#: Namespaces of dropped properties, and what the properties describe, for messages.
+#: Namespaces of dropped properties, and the subject of the properties, for messages.
 _NAMESPACES = {
     b"http://ns.adobe.com/hdr-gain-map/1.0/": _GAIN_MAP,
     b"http://ns.apple.com/HDRGainMap/1.0/": _GAIN_MAP,
@@ -32,7 +32,7 @@ _NAMESPACES = {
 _CAMERA = b"http://ns.google.com/photos/1.0/camera/"
 #: Names of dropped properties in the camera's namespace, which has other properties too.
 _VIDEO_NAMES = rb"(?:MotionPhoto|MicroVideo)\w*"
-#: Opening tags without a closing tag after which a search stops; it would take quadratic time.
+#: Most opening tags without a closing tag: many of them would make the search take quadratic time.
 _MOST_UNCLOSED = 100
 _ANY_NAME = rb"[\w.-]+"
 
@@ -59,9 +59,9 @@ def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
     Returns
     -------
     packet : bytes
-        Empty if a well-formed packet would not be well-formed without the properties.
+        Empty if removing the properties would make a well-formed packet malformed.
     dropped : list of str
-        For each kind of dropped property what it describes, such as "a gain map".
+        The subject of each kind of dropped property, such as "a gain map".
     """
     dropped = []
     clean = _without_elements(packet, _THUMBNAILS)
@@ -76,7 +76,7 @@ def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
                 dropped.append(what)
     if b"HasExtendedXMP" in clean:
         clean = xmp_extended.without_note(clean)
-        dropped.append("an extension that is not whole")
+        dropped.append("an incomplete extension")
     if dropped and xmp_extended.is_well_formed(packet) and not xmp_extended.is_well_formed(clean):
         return b"", [*dropped, "much else"]
     return clean, list(dict.fromkeys(dropped))

@@ -1,4 +1,4 @@
-"""XMP of a JPEG that is larger than one segment: join the main packet and its extension, and split them again.
+"""Extended XMP of a JPEG: join the main packet and its extension, and split a packet that exceeds one segment.
 
 XMP Specification, part 3 (Adobe, 2020), section 1.1.3.1.
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID_BYTES = 32
-#: GUID, size of the whole extension, offset of the segment's part.
+#: GUID, size of the whole extension, and offset of the segment's part in it.
 _HEAD_BYTES = _GUID_BYTES + 8
-#: Bytes of the extension in one segment, as other programs write it.
+#: Bytes of the extension in one segment, as many as other programs write.
 _PART_BYTES = 65400
 _RDF = re.compile(r"""<rdf:RDF(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _TAG = re.compile(r"""</?rdf:Description(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
@@ -63,7 +63,7 @@ def without_note(packet: bytes) -> bytes:
 
 
 def _merged(main: str, extension: str) -> str | None:
-    """Append the descriptions of the extension to those of the main packet; None if they do not fit together."""
+    """Append the descriptions of the extension to those of the main packet; None if the two packets conflict."""
     start, end = _RDF.search(extension), extension.rfind(_END)
     target = _RDF.search(main)
     if start is None or target is None or end < start.end() or _END not in main:

@@ -181,7 +181,7 @@ def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def end_of(file: BinaryIO) -> int | None:
-    """Return the offset behind the trailer; None if the file has none. The position changes."""
+    """Return the offset after the trailer; None if the file has none. The position changes."""
     with suppress(IndexError):
         last = deque(_blocks(file), maxlen=1).pop()
         return last.end if last.introducer == _TRAILER else None

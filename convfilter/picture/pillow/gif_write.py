@@ -43,7 +43,7 @@ class _Encoded(NamedTuple):
 
 
 def write_gif(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
-    """Write a GIF, animated if there is more than one frame.
+    """Write a GIF, animated if it has several frames.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _write_frame(file: BinaryIO, frame: Frame, area: tuple[int, int, int, int], 
 
 
 def _subblocks(data: bytes) -> bytes:
-    """Return data in blocks of up to 255 bytes, each behind its length, and an empty block."""
+    """Return data in blocks of up to 255 bytes, each after its length, and an empty block."""
     parts = [data[at : at + _SUBBLOCK_BYTES] for at in range(0, len(data), _SUBBLOCK_BYTES)]
     return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 

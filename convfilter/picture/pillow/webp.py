@@ -25,7 +25,7 @@ _LONGEST_MS = 2**24 - 1
 _MOST_PLAYS = 65535
 #: Largest factor by which a truncated file is extended: beyond it, its size field may be damaged too.
 _MOST_GROWTH = 16
-#: Zeros behind a truncated frame, which the decoder may read ahead.
+#: Zeros after a truncated frame, into which the decoder may read ahead.
 _SPARE_BYTES = 1 << 16
 _SIDE, _VP8L_SIGNATURE, _VP8_SIGNATURE = 0x3FFF, 0x2F, b"\x9d\x01\x2a"
 _FRAME_CHUNKS = (b"ALPH", b"VP8 ", b"VP8L")

@@ -10,5 +10,5 @@ def is_address(name: str) -> bool:
 
 
 def is_glob(name: str) -> bool:
-    """Whether an address is a glob; the shell has expanded globs of paths."""
+    """Whether a name is an address with wildcards; the shell has expanded wildcards in paths."""
     return is_address(name) and any(char in name for char in "*?[")

@@ -1,9 +1,9 @@
 """Atomic outputs: a file appears whole or not at all.
 
-New content goes to an unnamed file (O_TMPFILE) in the target's folder or, if the file system lacks these, to a file of
-a temporary name. Once complete, it atomically replaces the target by rename. Targets that are not regular files (a
-FIFO, a device, an open descriptor: ``streams.py``) and objects in a store (``cloud.py``) get the complete content in
-one write.
+New content goes to an unnamed file (O_TMPFILE) in the target's folder or, where the file system does not support these,
+to a file with a temporary name. Once complete, the file atomically replaces the target by rename. The complete content
+of other targets (a FIFO, a device, an open descriptor: ``streams.py``; an object in a store: ``cloud.py``) is written
+at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from convfilter.picture.place.streams import SeriesOutput, buffered, descriptor_
 
 #: Existing temporary names; ``discard_unfinished`` removes them.
 _unfinished: set[str] = set()
-#: Bytes of the target's name in a temporary name; file systems allow 255 in all.
+#: Most bytes of the target's name in a temporary name; file systems allow 255 for the whole name.
 _MAX_NAME_BYTES = 200
 _BUFFER_BYTES = 1 << 16
 #: Errors of open(2) where O_TMPFILE is unsupported.
@@ -32,7 +32,7 @@ _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno
 
 
 class _Output(io.BufferedRandom):
-    """A file that hides its descriptor: Pillow would write to it from C and ignore short writes."""
+    """A file that hides its descriptor: Pillow would write to the descriptor from C, and ignore short writes."""
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
@@ -74,10 +74,10 @@ def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = Tru
     Parameters
     ----------
     path : path, address (s3://...), "-" for standard output, or SeriesOutput
-        A symbolic link stays; its target is replaced. Mode, owner
+        A symbolic link stays, and its target is replaced. Mode, owner
         and extended attributes of an existing file are kept.
     follow : bool
-        Whether to write through a link that leads out of its folder, which somebody else may have made.
+        Whether to write through a link that leads out of its folder; somebody else may have made the link.
 
     Yields
     ------
@@ -87,7 +87,7 @@ def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = Tru
     Raises
     ------
     WriteError
-        The operating system refuses, or a link leads elsewhere; the old file is unchanged.
+        The operating system refuses, or a link leads out of its folder; the old file is unchanged.
     """
     if isinstance(path, SeriesOutput):
         yield from path.piece()
@@ -163,6 +163,7 @@ def require_below(folder: str, name: str) -> None:
     Raises
     ------
     WriteError
+        The output is a link that leads out of the folder, a pipe or a device.
     """
     top, target = (os.path.realpath(each or os.curdir) for each in (folder, name))
     if not is_below(target, top):
@@ -205,12 +206,12 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
     """Yield a new file beside the target, then rename it atomically; ``old`` is the status of a file to replace."""
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{_shortened(base)}.{os.urandom(6).hex()}.tmp")
-    # Registered before the file exists: a signal after its creation would leave it behind.
+    # Registered before the file exists: a signal between creation and registration would leave the file.
     _unfinished.add(temporary)
     try:
         has_name, descriptor = _created(folder, temporary, new=old is None)
         raw = io.FileIO(descriptor, "w+")
-        # Encoders read the file's name; by default it is the descriptor.
+        # Encoders read ``name``, which is the descriptor by default.
         raw.name = target
         with _Output(raw, _BUFFER_BYTES) as file:
             yield file
@@ -220,7 +221,7 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
                 # Flush to disk before the old content is replaced: a power cut could lose both.
                 os.fsync(descriptor)
             if not has_name:
-                # Python calls linkat(2), which can follow the link, only with a directory descriptor.
+                # linkat(2) must follow the link; Python calls it only if a directory descriptor is given.
                 source = f"/proc/self/fd/{descriptor}"
                 os.link(source, temporary, src_dir_fd=descriptor, follow_symlinks=True)
         os.replace(temporary, target)
@@ -241,7 +242,7 @@ def _created(folder: str, temporary: str, *, new: bool) -> tuple[bool, int]:
         except OSError as error:
             if error.errno not in _NO_TMPFILE:
                 raise
-    # Private until it gets the mode of the file that it replaces.
+    # Readable by the owner alone until the mode of the replaced file is copied.
     return True, os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666 if new else 0o600)
 
 
@@ -251,7 +252,7 @@ def _shortened(base: str) -> str:
 
 
 def _inherit(descriptor: int, target: str, old: os.stat_result) -> None:
-    """Copy owner, mode and extended attributes of the old file to the new one, as far as permitted."""
+    """Copy owner, mode and extended attributes of the old file to the new one, where the system permits it."""
     new = os.fstat(descriptor)
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Read and write objects of object stores, by fsspec: whole, and written atomically."""
+"""Read and write whole objects of object stores by fsspec; writes are atomic."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from convfilter.errors import ReadError, UsageError, WriteError, first_line
 _INSTALL = "pip install 'convfilter[cluster]'"
 #: Aliases of schemes: addresses that differ only by alias name one object.
 _ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs"}
-#: Schemes whose stores replace an object atomically; on others, a temporary object is renamed.
+#: Schemes whose stores replace an object atomically; on other stores, a temporary object is renamed.
 _ATOMIC = ("s3", "gs", "abfs", "memory")
 #: Keyword of each store for the content type, which makes browsers show pictures.
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
-#: File systems that are never finalised before the process ends. A worker process inherits those of its parent by fork,
-#: and fsspec forgets them there; s3fs would then close the parent's session in the worker's event loop, which fails.
+#: All opened file systems: a reference keeps them from being finalised before the process ends. A forked worker
+#: inherits those of its parent, and fsspec forgets them; s3fs would then try to close the parent's session in the
+#: worker's event loop.
 _OPENED: set[Any] = set()
 
 
@@ -56,7 +57,7 @@ def filesystem(address: str) -> tuple[Any, str]:
 
 
 def load(address: str) -> bytes:
-    """Read an object whole.
+    """Read a whole object.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such object, or no such bucket"
     if kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"):
-        return "no credentials for this store were found; set them as its own tools take them"
+        return "no credentials for this store were found; set them as for the store's own tools"
     if isinstance(error, PermissionError):
         return f"permission denied by the store: {first_line(error)}"
     if isinstance(error, NotImplementedError):

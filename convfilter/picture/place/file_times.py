@@ -46,7 +46,7 @@ def times_of(source: str, destination: str) -> Times:
 
 
 def set_times(destination: str, times: Times) -> None:
-    """Set the times of an output, as :func:`times_of` returns them.
+    """Set the access and the modification time of an output, in nanoseconds since 1970.
 
     Raises
     ------

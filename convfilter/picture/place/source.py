@@ -15,7 +15,7 @@ from convfilter.errors import ConvfilterError, ReadError, keeps_library_away
 from convfilter.picture import formats, limits
 from convfilter.picture.place.address import is_address
 
-#: Bytes in which the signature of every known format lies.
+#: Bytes at the start of a file that include the signature of any known format.
 _HEAD_BYTES = 512
 _BLOCK_BYTES = 1 << 20
 _REASONS = {
@@ -31,7 +31,7 @@ _REASONS = {
 
 
 def reason(error: OSError) -> str:
-    """Return in plain words why the operating system refused."""
+    """Return the reason why the operating system refused, in one line."""
     if error.errno in _REASONS:
         return _REASONS[error.errno]
     return (error.strerror or str(error) or type(error).__name__).splitlines()[0]
@@ -45,7 +45,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     ----------
     source : path, address (s3://...), "-" for standard input, or a binary file
         A pipe is read to its end, if it begins like a picture and fits into
-        memory; an object behind an address is read whole.
+        memory; an object at an address is read whole.
 
     Yields
     ------
@@ -76,7 +76,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         else:
             yield _buffered(source)
     except OSError as error:
-        # The caller's block may lack a library, which is not the file's problem.
+        # In the caller's block, the import of a library may fail, which is no error of the file.
         if isinstance(error, ConvfilterError) or keeps_library_away(error):
             raise
         refused = ReadError(reason(error))
@@ -85,9 +85,9 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _buffered(stream: BinaryIO) -> BinaryIO:
-    """Read a stream into memory, only its beginning if that has no picture's signature.
+    """Read a stream into memory; only its first bytes if they have no signature of a picture.
 
-    Memory is checked every 64 MiB.
+    The available memory is checked every 64 MiB.
     """
     head = b""
     while len(head) < _HEAD_BYTES and (block := stream.read(_HEAD_BYTES - len(head))):
@@ -105,7 +105,7 @@ def _buffered(stream: BinaryIO) -> BinaryIO:
 
 def content_of(file: BinaryIO) -> bytes:
     """Return all bytes of a seekable file."""
-    file.seek(0, os.SEEK_END)  # drops the buffer, which ``read`` would join with the rest in a copy
+    file.seek(0, os.SEEK_END)  # empties the buffer: ``read`` would copy all bytes to join it with the rest
     file.seek(0)
     return file.read()
 

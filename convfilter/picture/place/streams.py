@@ -1,4 +1,4 @@
-"""Outputs that are written directly, rather than replaced: pipes, devices, file descriptors."""
+"""Outputs that cannot be replaced by a rename, and are written directly: pipes, devices, file descriptors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class SeriesOutput:
-    """An output of several pictures, one behind the other; ``atomic.replacing`` accepts it in place of a path.
+    """An output of several pictures, one after the other; ``atomic.replacing`` accepts it in place of a path.
 
     Parameters
     ----------
     file : BinaryIO
-        A stream, or a file of ``atomic.replacing``, which appears once it has all pictures.
+        A stream, or a file of ``atomic.replacing``, which appears once all pictures are written.
     is_stream : bool
         Whether each picture is written as soon as it is complete.
     """
@@ -52,7 +52,7 @@ class SeriesOutput:
 
 
 def is_special(path: str) -> bool:
-    """Whether a path is a pipe, a device or a socket, which get their content directly rather than by a rename."""
+    """Whether a path is a pipe, a device or a socket, which a rename must not replace."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -61,7 +61,7 @@ def is_special(path: str) -> bool:
 
 
 def write_all(stream: BinaryIO, content: io.BytesIO) -> None:
-    """Write a buffer to an unbuffered stream, which may accept fewer bytes at a time."""
+    """Write all bytes of a buffer to an unbuffered stream, whose ``write`` may accept fewer."""
     with content.getbuffer() as view:
         written = 0
         while written < len(view):
@@ -85,7 +85,7 @@ def descriptor_of(name: str) -> int | None:
 
 
 def buffered(target: int | str) -> Iterator[BinaryIO]:
-    """Yield a buffer in memory, and write its content at the end, so that no partial picture enters a pipe.
+    """Yield a buffer in memory, and write its content at the end: no partial picture must enter a pipe.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class Target(NamedTuple):
     path : str, or SeriesOutput
         "-" for standard output.
     format : Format, or None
-        None: the input's format, which is known once it has been opened.
+        None for the format of the input, which is not open yet.
     """
 
     path: str | SeriesOutput
@@ -65,7 +65,7 @@ class Target(NamedTuple):
     def store_dtype(self, dtype: npt.DTypeLike) -> np.dtype[np.generic]:
         """Return the sample type in which the format stores a picture.
 
-        The engine computes this type, so that samples of a format of less depth are rounded once.
+        The engine computes this type, so samples of a format of less depth are rounded only once.
 
         Parameters
         ----------
@@ -79,9 +79,9 @@ class Target(NamedTuple):
         return self.format.dtype_for(np.dtype(dtype)) if self.format else np.dtype(dtype)
 
     def store_white(self, dtype: npt.DTypeLike, white: int | None) -> int | None:
-        """Return the value of white as the format stores it, for an input of ``dtype`` and ``white``.
+        """Return the stored value of white for an input of ``dtype`` whose white is ``white``.
 
-        None means, in both, the full scale of the type.
+        None means the full scale of the type, for the input and for the result.
         """
         return self.format.white_for(self.store_dtype(dtype), white) if self.format else white
 
@@ -89,7 +89,7 @@ class Target(NamedTuple):
 def resolve_target(
     path: str | os.PathLike[str], options: WriteOptions = _DEFAULTS, source_format: str | None = None
 ) -> Target:
-    """Return the format of an output. No file is opened; only its status tells a pipe or a device.
+    """Return the target of an output. No file is opened; the status of the path tells whether it is a pipe or a device.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def resolve_target(
     options : WriteOptions, optional
         Its ``format`` overrides the suffix.
     source_format : str, optional
-        Format of the input, for an output without a suffix: standard output, a FIFO, a device. None:
-        ``Target.with_input_format`` gets it later.
+        Format of the input, for an output without a suffix: standard output, a FIFO, a device. None if it is not known
+        yet; see ``Target.with_input_format``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Compose the frames of an animated PNG to whole canvases, at full depth.
+"""Composite the frames of an animated PNG to whole canvases, at full depth.
 
 PNG third edition, section 11.3.7.
 """
@@ -55,24 +55,24 @@ class Control(NamedTuple):
 def composed(
     parts: list[tuple[Control | None, Pixels]], width: int, height: int, alpha: bool
 ) -> tuple[list[Frame], bool]:
-    """Compose the frames as a viewer shows them.
+    """Composite the frames of an animation to the canvases that a viewer shows.
 
     Parameters
     ----------
     parts : list of (Control or None, pixels)
-        In the order of the file: (h, w) or (h, w, C) arrays of uint8 or uint16; None for a picture outside of the
-        animation.
+        In the order of the file, (h, w) or (h, w, C) arrays of uint8 or uint16. The control is None for a picture that
+        is not part of the animation.
     width, height : int
         Size of the canvas in pixels.
     alpha : bool
-        The last channel of the pixels is opacity.
+        Whether the last channel of the pixels is alpha.
 
     Returns
     -------
     frames : list of Frame
-        Whole canvases, of the parts' dtype.
+        Whole canvases, of the dtype of the parts.
     alpha : bool
-        Whether frames have alpha: those that leave part of the canvas empty need it, even if the file has none.
+        Whether frames have alpha. They get it, even if the file has none, if one leaves part of the canvas empty.
     """
     white = np.iinfo(parts[0][1].dtype).max
     colours = channels_of(parts[0][1]) - alpha

@@ -25,7 +25,7 @@ _MOST_GROWTH, _MOST_GROWTH_BYTES = 1.1, 4096
 
 
 class Span(NamedTuple):
-    """The data of a chunk in the file: offset, length, and the number of bytes before it that its checksum covers."""
+    """The place of a chunk's data in the file: offset, length, and how many bytes before them the checksum covers."""
 
     start: int
     length: int
@@ -40,7 +40,7 @@ class ChunkReader:
     file : BinaryIO
         At its beginning.
     lenient : bool
-        Note damage and go on, instead of raising an error.
+        Whether to note damage and go on, instead of raising an error.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class ChunkReader:
                 yield kind, data
 
     def data(self, spans: Sequence[Span]) -> Iterator[bytes]:
-        """Yield the data of chunks, of which several are joined into one piece, after checking their checksums.
+        """Yield the data of chunks, with verified checksums; several small chunks are joined into one piece.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class ChunkReader:
         self.notes.append(problem)
 
     def require_possible(self, length: int) -> None:
-        """Refuse more bytes of compressed samples than an image of the header's size may need."""
+        """Refuse more bytes of compressed samples than an image of the size in the header may need."""
         if length > self.most_data:
             raise ReadError(f"the PNG is damaged: {length} bytes of data are more than its size needs")
 
@@ -147,7 +147,7 @@ class ChunkReader:
         Returns
         -------
         bytes, or None
-            None for damage that is noted; the readable part of a truncated stream.
+            None for a damaged or too large stream; the readable part of a truncated one.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class ChunkReader:
         return value
 
     def _checked(self, span: Span, read: memoryview) -> memoryview:
-        """Return the data of a span from bytes that begin with the chunk's name, after checking the CRC."""
+        """Return the data of a span from ``read``, which begins with the name of the chunk; check the CRC."""
         from isal import isal_zlib
 
         end = span.covered + span.length

@@ -1,4 +1,4 @@
-"""What the chunks of a PNG say: header, palette, metadata, and where the samples of each image lie."""
+"""Parse the chunks of a PNG: header, palette, metadata, and the place of the samples of each image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_TEXT_BYTES = 2**20
 _MOST_PROFILE_BYTES = 16 * 2**20
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"tIME": 7, b"mDCV": 24, b"cLLI": 8}
-#: Chunks about the storage of the old samples.
+#: Chunks about the samples of the file, which are false for a result.
 _ABOUT_SAMPLES = (b"sBIT", b"hIST", b"sPLT", b"iDOT")
 _FULL_SCALE = 65535
 
@@ -44,7 +44,7 @@ class Content:
     images : list of Image
         In the order of the file.
     palette : bytes
-        Red, green and blue of each entry; empty if there is none.
+        Red, green and blue of each entry; empty without a palette.
     transparency : bytes, or None
         Content of the tRNS chunk.
     plays : int, or None
@@ -80,7 +80,7 @@ def read_content(reader: ChunkReader, options: ReadOptions) -> Content:
     Raises
     ------
     ReadError
-        The file is truncated or damaged; if the reader is lenient, only if nothing can be decoded.
+        The file is truncated or damaged. If the reader is lenient: nothing can be decoded.
     SizeError
         The picture is larger than allowed.
     """
@@ -161,7 +161,7 @@ def _add_frame(content: Content, data: bytes, options: ReadOptions) -> None:
 
 
 def _parse_animation(_: ChunkReader, content: Content, data: bytes) -> None:
-    """Record that frames follow; an acTL after the first image is ignored."""
+    """Record the number of plays, which marks an animation; an acTL after the first image is ignored."""
     if len(data) == 8 and not content.images and int.from_bytes(data[:4], "big") > 0:
         content.plays = int.from_bytes(data[4:], "big")
 

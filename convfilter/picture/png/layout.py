@@ -28,12 +28,12 @@ _GAMMA_TOLERANCE, _PRIMARIES_TOLERANCE = 500, 200
 
 
 def is_ancillary(kind: bytes) -> bool:
-    """Whether a decoder may ignore a chunk of this name, whose first letter is then lower-case."""
+    """Whether a decoder may ignore a chunk of this name: its first letter is lower-case."""
     return bool(kind[0] & _ANCILLARY_BIT)
 
 
 def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
-    """Whether gAMA and cHRM, as far as they are among the chunks (contents by name), nearly equal those of sRGB."""
+    """Whether gAMA and cHRM, if they are among the chunks (contents by name), nearly equal those of sRGB."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b""), "big") or _SRGB_GAMMA
     primaries = struct.unpack(">8I", chunks[b"cHRM"]) if has_primaries(chunks) else _SRGB_PRIMARIES
     pairs = zip(primaries, _SRGB_PRIMARIES, strict=True)
@@ -41,7 +41,7 @@ def says_srgb(chunks: Mapping[bytes, bytes]) -> bool:
 
 
 def has_primaries(chunks: Mapping[bytes, bytes]) -> bool:
-    """Whether there is a cHRM chunk of chromaticities whose y are above 0."""
+    """Whether the chunks include a cHRM whose y coordinates are all above 0."""
     return b"cHRM" in chunks and all(struct.unpack(">8I", chunks[b"cHRM"])[1::2])
 
 

@@ -20,7 +20,7 @@ def metadata_chunks(metadata: Metadata, header: png.Header) -> Iterator[tuple[by
     Parameters
     ----------
     metadata : Metadata
-        A profile replaces an sRGB chunk, which must not stand beside it.
+        A profile replaces an sRGB chunk, since a PNG must not have both.
     header : Header
         Header of the PNG: its depth and colours are those of the background, its size is written into EXIF.
     """

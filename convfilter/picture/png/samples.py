@@ -26,14 +26,14 @@ def decode_samples(header: png.Header, parts: Iterator[bytes], *, lenient: bool)
     parts : iterator of bytes
         Pieces of the image's zlib stream.
     lenient : bool
-        Decode as much as possible of a damaged stream; the rest is zero.
+        Whether to decode as much as possible of a damaged stream; the other samples are zero.
 
     Returns
     -------
     samples : (H, W) or (H, W, C) array of uint8 or uint16
         Unscaled: palette indices, and samples of fewer than 8 bits.
     note : str
-        The damage; "" if there is none.
+        The damage; "" without damage.
 
     Raises
     ------
@@ -147,7 +147,7 @@ class _Stream:
         self.note = self.note or what
 
     def end(self) -> None:
-        """Return zeros from here on."""
+        """Read no more of the stream: ``take`` returns zeros from now on."""
         self._ended = True
 
     def take(self, size: int) -> bytes:
@@ -160,7 +160,7 @@ class _Stream:
         return block
 
     def finish(self) -> None:
-        """Check the end and the checksum of the stream, and that no damaged data follow."""
+        """Check the end and the checksum of the stream, and the checksums of the chunks that follow."""
         if not self.note:
             if self._inflated(1):
                 self.damage("the PNG holds more pixel data than its size needs")

@@ -1,8 +1,8 @@
 """PNG writer: threads filter and deflate strips of rows, which are joined into one zlib stream.
 
-Each strip is filtered and deflated (by ISA-L) separately; its last block ends with a sync flush, so the strips join
-into one valid stream. The Adler-32 of the stream is combined from those of the strips. Strips depend only on the
-picture, so any number of threads writes the same bytes.
+ISA-L deflates each strip separately, and ends it with a sync flush, so the strips form one valid stream. The Adler-32
+of the stream is combined from those of the strips. The strips depend only on the picture, so any number of threads
+writes the same bytes.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from convfilter.picture.png import layout as png
 from convfilter.picture.png.metadata_chunks import metadata_chunks
 from convfilter.picture.row_writer import Block, RowWriter
 
-#: Bytes of a strip: enough for its own Huffman tables and empty window to cost less than 1 %.
+#: Bytes of a strip: large enough that its own Huffman tables and its empty window cost less than 1 %.
 STRIP_BYTES = 1 << 19
 _ADLER_BASE = 65521
 _ZLIB_HEAD = b"\x78\x01"
-#: For each effort, one or several (rows that share a filter, last filter to choose from). Trying the filters on every
-#: fourth row costs 1 ns a sample less than on each, and the files are as small; Up alone ("fast") is 5 % larger for
-#: photos, 15 % for text, no larger for blurred pictures. Paeth takes as long as the others together; it makes photos
-#: and 16-bit pictures 0 to 4 % smaller, blurred ones 0 to 6 % larger: "best" tries both choices, and no filter at all,
-#: which suits text.
+#: For each effort, one or several arguments (group, most) of ``png_filters.apply_filters``. One filter for four rows
+#: takes 1 ns a sample less than one for each row, and the files are as small. Up alone ("fast") makes photos 5 %
+#: larger, text 15 %, and blurred pictures no larger. Paeth takes as long as the other filters together; it makes photos
+#: and 16-bit pictures 0 to 4 % smaller, blurred ones 0 to 6 % larger. So "best" tries the filters with and without
+#: Paeth, and no filter at all, which suits text.
 _FILTERS = {"fast": ((0, 2),), "default": ((4, 3),), "best": ((1, 3), (1, 4), (0, 0))}
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _MAX_PIECE = 2**30
-#: From level 10 on libdeflate searches for the optimal parse: 9 % smaller photos than level 9; 12 is slower and hardly
-#: smaller.
+#: From level 10 on, libdeflate searches for the optimal parse: photos are 9 % smaller than with level 9. Level 12 is
+#: slower, and its files are hardly smaller.
 _BEST_LEVEL = 10
 
 Bytes = npt.NDArray[np.uint8]
@@ -67,7 +67,7 @@ def row_writer(
 def write_png(
     file: BinaryIO, frames: list[Frame], metadata: Metadata, *, compression: str = "default", threads: int | None = None
 ) -> None:
-    """Write a PNG, or an APNG if there is more than one frame.
+    """Write a PNG, or an APNG of several frames.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def _write_chunk(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
 
 
 def _frame_control(sequence: int, area: tuple[int, int, int, int], frame: Frame) -> bytes:
-    """Return an fcTL: the frame overwrites its area and stays."""
+    """Return an fcTL whose frame overwrites its area and is not disposed of."""
     top, left, bottom, right = area
     numerator, denominator = stored_delay(frame.delay or (1, 10))
     return struct.pack(">IIIIIHHBB", sequence, right - left, bottom - top, left, top, numerator, denominator, 0, 0)
@@ -230,7 +230,7 @@ class _Strips:
     itemsize : int
         Bytes of a sample.
     choices : sequence of (group, most)
-        Arguments of ``png_filters.apply_filters``; of several, the choice that deflates best is used.
+        Arguments of ``png_filters.apply_filters``; of several, those whose result deflates best are used.
     """
 
     def __init__(self, shape: tuple[int, int, int], itemsize: int, choices: Sequence[tuple[int, int]]) -> None:
@@ -244,7 +244,7 @@ class _Strips:
         return [Block(top, pixels[max(top - 1, 0) : top + self.rows], min(top, 1)) for top in tops]
 
     def filtered(self, block: Block) -> Bytes:
-        """Filter the rows of a strip; returns their bytes, each row behind its filter byte."""
+        """Filter the rows of a strip; return their bytes, each row after its filter byte."""
         strips = [_filtered(block, self._distance, *choice) for choice in self._choices]
         return strips[0] if len(strips) == 1 else min(strips, key=_quick_size)
 
@@ -286,14 +286,14 @@ def _best(strips: Iterator[Bytes]) -> Iterator[bytes]:
 
 
 def _quick_size(strip: Bytes) -> int:
-    """Estimate the deflated size of a strip; the best choice at this level is mostly the best at others."""
+    """Estimate the deflated size of a strip: filters that are best at this level are mostly best at others."""
     from isal import isal_zlib
 
     return len(isal_zlib.compress(strip, 1))
 
 
 def _filtered(block: Block, distance: int, group: int, most: int) -> Bytes:
-    """Filter the rows of a strip; each row follows its filter byte."""
+    """Filter the rows of a strip; return their bytes, each row after its filter byte."""
     from convfilter.picture.png_filters import apply_filters
 
     rows = np.ascontiguousarray(block.rows).reshape(len(block.rows), -1)

@@ -1,4 +1,4 @@
-"""Header, image resources and layers of a PSD or PSB, as far as the merged picture needs them.
+"""Header, image resources and layers of a PSD or PSB: the parts that are needed to read the merged picture.
 
 Adobe Photoshop File Formats Specification (2019).
 """
@@ -43,8 +43,8 @@ _MOST_RESOURCE_BYTES = 64 * 2**20
 #: Numbers of image resources.
 _ALPHA_NAMES, _UNICODE_ALPHA_NAMES, _ALPHA_IDENTIFIERS = 1006, 1045, 1053
 _VERSION_INFO = 1057
-#: Blocks behind the layers: those with the layers of pictures of 16 and 32 bits, and those that mark a merged picture
-#: with alpha.
+#: Blocks after the layers: those with the layers of 16- and 32-bit pictures, and those that mark a merged picture with
+#: alpha.
 _HIGH_DEPTH_LAYERS = (b"Lr16", b"Lr32")
 _MERGED_TRANSPARENCY = (b"Mtrn", b"Mt16", b"Mt32")
 #: Blocks whose length is stored in 8 bytes in a PSB.
@@ -90,7 +90,7 @@ class Header(NamedTuple):
 
     @property
     def colours(self) -> int:
-        """Number of stored colour channels; the channels behind them are alpha, selections and spot colours."""
+        """Number of stored colour channels; the channels after them are alpha, selections and spot colours."""
         return _READABLE[self.mode][1]
 
     @property
@@ -110,10 +110,10 @@ class Document(NamedTuple):
     resources : dict of int to bytes
         Image resources by number.
     layers : int
-        Number of layers, groups counted too.
+        Number of layers, including groups.
     has_alpha : bool or None
-        Whether the first channel behind the colours is the transparency of the merged picture; None: a file without
-        layers, as from another program, does not tell.
+        Whether the first channel after the colours is the transparency of the merged picture; None if the file does not
+        tell, as files without layers do not.
     """
 
     header: Header
@@ -168,7 +168,7 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def read_document(file: BinaryIO, header: Header) -> Document:
-    """Read the sections between header and pixels, at which the file is left.
+    """Read the sections between header and pixels; the position afterwards is that of the pixels.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def _count(file: BinaryIO) -> int:
 
 
 def _blocks(file: BinaryIO, header: Header, end: int) -> Iterator[tuple[bytes, int]]:
-    """Yield key and length of each block behind the layers, with the file at the content of the block."""
+    """Yield key and length of each block after the layers, with the file at the content of the block."""
     for _ in range(_MOST_BLOCKS):
         head = file.read(8)
         if file.tell() + 4 > end or head[:4] not in (b"8BIM", b"8B64"):
@@ -241,7 +241,7 @@ def _blocks(file: BinaryIO, header: Header, end: int) -> Iterator[tuple[bytes, i
 
 
 def _pascal_strings(block: bytes) -> Iterator[str]:
-    """Yield strings that are stored behind their length in one byte."""
+    """Yield strings, each of which follows its length in one byte."""
     at = 0
     while at < len(block):
         yield block[at + 1 : at + 1 + block[at]].decode("latin-1")
@@ -249,7 +249,7 @@ def _pascal_strings(block: bytes) -> Iterator[str]:
 
 
 def _unicode_strings(block: bytes) -> Iterator[str]:
-    """Yield UTF-16 strings that are stored behind their number of characters in four bytes."""
+    """Yield UTF-16 strings, each of which follows its number of code units in four bytes."""
     at = 0
     while at + 4 <= len(block):
         length = 2 * int.from_bytes(block[at : at + 4], "big")

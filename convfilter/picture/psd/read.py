@@ -21,15 +21,15 @@ from convfilter.sample_types import full_scale
 _RESOLUTION, _IPTC, _ICC, _TRANSPARENCY_INDEX, _EXIF, _XMP = 1005, 1028, 1039, 1047, 1058, 1060
 _PALETTE_BYTES = 768
 _FLOAT_MAX = float(np.finfo(np.float32).max)
-#: Largest number of channels that a note names, and of characters of a name.
+#: Most channels that a note names, and most characters of a name.
 _LISTED_NAMES, _NAME_LENGTH = 4, 40
 
 
 def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read the merged picture of a PSD or PSB; a ``Reader``.
 
-    Samples are uint8 for 1 and 8 bits, uint16 for 16, and float32 for 32 bits (linear light, white is 1). CMYK counts
-    ink.
+    Samples are uint8 for 1 and 8 bits, uint16 for 16, and float32 for 32 bits (linear light, white is 1). CMYK samples
+    are amounts of ink.
     """
     header = psd.read_header(file)
     limits.require_size(header.width, header.height, options)
@@ -49,7 +49,7 @@ def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
         pixels, alpha = _from_palette(stored, document)
     else:
         pixels = _interleaved(stored, header)
-        if alpha and (_is_laid_over_white(document) or _looks_laid_over_white(pixels)):
+        if alpha and (_is_composited_over_white(document) or _looks_composited_over_white(pixels)):
             _remove_white(pixels)
         if header.mode == psd.CMYK:  # stored as complements, 0 for full ink
             pixels[:, :, :4] = np.iinfo(pixels.dtype).max - pixels[:, :, :4]
@@ -59,7 +59,7 @@ def read_psd(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _has_alpha(document: psd.Document) -> bool:
-    """Whether the first channel behind the colours is transparency rather than a saved selection."""
+    """Whether the first channel after the colours is transparency rather than a saved selection."""
     extras = document.header.channels - document.header.colours
     if extras == 0:
         return False
@@ -80,7 +80,7 @@ def _notes(document: psd.Document, alpha: bool) -> list[str]:
         listed = ", ".join(names[:_LISTED_NAMES]) + (", ..." if len(names) > _LISTED_NAMES else "")
         channels = "1 channel" if extras == 1 else f"{extras} channels"
         notes.append(
-            f"the PSD has {channels} beside its colours{f' ({listed})' if listed else ''}, "
+            f"the PSD has {channels} besides its colours{f' ({listed})' if listed else ''}, "
             "saved selections or spot colours; they are left out"
         )
     if header.mode == psd.DUOTONE:
@@ -114,20 +114,20 @@ def _from_palette(stored: Pixels, document: psd.Document) -> tuple[Pixels, bool]
     return np.hstack([table, opacity])[stored[0]], True
 
 
-def _is_laid_over_white(document: psd.Document) -> bool:
+def _is_composited_over_white(document: psd.Document) -> bool:
     """Whether Photoshop composited the transparent picture over white before it stored the colours."""
     return bool(document.has_alpha) and document.header.mode in (psd.GRAYSCALE, psd.RGB)
 
 
-def _looks_laid_over_white(pixels: Pixels) -> bool:
-    """Whether all samples are light enough for a picture composited over white, where the file does not tell."""
+def _looks_composited_over_white(pixels: Pixels) -> bool:
+    """Whether all samples are light enough for a picture composited over white; for files that do not tell."""
     white = full_scale(pixels.dtype)
     least = white - (1.0 if pixels.dtype.kind == "u" else 1 / 255)
     return all((row[:, :-1].astype(np.float64) + row[:, -1:] >= least).all() for row in pixels)
 
 
 def _remove_white(pixels: Pixels) -> None:
-    """Recover straight colours from those composited over white, in place; they do not change where alpha is 0."""
+    """Recover straight colours from colours composited over white, in place; where alpha is 0, they do not change."""
     is_integer = pixels.dtype.kind == "u"
     white = full_scale(pixels.dtype)
     # Floats at very low alpha may be far out of range, but must stay finite.
@@ -141,7 +141,7 @@ def _remove_white(pixels: Pixels) -> None:
 
 
 def _metadata(document: psd.Document) -> Metadata:
-    """Return the metadata among the image resources."""
+    """Return the metadata in the image resources."""
     resources = document.resources
     resolution = resources.get(_RESOLUTION, b"")
     return Metadata(

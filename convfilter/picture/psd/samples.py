@@ -21,7 +21,7 @@ def read_planes(file: BinaryIO, header: Header, count: int, *, lenient: bool) ->
     Parameters
     ----------
     file : BinaryIO
-        At the pixels, behind the sections that ``layout.read_document`` reads.
+        At the pixels, after the sections that ``layout.read_document`` reads.
     header : Header
     count : int
         Number of planes to decode.
@@ -51,7 +51,7 @@ def read_planes(file: BinaryIO, header: Header, count: int, *, lenient: bool) ->
     if problem and not lenient:
         raise ReadError(problem, remedy=DECODE_THE_REST)
     if compression == _PREDICTED:
-        planes = _undone(planes, header)
+        planes = _without_predictor(planes, header)
     return planes, problem
 
 
@@ -102,11 +102,11 @@ def _inflated(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
     return _filled(data, header, count)
 
 
-def _undone(planes: Pixels, header: Header) -> Pixels:
+def _without_predictor(planes: Pixels, header: Header) -> Pixels:
     """Undo the predictor, which stores each sample as the difference from its left neighbour.
 
-    A row of 32-bit floats holds the first bytes of all samples, then all second bytes, and so on; the differences are
-    those of bytes.
+    A row of 32-bit floats holds the first bytes of all samples, then all second bytes, and so on, and the predictor
+    works on bytes.
     """
     if header.depth == 16:
         return np.cumsum(planes.view(">u2"), axis=2, dtype=np.uint16).astype(">u2").view(np.uint8)

@@ -10,7 +10,7 @@ from convfilter.picture.options import EFFORTS, WriteOptions
 
 #: Numbers of compressions, by name.
 CODES = {"none": 1, "lzw": 5, "deflate": 8, "zip": 8, "packbits": 32773, "zstd": 50000}
-#: Compressions for which a predictor makes files smaller.
+#: Compressions that a predictor improves.
 PREDICTED = ("lzw", "deflate", "zip", "zstd")
 #: Levels of libdeflate by effort: 1 takes a seventh of zlib's time at level 6, for files 2 % larger (photos) to 11 %
 #: (blurred pictures).
@@ -21,14 +21,14 @@ _ZSTD_LEVELS = {"fast": 1, "default": 3, "best": 19}
 def compression_of(metadata: Metadata, options: WriteOptions) -> str:
     """Return the name of the compression of strips and tiles, a key of ``CODES``.
 
-    It is the requested one, else that of the TIFF that was read, else Deflate. If an effort is requested, the result of
-    an uncompressed TIFF is compressed, too.
+    The requested compression comes first, then that of the TIFF that was read, then Deflate. A requested effort also
+    compresses the result of an uncompressed TIFF.
     """
     if options.compression in CODES:
         return options.compression
-    asked = options.compression != "default"
-    kept = metadata.compression in CODES and not (asked and metadata.compression == "none")
-    return metadata.compression if kept else "deflate"
+    has_effort = options.compression != "default"
+    is_kept = metadata.compression in CODES and not (has_effort and metadata.compression == "none")
+    return metadata.compression if is_kept else "deflate"
 
 
 def encoder(compression: str, effort: str) -> Callable[[Any], bytes]:

@@ -18,12 +18,12 @@ from convfilter.picture.tiff.layout import group_rows
 from convfilter.picture.tiff.segments import LZW, SegmentCheck
 
 _PACKBITS, _DEFLATES = 32773, (8, 32946)
-#: Bytes of deflated data that are inflated at a time; those in which the damage lies are lost.
+#: Bytes of deflated data that are inflated at a time; the block with the damage is lost.
 _STEP_BYTES = 64
 
 
 def remedy(page: Any) -> str:
-    """Return the advice to read leniently if that decodes a part of a damaged page, else "".
+    """Return the advice to read leniently if lenient reading may decode a part of a damaged page, else "".
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def remedy(page: Any) -> str:
 
 @contextmanager
 def decoding(page: Any) -> Iterator[None]:
-    """Convert exceptions about strips and tiles to ReadErrors, with the advice to read leniently where that helps.
+    """Convert exceptions about strips and tiles to ReadErrors with the advice of :func:`remedy`.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ def decoding(page: Any) -> Iterator[None]:
 
 
 def readable_segments(page: Any, notes: list[str]) -> Pixels:
-    """Decode the strips or tiles of a page as far as possible; the rest stays zero.
+    """Decode the readable strips or tiles of a page, and the beginnings of damaged ones; other samples are zero.
 
     Parameters
     ----------
     page : tifffile.TiffPage
     notes : list of str
-        Gets a line if some are damaged.
+        A line is added if some are damaged.
 
     Raises
     ------
@@ -97,7 +97,13 @@ def _decode(page: Any, index: int, data: bytes, out: Pixels) -> None:
 
 
 def _completed(page: Any, index: int, data: bytes) -> bytes:
-    """Return a strip or tile whose samples behind the damage are zero; raises any exception if none can be decoded."""
+    """Return the encoded strip or tile with zeros for the samples after the damage.
+
+    Raises
+    ------
+    Exception
+        Any exception of a decoder, if no sample can be decoded.
+    """
     decode, encode = _CODECS[int(page.compression)]
     samples = decode(data)
     if not samples:
@@ -112,7 +118,7 @@ def _completed(page: Any, index: int, data: bytes) -> bytes:
 
 
 def _inflated(data: bytes) -> bytes:
-    """Inflate data up to the damage."""
+    """Inflate the data before the damage."""
     stream, samples = zlib.decompressobj(), b""
     try:
         for at in range(0, len(data), _STEP_BYTES):
@@ -123,7 +129,7 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _by_name(name: str) -> Callable[[bytes], bytes]:
-    """Return a function of imagecodecs, which is imported when it is called."""
+    """Return a function of imagecodecs by name; imagecodecs is imported when the function is called."""
 
     def call(data: bytes) -> bytes:
         import imagecodecs
@@ -134,7 +140,7 @@ def _by_name(name: str) -> Callable[[bytes], bytes]:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Decode PackBits, without a run that is cut at the end."""
+    """Decode PackBits, without a truncated run at the end."""
     at = 0
     while at < len(data):
         following = at + (2 if data[at] > 128 else 1 if data[at] == 128 else 2 + data[at])
@@ -144,7 +150,7 @@ def _unpacked(data: bytes) -> bytes:
     return _by_name("packbits_decode")(data[:at])
 
 
-#: Compressions of which a beginning can be decoded: the decoder, which ends at the damage, and the encoder.
+#: Decoder, which stops at the damage, and encoder of each compression whose beginning can be decoded.
 _CODECS: dict[int, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
     UNCOMPRESSED: (bytes, bytes),
     LZW: (_by_name("lzw_decode"), _by_name("lzw_encode")),

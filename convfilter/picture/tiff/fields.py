@@ -1,4 +1,4 @@
-"""The fields of a TIFF page that a result copies: position, names, layout of stacks, tags of other programs.
+"""The fields of a TIFF page that a result copies: position, names, stack layout, tags of other programs.
 
 GeoTIFF 1.1 (OGC 19-008r4), annex G; GDAL's tags 42112 and 42113; ImageJ's tags 50838 and 50839.
 """
@@ -50,7 +50,7 @@ _METADATA = frozenset(
     (*ifd.DESCRIPTIVE, 269, 318, 319, XMP, IPTC, PHOTOSHOP, ICC, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
 )
 _DIRECTORIES = (ifd.EXIF_IFD, ifd.GPS_IFD, ifd.INTEROPERABILITY_IFD)
-#: How the samples are stored, and the tags that ``layout`` reads: subfiles, layers.
+#: Tags for the storage of the samples, and the tags that ``layout.py`` reads: subfiles, layers.
 _STORAGE = frozenset(
     (
         *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 317, *range(320, 348)),
@@ -72,8 +72,9 @@ class FitsHeader(NamedTuple):
     Attributes
     ----------
     cards : tuple of str
+        Lines of the header.
     rows, cols : (float, float)
-        Position of the centre of the first pixel, and distance of neighbouring pixels.
+        Position of the centre of the first pixel, and distance of neighbouring pixels, in pixels of that grid.
     axes : tuple of int
         Sizes of the axes before rows and columns, in the order of an array; at most one is above 1.
     plane : int
@@ -87,7 +88,7 @@ class FitsHeader(NamedTuple):
     plane: int = 0
 
     def moved(self, rows: Axis, cols: Axis) -> FitsHeader:
-        """Return the header of a result whose pixels lie on these axes of the picture."""
+        """Return the header for a result whose pixels lie on the given axes."""
         new = [
             (start + jump * axis.start, jump * axis.jump)
             for (start, jump), axis in ((self.rows, rows), (self.cols, cols))
@@ -108,8 +109,7 @@ class PageFields(NamedTuple):
     pages : int
         Number of pages of the file.
     placed : (int, int), or None
-        Height and width of the picture for which the position holds; None: it holds for no picture, since the samples
-        have been rotated.
+        Height and width of the picture for which the position is true; None if a rotation has made it false.
     header : FitsHeader, or None
         Header of a FITS, which has no fields.
     """
@@ -130,7 +130,7 @@ class PageFields(NamedTuple):
 
 
 def _kind(field: Field, has_relative: bool) -> str:
-    """Return the field of ``Holds`` for a field of a page, whose resolution may be relative."""
+    """Return the name of the field of ``Holds`` for a field of a page; ``has_relative`` is ``is_relative``'s result."""
     if field.tag in _KINDS:
         return _KINDS[field.tag]
     if is_layout(field) or (has_relative and field.tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)):
@@ -148,7 +148,7 @@ def _number(fields: Iterable[Field], tag: int) -> int:
 
 
 def is_relative(fields: Iterable[Field]) -> bool:
-    """Whether the resolution is in a unit that only other fields name; 1 by 1 without a unit means no resolution."""
+    """Whether the resolution has no unit of its own, but one that other fields name; 1 by 1 means no resolution."""
     scale = scale_of(fields)
     return scale is not None and scale[1] == NO_UNIT and scale[0] != (1.0, 1.0)
 
@@ -188,7 +188,7 @@ def of_page(page: Any, file: BinaryIO, number: int, pages: int, shape: tuple[int
 
 
 def _cleaned(field: Field, page: Any) -> Field:
-    """Remove thumbnails, statistics of the samples, and a nodata value of samples that are scaled to 8 bits."""
+    """Remove thumbnails and statistics of samples from a field, and a nodata value if samples are scaled to 8 bits."""
     if field.tag == _GDAL:
         left = _STATISTICS.sub(b"", field.data)
         return field._replace(data=left if b"<Item" in left or b"<Item" not in field.data else b"")
@@ -200,7 +200,7 @@ def _cleaned(field: Field, page: Any) -> Field:
 
 
 def _imagej(page: Any, order: str) -> dict[int, Field]:
-    """Convert ImageJ's block, which has the file's byte order throughout, to little-endian."""
+    """Convert ImageJ's block, whose numbers all have the byte order of the file, to little-endian."""
     if order == _ORDER or IMAGEJ_DATA not in page.tags:
         return {}
     import tifffile
@@ -232,7 +232,7 @@ def _is_cut_description(field: Field | None) -> bool:
 
 
 def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) -> tuple[list[Field], Mapping[str, str]]:
-    """Return the fields that are true for a page that is written.
+    """Return the fields of a page that was read that are true for a page that is written.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     -------
     list of Field
     mapping of str to str
-        For each kind of field that is left out, a field of ``Holds``, the reason.
+        Reason for each kind of field that is left out; a kind is the name of a field of ``Holds``.
     """
     has_relative = is_relative(page.fields)
     same_size = shape[:2] == page.shape[:2]
@@ -275,7 +275,7 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
 
 
 def nodata_of(page: PageFields) -> float | None:
-    """Return the value of missing samples, which GDAL writes as text; None without a number."""
+    """Return the value that marks missing samples, which GDAL writes as text; None if it is not a number."""
     for field in page.fields:
         if field.tag == _NODATA:
             with suppress(ValueError):
@@ -289,7 +289,7 @@ def profile_of(page: PageFields) -> tuple[Field, ...]:
 
 
 def _of_grey(field: Field) -> Field | None:
-    """Convert a field for a page that has become grey: an RGB profile becomes a grey one, or None."""
+    """Convert a field for a page that has become grey: an RGB profile becomes a grey profile or, if it cannot, None."""
     from convfilter.picture.metadata import icc, transfer
 
     if field.tag != ICC or icc.model_of(field.data) != "rgb":
@@ -299,7 +299,7 @@ def _of_grey(field: Field) -> Field | None:
 
 
 def scale_of(fields: Iterable[Field]) -> tuple[tuple[float, float], int] | None:
-    """Return the resolution among the fields, (x, y) in dots, and the number of its unit; None without one."""
+    """Return the resolution, (x, y) in dots per unit, and the number of the unit; None without a resolution."""
     values: dict[int, float] = {}
     fields = tuple(fields)
     for field in fields:

@@ -31,9 +31,9 @@ _NESTED_TAGS = (SUBFILE_TYPE, COMPRESSION, PHOTOMETRIC)
 _COLOUR_FILTER_ARRAY, _LINEAR_RAW = 32803, 34892
 #: Compressions that only cameras write: Sony, packed, Samsung, Nikon, lossy DNG, Pentax, Kodak.
 _RAW_COMPRESSIONS = frozenset((32767, 32769, 32770, 32772, 34713, 34892, 52546, 65535, 65000))
-#: Canon CR2 and Phase One IIQ, behind the header.
+#: Bytes after the header in Canon CR2 and Phase One IIQ files.
 _RAW_SIGNATURES = (b"CR\x02\0", b"IIII", b"MMMM")
-#: Directories below a page that are looked at.
+#: Most directories below a page that are read.
 _MOST_NESTED = 32
 MOST_PAGES = 65536
 _IMAGEJ = re.compile(r"ImageJ=.*?^images=(\d{1,9})\s*$", re.DOTALL | re.MULTILINE)
@@ -49,7 +49,7 @@ class Image(NamedTuple):
     mask : tifffile.TiffPage, or None
         Its transparency mask, a 1-bit image: 1 where a pixel is opaque.
     slice : int
-        Index of the image, from 0, among those whose samples one directory describes.
+        Index of the image, from 0, in a stack whose images share one directory.
     """
 
     page: Any
@@ -70,7 +70,7 @@ class _Nested(NamedTuple):
 
 
 def images_of(tiff: Any, file: BinaryIO, count: int) -> tuple[list[Image], list[str]]:
-    """List the images of a file that are filtered.
+    """List the images of a file that become frames.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _refuse_raw(pages: list[Any], nested: list[list[_Nested]], file: BinaryIO) -
 
 
 def _nested_pictures(pages: list[Any], nested: list[list[_Nested]]) -> Iterator[Any]:
-    """Yield the full-size images below pages."""
+    """Yield the full-size images in the directories below pages."""
     for page, below in zip(pages, nested, strict=True):
         for number, each in enumerate(below):
             if not each.subfile_type & (REDUCED | TRANSPARENCY_MASK):
@@ -146,7 +146,7 @@ def _nested_pictures(pages: list[Any], nested: list[list[_Nested]]) -> Iterator[
 
 
 def _with_masks(whole: list[Any], pages: list[Any]) -> tuple[list[Image], int]:
-    """Pair each page with the transparency mask of its size that follows it; return the number of other masks, too."""
+    """Pair each page with the transparency mask of its size that follows it; return also the number of other masks."""
     images = [Image(page) for page in whole]
     numbers = {id(page): number for number, page in enumerate(whole)}
     owner: int | None = None
@@ -186,7 +186,7 @@ def _left_out(
 
 
 def _slices(page: Any) -> int:
-    """Count the images in the data of a page: several if it is a stack with one directory."""
+    """Return the number of images in the data of a page: several for a stack with one directory."""
     claimed = _claimed_slices(page)
     if claimed <= 1:
         return 1
@@ -196,7 +196,7 @@ def _slices(page: Any) -> int:
     for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
         if (at and offset != at) or int(page.compression) != UNCOMPRESSED:
             raise ReadError(
-                f"the TIFF is a stack of {claimed} pictures behind one directory, compressed or in pieces; "
+                f"the TIFF is a stack of {claimed} pictures with one directory, compressed or in pieces; "
                 "save it with a directory for each, as ImageJ does below 4 GB"
             )
         at = offset + length
@@ -204,7 +204,7 @@ def _slices(page: Any) -> int:
 
 
 def _claimed_slices(page: Any) -> int:
-    """Read the number of images that ImageJ, MetaMorph or tifffile has noted for a stack with one directory."""
+    """Read the number of images that ImageJ, MetaMorph or tifffile records for a stack with one directory."""
     planes = page.tags.get(_METAMORPH_PLANES)
     if planes is not None:
         return int(planes.count)
@@ -225,5 +225,5 @@ def _claimed_slices(page: Any) -> int:
 
 
 def group_rows(page: Any) -> int:
-    """Return the rows of a strip, or of a row of tiles."""
+    """Return the number of rows of pixels in a strip or in a row of tiles."""
     return int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))

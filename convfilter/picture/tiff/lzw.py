@@ -12,10 +12,10 @@ import numpy.typing as npt
 _CLEAR, _END = 256, 257
 #: Bits of the shortest and of the longest codes.
 _NARROW_BITS, _WIDE_BITS = 9, 12
-#: Number of 9-bit codes after a Clear, and the usual number of codes until the next Clear; codes between two Clears are
-#: a run.
+#: Number of 9-bit codes after a Clear, and the usual number of codes until the next Clear. A run is the codes between
+#: two Clears.
 _NARROW_CODES, _USUAL_CODES = 254, 3840
-#: Smallest and largest number of codes of short runs that are checked at a time.
+#: Least and most codes of short runs that are checked at a time.
 _LEAST_CHUNK, _MOST_CHUNK = 256, 1 << 14
 
 _Integers = npt.NDArray[np.int32]
@@ -52,12 +52,12 @@ class _Stream:
         self._is_old = data[:1] == b"\0" and len(data) > 1 and bool(data[1] & 1)
         self._bytes = np.frombuffer(data + b"\0\0\0", np.uint8).astype(np.int32)
         self._chunk = _LEAST_CHUNK
-        # Codes widen one entry before the table is full, in the old kind when it is full.
+        # Codes widen one entry before the table is full; with the old bit order, when it is full.
         entries = np.arange(_USUAL_CODES) + (257 if self._is_old else 258)
         self._widths = np.clip(np.floor(np.log2(entries)).astype(np.int32) + 1, _NARROW_BITS, _WIDE_BITS)
 
     def after_short_runs(self, start: int) -> int | None:
-        """Check runs with 9-bit codes only; return the bit at which a longer run starts, None at the end."""
+        """Check runs of 9-bit codes; return the bit at which a longer run starts, None at the end of the stream."""
         codes, _ = self._codes(start, np.full(self._chunk, _NARROW_BITS, np.int32))
         stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
         runs = np.diff(stops, prepend=-1) - 1
@@ -65,15 +65,15 @@ class _Stream:
         stops = stops[: int(long[0])] if long.size else stops
         ends = np.flatnonzero(codes[stops] == _END)
         stops = stops[: int(ends[0])] if ends.size else stops
-        behind = np.concatenate([[0], stops + 1])
-        self.is_sound = self.is_sound and bool((codes[behind[behind < len(codes)]] <= _END).all())
+        firsts = np.concatenate([[0], stops + 1])
+        self.is_sound = self.is_sound and bool((codes[firsts[firsts < len(codes)]] <= _END).all())
         if ends.size or not self.is_sound or not len(codes):
             return None
         self._chunk = min(2 * self._chunk, _MOST_CHUNK) if stops.size else _LEAST_CHUNK
         return start + _NARROW_BITS * (int(stops[-1]) + 1) if stops.size else start
 
     def after_run(self, start: int) -> int | None:
-        """Check one run; return the bit at which the next one starts, None at the end."""
+        """Check one run; return the bit at which the next one starts, None at the end of the stream."""
         widths, at = self._widths, start
         while True:
             codes, ends = self._codes(at, widths)
@@ -88,8 +88,8 @@ class _Stream:
             widths, at = np.full(_USUAL_CODES, _WIDE_BITS, np.int32), int(ends[-1])
 
     def _codes(self, start: int, widths: _Integers) -> tuple[_Integers, npt.NDArray[np.int64]]:
-        """Return the codes of these widths (bits) from bit ``start`` on, as many as there are, and their end bits."""
-        # Bits are counted from the byte in which the codes begin, to keep numbers small.
+        """Return codes of these widths in bits from bit ``start`` on, fewer at the end, and the bit after each."""
+        # Bits are counted from the byte in which the codes begin, so that they fit int32.
         origin, start = start >> 3, start & 7
         ends = start + np.cumsum(widths, dtype=np.int32)
         count = int(np.searchsorted(ends, self._bits - 8 * origin, side="right"))

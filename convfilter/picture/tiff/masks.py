@@ -1,4 +1,4 @@
-"""Write transparency masks of a TIFF: a page of one bit, 1 where a pixel of the page before it is opaque.
+"""Writer of transparency masks of a TIFF: 1-bit pages, 1 where a pixel of the page before is opaque.
 
 TIFF 6.0 (Adobe, 1992), section 8 (NewSubfileType, PhotometricInterpretation 4); GDAL reads such masks, too.
 """
@@ -39,12 +39,12 @@ _DEFLATE = 8
 
 
 class Mask:
-    """The mask of a page; holds its compressed strips until the page itself is written.
+    """The mask of a page; its compressed strips are held in memory until the page itself is written.
 
     Parameters
     ----------
     white : float
-        Value of full opacity; pixels of at least half of it are opaque.
+        Value of full opacity; pixels with at least half of it are opaque.
     """
 
     def __init__(self, white: float) -> None:

@@ -1,4 +1,4 @@
-"""The directories of a TIFF that is written, each behind the samples of its page. TIFF 6.0 (Adobe, 1992); BigTIFF."""
+"""The directories of a TIFF that is written, each after the samples of its page. TIFF 6.0 (Adobe, 1992); BigTIFF."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pages:
     file : BinaryIO
         Seekable, at its beginning.
     big : bool
-        BigTIFF: offsets of 64 bits.
+        Whether to write a BigTIFF, whose offsets have 64 bits.
     """
 
     def __init__(self, file: BinaryIO, *, big: bool) -> None:
@@ -33,14 +33,14 @@ class Pages:
         self.file.write(bytes(8 if self.big else 4))
 
     def append(self, fields: dict[int, Field], below: dict[int, dict[int, Field]]) -> None:
-        """Append a page, whose samples are in the file already.
+        """Append the directory of a page whose samples are in the file already.
 
         Parameters
         ----------
         fields : dict of int to Field
-            By tag, little-endian; gets the pointers to the directories below.
+            Little-endian fields by tag; the pointers to the directories below are added.
         below : dict of int to dict of int to Field
-            Fields of directories that the page points to, by the tag of the pointer.
+            Fields of the directories to which the page points (EXIF, GPS), by the tag of the pointer.
         """
         for tag, children in below.items():
             if children:
@@ -56,7 +56,7 @@ class Pages:
         self.file.seek(0, os.SEEK_END)
 
     def _end(self) -> int:
-        """Seek to the end of the file, padded to an even offset."""
+        """Seek to the end of the file, pad it to an even offset, and return the offset."""
         end = self.file.seek(0, os.SEEK_END)
         if end & 1:
             self.file.write(b"\0")

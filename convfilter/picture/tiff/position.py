@@ -1,4 +1,4 @@
-"""The position of a result: fields that say where its pixels lie, for a grid that strides and paddings have moved.
+"""The position of a result: georeference and resolution for a pixel grid that strides and paddings have moved.
 
 GeoTIFF 1.1 (OGC 19-008r4), annex G; RPC in TIFF (50844); resolutions without an absolute unit.
 """
@@ -65,16 +65,16 @@ def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
     Returns
     -------
     PageFields
-        The input itself if the picture has been rotated, so that its position does not hold.
+        The input itself if a rotation has made its position false.
     """
     if page.placed is None:
         return page
     is_point = _raster_type(page.fields) == _PIXEL_IS_POINT
-    # A pixel is a point at its centre, or an area from corner to corner, where the centre of the first is at 0.5.
+    # Coordinates of the first pixel's centre: 0 if pixels are points, 0.5 if they are areas.
     origin = [axis.start if is_point else axis.start + 0.5 - 0.5 * axis.jump for axis in (cols, rows)]
     jumps, centres = [cols.jump, rows.jump], (cols.start, rows.start)
     size, distances = (rows.size, cols.size), (rows.jump, cols.jump)
-    # A resolution in dots per inch or centimetre is that of a print, and stays on every page.
+    # A resolution in dots per inch or centimetre is that of a print, and does not change.
     fields = [_scaled(field, jumps) for field in page.fields] if is_relative(page.fields) else page.fields
     fields = tuple(stacks.resized(_moved(field, origin, jumps, centres), size, distances) for field in fields)
     header = page.header and page.header.moved(rows, cols)
@@ -82,7 +82,7 @@ def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
 
 
 def _raster_type(fields: Iterable[Field]) -> int:
-    """Return the raster type of GeoTIFF's keys, entries of four SHORTs behind a header of four; 0 without one."""
+    """Return the raster type in GeoTIFF's keys, a header and entries of four SHORTs each; 0 without a raster type."""
     keys = next((field.data for field in fields if field.tag == GEO_KEYS), b"")
     words = struct.unpack(f"{_ORDER}{len(keys) // 2}H", keys[: len(keys) // 2 * 2])
     values = (
@@ -92,7 +92,7 @@ def _raster_type(fields: Iterable[Field]) -> int:
 
 
 def _moved(field: Field, origin: list[float], jumps: list[float], centres: tuple[float, float]) -> Field:
-    """Rewrite one field for a raster whose pixel (x, y) is at ``origin + jumps * (x, y)`` of the old one."""
+    """Rewrite one field for a raster whose pixel (x, y) is at ``origin + jumps * (x, y)`` of the old raster."""
     if field.tag not in POSITION or field.kind != DOUBLE or len(field.data) % 8:
         return field
     values = list(struct.unpack(f"{_ORDER}{len(field.data) // 8}d", field.data))
@@ -123,7 +123,7 @@ def _scaled(field: Field, jumps: list[float]) -> Field:
 
 
 def _rational(value: float) -> bytes:
-    """Encode a number of at least 0 as a RATIONAL."""
+    """Encode a number that is not negative as a RATIONAL."""
     from fractions import Fraction
 
     fraction = Fraction(value).limit_denominator(10**6)

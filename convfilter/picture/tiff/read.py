@@ -35,11 +35,11 @@ from convfilter.picture.tiff.segments import READABLE
 from convfilter.picture.tiff.tags import metadata_of, page_offsets, truncated_tags
 from convfilter.sample_types import computed_in, is_known
 
-#: Further numbers of compressions that are written under another number.
+#: Alternative numbers of compressions, which are written with the usual number.
 _OTHER_DEFLATE, _OTHER_ZSTD = 32946, 34926
-#: Tags that a note names.
+#: Most tags that a note names.
 _MOST_NAMES = 8
-#: Types read as real numbers, for which white would have another value.
+#: Types that are read as float64, in which white would have another value.
 _WITHOUT_WHITE = ("int64", "uint64")
 _GDAL_STRUCTURE = b"GDAL_STRUCTURAL_METADATA_SIZE="
 
@@ -48,17 +48,17 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
     """Read a TIFF or BigTIFF; a ``Reader``. Its pages become frames.
 
     Samples are uint8 for 1 to 8 bits (full range), uint16 for 9 to 16 and uint32 for more; int16; float32 for floats
-    of up to 32 bits, and float64. Samples of int8 are in int16, those of int32 and of 64-bit integers in float64.
+    of up to 32 bits, and float64. Samples of int8 become int16; int32 and 64-bit integers become float64.
 
     Raises
     ------
     ReadError
-        The file is truncated or damaged, or of a kind that cannot be filtered; with ``lenient``, truncated and damaged
-        strips or tiles are notes.
+        The file is truncated or damaged, or of a kind that cannot be filtered; with ``lenient``, damage of strips or
+        tiles is noted instead.
     SizeError
         The picture is larger than allowed, or than the memory.
     """
-    # tifffile logs oddities; errors that matter are raised here.
+    # tifffile logs warnings about unusual files; damage that matters is raised here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     count = len(page_offsets(file))
     file.seek(0)
@@ -69,7 +69,7 @@ def read_tiff(file: BinaryIO, options: ReadOptions) -> Picture:
             return _picture(tiff, file, count, options)
     except (ConvfilterError, MemoryError):
         raise
-    except Exception as error:  # tifffile and imagecodecs raise their own kinds beside ValueError, KeyError and more
+    except Exception as error:  # tifffile and imagecodecs raise exceptions of many types
         text = str(error).strip().splitlines()
         raise ReadError(
             f"the TIFF is damaged or of an unsupported kind: {text[0] if text else type(error).__name__}"
@@ -132,7 +132,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
 
 
 def _metadata(page: Any, decoded_page: Decoded, file: BinaryIO) -> Metadata:
-    """Return the metadata of the first page, with how its samples are stored, for a TIFF that is written."""
+    """Return the metadata of the first page, and how its samples are stored, which a TIFF that is written copies."""
     metadata, kinds = metadata_of(page, file), extra_kinds(page)
     metadata.compression = _compression_of(page)
     metadata.tile = (int(page.tilewidth), int(page.tilelength)) if page.is_tiled else None
@@ -148,7 +148,7 @@ def _frames(
 ) -> tuple[list[Frame], tuple[Loss, ...]]:
     """Return the frames, each with the fields of its directory, and the loss of the fields that are left out.
 
-    ``total`` is the number of pages of the file. Of slices of one directory, only the first gets its fields.
+    ``total`` is the number of pages of the file. Of slices that share a directory, only the first has its fields.
     """
     frames, left = [], dict[str, None]()
     for number, (image, page) in enumerate(zip(images, pages, strict=True)):
@@ -171,7 +171,7 @@ def _has_alpha(page: Any) -> bool:
 
 
 def _compression_of(page: Any) -> str:
-    """Return the name of a page's compression: that of ``WriteOptions.compression`` or, for others, tifffile's."""
+    """Return the name of a page's compression, a key of ``CODES`` or, for other compressions, tifffile's name."""
     number = int(page.compression)
     names = {code: name for name, code in reversed(CODES.items())}
     names |= {_OTHER_DEFLATE: "deflate", _OTHER_ZSTD: "zstd"}
@@ -183,7 +183,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _needed_bytes(page: Any) -> int:
-    """Estimate the memory of a page in bytes: samples as stored, as decoded, and as the result."""
+    """Estimate the memory of a page in bytes: for its stored, its decoded and its converted samples."""
     known = is_known(page.dtype)
     becomes = computed_in(page.dtype).itemsize if known else min(8, 2 * page.dtype.itemsize)
     channels = 3 if int(page.photometric) == PALETTE else page.samplesperpixel

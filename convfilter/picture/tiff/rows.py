@@ -1,4 +1,4 @@
-"""Decode the rows of a TIFF page in order, strip by strip or tile row by tile row, several of these in parallel."""
+"""Decode the rows of a TIFF page in order: strips, or rows of tiles, several of them in parallel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convfilter.picture.tiff.layout import Image, group_rows
 
 #: Approximate size of the bands in which uncompressed rows are read.
 BAND_BYTES = 1 << 20
-#: Largest strip, or row of tiles, of pages that are not decoded whole by tifffile.
+#: Most decoded bytes of a strip or row of tiles; pages with larger ones are decoded as a whole by tifffile.
 MOST_BYTES = 1 << 26
 _FILL_FROM_HIGH = 1
 
@@ -28,7 +28,7 @@ def streaming_obstacle(image: Image) -> str:
     """Return why a page cannot be decoded band by band; "" if it can."""
     page = image.page
     if image.mask is not None or image.slice:
-        return "its pages have masks, or lie behind one directory"
+        return "its pages have masks, or share one directory"
     if int(page.planarconfig) != CONTIGUOUS and page.samplesperpixel > 1:
         return "its channels lie one after the other"
     if int(page.compression) == OLD_JPEG:
@@ -72,13 +72,12 @@ class Rows:
         )
 
     def bands(self) -> Iterator[Pixels]:
-        """Yield (some rows, width, samples) arrays of the page's sample type."""
+        """Yield (rows, width, samples) arrays of the page's sample type."""
         if self.is_plain:
             yield from self._uncompressed()
             return
         page = self._page
         groups = range(-(-int(page.imagelength) // group_rows(page)))
-        # The calling thread waits meanwhile, so it does not count.
         yield from in_order(self._group, groups, self._threads)
 
     def _uncompressed(self) -> Iterator[Pixels]:
@@ -123,7 +122,7 @@ class Rows:
 
 
 def _is_uncompressed(page: Any) -> bool:
-    """Whether rows are stored uncompressed and without gaps."""
+    """Whether samples are stored uncompressed, in whole bytes, as consecutive rows."""
     whole_bytes = page.dtype is not None and page.dtype.itemsize * 8 == page.bitspersample
     return bool(
         int(page.compression) == UNCOMPRESSED

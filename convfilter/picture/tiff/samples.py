@@ -33,7 +33,7 @@ from convfilter.picture.tiff.layout import Image
 from convfilter.record import NamedTuple
 from convfilter.sample_types import computed_in, full_scale, is_known
 
-#: Colour models of the photometric interpretations that can be filtered: not CIE Lab, LogLuv and raw sensor data.
+#: Colour models of the photometric interpretations that can be filtered. CIE Lab, LogLuv and raw sensor data cannot.
 MODELS: dict[int, Model] = {
     WHITE_IS_ZERO: "gray",
     BLACK_IS_ZERO: "gray",
@@ -46,9 +46,9 @@ _JPEG_STREAM, _JPEG_STREAM_BYTES = 513, 514
 
 
 class Decoded(NamedTuple):
-    """A page: its samples, or the decoder of its rows, and the meaning of its channels as in ``Picture``.
+    """A page: its samples, or the decoder of its rows, and the properties of its channels as in ``Picture``.
 
-    ``obstacle`` is the reason why the samples are decoded already; "" if they are not.
+    ``obstacle`` is the reason why the samples could not be left to be decoded band by band; "" if they were.
     """
 
     pixels: Any
@@ -71,14 +71,14 @@ class Decoded(NamedTuple):
         return self.white or full_scale(self.file_dtype or self.pixels.dtype)
 
     def straight(self) -> Decoded:
-        """Return a decoded page with colours that are not multiplied with alpha."""
+        """Return the page with straight colours, which are not multiplied by alpha."""
         if not self.premultiplied:
             return self
         straight = colour.straightened(self.pixels, self.pixels.dtype, self.white, self.white)
         return self._replace(pixels=straight, premultiplied=False)
 
     def with_alpha(self) -> Decoded:
-        """Return an opaque page with an alpha channel."""
+        """Return the page with an alpha channel; a page without one becomes opaque."""
         if self.alpha:
             return self
         opaque = np.full(self.pixels.shape[:2], self.opaque, self.pixels.dtype)
@@ -86,7 +86,7 @@ class Decoded(NamedTuple):
 
 
 def extra_kinds(page: Any) -> list[int]:
-    """Return the kind of each sample of a pixel after the colours; UNSPECIFIED where the file names none."""
+    """Return the kind of each sample of a pixel after the colours; UNSPECIFIED where the file gives no kind."""
     photometric = int(page.photometric)
     colours = 1 if photometric == PALETTE else CHANNELS[MODELS[photometric]]
     kinds = list(map(int, page.extrasamples))
@@ -95,16 +95,16 @@ def extra_kinds(page: Any) -> list[int]:
 
 
 def opened(image: Image, file: BinaryIO, options: ReadOptions, notes: list[str]) -> Decoded:
-    """Return a page that is decoded band by band on demand or, if that is not possible, now.
+    """Return a page that is decoded band by band on demand; decode it now if that is not possible.
 
     Parameters
     ----------
     image : Image
     file : BinaryIO
-        Open as long as the page is decoded.
+        Stays open until the page is decoded.
     options : ReadOptions
     notes : list of str
-        Gets a line for each conversion and damage.
+        A line is added for each conversion and damage.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def decoded(image: Image, options: ReadOptions, notes: list[str]) -> Decoded:
     if image.mask is None:
         return page
     if page.alpha:
-        notes.append("the TIFF holds a transparency mask beside an alpha channel; the mask is left out")
+        notes.append("the TIFF holds a transparency mask besides an alpha channel; the mask is left out")
         return page
     mask = _samples(Image(image.mask), options, notes)[:, :, 0] != 0
     opacity = mask * page.pixels.dtype.type(page.opaque)
@@ -177,7 +177,7 @@ class _Converter:
         self.file_dtype: str | None = page.dtype.name if is_narrow else None
 
     def __call__(self, data: Pixels, notes: list[str]) -> Pixels:
-        """Convert (rows, cols, samples) of the file to (rows, cols, channels); adds to the notes."""
+        """Convert (rows, cols, samples) of the file to (rows, cols, channels), and add to the notes."""
         at, kinds, page = self._at, self._kinds, self._page
         if at is not None:
             data = _alpha_last(data, at - len(kinds))
@@ -189,7 +189,7 @@ class _Converter:
 
 
 def _alpha_last(data: Pixels, at: int) -> Pixels:
-    """Move the alpha channel, whose index is ``at`` (-1 is the last), behind all others."""
+    """Move the alpha channel, whose index is ``at`` (-1 is the last), after all others."""
     return data if at == -1 else np.concatenate([data[:, :, :at], data[:, :, at + 1 :], data[:, :, [at]]], axis=2)
 
 
@@ -217,7 +217,7 @@ def _slice(image: Image) -> Pixels:
     page = image.page
     if page.dtype.itemsize * 8 != page.bitspersample:
         raise ReadError(
-            f"the TIFF is a stack of {page.bitspersample}-bit samples behind one directory; save it with 8 or 16"
+            f"the TIFF is a stack of {page.bitspersample}-bit samples with one directory; save it with 8 or 16"
         )
     file = page.parent.filehandle
     file.seek(page.dataoffsets[0] + image.slice * int(page.nbytes))
@@ -243,7 +243,7 @@ def _old_jpeg(page: Any) -> bytes | None:
 
 
 def _computed(samples: Pixels, bits: int, notes: list[str]) -> Pixels:
-    """Convert samples to a type of the engine; values stay, but those of up to 8 bits fill the range of uint8."""
+    """Convert samples to a type of the engine; those of up to 8 bits are scaled to all of uint8, others keep values."""
     if samples.dtype.kind == "b":
         return samples.astype(np.uint8) * np.uint8(255)
     if samples.dtype.kind == "u" and bits <= 8:
@@ -266,7 +266,7 @@ def _coloured(page: Any, samples: Pixels) -> Pixels:
     if page.colormap is None or samples.dtype.kind not in "bu":
         raise ReadError("the TIFF is damaged: palette colours without a palette")
     table = np.ascontiguousarray(page.colormap.T)
-    # Writers limited to 8 bits fill one byte of the 16, some the lower one.
+    # Writers with 8-bit palettes fill only the upper or only the lower byte of each 16-bit entry, or repeat it in both.
     if table.max() < 256:
         table = table.astype(np.uint8)
     elif not (table & 255).any() or ((table >> 8) == (table & 255)).all():

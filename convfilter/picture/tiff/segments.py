@@ -1,4 +1,4 @@
-"""Check strips and tiles of a TIFF before decoding, since some decoders crash on damage and others trust any size.
+"""Check strips and tiles of a TIFF before decoding: some decoders crash on damaged data, others trust a false size.
 
 A strip or tile that is itself a picture file (JPEG, PNG, WebP and the like) has a size field, and its decoder allocates
 memory for that size.

@@ -16,7 +16,7 @@ _PIXELS = re.compile(rb"<(?:\w+:)?Pixels\b[^<>]*>")
 _ATTRIBUTE = re.compile(rb"\b(SizeX|SizeY|PhysicalSizeX|PhysicalSizeY)(\s*=\s*[\"'])([^\"']*)")
 #: Outlines of regions of the picture, whose coordinates are false for another size.
 _OUTLINES = re.compile(rb"<(?:\w+:)?ROI\b")
-#: Types of ImageJ's entries for outlines and overlays, in both byte orders, and bytes in which they are looked for.
+#: Types of ImageJ's entries for outlines and overlays, in both byte orders, and the bytes that are searched for them.
 _IMAGEJ_OUTLINES = (b"roi ", b" ior", b"over", b"revo")
 _HEAD_BYTES = 256
 
@@ -57,7 +57,7 @@ def resized(field: Field, size: tuple[int, int], jumps: tuple[float, float]) -> 
 
 
 def describes(fields: Iterable[Field], size: tuple[int, int]) -> bool:
-    """Whether the description of a page is true for a stack whose pages have ``size`` (rows, columns)."""
+    """Whether the description in the fields is true for a stack whose pages have ``size`` (rows, columns)."""
     by_tag = {field.tag: field for field in fields}
     description = by_tag.get(DESCRIPTION)
     if description is None:
@@ -69,7 +69,7 @@ def describes(fields: Iterable[Field], size: tuple[int, int]) -> bool:
 
 
 def _sizes(field: Field) -> set[tuple[int, int]]:
-    """Return the sizes, (rows, columns), that an OME-XML names; none for another field."""
+    """Return the sizes, (rows, columns), in an OME-XML description; an empty set for another field."""
     if field.tag != DESCRIPTION or not field.data.startswith(_OME):
         return set()
     sizes = set()

@@ -33,8 +33,8 @@ _WHITE_POINT, _PRIMARIES = 318, 319
 #: Tags whose values tifffile loads with every page.
 _LOADED = frozenset((258, 270, 273, 277, 279, 305, 324, 325, 330, 338, 339, 347, 42113))
 _MOST_TAGS = 4096
-#: Largest size of directories and loaded values together, in multiples of the file's size, plus some bytes: a damaged
-#: file's may overlap.
+#: Most bytes of directories and loaded values together: a multiple of the file's size, plus some bytes. In a damaged
+#: file they may overlap.
 _MOST_OVERLAP, _SPARE_BYTES = 2, 1 << 22
 #: Tags of texts, and the keyword of ``Text`` for each.
 TEXT_TAGS = {DESCRIPTION: "Description", SOFTWARE: "Software", 315: "Author", 33432: "Copyright", 269: "Title"}
@@ -56,7 +56,7 @@ def page_offsets(file: BinaryIO) -> list[int]:
     Raises
     ------
     ReadError
-        The chain is empty, leads out of the file or has more than 65536 pages, or its directories overlap.
+        The chain is empty, leads out of the file, or has more than 65536 pages, or the directories overlap.
     """
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
@@ -104,7 +104,7 @@ def metadata_of(page: Any, file: BinaryIO) -> Metadata:
     ----------
     page : tifffile.TiffPage
     file : BinaryIO
-        The file that it lies in.
+        The file of the page.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def _bytes(tags: Any, code: int) -> bytes | None:
     if isinstance(value, bytes):
         return value or None
     try:
-        # IPTC is often declared as LONG; the bytes are those of the file.
+        # IPTC is often declared as LONG, which tifffile converts: take the bytes from the file.
         fh = tag.parent.filehandle
         fh.seek(tag.valueoffset)
         return bytes(fh.read(tag.valuebytecount)) or None
@@ -189,7 +189,7 @@ def _bytes(tags: Any, code: int) -> bytes | None:
 
 
 def _resolution(tags: Any) -> tuple[float, float] | None:
-    """Return dots per inch, (x, y), or None without a unit of length or for numbers that make no sense."""
+    """Return dots per inch, (x, y); None without a unit of length, or for numbers that cannot be a resolution."""
     unit = tags.valueof(RESOLUTION_UNIT, default=INCH)
     values = []
     for code in (X_RESOLUTION, Y_RESOLUTION):

@@ -1,4 +1,4 @@
-"""Cut the pages of a TIFF into tiles as large as those of the TIFF that was read, or lower if a row of them is huge.
+"""Cut the pages of a TIFF into tiles of the size that the input had, or of less height if a row of tiles is huge.
 
 TIFF 6.0 (Adobe, 1992), section 15.
 """
@@ -15,7 +15,8 @@ from convfilter.record import NamedTuple
 
 #: Sides of tiles are multiples of this number.
 _UNIT = 16
-#: A row of tiles is one block of work; one above this size is halved. Blocks in flight take at most twice as much.
+#: Most bytes of a row of tiles, which one thread encodes; the height of tiles is halved until a row fits. All rows of
+#: tiles in memory take at most twice as much.
 MOST_BYTES = 1 << 26
 
 

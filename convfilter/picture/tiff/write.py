@@ -67,7 +67,7 @@ from convfilter.record import replace
 from convfilter.sample_types import full_scale
 
 _ORDER: Literal["<"] = "<"
-#: Largest size of the samples of a classic TIFF, whose offsets have 32 bits; some room is left for tags.
+#: Most bytes of samples in a classic TIFF, whose offsets have 32 bits; 32 MiB are left for tags.
 CLASSIC_BYTES = 2**32 - 2**25
 #: Approximate bytes of a strip.
 STRIP_BYTES = 1 << 18
@@ -105,7 +105,7 @@ def write_tiff(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
     ]
     pages = Pages(file, big=sum(map(_page_bytes, outlines)) > CLASSIC_BYTES)
     for number, (pixels, outline) in enumerate(zip(frames, outlines, strict=True)):
-        if number and given[number]:  # the profile of the first page is not that of the others
+        if number and given[number]:  # other pages have a profile of their own among their fields
             outline.metadata = replace(outline.metadata, icc=None)
         arguments = file, outline, options, fields[number]
         with TiffWriter(*arguments, pages=pages, is_first=number == 0, threads=options.threads) as writer:
@@ -139,7 +139,7 @@ class TiffWriter(RowWriter):
         The page.
     options : WriteOptions
     fields : sequence of Field
-        Fields of the page, besides those that describe the layout of its samples.
+        Fields of the page, except those for the layout of its samples.
     pages : Pages, optional
         The pages of the file so far; None: a file of one page.
     is_first : bool
@@ -243,7 +243,7 @@ class TiffWriter(RowWriter):
             self._mask.write(self._pages, width, height, self.block_rows)
 
     def _layout(self) -> list[Field]:
-        """Return the fields that say how the samples are stored."""
+        """Return the fields for the layout of the samples."""
         height, width, _ = self.shape
         channels = CHANNELS[self._stored.model] + len(self._kinds)
         (offset_type, offset_code), tiling = (LONG8, "Q") if self._pages.big else (LONG, "I"), self._tiling
@@ -289,7 +289,7 @@ def _shorts(tag: int, *values: int) -> Field:
 
 
 def _ratio(value: float) -> tuple[int, int]:
-    """Return a fraction of 32-bit numbers close to a value above 0."""
+    """Return a fraction of two 32-bit integers close to a positive value."""
     if value.is_integer() or value * _PARTS >= 2**32:
         return round(value), 1
     return (round(value * _PARTS), _PARTS) if value * _PARTS >= 1 else (1, min(round(1 / value), 2**32 - 1))
@@ -308,7 +308,7 @@ def _extra_kinds(outline: Outline) -> list[int]:
 
 
 def _as_stored(rows: Pixels, outline: Outline, kinds: list[int]) -> Pixels:
-    """Return rows in the order of the file, colours premultiplied if the file stores them so."""
+    """Return rows with the file's order of channels, and with premultiplied colours if its alpha is associated."""
     if not outline.alpha:
         return rows
     if outline.metadata.associated_alpha and not outline.premultiplied:
