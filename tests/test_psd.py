@@ -28,6 +28,7 @@ from psds import (
 )
 
 from convfilter.errors import ReadError, SizeError
+from convfilter.picture.metadata import cicp, curves, icc_write
 from convfilter.picture.read import ReadOptions, read
 
 
@@ -180,7 +181,7 @@ def test_metadata_is_kept():
     blocks = {
         1005: struct.pack(">IHHIHH", 300 << 16, 1, 1, 150 << 16, 1, 1),
         1028: b"\x1c\x02\x78\0\x02hi",
-        1039: bytes(3) + b"profile",
+        1039: icc_write.matrix_profile("wide", cicp.PRIMARIES[9], curves.SRGB),
         1058: exif,
         1060: b"<x:xmpmeta/>",
     }
