@@ -171,6 +171,28 @@ def test_structure_of_a_gif_is_walked():
     assert "truncated" in read(io.BytesIO(data[:-2]), ReadOptions(lenient=True)).notes[0]
 
 
+def test_a_gif_cut_anywhere_shows_the_frames_before_the_cut():
+    shades = [few_colours(seed) for seed in (1, 2, 3)]
+    data = gif_of(*shades, duration=50)
+    whole, images = read(io.BytesIO(data)), data.count(b"\x2c\0\0\0\0")
+    assert images == 3
+    counts = []
+    for end in range(6, len(data)):
+        with pytest.raises(ReadError, match=r"truncated|damaged|ends early"):
+            read(io.BytesIO(data[:end]))
+        try:
+            picture = read(io.BytesIO(data[:end]), ReadOptions(lenient=True))
+        except ReadError as error:
+            assert error.problem == "the GIF is truncated" and not error.remedy
+            counts.append(0)
+            continue
+        assert picture.notes == ("the GIF is truncated",)
+        counts.append(len(picture.frames))
+        for frame, expected in zip(picture.frames[:-1], whole.frames, strict=False):
+            np.testing.assert_array_equal(frame.pixels, expected.pixels)
+    assert counts == sorted(counts) and {*counts} == {0, 1, 2, 3}
+
+
 def test_frames_beyond_measure_are_refused(monkeypatch):
     monkeypatch.setattr(gif, "MAX_FRAMES", 2)
     data = io.BytesIO(gif_of(few_colours(1), few_colours(2), few_colours(3)))

@@ -114,6 +114,26 @@ def test_pictures_are_read_as_before(options):
     np.testing.assert_array_equal(read(io.BytesIO(tiff(pixels, photometric="rgb", **options))).pixels, pixels)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_strip_is_decoded_up_to_the_damage(seed):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 3, (40, 50), np.uint8)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, compression="lzw", predictor=False, rowsperstrip=40)
+    with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as tiff:
+        start, count = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    data = bytearray(buffer.getvalue())
+    at = start + count // 2
+    data[at : at + 8] = b"\xff" * 8  # codes that are not in the table
+    with pytest.raises(ReadError, match=r"lenient=True"):
+        read(io.BytesIO(data))
+    picture = read(io.BytesIO(data), ReadOptions(lenient=True))
+    assert "1 of the 1 strips or tiles of the TIFF cannot be decoded completely" in picture.notes
+    codes_before = len(imagecodecs.lzw_decode(bytes(data[start : at - 2])))
+    np.testing.assert_array_equal(picture.pixels.ravel()[:codes_before], pixels.ravel()[:codes_before])
+    assert codes_before > 600
+
+
 def test_a_strip_that_would_crash_the_decoder_is_damaged():
     pixels = np.random.default_rng(1).integers(0, 256, (64, 80), dtype=np.uint8)
     data = bytearray(tiff(pixels, photometric="minisblack", rowsperstrip=16))

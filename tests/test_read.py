@@ -150,7 +150,7 @@ def test_endless_rubbish_from_a_device_is_refused_at_once():
         (b"", "empty"),
         (b"Hello, this is a text file and not a picture at all.\n", "not a picture of a known"),
         (b"BM" + b"\0" * 60, "damaged"),
-        (b"GIF89a", "damaged"),
+        (b"GIF89a", "truncated"),
         (b"\xff\xd8\xff\xe0", "damaged"),
         (b"II*\0", "truncated"),
         (b"RIFF\x08\0\0\0WEBPVP8 ", "damaged"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from convfilter.record import NamedTuple
 #: More frames than any real animation has; limits the time of parsing.
 MAX_FRAMES = 65536
 _HEADER_BYTES, _DESCRIPTOR_BYTES = 13, 9
+#: Bytes of the first sub-block of a frame, with its length, from which a pixel is decoded.
+_LEAST_PIXEL_BYTES = 3
 _ASPECT_AT, _ASPECT_OFFSET = 12, 15
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_TABLE = 0x80
@@ -52,7 +55,7 @@ def damage(file: BinaryIO) -> Damage | None:
     try:
         return _damage(file)
     except IndexError:
-        return Damage("the GIF is truncated")
+        return Damage("the GIF is truncated", leaves_frames=_readable(file)[1])
     finally:
         file.seek(0)
 
@@ -68,6 +71,43 @@ def _damage(file: BinaryIO) -> Damage | None:
         if frames > MAX_FRAMES:
             return Damage(f"the GIF has more than {MAX_FRAMES} frames", leaves_frames=False)
     return None
+
+
+def completed(data: bytes) -> bytes:
+    """Complete a truncated file so that a decoder accepts it: drop a last block that is cut before its pixels.
+
+    Parameters
+    ----------
+    data : bytes
+        The beginning of a GIF.
+
+    Returns
+    -------
+    bytes
+        The data themselves if the last block is complete, or is a frame with some of its pixels.
+    """
+    end, _ = _readable(io.BytesIO(data))
+    return data if end >= len(data) else data[:end] + bytes([_TRAILER])
+
+
+def _readable(file: BinaryIO) -> tuple[int, bool]:
+    """Return the number of bytes before a last block that is cut before its pixels, and whether a frame is among them.
+
+    The position changes.
+    """
+    end, has_frame = 0, False
+    try:
+        end = _header_bytes(file)
+        for block in _blocks(file):
+            end, has_frame = block.end, has_frame or block.introducer == _IMAGE
+    except IndexError:
+        file.seek(end)
+        descriptor = file.read(1 + _DESCRIPTOR_BYTES)
+        if len(descriptor) > _DESCRIPTOR_BYTES and descriptor[0] == _IMAGE:
+            file.seek(_table_bytes(descriptor[-1]) + 1, os.SEEK_CUR)
+            if file.read(_LEAST_PIXEL_BYTES)[_LEAST_PIXEL_BYTES - 1 :]:
+                return file.seek(0, os.SEEK_END), True
+    return end, has_frame
 
 
 class _Block(NamedTuple):
@@ -87,8 +127,7 @@ def _blocks(file: BinaryIO) -> Iterator[_Block]:
     IndexError
         The file is truncated.
     """
-    file.seek(_HEADER_BYTES - 3)
-    file.seek(_HEADER_BYTES + _table_bytes(file.read(1)[0]))
+    file.seek(_header_bytes(file))
     while True:
         introducer = file.read(1)[0]
         if introducer not in (_EXTENSION, _IMAGE):
@@ -195,6 +234,12 @@ def _joined(blocks: bytes) -> bytes:
         parts.append(blocks[at + 1 : at + 1 + blocks[at]])
         at += 1 + blocks[at]
     return b"".join(parts)
+
+
+def _header_bytes(file: BinaryIO) -> int:
+    """Return the size of the header with the global colour table; raises IndexError if the file is truncated."""
+    file.seek(_HEADER_BYTES - 3)
+    return _HEADER_BYTES + _table_bytes(file.read(1)[0])
 
 
 def _table_bytes(flags: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import struct
 from collections.abc import Sequence
 from typing import Any, BinaryIO
@@ -110,8 +111,6 @@ def _high_depth(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
     """Decode all frames or the chosen one, and read the metadata."""
-    if name == "GIF" and (problem := gif.damage(file)) and not (lenient and problem.leaves_frames):
-        raise ReadError(problem.text, remedy=DECODE_THE_REST if problem.leaves_frames else "")
     count = int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1
     if count > gif.MAX_FRAMES:
         raise ReadError(f"a {name} must have up to {gif.MAX_FRAMES} frames to be read, got {count}")
@@ -214,6 +213,10 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
         return _webp(file, int.from_bytes(head[4:8], "little"), lenient)
     if name in _PLUGINS:
         module, cls = _PLUGINS[name]
+        if name == "GIF" and (problem := gif.damage(file)):
+            if not (lenient and problem.leaves_frames):
+                raise ReadError(problem.text, remedy=DECODE_THE_REST if problem.leaves_frames else "")
+            file = io.BytesIO(gif.completed(file.read()))
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
     for size in contents.embedded_sizes(head, file):  # Pillow decodes icons when it opens them
         limits.require_pixels(*size, options.max_pixels)
@@ -244,8 +247,6 @@ def _check_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
 def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
     """Return Pillow's image of a WebP; ``size`` is the number of bytes that its header announces."""
     if lenient:
-        import io
-
         file = io.BytesIO(webp.completed(file.read()))
     module, cls = _PLUGINS["WebP"]
     try:

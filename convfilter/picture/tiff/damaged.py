@@ -14,6 +14,7 @@ from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import row_source
 from convfilter.picture.metadata.tiff_numbers import CONTIGUOUS, JPEG, UNCOMPRESSED
 from convfilter.picture.pixels import Pixels
+from convfilter.picture.tiff import lzw
 from convfilter.picture.tiff.layout import group_rows
 from convfilter.picture.tiff.segments import LZW, SegmentCheck
 
@@ -71,9 +72,9 @@ def readable_segments(page: Any, notes: list[str]) -> Pixels:
         file.seek(offset)
         data = file.read(length)
         try:
-            if check.is_needed:
-                check.require_sound(data)
             try:
+                if check.is_needed:
+                    check.require_sound(data)
                 _decode(page, index, data, out)
             except Exception:
                 _decode(page, index, _completed(page, index, data), out)
@@ -139,6 +140,27 @@ def _by_name(name: str) -> Callable[[bytes], bytes]:
     return call
 
 
+def _until_bad_code(data: bytes) -> bytes:
+    """Decode LZW up to the first code that is not in the table, found by bisection: the decoder returns all or nothing.
+
+    Raises
+    ------
+    Exception
+        Any exception of the decoder: the first code is bad.
+    """
+    decode = _by_name("lzw_decode")
+    whole, damaged = 0, len(data) + 1
+    while damaged - whole > 1:
+        middle = (whole + damaged) // 2
+        try:
+            lzw.require_sound(data[:middle])
+            decode(data[:middle])
+            whole = middle
+        except Exception:  # imagecodecs defines its own type for each codec
+            damaged = middle
+    return decode(data[:whole])
+
+
 def _unpacked(data: bytes) -> bytes:
     """Decode PackBits, without a truncated run at the end."""
     at = 0
@@ -153,7 +175,7 @@ def _unpacked(data: bytes) -> bytes:
 #: Decoder, which stops at the damage, and encoder of each compression whose beginning can be decoded.
 _CODECS: dict[int, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
     UNCOMPRESSED: (bytes, bytes),
-    LZW: (_by_name("lzw_decode"), _by_name("lzw_encode")),
+    LZW: (_until_bad_code, _by_name("lzw_encode")),
     _PACKBITS: (_unpacked, _by_name("packbits_encode")),
     **dict.fromkeys(_DEFLATES, (_inflated, zlib.compress)),
 }

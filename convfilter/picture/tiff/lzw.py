@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.errors import ReadError
+
 _CLEAR, _END = 256, 257
 #: Bits of the shortest and of the longest codes.
 _NARROW_BITS, _WIDE_BITS = 9, 12
@@ -41,6 +43,18 @@ def is_sound(data: bytes) -> bool:
         if at is not None:
             at = stream.after_run(at)
     return stream.is_sound
+
+
+def require_sound(data: bytes) -> None:
+    """Refuse a stream on which imagecodecs might crash.
+
+    Raises
+    ------
+    ReadError
+        See :func:`is_sound`.
+    """
+    if not is_sound(data):
+        raise ReadError("the TIFF is damaged: its LZW data have an undefined code")
 
 
 class _Stream:

@@ -67,8 +67,7 @@ class SegmentCheck:
             The data are damaged, or hold a picture larger than the strip or tile.
         """
         if self._compression == LZW:
-            if not lzw.is_sound(data):
-                raise ReadError("the TIFF is damaged: its LZW data have an undefined code")
+            lzw.require_sound(data)
             return
         size = _lerc_size(self._unwrapped(data)) if self._compression == _LERC else _SIZES[self._compression](data)
         if size is not None and size[0] * size[1] > self._most:
