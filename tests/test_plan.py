@@ -140,6 +140,18 @@ def test_a_pooling_window_of_padding_alone_is_an_error(kind):
     assert plan_one(replace(stage, padding=(1, 1, 1, 1)), (5, 5)).cols.output == 6
 
 
+def test_errors_of_pooling_show_the_padding_that_was_given():
+    stage = Stage(Pooling("max", (3, 3)), padding=(0, 5, 0, 5), stride=(2, 2), ceil=True)
+    with pytest.raises(SizeError, match="output 3 along the height has none: padding 0 and 5, window 3; use less"):
+        plan_one(stage, (6, 6))
+    stage = replace(stage, padding=(0, 7, 0, 7), dilation=(2, 2))
+    with pytest.raises(SizeError, match="padding 0 and 7, window 3, dilation 2; use less"):
+        plan_one(stage, (8, 8))
+    stage = Stage(Pooling("max", (9, 9)), padding=(0, 0, 0, 0), stride=(3, 3), ceil=True)
+    with pytest.raises(SizeError, match=r"got -1: ceil\(\(2 \+ 0 \+ 0 - 1\*\(9 - 1\) - 1\) / 3\) \+ 1"):
+        plan_one(stage, (2, 2))
+
+
 # The algorithm -------------------------------------------------------------------
 
 
