@@ -630,6 +630,16 @@ def test_warm_compiles_in_several_processes(folder, two_loops, compiled, notices
     assert list(cache_warm()) == told
 
 
+def test_workers_end_with_a_warm_that_is_killed(folder):
+    program = (
+        "from convfilter.precompile.variants import cache_warm\nfor name in cache_warm(2): print(name, flush=True)"
+    )
+    with start_python(program, CONVFILTER_CACHE_DIR=folder) as parent:
+        assert parent.stdout.readline()  # from now on both workers wait for a loop, or compile one
+        parent.kill()
+        parent.communicate(timeout=60)  # the workers have its standard output, too
+
+
 def test_warm_reports_loops_that_its_processes_could_not_cache(tmp_path, monkeypatch, two_loops, notices):
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     (tmp_path / "file").touch()

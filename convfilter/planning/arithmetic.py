@@ -110,7 +110,8 @@ def plan_axis(stage: Stage, axis: int, length: int, size: int, prefix: str = "")
     if plan.output < 1:
         raise SizeError(
             f"{prefix}output {('height', 'width')[axis]} must be at least 1, got {plan.output}: "
-            f"{'ceil' if stage.ceil else 'floor'}(({length} + {before} + {after} - {dilation}*({size} - 1) - 1) / {stride}) + 1; "
+            f"{'ceil' if stage.ceil else 'floor'}"
+            f"(({length} + {before} + {after} - {dilation}*({size} - 1) - 1) / {stride}) + 1; "
             "use a smaller kernel or dilation, or more padding"
         )
     if plan.padded > _LONGEST_AXIS:
@@ -210,9 +211,9 @@ def require_real_cells(rows: AxisPlan, cols: AxisPlan, prefix: str = "") -> None
     for name, axis in (("height", rows), ("width", cols)):
         counts = real_cells(axis)
         if counts.min() == 0:
-            dilated = f", dilation {axis.dilation}" if axis.dilation > 1 else ""
+            window = f"{axis.kernel}, dilation {axis.dilation}" if axis.dilation > 1 else f"{axis.kernel}"
             raise SizeError(
                 f"{prefix}every pooling window must hold at least one pixel, but output {int(counts.argmin())} along "
-                f"the {name} has none: padding {axis.before} and {axis.after - axis.beyond}, window {axis.kernel}{dilated}; "
+                f"the {name} has none: padding {axis.before} and {axis.after - axis.beyond}, window {window}; "
                 "use less padding"
             )

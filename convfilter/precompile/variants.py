@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -168,19 +169,40 @@ def _name(loop: Loop, types: dict[str, npt.DTypeLike]) -> str:
 def _compiled_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]]:
     """Compile variants, by index into all_variants, in forked processes; yield the notices of each, in order."""
     import multiprocessing
-    import signal
     import warnings
     from concurrent.futures import ProcessPoolExecutor
 
     import numba  # noqa: F401 - imported once, before the forks
 
-    # Ctrl-C reaches every process of the terminal; the parent ends the pool.
-    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    with warnings.catch_warnings():
-        # Python warns of other threads at a fork; here these are idle threads of NumPy's BLAS, which are harmless.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), ignore) as pool:
-            yield from pool.map(_compile, numbers)
+    pipe = os.pipe()
+    try:
+        with warnings.catch_warnings():
+            # Python warns of other threads at a fork; here these are idle threads of NumPy's BLAS, which are harmless.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context, begin = multiprocessing.get_context("fork"), partial(_end_with_parent, *pipe)
+            with ProcessPoolExecutor(processes, context, begin) as pool:
+                yield from pool.map(_compile, numbers)
+    finally:
+        for end in pipe:
+            os.close(end)
+
+
+def _end_with_parent(read_end: int, write_end: int) -> None:
+    """Let Ctrl-C end the parent only, which ends the pool, and end this forked process if the parent is killed.
+
+    A worker waits for its next task at a pipe of which every worker has both ends, so it never reads the end of that.
+    Here only the parent has the end for writing.
+    """
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.close(write_end)
+
+    def wait() -> None:
+        os.read(read_end, 1)
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _compile(number: int) -> list[str]:
