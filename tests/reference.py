@@ -340,6 +340,29 @@ def percentile(picture, window, p=0.5, *, flip=False, **geometry):
     return np.median(np.stack(seen), axis=0) if p == 0.5 else np.percentile(np.stack(seen), 100 * p, axis=0)
 
 
+def valid_percentile(picture, counts, window, p=0.5, *, flip=False, padding_value=0, **geometry):
+    """The percentiles of each window's pixels that count, and where there are any."""
+    cells = cells_of(window)[:: -1 if flip else 1, :: -1 if flip else 1]
+    seen = np.stack(
+        [each for place, each in windows(picture, cells.shape, padding_value=padding_value, **geometry) if cells[place]]
+    )
+    votes = np.stack(
+        [each for place, each in windows(counts, cells.shape, padding_value=1, **geometry) if cells[place]]
+    )
+    found = np.zeros(seen.shape[1:])
+    for row, col, channel in np.ndindex(found.shape):
+        samples = np.sort(seen[votes[:, row, col] > 0, row, col, channel].astype(np.float64))
+        place = (samples.size - 1) * p
+        if samples.size == 0:
+            continue
+        low, high, share = samples[int(place)], samples[min(int(place) + 1, samples.size - 1)], place % 1
+        with np.errstate(invalid="ignore"):  # from or to infinity
+            between = low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+        between = low if share == 0 or low == high else between
+        found[row, col, channel] = np.nan if np.isnan(samples[-1]) else between
+    return found, votes.any(axis=0)
+
+
 def bilateral(picture, sigma_space, sigma_range, radius, *, squares=False, votes=None, **geometry):
     """The mean of a disk's pixels by a Gaussian of their distance and one of how all channels differ from the centre.
 

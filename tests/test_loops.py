@@ -1091,13 +1091,17 @@ def join(rng, M):
         yield Case([picture.ravel(), *where, *out], {10: joined})
 
 
-def part(rng, M):
+def apart(rng, M):
     for channels in (1, 2, 3):
-        found = samples(rng, (3, 5, channels + 1), M)
-        expected = unset((4, 8, channels), M)
-        expected[1:, 3:] = found[..., :channels]
-        place = unset(expected.size, M), 11 * channels, 8 * channels
-        yield Case([found.ravel(), 5 * (channels + 1), 3, 5, channels, *place], {5: expected})
+        pixels, valid = samples(rng, (20, channels), M), rng.integers(0, 2, (20, 1)).astype(M)
+        joined = np.concatenate([pixels * valid, valid], axis=1)
+        largest = np.array([np.iinfo(M).max], M)
+        expected = np.where(valid == 1, pixels, largest), np.repeat(valid, channels)
+        out = [unset(20 * channels + 4, M) for _ in range(2)]
+        yield Case(
+            [joined.ravel(), 20, channels, largest, *out],
+            {4: Beginning(expected[0].ravel()), 5: Beginning(expected[1])},
+        )
 
 
 def put(rng, M):
@@ -1203,6 +1207,50 @@ def select(rng, K):
             )  # fmt: skip
 
 
+def _ranked(seen, counts, firsts, seconds):
+    """Return the samples of two ranks among those of each window that count, 0 if none does, and their number."""
+    numbers = counts.sum(axis=-1)
+    ordered = np.sort(np.where(counts, seen.astype(np.int64), 2**40), axis=-1)
+    places = (ranks[numbers][..., np.newaxis] for ranks in (firsts, seconds))
+    return (*(np.where(numbers, np.take_along_axis(ordered, each, -1)[..., 0], 0) for each in places), numbers)
+
+
+def _mean(low, high):
+    return np.rint((low + high) / 2)
+
+
+def select_valid(rng, K):
+    for side, channels, p in ((3, 1, 0.5), (2, 3, 0.3), (5, 2, 1.0)):
+        count, numbers = side * side, np.maximum(np.arange(side * side + 1) - 1, 0)
+        firsts, seconds = (rounded(numbers * p).astype(int) for rounded in (np.floor, np.ceil))
+        ranks = tuple(np.unique([firsts, seconds]).tolist())
+        tile, flat = _tile_of(rng, K, side + 1, 67, channels)
+        pitch, length = tile.shape[1], (67 - side + 1) * channels
+        counts = rng.random(tile.shape) > 0.4
+        counts[:, 10 * channels : 30 * channels], counts[:, -9 * channels :] = False, True
+        flat[: tile.size][~counts.ravel()] = np.iinfo(K).max
+        marks = np.append(counts.ravel().astype(K), np.zeros(4 * 64, K))
+        seen, valid = (_windows(each, side, side, channels).reshape(2, length, -1) for each in (tile, counts))
+        found = _ranked(seen, valid, firsts, seconds)
+        taps = np.array([row * pitch + col * channels for row in range(side) for col in range(side)])
+        least = [np.searchsorted(each[1:], ranks) + 1 for each in (firsts, seconds)]
+        for averages, sorts_columns in product((0, 1), (False, True)):
+            if averages and (p != 0.5 or np.dtype(K).kind == "i"):
+                continue
+            network = networks.of_rectangle(side, side, ranks) if sorts_columns else networks.of_taps(count, ranks)
+            pairs, columns = (np.array(each, np.int64).reshape(-1) for each in (network.pairs, network.columns))
+            room = unset(side * pitch + 4 * 64, K), unset(pitch + 4 * 64, K), unset((count + 3) * 4 * 64, K)
+            expected = [unset((2, length + 3), K) for _ in range(3)]
+            for out, values in zip(expected, (_mean(*found[:2]),) if averages else found, strict=False):
+                out[:, :length] = values
+            yield Case(
+                [flat, marks, pitch, 1, 2, length, side, pitch, columns, columns.size // 3, *room[:2], pitch,
+                 taps, count, pairs, pairs.size // 3, np.array(network.lines), *least, len(ranks), averages, room[2],
+                 *(unset(each.size, K) for each in expected), length + 3],
+                {10: None, 11: None, 22: None, **dict(zip((23, 24, 25), expected, strict=True))},
+            )  # fmt: skip
+
+
 def _medians(rng, K, side):
     for channels, cols, step, padding in ((1, 140, 2, 0), (3, 40, 1, 2), (2, 1100, 1, 1)):
         picture = rng.integers(-50 if np.dtype(K).kind == "i" else 0, 200, (6, cols, channels)).astype(K)
@@ -1232,19 +1280,32 @@ def median_5(rng, K):
 
 
 def by_columns(rng, B):
-    for window_rows, window_cols, channels, rank, both in ((3, 4, 1, 5, 1), (2, 3, 2, 0, 1), (5, 7, 3, 17, 0)):
+    for (window_rows, window_cols, channels, p), marked, wanted in product(
+        ((3, 4, 1, 0.5), (2, 3, 2, 0.3), (5, 7, 3, 0.5)), (0, 1), (0, 1, 2)
+    ):
+        if wanted == 2 and p != 0.5:
+            continue
         tile, flat = _tile_of(rng, B, window_rows + 2, 20, channels)
-        cols = 20 - window_cols + 1
-        ordered = np.sort(_windows(tile, window_rows, window_cols, channels)).reshape(3, cols * channels, -1)
-        expected = [unset((3, cols * channels + 2), B) for _ in range(2)]
-        for number in range(1 + both):
-            expected[number][:, : cols * channels] = ordered[..., rank + number]
-        out = [unset(each.size, B) for each in expected]
+        counts = (rng.random(tile.shape) > 0.4) | (marked == 0)
+        counts[:, 8 * channels : 17 * channels] &= marked == 0
+        cols, size = 20 - window_cols + 1, window_rows * window_cols
+        numbers = np.maximum(np.arange(size + 1) - 1, 0)
+        firsts, seconds = (rounded(numbers * p).astype(int) for rounded in (np.floor, np.ceil))
+        seen, valid = (
+            _windows(each, window_rows, window_cols, channels).reshape(3, cols * channels, -1)
+            for each in (tile, counts)
+        )
+        found = _ranked(seen, valid, firsts, seconds)
+        expected = [unset((3, cols * channels + 2), kind) for kind in (B, B, np.int64)]
+        written = {0: found[:1], 1: found if marked else found[:2], 2: (_mean(*found[:2]),)}[wanted]
+        for out, values in zip(expected, written, strict=False):
+            out[:, : cols * channels] = values
         scratch = [unset(288 * 20, np.uint16), unset(288, np.uint16), unset(8, np.int64)]
         yield Case(
-            [flat, tile.shape[1], 3, window_rows, cols, window_cols, channels, rank, both, *out,
+            [flat, np.append(counts.ravel(), np.zeros(4 * 64)).astype(B), marked, tile.shape[1], 3, window_rows, cols,
+             window_cols, channels, firsts, seconds, wanted, *(unset(each.size, each.dtype) for each in expected),
              cols * channels + 2, *scratch],
-            {9: expected[0], 10: expected[1], 12: None, 13: None, 14: None},
+            {12: expected[0], 13: expected[1], 14: expected[2], 16: None, 17: None, 18: None},
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
-from convfilter.executor import bands, masked_canny, masked_ranks, masked_rows, means, patches
+from convfilter.executor import bands, masked_canny, masked_rows, means, patches
 from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_box import MaskedBox
@@ -22,12 +22,12 @@ from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.stage import Correlation, Guided, Stage
 from convfilter.planning import plan_stack
-from convfilter.planning.methods.rank import rank_of
 from convfilter.record import replace
 from convfilter.sample_types import full_scale
 
 RNG = np.random.default_rng(5)
 SHAPE = (17, 21)
+DISK = np.add.outer(np.arange(-2, 3) ** 2, np.arange(-2, 3) ** 2) <= 4
 HOOK = np.array([[0, 1, 1], [2, 1, 0]])
 
 
@@ -436,38 +436,37 @@ def test_extremes_of_whole_samples_stay_whole_until_the_next_comparison():
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int16, np.float32, np.float64])
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "window", "p", "geometry", "tone"),
     [
-        "median:3",
-        "median:5x4,padding_mode=reflect",
-        "percentile:3,p=0.3,stride=2,padding_mode=wrap",
-        "percentile:disk:2,0.9",
-        "median:1 1 0; 0 1 1,flip=true,dilation=2",
-        "median:3,padding_mode=constant,padding_value=150",
-        "median:3,scale=0.5,offset=0.25",
-        "median:3,scale=-1,map=offset",
+        ("median:3", (3, 3), 0.5, {}, (1, 0)),
+        ("median:1x7", (7, 1), 0.5, {"padding_mode": "wrap"}, (1, 0)),
+        ("median:5x4", (4, 5), 0.5, {"padding_mode": "reflect"}, (1, 0)),
+        ("percentile:3,p=0.3", (3, 3), 0.3, {"stride": (2, 2), "padding_mode": "wrap"}, (1, 0)),
+        ("percentile:disk:2,0.9", DISK, 0.9, {}, (1, 0)),
+        ("median:1 1 0; 0 1 1", np.array([[1, 1, 0], [0, 1, 1]]), 0.5, {"flip": True, "dilation": (2, 2)}, (1, 0)),
+        ("median:3", (3, 3), 0.5, {"padding_mode": "constant", "padding_value": 150}, (1, 0)),
+        ("median:3", (3, 3), 0.5, {}, (0.5, 0.25)),
+        ("median:19", (19, 19), 0.5, {}, (1, 0)),
+        ("percentile:16x15,0.9", (15, 16), 0.9, {"padding_mode": "symmetric"}, (1, 0)),
+        ("percentile:17,1", (17, 17), 1.0, {}, (1, 0)),
     ],
 )
-def test_networks_and_votes_find_the_same_ranks(dtype, spec, monkeypatch):
+def test_ranks_are_those_of_the_valid_pixels(dtype, spec, window, p, geometry, tone):
+    """By networks, column histograms and sliding histograms; without rounding as real results, too."""
     image, counts = picture(dtype, 3), holes()
     image[0, 5:9] = image[16, 3] = np.inf if image.dtype.kind == "f" else np.iinfo(dtype).max
     if image.dtype.kind == "f":
         image[4, 2], image[13, 18] = np.nan, -np.inf
-    how = {"mask": counts, "fill": True}
+    values, present = reference.valid_percentile(image, counts, window, p, **geometry)
+    values = values * tone[0] + tone[1] * full_scale(dtype)
+    how = geometry | {"mask": counts, "fill": True, "scale": tone[0], "offset": tone[1]}
     for out in (dtype, np.float32) if image.dtype.kind == "u" else (dtype,):
         found = [cf.apply(image, spec, **how, dtype=out, threads=threads) for threads in (1, 2)]
         assert found[0].tobytes() == found[1].tobytes()
-        with monkeypatch.context() as patch:
-            patch.setattr(patches, "MOST_PIXELS", 0)
-            np.testing.assert_array_equal(found[0], cf.apply(image, spec, **how, dtype=out))
-
-
-def test_ranks_have_exact_fractions_or_none():
-    """All ranks of the most common windows have one."""
-    for count in range(1, masked_ranks.MOST_PIXELS + 1):
-        fractions = [masked_ranks.fraction_of(rank, count) for rank in range(count)]
-        assert all(each is None or rank_of(each, count) == (rank, 0.0) for rank, each in enumerate(fractions))
-        assert None not in fractions or count not in (1, 4, 9, 25, 49)
+        if np.dtype(out).kind == "f":
+            np.testing.assert_allclose(found[0][present], values[present].astype(out), rtol=2e-7)
+        else:
+            np.testing.assert_array_equal(found[0][present], reference.store(values[present], out))
 
 
 def large_with_holes(dtype, channels=3):

@@ -12,7 +12,7 @@ from convfilter.engine.layout import Columns
 from convfilter.engine.program import Call, Moving, Slot
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, is_integer
-from convfilter.record import record
+from convfilter.record import record, replace
 
 LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
 PREMULTIPLY = Loop("load", "premultiply", "A* i8 i8 i8 i8 A")
@@ -73,6 +73,11 @@ class Source:
     def pads_with_samples(self) -> bool:
         """Whether samples and padding are integers."""
         return self.is_finite and 0 <= self.padding_value <= self.full and self.padding_value % 1 == 0
+
+    @property
+    def straight(self) -> Source:
+        """The source with alpha as a channel like others."""
+        return replace(self, alpha=False)
 
     @property
     def multiplies(self) -> bool:

@@ -17,7 +17,7 @@ from convfilter.executor.means import Means
 from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.executor.validity import Validity, is_difference
-from convfilter.filters.stage import Correlation, Morphology, Operator, Point, Pooling, Stage
+from convfilter.filters.stage import Correlation, Morphology, Operator, Point, Pooling, Rank, Stage
 from convfilter.planning import AxisPlan, Plan, full_scale
 from convfilter.planning.methods import grid_of
 from convfilter.planning.plan_cache import cached_plan
@@ -242,6 +242,8 @@ def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operat
         masks: tuple[Mask, Mask] = ("dense", "sparse")
         dense, sparse = (setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks)
         return Means(plain, dense, sparse, setting.out_dtype)
+    if isinstance(stage.operator, Rank):
+        return Patches(plain, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
     return Patches(plain, setting.plan(stage, channels + 1, alpha=True), setting.full)
 
 

@@ -1,7 +1,7 @@
 """Ranks and bilateral filters with ignored pixels, in rectangles of each band.
 
-Rectangles that read an ignored pixel are filtered with the mask as alpha, which takes several times as long; the others
-without a mask.
+Rectangles that read an ignored pixel are filtered with the mask beside the picture, which takes several times as long;
+the others without a mask.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import reach_of, run_band
-from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_counted
+from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_counted, run_chunk_to
 from convfilter.executor.held import Held, Span, Valid, bits_of
-from convfilter.executor.masked_ranks import MOST_PIXELS, ValidRanks
-from convfilter.filters.stage import Rank
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.methods import grid_of
 
 JOIN = Loop("mask", "join", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 i8")
-PART = Loop("mask", "part", "M* i8 i8 i8 i8 M* i8 i8")
 
 #: Least sides of a rectangle: in pixels, and in windows, since a rectangle reads half a window more on each side.
 _ROWS, _COLS, _SPANS = 128, 512, 2
@@ -39,9 +36,9 @@ class Patches:
     Parameters
     ----------
     unweighted, weighted : Plan
-        Plans of one stage: without a mask, and with the mask as alpha.
+        Plans of one stage: without a mask, and with the mask as a further channel.
     opaque : number
-        Alpha of valid pixels.
+        Value of the mask at valid pixels.
     """
 
     in_turn = False
@@ -49,9 +46,6 @@ class Patches:
     def __init__(self, unweighted: Plan, weighted: Plan, opaque: Any) -> None:
         self.plans: tuple[Plan, ...] = unweighted, weighted
         self._opaque = opaque
-        operator = unweighted.stages[0].stage.operator
-        is_small = isinstance(operator, Rank) and operator.kernel.nonzeros <= MOST_PIXELS
-        self._ranks = ValidRanks(unweighted, weighted) if is_small and not unweighted.gray else None
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -81,17 +75,15 @@ class Patches:
 
     def _patch(self, held: Held, rectangle: Rectangle, top: int, out: Samples, threads: int) -> int:
         """Write a rectangle without its ignored pixels into ``out``, which begins with row ``top``."""
-        if self._ranks is not None and (found := self._ranks.run(held, *rectangle, out.dtype, threads)) is not None:
-            (first, last), (left, right) = rectangle
-            out[first - top : last - top, left:right], clipped = found
-            return clipped
-        plan = self.plans[1]
+        plan, ((first, last), (left, right)) = self.plans[1], rectangle
+        place = out[first - top : last - top, left:right]
         chunk = chunk_of(plan.stages[0], *rectangle)
         pixels, valid = held.rows(chunk.rows.ranges)
-        result, clipped = run_chunk_counted(
-            plan, 0, chunk, with_mask(pixels, valid, self._opaque, chunk.cols), out.dtype, threads
-        )
-        _put_colours(np.ascontiguousarray(result), out, (rectangle[0][0] - top, rectangle[1][0]))
+        joined = with_mask(pixels, valid, self._opaque, chunk.cols)
+        if place.flags.c_contiguous and plan.stages[0].output_channels == out.shape[2]:
+            return run_chunk_to(plan, 0, chunk, joined, place, threads)
+        result, clipped = run_chunk_counted(plan, 0, chunk, joined, out.dtype, threads)
+        place[:] = result[..., : out.shape[2]]
         return clipped
 
 
@@ -150,12 +142,3 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
 
     run_blocks(cut(rows, -(-rows // threads)), lambda: join, threads)
     return joined
-
-
-def _put_colours(pixels: Samples, result: Samples, corner: tuple[int, int]) -> None:
-    """Write all channels but the last into a rectangle of the result whose first row and column are ``corner``."""
-    rows, cols, channels = pixels.shape
-    pitch = result.shape[1] * result.shape[2]
-    place = bits_of(result), corner[0] * pitch + corner[1] * result.shape[2], pitch
-    source = bits_of(pixels)
-    PART.variant(M=source.dtype)(source, cols * channels, rows, cols, channels - 1, *place)

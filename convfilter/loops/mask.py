@@ -34,23 +34,28 @@ def _join(source, i, valid, v, cols, channels, mark, out, o):
         out[o + p * (channels + 1) + channels] = mark & kept
 
 
-def part(source, pitch, rows, cols, channels, out, start, out_pitch):
-    """Write the first ``channels`` samples of pixels that have one more."""
-    for r in range(rows):
-        i, o = r * pitch, start + r * out_pitch
-        if channels == 3:
-            _part(source, i, cols, 3, out, o)
-        elif channels == 1:
-            _part(source, i, cols, 1, out, o)
-        else:
-            _part(source, i, cols, channels, out, o)
+def apart(joined, count, channels, other, pixels, marks):
+    """Take ``count`` pixels apart whose last sample is a mask of 1 and, with colours of 0, of 0.
+
+    ``pixels`` gets the colours, with ``other[0]`` for those of ignored pixels, ``marks`` the mask of each colour.
+    """
+    ignored = other[0]
+    if channels == 3:  # a constant, so that the compiler unrolls the channels
+        _apart(joined, count, 3, ignored, pixels, marks)
+    elif channels == 1:
+        _apart(joined, count, 1, ignored, pixels, marks)
+    else:
+        _apart(joined, count, channels, ignored, pixels, marks)
     return 0
 
 
-def _part(source, i, cols, channels, out, o):
-    for p in range(cols):
+def _apart(joined, count, channels, ignored, pixels, marks):
+    for p in range(count):
+        mark = joined[p * (channels + 1) + channels]
+        colour = ignored & (np.int64(mark) - 1)
         for c in range(channels):
-            out[o + p * channels + c] = source[i + p * (channels + 1) + c]
+            pixels[p * channels + c] = joined[p * (channels + 1) + c] | colour
+            marks[p * channels + c] = mark
 
 
 def put(pixels, valid, count, channels, written, value):

@@ -9,6 +9,8 @@ all windows that contain them (A. Adams, "Fast median filters using separable so
 
 from __future__ import annotations
 
+import numpy as np
+
 from convfilter.loops import vectors
 
 #: Vectors of a line.
@@ -52,6 +54,98 @@ def select(
                 _write(lines, first * size, out, o + x, length - x)
                 _write(lines, second * size, next_out, o + x, length - x)
     return 0
+
+
+def select_valid(
+    tile, marks, pitch, step, rows, length, window_rows, apart, column_pairs, column_pair_count, columns, mark_columns,
+    width, taps, count, pairs, pair_count, chosen, firsts, seconds, chosen_count, averages, lines,
+    out, next_out, counts, out_pitch,
+):  # fmt: skip
+    """Run the network for each output, and write two ranks among the samples whose mark is 1, not 0.
+
+    The other samples are the largest of their type, so that they are last. Of the n marked samples of a window, the
+    first rank is the one in line ``chosen[j]`` for the last j for which n is at least ``firsts[j]``; the second,
+    likewise, by ``seconds``. Both are 0 if there is none. ``counts`` gets n. With ``averages``, only ``out`` is
+    written: the mean of both, rounded half to even.
+
+    ``mark_columns`` is scratch for a line of ``width`` samples, ``lines`` for ``count + 3`` lines; other arguments are
+    those of ``select``.
+    """
+    size = _VECTORS * vectors.lanes(lines)
+    number, low, high = count * size, (count + 1) * size, (count + 2) * size
+    for row in range(rows):
+        start = row * step * pitch
+        o = row * out_pitch
+        if column_pair_count > 0:
+            for x in range(0, width, size):
+                for tap in range(window_rows):
+                    _read(tile, start + tap * apart + x, lines, tap * size)
+                _compare(lines, column_pairs, column_pair_count)
+                for tap in range(window_rows):
+                    _write(lines, tap * size, columns, tap * width + x, width - x)
+                _read(marks, start + x, lines, number)
+                for tap in range(1, window_rows):
+                    _add(marks, start + tap * apart + x, lines, number)
+                _write(lines, number, mark_columns, x, width - x)
+        for x in range(0, length, size):
+            if column_pair_count > 0:
+                for tap in range(count):
+                    _read(columns, taps[tap] + x, lines, tap * size)
+                _read(mark_columns, taps[0] + x, lines, number)
+                for tap in range(1, count // window_rows):
+                    _add(mark_columns, taps[tap] + x, lines, number)
+            else:
+                _read(marks, start + taps[0] + x, lines, number)
+                for tap in range(count):
+                    _read(tile, start + taps[tap] + x, lines, tap * size)
+                for tap in range(1, count):
+                    _add(marks, start + taps[tap] + x, lines, number)
+            _compare(lines, pairs, pair_count)
+            _choose(lines, number, chosen, firsts, chosen_count, low, size)
+            _choose(lines, number, chosen, seconds, chosen_count, high, size)
+            if averages:
+                _average(lines, low, high, size)
+            else:
+                _write(lines, high, next_out, o + x, length - x)
+                _write(lines, number, counts, o + x, length - x)
+            _write(lines, low, out, o + x, length - x)
+    return 0
+
+
+def _choose(lines, number, chosen, least, count, to, size):
+    """Write the sample of each output from the last line whose ``least`` its number of samples reaches."""
+    fewest = lines[number]
+    for x in range(size):
+        fewest = min(fewest, lines[number + x])
+    begin = 0
+    for j in range(1, count):
+        if fewest >= least[j]:
+            begin = j
+    line = chosen[begin] * size
+    for x in range(size):
+        lines[to + x] = lines[line + x]
+    for j in range(begin + 1, count):
+        line, least_number = chosen[j] * size, least[j]
+        for x in range(size):
+            other = lines[to + x]
+            reached = -np.int64(lines[number + x] >= least_number)
+            lines[to + x] = other ^ ((other ^ lines[line + x]) & reached)
+    if fewest <= 0:  # behind the last output, numbers are undefined
+        for x in range(size):
+            lines[to + x] = lines[to + x] if lines[number + x] != 0 else 0
+
+
+def _average(lines, low, high, size):
+    """Replace samples by their mean with others, rounded half to even."""
+    for x in range(size):
+        one, other = lines[low + x], lines[high + x]
+        down = (one & other) + ((one ^ other) >> 1)
+        lines[low + x] = down + ((one ^ other) & down & 1)
+
+
+def _add(source, i, lines, to):
+    for v in range(0, _VECTORS * vectors.lanes(lines), vectors.lanes(lines)):
+        vectors.write(lines, to + v, vectors.add(vectors.read(lines, to + v), vectors.read(source, i + v)))
 
 
 def _read(source, i, lines, to):

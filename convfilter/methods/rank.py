@@ -3,7 +3,7 @@
 All samples are compared as integer keys: the keys of real samples are their bit patterns, or their ranks within the
 tile. Three methods find the result: a selection network (``loops/select.py``, ``medians.py``), column histograms
 (``loops/rank.py``), and a histogram that slides along a row (``loops/slide.py``). With alpha, a pixel's vote has the
-weight of its alpha.
+weight of its alpha. With a mask, the valid pixels of a window are ranked; their number decides about the rank.
 """
 
 from __future__ import annotations
@@ -28,11 +28,17 @@ from convfilter.filters.stage import Rank
 from convfilter.methods import medians
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_wide
-from convfilter.planning.methods.rank import histogram_cols, network_of, rank_of, ranks_of
+from convfilter.planning.methods.rank import histogram_cols, network_of, rank_of, ranks_of, valid_ranks_of
+from convfilter.planning.networks import Network
 from convfilter.record import record, replace
 
 SELECT = Loop("select", "select", "K* i8 i8 i8 i8 i8 i8 i8* i8 K* i8 i8* i8 i8* i8 i8 i8 K* K* K* i8")
-BY_COLUMNS = Loop("rank", "by_columns", "B* i8 i8 i8 i8 i8 i8 i8 i8 B* B* i8 u2* u2* i8*")
+SELECT_VALID = Loop(
+    "select", "select_valid",
+    "K* K* i8 i8 i8 i8 i8 i8 i8* i8 K* K* i8 i8* i8 i8* i8 i8* i8* i8* i8 i8 K* K* K* K* i8",
+)  # fmt: skip
+BY_COLUMNS = Loop("rank", "by_columns", "B* B* i8 i8 i8 i8 i8 i8 i8 i8* i8* i8 B* B* i8* i8 u2* u2* i8*")
+APART = Loop("mask", "apart", "M* i8 i8 M* M* M*")
 SLIDE = Loop(
     "slide", "slide",
     "K* i8 i8 i8 i8 i8 i8* i8 i8* i8 i8* i8 i8* i8 i8 i8* f8 i8* N* N* N* K* K* i8* i8 i8",
@@ -42,10 +48,14 @@ SLIDE = Loop(
 TAIL = 4 * 64
 #: Entries of a column's histogram.
 _COUNTS = 288
+#: What column histograms find beside the first sample, as in ``loops/rank.py``.
+_BOTH, _MEAN = 1, 2
 #: Alpha weights of real pictures are integers: white is this weight.
 _OPAQUE_WEIGHT = 2.0**24
 #: Largest alpha of real pictures, in multiples of white.
 _MOST_OPAQUE = 2.0**7
+
+_NONE = np.zeros(0, np.int64)
 
 Real = npt.NDArray[np.float64]
 
@@ -89,6 +99,8 @@ class _Tile:
         Whether a sample is NaN; the key of NaN is the largest.
     weights : flat int64 array, or None
         Weight of each sample; None if all are equal.
+    marks : flat array of the type of ``keys``, or None
+        With a mask, 1 for each valid sample and 0 for others, whose keys are the largest of the type.
     """
 
     keys: Samples
@@ -98,6 +110,7 @@ class _Tile:
     decode: Callable[[Samples], None] | None = None
     has_nan: bool = False
     weights: Indices | None = None
+    marks: Samples | None = None
 
 
 class _Worker:
@@ -111,7 +124,13 @@ class _Worker:
         self._finder = _finder(mapped, self._scratch)
         first, self._share = rank_of(operator.fraction, mapped.plan.kernel.nonzeros)
         self._ranks = (first, first + (self._share > 0))
-        self._stores = mapped.stores_samples(target.dtype) and stage.ranges is None and self._share == 0
+        self._channels = mapped.source.channels - mapped.source.masked
+        stores = replace(mapped, source=mapped.source.straight).stores_samples(target.dtype) and stage.ranges is None
+        self._stores = stores and not mapped.source.alpha and self._share == 0
+        #: Of each number of valid pixels.
+        count = mapped.plan.kernel.nonzeros if mapped.source.masked else 0
+        self._shares = np.array([0.0, *(rank_of(operator.fraction, n)[1] for n in range(1, count + 1))])
+        self._stores_means = stores and bool(np.isin(self._shares, (0.0, 0.5)).all())
 
     def compute(self, rows: Rows) -> int:
         """Store output rows ``top`` to ``bottom - 1``; return the number of clipped samples."""
@@ -121,6 +140,8 @@ class _Worker:
     def _rank_region(self, region: Region) -> int:
         """Find and store the ranks of a region; return the number of clipped samples."""
         tile = self._load(region)
+        if tile.marks is not None:
+            return self._rank_valid(region, tile)
         fits = tile.keys.dtype.itemsize == self._target.dtype.itemsize
         if self._stores and fits and tile.decode and not tile.has_nan and tile.weights is None:
             channels = self._mapped.source.channels
@@ -131,6 +152,22 @@ class _Worker:
             tile.decode(out[:, region.left : region.right])
             return 0
         return self._store(region, tile)
+
+    def _rank_valid(self, region: Region, tile: _Tile) -> int:
+        """Find and store the ranks of the valid samples of a region; return the number of clipped samples."""
+        pitch = (region.right - region.left) * self._channels
+        if self._stores_means and tile.samples is _keys_are_samples and not isinstance(self._finder, _Sliding):
+            out, pitch = self._target.rows(region.top, region.bottom).reshape(-1), self._target.row_samples
+            self._finder.find_means(tile, region, self._fraction, out[region.left * self._channels :], pitch)
+            return 0
+        shape = region.bottom - region.top, region.right - region.left, self._channels
+        low, high, counts = (each.reshape(shape) for each in self._finder.find_valid(tile, region, self._fraction))
+        values = interpolated(tile.samples(low), tile.samples(high), self._shares[counts])
+        if tile.has_nan:
+            last = self._finder.find_valid(tile, region, 1.0)[0]
+            values[np.isnan(tile.samples(last)).reshape(shape)] = np.nan
+        values[counts == 0] = 0.0
+        return self._epilogue.store_values(region, values)
 
     def _store(self, region: Region, tile: _Tile) -> int:
         """Store ranks that interpolate two samples, or whose samples are scaled or converted."""
@@ -181,10 +218,12 @@ class _Worker:
         source, axis = mapped.source, mapped.plan.rows
         rows = mapped.row_index[region.top * axis.stride : (region.bottom - 1) * axis.stride + axis.span + 1]
         columns = self._finder.columns(region)
-        straight = replace(source, alpha=False)
+        straight = source.straight
         has_integer_keys = source.dtype.kind == "u" and not is_wide(source.dtype) and source.pads_with_samples
         if has_integer_keys and not source.gray and not source.premultiplied:
             loaded, pitch = loaded_tile(straight, scratch, source.dtype, rows, columns)
+            if source.masked:
+                return self._marked(loaded, rows.size * columns.count, columns)
             weights = None
             if source.alpha:
                 pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
@@ -192,6 +231,9 @@ class _Worker:
             return _Tile(loaded, pitch, columns, _keys_are_samples, _nothing_to_decode, False, weights)
         real = np.dtype(mapped.plan.precision)
         loaded, pitch = loaded_tile(straight, scratch, real, rows, columns)
+        if source.masked:
+            pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
+            return self._keyed_and_marked(pixels, columns)
         weights = None
         if source.alpha:
             pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
@@ -201,6 +243,27 @@ class _Worker:
             weights = _votes(pixels[:, -1] / (LUMINANCE_DIVISOR if source.gray else 1.0), source)
             weights = _per_sample(weights, source.channels)
         return self._keyed(loaded, rows.size * pitch, pitch, columns, weights)
+
+    def _marked(self, loaded: Samples, count: int, columns: Columns) -> _Tile:
+        """Return a tile of integer samples beside their mask."""
+        channels, kind = self._channels, loaded.dtype
+        keys, marks = (self._scratch.get(name, count * channels + TAIL, kind) for name in ("keys", "marks"))
+        APART.variant(M=kind)(loaded, count, channels, np.array([np.iinfo(kind).max], kind), keys, marks)
+        marks[count * channels :] = 0
+        return _Tile(keys, columns.count * channels, columns, _keys_are_samples, _nothing_to_decode, marks=marks)
+
+    def _keyed_and_marked(self, pixels: Samples, columns: Columns) -> _Tile:
+        """Return real (pixels, channels) samples beside their mask as integer keys."""
+        channels, size = self._channels, len(pixels) * self._channels
+        loaded = self._scratch.get("colours", size + TAIL, pixels.dtype)
+        loaded[:size].reshape(-1, channels)[:] = pixels[:, :-1]
+        tile = self._keyed(loaded, size, columns.count * channels, columns, None)
+        marks = self._scratch.get("marks", size + TAIL, np.int32)
+        marks[:size] = np.repeat(pixels[:, -1] > 0, channels)
+        marks[size:] = 0
+        if not isinstance(self._finder, _Sliding):
+            tile.keys[:size][marks[:size] == 0] = np.iinfo(np.int32).max
+        return replace(tile, marks=marks)
 
     def _keyed(self, loaded: Samples, size: int, pitch: int, columns: Columns, weights: Indices | None) -> _Tile:
         """Return real samples as integer keys in the same order."""
@@ -314,7 +377,8 @@ class _Finder:
 
     def __init__(self, mapped: MappedStage, scratch: Scratch) -> None:
         self._mapped, self._scratch, self.strip_cols = mapped, scratch, mapped.plan.cols.output
-        self._rows, self._cols, self._channels = mapped.plan.rows, mapped.plan.cols, mapped.source.channels
+        self._rows, self._cols = mapped.plan.rows, mapped.plan.cols
+        self._channels = mapped.source.channels - mapped.source.masked
 
     def columns(self, region: Region) -> Columns:
         """Return the columns of a region's windows, in the layout of its tile."""
@@ -324,6 +388,14 @@ class _Finder:
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
     ) -> None:
         """Write the keys of two ranks, in rows ``pitch`` samples apart; equal ranks are written once, to ``out[0]``."""
+        raise NotImplementedError
+
+    def find_valid(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Samples]:
+        """Return the keys of two ranks among the valid samples of each window, and the number of these samples."""
+        raise NotImplementedError
+
+    def find_means(self, tile: _Tile, region: Region, fraction: float, out: Samples, pitch: int) -> None:
+        """Write the mean of these keys, rounded half to even, in rows ``pitch`` samples apart."""
         raise NotImplementedError
 
 
@@ -344,20 +416,67 @@ class _ByNetwork(_Finder):
             keys, target = (tile.keys, tile.pitch), (out[0], pitch)
             medians.write_medians(median, self._scratch, self._mapped, keys, (height, length), target)
             return
-        offsets = tile.columns.tap_offset * self._channels
-        if network.columns:
-            taps = (np.arange(rows.kernel)[:, np.newaxis] * tile.pitch + offsets).ravel()
-        else:
-            down, along = np.nonzero(self._mapped.plan.kernel.matrix)
-            taps = down * row_distance + offsets[along]
+        taps = self._taps(tile, network)
         columns = self._scratch.get("columns", (rows.kernel * tile.pitch if network.columns else 0) + TAIL, kind)
         lines = self._scratch.get("lines", taps.size * TAIL // kind.itemsize, kind)
         SELECT.variant(K=kind)(
             tile.keys, tile.pitch, rows.stride, height, length, rows.kernel, row_distance,
             _flat(network.columns), len(network.columns), columns, tile.pitch,
-            np.ascontiguousarray(taps), taps.size, _flat(network.pairs), len(network.pairs), network.lines[0],
+            taps, taps.size, _flat(network.pairs), len(network.pairs), network.lines[0],
             network.lines[-1], lines, *out, pitch,
         )  # fmt: skip
+
+    def find_valid(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Samples]:
+        """Return two keys of each sample, and its number of valid samples."""
+        pitch = (region.right - region.left) * self._channels
+        low, high, counts = (np.empty((region.bottom - region.top) * pitch, tile.keys.dtype) for _ in range(3))
+        self._select_valid(tile, region, fraction, False, (low, high, counts), pitch)
+        return low, high, counts
+
+    def find_means(self, tile: _Tile, region: Region, fraction: float, out: Samples, pitch: int) -> None:
+        """Write the mean of two keys of each sample."""
+        self._select_valid(tile, region, fraction, True, (out, out, out), pitch)
+
+    def _select_valid(
+        self,
+        tile: _Tile,
+        region: Region,
+        fraction: float,
+        averages: bool,
+        out: tuple[Samples, Samples, Samples],
+        pitch: int,
+    ) -> None:
+        assert tile.marks is not None
+        rows, kernel, kind = self._rows, self._mapped.plan.kernel, tile.keys.dtype
+        ranks = valid_ranks_of(fraction, kernel.nonzeros)
+        network = network_of(kernel, ranks)
+        found = [rank_of(fraction, count) for count in range(1, kernel.nonzeros + 1)]
+        # The least number of samples, counted from 1, whose rank is at least the one in a line.
+        firsts = np.searchsorted([first for first, _ in found], ranks) + 1
+        seconds = np.searchsorted([first + (share > 0) for first, share in found], ranks) + 1
+        taps = self._taps(tile, network)
+        columns, marks = (
+            self._scratch.get(name, (count * tile.pitch if network.columns else 0) + TAIL, kind)
+            for name, count in (("columns", rows.kernel), ("mark columns", 1))
+        )
+        lines = self._scratch.get("lines", (taps.size + 3) * TAIL // kind.itemsize, kind)
+        height, length = region.bottom - region.top, (region.right - region.left) * self._channels
+        SELECT_VALID.variant(K=kind)(
+            tile.keys, tile.marks, tile.pitch, rows.stride, height, length, rows.kernel, rows.dilation * tile.pitch,
+            _flat(network.columns), len(network.columns), columns, marks, tile.pitch,
+            taps, taps.size, _flat(network.pairs), len(network.pairs), np.array(network.lines, np.int64),
+            firsts, seconds, len(ranks), int(averages), lines, *out, pitch,
+        )  # fmt: skip
+
+    def _taps(self, tile: _Tile, network: Network) -> Indices:
+        """Return the offset of each line's samples from those of the first output."""
+        rows, offsets = self._rows, tile.columns.tap_offset * self._channels
+        if network.columns:
+            taps = (np.arange(rows.kernel)[:, np.newaxis] * tile.pitch + offsets).ravel()
+        else:
+            down, along = np.nonzero(self._mapped.plan.kernel.matrix)
+            taps = down * rows.dilation * tile.pitch + offsets[along]
+        return np.ascontiguousarray(taps)
 
 
 def _flat(pairs: Sequence[tuple[int, int, int]]) -> Indices:
@@ -376,10 +495,43 @@ class _ByColumns(_Finder):
         self, tile: _Tile, region: Region, ranks: tuple[int, int], out: tuple[Samples, Samples], pitch: int
     ) -> None:
         """Write the keys of two ranks."""
+        size = self._rows.kernel * self._cols.kernel + 1
+        firsts, seconds = (np.full(size, rank, np.int64) for rank in ranks)
+        self._count(tile, region, (firsts, seconds), _BOTH * (ranks[0] != ranks[1]), (*out, _NONE), pitch)
+
+    def find_valid(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Samples]:
+        """Return two keys of each sample, and its number of valid samples."""
+        pitch = (region.right - region.left) * self._channels
+        size = (region.bottom - region.top) * pitch
+        low, high = (np.empty(size, tile.keys.dtype) for _ in range(2))
+        counts = np.empty(size, np.int64)
+        self._count(tile, region, self._places(fraction), _BOTH, (low, high, counts), pitch)
+        return low, high, counts
+
+    def find_means(self, tile: _Tile, region: Region, fraction: float, out: Samples, pitch: int) -> None:
+        """Write the mean of two keys of each sample."""
+        self._count(tile, region, self._places(fraction), _MEAN, (out, out, _NONE), pitch)
+
+    def _places(self, fraction: float) -> tuple[Indices, Indices]:
+        """Return the two ranks of each number of samples."""
+        found = [(0, 0.0), *(rank_of(fraction, n) for n in range(1, self._rows.kernel * self._cols.kernel + 1))]
+        firsts, shares = (np.array(each) for each in zip(*found, strict=True))
+        return firsts, firsts + (shares > 0)
+
+    def _count(
+        self,
+        tile: _Tile,
+        region: Region,
+        places: tuple[Indices, Indices],
+        wanted: int,
+        out: tuple[Samples, Samples, Indices],
+        pitch: int,
+    ) -> None:
         counts = self._scratch.get("counts", _COUNTS * tile.columns.count, np.uint16)
+        marks = tile.keys if tile.marks is None else tile.marks
         BY_COLUMNS.variant(B=np.uint8)(
-            tile.keys, tile.pitch, region.bottom - region.top, self._rows.kernel, region.right - region.left,
-            self._cols.kernel, self._channels, ranks[0], int(ranks[0] != ranks[1]), *out, pitch,
+            tile.keys, marks, int(tile.marks is not None), tile.pitch, region.bottom - region.top, self._rows.kernel,
+            region.right - region.left, self._cols.kernel, self._channels, *places, wanted, *out, pitch,
             counts, self._window, self._current,
         )  # fmt: skip
 
@@ -419,20 +571,33 @@ class _Sliding(_Finder):
                 places = np.full(count + 1, rank)
                 self._slide(tile, region, channel, places, 0.0, None, (keys, unused, kinds), pitch)
 
+    def find_valid(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Samples]:
+        """Return two keys of each sample, and its number of valid samples."""
+        assert tile.marks is not None
+        weights = tile.marks.astype(np.int64)
+        return self._find_voted(tile, region, fraction, [weights] * self._channels)
+
     def find_weighted(self, tile: _Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Indices]:
         """Return two keys of each sample, and its number of votes or -1; for alpha, all pixels have equal votes.
 
         The number of votes is that of pixels with equal alpha; -1: alpha differs, and the keys decide by its sum.
         """
         shape = region.bottom - region.top, region.right - region.left, self._channels
-        size = shape[0] * shape[1] * shape[2]
+        found = self._find_voted(tile, region, fraction, [tile.weights] * (self._channels - 1) + [None])
+        low, high, votes = (each.reshape(shape) for each in found)
+        return low, high, votes
+
+    def _find_voted(
+        self, tile: _Tile, region: Region, fraction: float, weights: list[Indices | None] | list[Indices]
+    ) -> tuple[Samples, Samples, Indices]:
+        """Return two keys of each sample and its number of votes; each channel has its weights."""
+        pitch = (region.right - region.left) * self._channels
+        size = (region.bottom - region.top) * pitch
         out = np.empty(size, tile.keys.dtype), np.empty(size, tile.keys.dtype), np.empty(size, np.int64)
         places = np.array([rank_of(fraction, n)[0] if n else 0 for n in range(self._taps[0].size + 1)])
-        for channel in range(self._channels):
-            weights = tile.weights if channel < self._channels - 1 else None
-            self._slide(tile, region, channel, places, fraction, weights, out, shape[1] * shape[2])
-        low, high, votes = (each.reshape(shape) for each in out)
-        return low, high, votes
+        for channel, of_channel in enumerate(weights):
+            self._slide(tile, region, channel, places, fraction, of_channel, out, pitch)
+        return out
 
     def _slide(
         self,

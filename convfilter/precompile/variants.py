@@ -95,6 +95,8 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever uses this combination of types."""
     if loop.function == "store_masked":
         return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
+    if loop.function == "apart":
+        return types["M"] in (np.uint8, np.uint16)
     if loop.module == "mask":
         return True
     if loop.module == "masked_box":

@@ -49,14 +49,20 @@ def ranks_of(operator: Rank) -> tuple[int, int]:
     return first, first + (share > 0)
 
 
-def network_of(kernel: Kernel, ranks: tuple[int, int]) -> Network:
+def valid_ranks_of(fraction: float, most: int) -> tuple[int, ...]:
+    """Return the ranks that results interpolate if 1 to ``most`` samples of a window are valid, rising."""
+    firsts = (rank_of(fraction, count) for count in range(1, most + 1))
+    return tuple(sorted({rank for first, share in firsts for rank in (first, first + (share > 0))}))
+
+
+def network_of(kernel: Kernel, ranks: tuple[int, ...]) -> Network:
     """Return the network for a window."""
     each = tuple(dict.fromkeys(ranks))
     return of_rectangle(*kernel.shape, each) if kernel.is_box else of_taps(kernel.nonzeros, each)
 
 
 @lru_cache
-def _pairs(shape: tuple[int, int], count: int, ranks: tuple[int, int]) -> int:
+def _pairs(shape: tuple[int, int], count: int, ranks: tuple[int, ...]) -> int:
     each = tuple(dict.fromkeys(ranks))
     if shape[0] * shape[1] == count:
         return len(of_rectangle(*shape, each).pairs)
@@ -65,24 +71,32 @@ def _pairs(shape: tuple[int, int], count: int, ranks: tuple[int, int]) -> int:
 
 def can_compare(task: Task) -> bool:
     """Whether a network can select the rank: few taps, each with one vote."""
-    return not task.alpha and task.kernel.nonzeros <= _MOST_TAPS
+    return (not task.alpha or bool(task.mask)) and task.kernel.nonzeros <= _MOST_TAPS
 
 
 def can_count_columns(task: Task) -> bool:
     """Whether column histograms apply: full rectangles of bytes, without dilation."""
     operator, kernel = task.stage.operator, task.kernel
-    has_bytes = task.dtype == np.uint8 and not task.alpha and not task.gray and task.pads_with_samples
+    has_votes = task.alpha and not task.mask
+    has_bytes = task.dtype == np.uint8 and not has_votes and not task.gray and task.pads_with_samples
     if not isinstance(operator, Rank) or not has_bytes or not kernel.is_box or kernel.nonzeros > _MOST_COUNTED:
         return False
     return task.stage.stride == task.stage.dilation == (1, 1)
 
 
 def network_cost(task: Task) -> float:
-    """Return the comparisons of a network for one sample, times the bytes of a sample: fewer samples fit a vector."""
+    """Return the comparisons of a network for one sample, times the bytes of a sample: fewer samples fit a vector.
+
+    Beside a mask, the network sorts all ranks that may be needed, and two are chosen.
+    """
     operator = task.stage.operator
     assert isinstance(operator, Rank)
     itemsize = task.dtype.itemsize if task.dtype.kind == "u" and task.pads_with_samples and not task.gray else 4
-    return float(_pairs(task.kernel.shape, task.kernel.nonzeros, ranks_of(operator)) * itemsize)
+    count = task.kernel.nonzeros
+    if task.mask:
+        ranks = valid_ranks_of(operator.fraction, count)
+        return float((_pairs(task.kernel.shape, count, ranks) + 2 * len(ranks)) * itemsize)
+    return float(_pairs(task.kernel.shape, count, ranks_of(operator)) * itemsize)
 
 
 def histogram_cost(_task: Task) -> float:
@@ -118,16 +132,16 @@ def _samples(plan: StagePlan, cols: int) -> tuple[int, int]:
 
 
 def _network_bytes(plan: StagePlan, _task: Task) -> int:
-    """Return the approximate bytes of one thread: a tile and its result."""
+    """Return the approximate bytes of one thread: a tile and its result; beside a mask, keys and marks, too."""
     tile, outputs = _samples(plan, plan.cols.output)
-    return 4 * tile + 12 * outputs
+    return (12 if plan.masked else 4) * tile + 12 * outputs
 
 
 def _histogram_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the approximate bytes of one thread: a tile, its result, histograms."""
     cols = histogram_cols(plan)
     tile, outputs = _samples(plan, cols)
-    return tile + 2 * outputs + 2 * 288 * (cols * plan.cols.stride + plan.cols.span)
+    return (3 if plan.masked else 1) * tile + 2 * outputs + 2 * 288 * (cols * plan.cols.stride + plan.cols.span)
 
 
 def _sliding_bytes(plan: StagePlan, _task: Task) -> int:
