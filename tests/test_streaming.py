@@ -1,5 +1,6 @@
 """Streaming by rows: the same files as from whole pictures, and no partial output after damage."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ from convfilter.errors import ReadError
 from convfilter.picture import row_source
 from convfilter.picture.codecs import pnm_layout
 from convfilter.picture.options import WriteOptions
+from convfilter.picture.place import streams
 from convfilter.picture.png import samples as png_data
 from convfilter.picture.png.write import _write_chunk
 
@@ -212,6 +214,68 @@ def test_a_sample_that_would_spread_begins_the_file_anew(tmp_path, threads):
     assert filtered(tmp_path / "in.pfm", tmp_path / "out.pfm", "gaussian:9", threads=threads).not_streamed == ""
     cf.write(tmp_path / "whole.pfm", cf.gaussian_blur(pixels, 9))
     assert (tmp_path / "out.pfm").read_bytes() == (tmp_path / "whole.pfm").read_bytes()
+
+
+def through_pipe(source, fmt, *specs, **options):
+    """Filter a file into a pipe that has room for the result; returns its content and the error."""
+    read_end, write_end = os.pipe()
+    error = None
+    with open(read_end, "rb") as reader:
+        with open(write_end, "wb"):
+            try:
+                filtered(source, f"/dev/fd/{write_end}", *specs, write=WriteOptions(format=fmt), **options)
+            except ReadError as caught:
+                error = caught
+        return reader.read(), error
+
+
+@pytest.mark.parametrize("suffix", ["ppm", "png", "jpg", "tif", "pfm", "bmp"])
+@pytest.mark.parametrize("most_held", [0, 5000])
+def test_a_pipe_gets_the_bytes_of_a_file(tmp_path, monkeypatch, suffix, most_held):
+    monkeypatch.setattr(streams, "MOST_HELD", most_held)
+    cf.write(tmp_path / "in.ppm", noise((120, 40, 3)))
+    filtered(tmp_path / "in.ppm", tmp_path / f"out.{suffix}", "box:3", write=WriteOptions(allow_loss=True))
+    content, error = through_pipe(tmp_path / "in.ppm", suffix, "box:3")
+    assert error is None
+    assert content == (tmp_path / f"out.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(("suffix", "is_streamed"), [("ppm", True), ("png", True), ("jpg", True), ("tif", False)])
+def test_only_a_large_picture_enters_a_pipe_before_it_is_sound(tmp_path, monkeypatch, suffix, is_streamed):
+    source = tmp_path / "in.png"  # of which a megabyte is read at a time
+    damaged_late(source, noise((1500, 1000, 3)))
+    content, error = through_pipe(source, suffix, "box:3,stride=10", threads=1)
+    assert content == b"" and "wrong checksum" in str(error)
+    monkeypatch.setattr(streams, "MOST_HELD", 5000)
+    content, error = through_pipe(source, suffix, "box:3,stride=10", threads=1)
+    assert (len(content) > 5000) == is_streamed and "wrong checksum" in str(error)
+
+
+def test_a_redirected_file_has_its_old_size_after_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "MOST_HELD", 1000)
+    source, target = tmp_path / "in.png", tmp_path / "out.ppm"
+    damaged_late(source, noise((1500, 1000, 3)))
+    for flags, old in ((0, b""), (os.O_APPEND, b"old")):
+        target.write_bytes(old)
+        descriptor = os.open(target, os.O_WRONLY | flags)
+        with open(descriptor, "wb") as file:
+            with pytest.raises(ReadError, match="wrong checksum"):
+                filtered(source, f"/dev/fd/{descriptor}", "box:3,stride=10", write=WriteOptions(format="ppm"))
+            assert target.read_bytes() == old
+            file.write(b", more")
+        assert target.read_bytes() == old + b", more"
+
+
+def test_a_run_that_may_begin_anew_is_held(tmp_path, monkeypatch):
+    """The infinities are found in the middle of the picture."""
+    monkeypatch.setattr(streams, "MOST_HELD", 1000)
+    pixels = np.zeros((400, 40, 3), np.uint8)
+    pixels[300, 20, 1] = 255
+    cf.write(tmp_path / "in.ppm", pixels)
+    specs = ("scale:3e38", "scale:3e38", "gaussian:9", "scale:1e-38")
+    content, error = through_pipe(tmp_path / "in.ppm", "ppm", *specs)
+    cf.write(tmp_path / "whole.ppm", cf.apply(pixels, *specs))
+    assert error is None and content == (tmp_path / "whole.ppm").read_bytes()
 
 
 def test_metadata_behind_the_samples_is_kept(tmp_path):

@@ -15,6 +15,7 @@ from convfilter.errors import ParameterError
 from convfilter.executor.group import Group, takes_range
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import Plan
+from convfilter.planning.methods import chosen_method
 from convfilter.record import record
 
 
@@ -157,6 +158,15 @@ def streaming_obstacle(plan: Plan) -> str:
     if any(stage.stage.padding_mode == "wrap" and stage.rows.before > 0 for stage in plan.stages):
         return "padding_mode=wrap reads the last rows first"
     return ""
+
+
+def may_restart(plan: Plan) -> bool:
+    """Whether :func:`run` may call ``restart`` of its sink: where a method spreads samples that are not finite.
+
+    Integers are finite, and so is the result of one stage of them.
+    """
+    is_finite = plan.dtype.kind != "f" and len(plan.stages) == 1
+    return not is_finite and any(chosen_method(stage).spreads for stage in plan.stages)
 
 
 def run_stage_to(plan: Plan, number: int, pixels: Samples, result: Samples, threads: int) -> int:

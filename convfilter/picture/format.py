@@ -147,6 +147,8 @@ class Format:
     row_check : str
         Function that returns why a picture cannot be encoded row by row; "": all pictures can. See
         ``write.streaming_obstacle``.
+    in_order : bool
+        Whether the row writer writes from the first byte to the last, and does not seek.
     reads_rows : bool
         Whether most files are decoded row by row.
     continues : bool
@@ -215,6 +217,7 @@ class Format:
     writer: str = ""
     row_writer: str = ""
     row_check: str = ""
+    in_order: bool = False
     reads_rows: bool = False
     continues: bool = False
     read_suffixes: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ _READ_PILLOW, _WRITE_PILLOW = "pillow.read:read_pillow", "pillow.write:write_pil
 _DICOM_AT, _DICOM = 128, b"DICM"
 _PNM: dict[str, Any] = {
     "field": "programs", "reader": "codecs.pnm:read_pnm", "writer": "codecs.pnm:write_pnm",
-    "row_writer": "codecs.pnm:row_writer", "reads_rows": True, "continues": True,
+    "row_writer": "codecs.pnm:row_writer", "in_order": True, "reads_rows": True, "continues": True,
     "holds": Holds(text=("Comment",)),
 }  # fmt: skip
 _PILLOW: dict[str, Any] = {"field": "programs", "reader": _READ_PILLOW, "writer": _WRITE_PILLOW}
@@ -50,6 +50,7 @@ TABLE: tuple[Format, ...] = (
         reader="png.read:read_png",
         writer="png.write:write_picture",
         row_writer="png.write:row_writer",
+        in_order=True,
         row_check="png.write:streaming_obstacle",
         reads_rows=True,
         dtypes=_INTEGERS,
@@ -71,6 +72,7 @@ TABLE: tuple[Format, ...] = (
         reader="jpeg.read:read_jpeg",
         writer="jpeg.write:write_jpeg",
         row_writer="jpeg.write:row_writer",
+        in_order=True,
         row_check="jpeg.write:streaming_obstacle",
         read_suffixes=(".mpo",),
         instead=("jpg",),
@@ -219,7 +221,7 @@ TABLE: tuple[Format, ...] = (
     Format("PAM", suffixes=(".pam",), signatures=((0, b"P7\n"),), dtypes=_INTEGERS, alpha="full", whites="any", **_PNM),
     Format(
         "PFM", suffixes=(".pfm",), signatures=((0, b"Pf"), (0, b"PF")), dtypes=("float32",),
-        **{**_PNM, "holds": Holds()},
+        **{**_PNM, "holds": Holds(), "in_order": False},
     ),
     Format(
         "TGA", suffixes=(".tga",), alpha="full", max_side=65535, read_suffixes=(".icb", ".vda", ".vst"),

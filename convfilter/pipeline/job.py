@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import WriteError
-from convfilter.executor.run import prepare, run_array
+from convfilter.executor.run import may_restart, prepare, run_array
 from convfilter.executor.run import run as engine_run
 from convfilter.filters.stage import Stage
 from convfilter.guide_pictures import with_guides
@@ -272,10 +272,13 @@ class Job:
         prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
         plan, frame, threads = self.plans[0], self.converted.frames[0], self._options.threads
         run: _Run = partial(engine_run, plan, threads=threads)
-        dtype = self._run_dtype
+        dtype, restarts = self._run_dtype, may_restart(plan)
         if self._options.masking is not None:
             run, prepare, dtype = self._ignored_pixels(self._options.masking).row_runner(finish), drop, self._dtype
-        clipped = stream_to_file(run, frame, self._target, self.stored, self._options.write, dtype, prepare)
+            restarts = True
+        clipped = stream_to_file(
+            run, frame, self._target, self.stored, self._options.write, dtype, prepare, restarts=restarts
+        )
         self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
 
     @property

@@ -160,6 +160,8 @@ def stream_to_file(
     options: WriteOptions,
     dtype: np.dtype[np.generic],
     prepare: Callable[[Pixels], Pixels] | None,
+    *,
+    restarts: bool,
 ) -> int:
     """Filter a frame into a file row by row.
 
@@ -176,6 +178,8 @@ def stream_to_file(
         Type of the rows that ``run`` passes to the sink.
     prepare : callable or None
         Converts these rows to stored rows.
+    restarts : bool
+        Whether ``run`` may begin again with the first row.
 
     Returns
     -------
@@ -185,11 +189,12 @@ def stream_to_file(
     Raises
     ------
     PictureError
-        The picture is damaged, or the file cannot be written; an old file is unchanged.
+        The picture is damaged, or the file cannot be written; an old file is unchanged. A pipe may have got the
+        beginning of a large picture.
     """
     assert target.format is not None
     with (
-        atomic.replacing(target.path) as file,
+        atomic.replacing(target.path, in_order=target.format.in_order and not restarts) as file,
         write.row_writer(file, target.format, stored, options, dtype, prepare) as writer,
     ):
         bands = frame.bands

@@ -3,7 +3,7 @@
 New content goes to an unnamed file (O_TMPFILE) in the target's folder or, where the file system does not support these,
 to a file with a temporary name. Once complete, the file atomically replaces the target by rename. The complete content
 of other targets (a FIFO, a device, an open descriptor: ``streams.py``; an object in a store: ``cloud.py``) is written
-at once.
+at once, except that a large picture in a stream is written from its beginning on.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def open_series(path: str) -> Iterator[SeriesOutput]:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = True) -> Iterator[BinaryIO]:
+def replacing(
+    path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = True, in_order: bool = False
+) -> Iterator[BinaryIO]:
     """Open a file for writing that replaces ``path`` when the block ends without an exception.
 
     Parameters
@@ -78,11 +80,14 @@ def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = Tru
         and extended attributes of an existing file are kept.
     follow : bool
         Whether to write through a link that leads out of its folder; somebody else may have made the link.
+    in_order : bool
+        Whether the caller writes from the beginning to the end, and never begins again: a pipe or a device then gets
+        all bytes behind the first ``streams.MOST_HELD`` as they come.
 
     Yields
     ------
     BinaryIO
-        Seekable, readable and writable.
+        Seekable, readable and writable; a stream that is written ``in_order`` is only writable.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = Tru
         The operating system refuses, or a link leads out of its folder; the old file is unchanged.
     """
     if isinstance(path, SeriesOutput):
-        yield from path.piece()
+        yield from path.piece(in_order=in_order)
         return
     name = os.fspath(path)
     if is_address(name):
@@ -103,7 +108,7 @@ def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = Tru
     try:
         descriptor = descriptor_of(name)
         if descriptor is not None:
-            yield from buffered(descriptor)
+            yield from buffered(descriptor, in_order=in_order)
             return
         target = os.path.realpath(name)
         if not follow:
@@ -112,7 +117,7 @@ def replacing(path: str | os.PathLike[str] | SeriesOutput, *, follow: bool = Tru
         if old is not None and stat.S_ISDIR(old.st_mode):
             raise WriteError("the output is a folder; give it a file name") from _refusal(errno.EISDIR, name)
         if old is not None and not stat.S_ISREG(old.st_mode):
-            yield from buffered(target)
+            yield from buffered(target, in_order=in_order)
             return
         if old is not None and not os.access(target, os.W_OK):
             raise WriteError("the file is write-protected") from _refusal(errno.EACCES, name)
