@@ -197,7 +197,7 @@ def test_damage_beside_the_pixels_is_left_out_on_demand():
 
 
 def test_metadata_is_found():
-    profile = bytes(36) + b"acsp" + bytes(88)
+    profile = bytes(16) + b"GRAY" + bytes(16) + b"acsp" + bytes(88)
     text = "Grüße, 世界"
     before = b"".join(
         (
