@@ -509,7 +509,7 @@ def test_a_scheduler_that_stops_is_reported(folder, tmp_path_factory, s3_server,
             ("in/", "out/", "--dask", "local", "--html", "page.html"),
             "a page needs the pictures on this machine; leave out --html, or --dask",
         ),
-        (("in/", "--in-place", "--dask", "local"), "a worker that dies in the middle would have a file"),
+        (("in/", "--in-place", "--dask", "local"), "a file that is filtered in place would be filtered twice"),
         (("in/", "memory://out/", "--dask", "local"), "memory://out/a.png: memory:// exists in one process only"),
     ],
 )

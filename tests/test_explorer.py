@@ -205,7 +205,7 @@ def page_of(explored):
     [
         ("instancenorm", "instancenorm, centred has branches, whose windows differ"),
         ("box:99", "the receptive field of one output is too large to be drawn pixel by pixel"),
-        ("box:3,padding=40,padding_value=3", "the patch lies in the padding altogether"),
+        ("box:3,padding=40,padding_value=3", "the patch lies entirely in the padding"),
     ],
 )
 def test_the_explorer_names_why_a_stack_is_not_drawn(spec, reason):

@@ -21,7 +21,7 @@ _REFERENCES = {content.replace("$()", ""): f"$({variable})" for variable, conten
 
 
 def files_of(specs: Iterable[str | FilterSpec]) -> list[str]:
-    """Return the paths of files with weights that filters read, in order, as they were typed."""
+    """Return the paths, as typed and in order, of the files with weights that filters read."""
     return [path for path in paths_of(specs) if os.path.isfile(path)]
 
 
@@ -43,6 +43,7 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool
     UsageError
         A name contains a line end.
     WriteError
+        The file cannot be written.
     """
     rules = [
         f"{escaped(job.destination, IN_TARGETS)}: {' '.join(map(escaped, (job.source, *others)))}\n" for job in jobs
@@ -55,7 +56,7 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool
 
 
 def with_variables(rules: str) -> str:
-    """Put the variables that names from :func:`escaped` refer to in front of rules."""
+    """Return rules after the definitions of the variables in names from :func:`escaped`."""
     needed = [f"{variable} := {content}\n" for variable, content in _VARIABLES.items() if f"$({variable})" in rules]
     return "".join(needed) + rules
 

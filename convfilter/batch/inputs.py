@@ -63,7 +63,7 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
 
 
 def _take(job: Job, top: str, links: _Links, result: SearchResult) -> None:
-    """Add a job, unless its output is a pipe or a link out of ``top``, which another user may have planted."""
+    """Add a job, or refuse it if its output is a pipe, or a link out of ``top``: another user may have planted them."""
     target = links.target_outside(job.destination, top) if top else None
     if target is not None:
         why = f"leads out of {named(top)} to {named(target)}"
@@ -77,13 +77,13 @@ def _take(job: Job, top: str, links: _Links, result: SearchResult) -> None:
 
 
 class _Links:
-    """Resolves links; each folder is resolved once."""
+    """Resolves links, each folder once."""
 
     def __init__(self) -> None:
         self._folders: dict[str, str] = {}
 
     def target_outside(self, name: str, top: str) -> str | None:
-        """Return the file that a name leads to, or None if that is below ``top``."""
+        """Return the target of a name, or None if it is below ``top``."""
         if is_address(name):
             return None
         folder, base = os.path.split(name)
@@ -146,7 +146,7 @@ def _identity(path: str) -> object:
 
 
 def _head(path: str, search: Search) -> bytes | None:
-    """Return the first bytes of a file; none if its name tells its format, None if it is unreadable or not a file."""
+    """Return the first bytes of a file; b"" if its name tells its format, None if it is unreadable or not a file."""
     if not os.path.isfile(path):
         return None
     if not search.any_content or formats.by_suffix(os.path.splitext(path)[1]) is not None:
@@ -170,7 +170,7 @@ def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:
     Returns
     -------
     list of Job
-        A file that is named several times for one output, as by overlapping globs, is listed once.
+        A file that several names give for one output, such as overlapping globs, is listed once.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def distinct(jobs: Sequence[Job], *, in_place: bool) -> list[Job]:
         if before != source:
             raise UsageError(
                 f"{job.source} and {other.source} would both be written to {job.destination}; "
-                "rename one, or filter them apart"
+                "rename one, or filter them in separate runs"
             )
         overwritten = sources.get(output)
         if overwritten is not None and not in_place:
@@ -204,7 +204,7 @@ def read_list(path: str, *, separator: str = "\n") -> list[str]:
     path : str
         "-" for standard input.
     separator : str, default "\\n"
-        Terminator of a name; "\\0" as ``find -print0`` writes them.
+        Terminator of a name; "\\0" for the output of ``find -print0``.
 
     Returns
     -------

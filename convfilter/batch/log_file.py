@@ -17,7 +17,7 @@ from convfilter.errors import WriteError
 from convfilter.picture.place import atomic
 
 NAME = ".convfilter_log"
-#: The log is compacted if it has more than so many lines for each output.
+#: A log with more lines for each output is compacted.
 _LINES_AN_OUTPUT = 3
 #: Longest line that the program writes: two names and some numbers. Longer lines are skipped.
 _MOST_LINE_BYTES = 1 << 16
@@ -72,7 +72,7 @@ def append(folder: str, output: str, entry: Mapping[str, Any]) -> None:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open the log and check the open descriptor, which avoids a race: a regular file of this user, with one name."""
+    """Open the log and refuse it unless it is a regular file of this user with one name; the check is free of races."""
     try:
         descriptor = os.open(path, flags | _FLAGS, 0o666)
     except OSError as error:
@@ -87,7 +87,7 @@ def _opened(path: str, flags: int) -> int:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of at most 64 KiB; skip longer ones."""
+    """Yield the lines of at most 64 KiB, and skip longer lines."""
     left, inside = _MOST_BYTES, False
     while left > 0 and (line := file.readline(_MOST_LINE_BYTES)):
         left -= len(line)

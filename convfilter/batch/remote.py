@@ -19,7 +19,7 @@ def take(address: str, naming: Naming, search: Search, result: SearchResult) -> 
     Parameters
     ----------
     address : str
-        An address; each object that matches a glob counts as named by itself.
+        An address. Each object that matches a glob counts as named on the command line.
     naming : Naming
     search : Search
     result : SearchResult
@@ -42,12 +42,12 @@ def take(address: str, naming: Naming, search: Search, result: SearchResult) -> 
     except (UsageError, ReadError) as error:
         error.about(address)
         raise
-    except Exception as error:  # the stores' libraries raise exceptions of their own
+    except Exception as error:  # the libraries of stores raise exceptions of many types
         raise ReadError(cloud.reason(error), subject=address) from error
 
 
 def is_folder(address: str) -> bool:
-    """Whether an address is a folder; an address with a picture's suffix counts as an object, which saves a request."""
+    """Whether an address is a folder. An address with the suffix of a picture is an object: this saves a request."""
     if address.endswith("/"):
         return True
     if formats.by_suffix(os.path.splitext(address)[1]) is not None:
@@ -118,7 +118,7 @@ def _paths(store: Any, root: str, recursive: bool) -> list[str]:
 
 
 def _head(address: str, search: Search) -> bytes:
-    """Return the first bytes of an object; none if its name tells its format."""
+    """Return the first bytes of an object; b"" if its name tells its format."""
     if not search.any_content or formats.by_suffix(os.path.splitext(address)[1]) is not None:
         return b""
     store, path = cloud.filesystem(address)

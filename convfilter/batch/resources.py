@@ -34,11 +34,12 @@ def share(files: int, jobs: int | None, threads: int | None, available: int) -> 
     Parameters
     ----------
     files : int
-        Pictures to be filtered.
+        Number of pictures to filter.
     jobs, threads : int, or None
-        As requested; None: as many pictures as cores, and the remaining cores as threads.
+        Requested pictures at a time, and threads for each. None: as many pictures as cores, and the remaining cores as
+        threads.
     available : int
-        Cores.
+        Number of available cores.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def header_of(path: str) -> Header | None:
 
 
 class _SizeKnown(ConvfilterError):
-    """Aborts reading once the size is known."""
+    """Raised to abort reading once the size is known."""
 
 
 def _size_only(path: str) -> Header | None:
@@ -142,7 +143,7 @@ class Memory:
         return self._needed[header]
 
     def admits(self, needed: int) -> bool:
-        """Whether a picture may start beside the running ones; if none is running, it may."""
+        """Whether a picture may start while others run; if none runs, it may."""
         if not self._reserved or needed < _SMALL_BYTES:
             return True
         # The quota of running jobs counts in full, though they may have allocated part of it already.

@@ -23,9 +23,9 @@ class Naming(NamedTuple):
     Attributes
     ----------
     folder : str, or None
-        Output folder; None: each output lies beside its input.
+        Output folder; None: each output is in the folder of its input.
     ext : str
-        Suffix of the outputs, with its dot; "": the input's.
+        Suffix of the outputs, with its dot; "" for that of each input.
     suffix : str
         Text inserted before the suffix: ``_blur`` makes ``a_blur.png``.
     """
@@ -50,8 +50,8 @@ class Search(NamedTuple):
     exclude : sequence of str
         Glob patterns of names, or of paths below the folder.
     any_content : bool
-        Whether to detect pictures by content where the name does not tell the format; the outputs' format is then
-        known.
+        Whether to detect pictures by content where the name does not tell the format. The format of the outputs must
+        be given then.
     follow : bool
         Whether outputs may be links out of their folder.
     """
@@ -89,7 +89,7 @@ def is_excluded(path: str, patterns: Sequence[str]) -> bool:
 
 
 def is_output(path: str, naming: Naming) -> bool:
-    """Whether a file beside the inputs is named like an output of an earlier run."""
+    """Whether a file in the folder of the inputs has the name of an output of an earlier run."""
     return naming.folder is None and bool(naming.suffix) and os.path.splitext(path)[0].endswith(naming.suffix)
 
 

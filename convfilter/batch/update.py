@@ -1,4 +1,4 @@
-"""Up-to-date checks: a log beside the outputs records the recipe and the input of each output.
+"""Up-to-date checks: a log in the output folder records the recipe and the input of each output.
 
 An update skips a picture if its input, its output and the recipe are the same as in the log. The recipe is a digest of
 the filters with their weights, of every option that affects the result, and of the version of convfilter. Comparing
@@ -9,9 +9,9 @@ A file counts as unchanged if its size, modification time, inode and inode time 
 differ (``cp -p`` over it, ``rsync -t``, a copy of the whole tree, chmod), or the clock of the file system is too
 coarse, digests of the content are compared.
 
-The log is the file ``.convfilter_log`` in each output folder, so that it moves with the outputs; without the log, every
-picture is filtered again. Every batch writes it, unless told not to. A line is appended as soon as an output exists, so
-that an interrupted run has logged its outputs, and several runs can share a folder.
+The log is the file ``.convfilter_log`` in each output folder, so it moves with the outputs; without the log, every
+picture is filtered again. Every batch writes a log, unless told not to. A line is appended as soon as an output exists:
+an interrupted run has logged its outputs, and several runs can share a folder.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def recipe(options: Options) -> str:
     Parameters
     ----------
     options : Options
-        Of files with weights, the content counts, not the names.
+        Files with weights count by content, not by name.
 
     Returns
     -------
     str
-        Hexadecimal.
+        Hexadecimal digits.
     """
     digest = hashlib.sha256(__version__.encode())
     _feed(digest, with_guides(stack.stages(options.specs, **options.defaults)))
@@ -87,7 +87,7 @@ def _feed(digest: Any, value: object) -> None:
 
 
 class _Stamp(NamedTuple):
-    """State of a file: size in bytes, times in nanoseconds, inode."""
+    """State of a file: size in bytes, modification time and inode time in nanoseconds, inode."""
 
     size: int
     time: int
@@ -133,7 +133,7 @@ class UpdateLog:
         self._touched: list[Job] = []
 
     def is_current(self, job: Job) -> bool:
-        """Whether an output exists and would come out the same; also records the input's state."""
+        """Whether an output exists and filtering would not change it; also records the input's state."""
         self.remember([job])
         source = self._inputs[job][0]
         folder, name = os.path.split(job.destination)
@@ -189,7 +189,7 @@ class UpdateLog:
         output, now = stamp_of(job.destination), time.time_ns()
         if output is None:
             return
-        # If the input has changed meanwhile, the digest may be that of other content than was read.
+        # If the input has changed since, the digest may be that of other content than was filtered.
         read = digests[0] if source is not None and stamp_of(job.source) == source else None
         folder, name = os.path.split(job.destination)
         entry = {

@@ -1,8 +1,7 @@
 """Worker processes that filter one picture at a time, started by fork, with pipes to the parent.
 
-Workers are processes, not threads: a crash of a decoder affects one picture
-only, a signal ends a worker as it ends a run on one file, and no lock is
-shared. Workers share the modules imported before the fork.
+Workers are processes, not threads: a crash of a decoder affects one picture only, a signal ends a worker as it ends a
+run on one file, and no lock is shared. Workers share the modules imported before the fork.
 
 This module reads the pipes itself: ``Process``, ``Pipe`` and ``wait`` of ``multiprocessing`` pass the same tests in 39
 lines less, but take 12 ms of a batch's processor time to import (2 files: 290 ms to 302; 40 files: 422 to 442), and
@@ -55,7 +54,7 @@ class Notice(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Time has passed without another event, so that a caller can update its display."""
+    """Time has passed without another event; a caller may update its display."""
 
 
 Event = Outcome | Notice | Tick
@@ -78,7 +77,7 @@ def perform(job: Job, options: pipeline.Options) -> Outcome:
         options = options._replace(before_writing=_make_folder, plan=cached_plan)
         report = pipeline.filter_file(job.source, job.destination, options)
         return Outcome(job, report, digests=_digests(job) if options.digests else None)
-    except Exception as error:  # the failure of one picture, whatever it is, ends no other
+    except Exception as error:  # no failure of a picture may end the others
         import traceback
 
         return Outcome(job, None, error, "".join(traceback.format_exception(error)))
@@ -159,7 +158,7 @@ def _in_parallel(jobs: Sequence[Job], pool: _Pool, processes: int, tick_seconds:
 
 
 class _Worker:
-    """A child process and the pipes to it; ``job`` is its current job, or None."""
+    """A child process and its pipes; ``job`` is its current job, or None."""
 
     def __init__(self, pid: int, requests: int, results: int) -> None:
         self.pid, self.requests, self.results = pid, requests, results

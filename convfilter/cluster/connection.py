@@ -18,7 +18,7 @@ from convfilter.errors import ClusterError, UsageError, first_line
 LOCAL = "local"
 _INSTALL = "pip install 'convfilter[cluster]'"
 CONNECT_SECONDS = 10.0
-#: Seconds to wait for a scheduler to release a client; a scheduler that is gone never does.
+#: Seconds to wait for a scheduler to release a client; a lost scheduler never does.
 GOODBYE_SECONDS = 2.0
 _LOOPBACK = "127.0.0.1"
 
@@ -30,7 +30,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
     Parameters
     ----------
     address : str
-        Address of the scheduler, as ``tcp://host:8786``; ``local`` starts one with workers.
+        Address of the scheduler, such as ``tcp://host:8786``; ``local`` starts one with workers.
     processes : int
         Workers of a local cluster.
 
@@ -62,7 +62,9 @@ def connected(address: str, processes: int) -> Iterator[Any]:
                 cluster = _local(distributed, processes)
             try:
                 client = _client(distributed, cluster or address)
-            except Exception as error:  # another service there can send bytes that distributed misreads in any way
+            except (
+                Exception
+            ) as error:  # another service at the address may send bytes on which distributed raises anything
                 raise ClusterError(
                     f"no Dask scheduler answers at {address}: {first_line(error)}",
                     remedy="start one with 'dask scheduler', or use {dask=local}",
@@ -76,7 +78,7 @@ def connected(address: str, processes: int) -> Iterator[Any]:
 
 
 def _client(distributed: Any, target: Any) -> Any:
-    """Connect to a scheduler, in a thread, because the library waits forever for one that does not answer."""
+    """Connect to a scheduler in a thread, since distributed waits forever for a scheduler that does not answer."""
     made: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def connect() -> None:
@@ -96,7 +98,7 @@ def _client(distributed: Any, target: Any) -> Any:
 
 
 def _local(distributed: Any, processes: int) -> Any:
-    """Start a scheduler and workers on this machine; they ignore Ctrl-C, which the terminal sends to them too."""
+    """Start a scheduler and workers on this machine, which ignore Ctrl-C: the terminal sends it to them, too."""
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # started first: its start would unblock the signal
@@ -119,7 +121,7 @@ def require_like_versions(client: Any, address: str) -> Iterator[Notice]:
     Yields
     ------
     Notice
-        There are no workers yet, or their libraries have other versions than here.
+        The scheduler has no workers yet, or the libraries of workers have other versions than here.
 
     Raises
     ------

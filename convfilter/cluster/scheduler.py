@@ -1,9 +1,8 @@
 """Batches through a Dask scheduler: each file goes to a free worker, and to another one if that worker is lost.
 
-A task filters one file and writes the output by an atomic rename, so a task may
-run twice, and the outputs of a worker that died stay. Backpressure: the
-scheduler has only a few tasks for each worker at a time, so that a million
-files cost it no more than a thousand.
+A task filters one file and writes the output by an atomic rename, so a task may run twice, and the outputs of a worker
+that died stay. Backpressure: the scheduler has only a few tasks for each worker at a time, so a million files cost it
+no more than a thousand.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from convfilter.pipeline import Options
 _CHECK_SECONDS = 0.5
 #: Seconds that the scheduler may be unreachable before the run fails.
 GONE_SECONDS = 15.0
-#: Tasks for each thread of the workers: one running, one or two queued.
+#: Tasks of the scheduler for each thread of the workers: one running, one or two queued.
 _TASKS_A_THREAD = 3
 _LEAST_TASKS = 8
 #: Largest number of results in one fetch.
@@ -59,7 +58,7 @@ def outcomes(
     options : Options
         Options; their weights files are read here, so workers need not have them.
     address : str
-        Address of the scheduler, as ``tcp://host:8786``; ``local`` starts one on this machine.
+        Address of the scheduler, such as ``tcp://host:8786``; ``local`` starts one on this machine.
     processes : int
         Workers of a local cluster.
     at_a_time : int, optional
@@ -96,7 +95,7 @@ def _require_remote_options(jobs: Sequence[Job], options: Options, address: str)
         )
     if options.in_place:
         raise UsageError(
-            "a worker that dies in the middle would have a file that is filtered in place filtered twice",
+            "a file that is filtered in place would be filtered twice if its worker dies",
             remedy="give an output folder, or leave out {dask}",
         )
     if options.explain is not None:
@@ -110,7 +109,7 @@ def _require_remote_options(jobs: Sequence[Job], options: Options, address: str)
 
 
 class _Run:
-    """One batch on a cluster: the files that wait, and the tasks that are submitted."""
+    """One batch on a cluster: waiting files and submitted tasks."""
 
     def __init__(self, client: Any, jobs: Sequence[Job], options: Options, address: str, at_a_time: int | None) -> None:
         self._client, self._address, self._at_a_time = client, address, at_a_time
@@ -193,7 +192,7 @@ class _Run:
         return {}
 
     def _quota(self) -> int:
-        """Return how many files the scheduler may have, by the workers that it has now."""
+        """Return how many files the scheduler may have at a time, from the threads of its current workers."""
         if self._client.status != "running":  # a request would wait until the scheduler is back
             return 0
         threads = sum(each["nthreads"] for each in self._workers().values())
@@ -201,7 +200,7 @@ class _Run:
         return min(quota, self._at_a_time) if self._at_a_time else quota
 
     def _outcomes(self, ended: Sequence[Any]) -> Iterator[Event]:
-        """Yield the outcomes of ended tasks; tasks that are tried again have none."""
+        """Yield the outcomes of ended tasks, except of those that are tried again."""
         finished = [future for future in ended if future.status == "finished"]
         results: dict[Any, worker.Done] = {}
         with suppress(Exception):  # one request for all results; errors show when they are fetched individually
@@ -234,7 +233,7 @@ class _Run:
         yield from self._localized(job, done.outcome)
 
     def _localized(self, job: Job, outcome: Outcome) -> Iterator[Event]:
-        """Yield an outcome with the names as they were typed; report files that are on the worker's disk only."""
+        """Yield an outcome with the names that were typed; report files that only the worker's disk has."""
         report, error = outcome.report, outcome.error
         if report is not None:
             report = report._replace(source=job.source, destination=job.destination)
@@ -242,11 +241,11 @@ class _Run:
                 self._notified.add("disk")
                 yield Notice(
                     f"{job.destination}: written on the worker's disk, which this machine does not see; "
-                    "use a shared folder, or addresses as s3://"
+                    "use a shared folder, or addresses such as s3://"
                 )
         elif isinstance(error, ReadError) and error.errno == errno.ENOENT and os.path.exists(job.source):
             problem = f"{error.problem} on the worker's disk"
-            error = ReadError(problem, remedy="use a shared folder, or addresses as s3://")
+            error = ReadError(problem, remedy="use a shared folder, or addresses such as s3://")
         yield outcome._replace(job=job, report=report, error=error)
 
     def _require_scheduler(self) -> None:
@@ -260,12 +259,14 @@ class _Run:
 
 
 def _absolute(job: Job) -> Job:
-    """Return a job with absolute paths, since workers have other working folders."""
+    """Return a job with absolute paths: workers have other working folders."""
     return Job(*(name if is_address(name) else os.path.abspath(name) for name in job))
 
 
 def _lost(error: Exception) -> Exception:
     """Return the error for a task without a result."""
     if type(error).__name__ == "KilledWorker":
-        return PictureError("every worker that tried it has died; the memory may be too small, or the picture damaged")
-    return PictureError(f"the cluster gave up on it: {type(error).__name__}: {first_line(error)}")
+        return PictureError(
+            "every worker that tried to filter it has died; the memory may be too small, or the picture damaged"
+        )
+    return PictureError(f"the cluster gave up: {type(error).__name__}: {first_line(error)}")

@@ -107,7 +107,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return False
     if loop is interleaved.CORRELATE_EIGHT and types["S"] == types["A"] == np.float32:
         return True  # the pass along the rows, whose sums are divided by a mask
-    # Lane-interleaved samples are integers, and summed in float32.
+    # Lane-interleaved samples are integers, and are summed in float32.
     if loop.module in ("correlate_eight", "interleave") or loop is interleaved.COPY:
         return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))
     real_target = types.get("T") == np.float32
@@ -118,7 +118,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop.function in ("mean_rows_wide", "sum_rows", "look_up"):
         return types.get("S") != np.float32
     if loop.function == "sums" and types["A"] == np.float32:
-        return False  # sums of so many terms need float64
+        return False  # sums of that many terms need float64
     if loop.function == "clip_real" and not real_target:
         return False
     return types.get("R") != np.float32 or types.get("V", np.float32) == np.float32

@@ -18,11 +18,11 @@ def cell(title: str, name: str, view: View) -> str:
     Parameters
     ----------
     title : str
-        The stack.
+        The stack, as text.
     name : str
         Name of the picture.
     view : View
-        View with pictures.
+        A view with pictures.
     """
     assert view.shown is not None
     width, height = view.shown.before.full

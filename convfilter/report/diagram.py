@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.report.markup import shown
 
-#: Most padded cells drawn along an axis: normally, and for larger windows.
+#: Most padded cells that are drawn along an axis, for small and for large windows.
 _CELLS, _MOST_CELLS = 14, 48
 #: Approximate characters that fit a title.
 _MOST_TITLE = 84
@@ -21,11 +21,11 @@ text{font:13px sans-serif;fill:#222}.note{font-size:11px;fill:#666}
 
 
 def diagram(plan: Plan) -> str:
-    """Draw every stage of ``plan``, its input on the left and its output on the right.
+    """Draw every stage of ``plan``, with its input on the left and its output on the right.
 
-    The window of the first output is filled, and the window of the next output, to
-    its right, is dashed. Of large pictures only the upper left corner is drawn. If
-    the cells of a window would be too small, areas are drawn to scale instead.
+    The window of the first output is filled; the window of the next output, to its right, is dashed. Of a large
+    picture, only the upper left corner is drawn. If the cells of a window would be too small, areas are drawn to scale
+    instead.
     """
     parts: list[str] = []
     top = _GAP
@@ -88,7 +88,7 @@ def _whole(axis: AxisPlan) -> int:
 
 
 def _is_sample(axis: AxisPlan, place: int) -> bool:
-    """Whether a place holds a sample, not padding or an inserted zero."""
+    """Whether a place holds a sample, rather than padding or an inserted zero."""
     place -= axis.before
     return 0 <= place < axis.spaced and place % axis.step == 0
 

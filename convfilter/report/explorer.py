@@ -1,8 +1,8 @@
 """Receptive fields on a patch of a picture: the result of each stage, and how each pixel is computed.
 
-The engine computes the numbers, without rounding. The page's script draws them, finds the receptive field of a pixel in
-every earlier stage, and computes the sums. A stack that filters each channel by itself is drawn in one channel; a stack
-with layers across channels is drawn in all channels.
+The engine computes the numbers, without rounding. The script of the page draws them, finds the receptive field of a
+pixel in every earlier stage, and computes the sums. A stack that filters each channel separately is drawn in one
+channel, a stack with layers across channels in all channels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from convfilter.sample_types import real_of
 #: Most outputs along a side of the patch, and most cells along a side of any grid.
 _MOST_OUTPUTS = 12
 _MOST_CELLS = 56
-#: Largest number of channels of a level, where layers go across them.
+#: Most channels of a level, for layers across channels.
 _MOST_CHANNELS = 16
 
 Span = tuple[int, int]
@@ -57,7 +57,7 @@ def _across(stage: Stage) -> bool:
 
 
 def example(rows: int, cols: int, channel: int = 0) -> npt.NDArray[np.uint8]:
-    """Return one channel of an example picture: small numbers, with bright squares on slopes; channels differ."""
+    """Return one channel of an example picture: bright squares on slopes of small numbers; channels differ."""
     row, col = np.mgrid[:rows, 2 * channel : cols + 2 * channel]
     values = (row + 2 * col) % 4
     inside = (row % 9 >= 3) & (row % 9 < 7) & (col % 9 >= 2) & (col % 9 < 6)
@@ -78,7 +78,7 @@ def exploration(
     stages : sequence of Stage
         First to last.
     pixels : (rows, cols) or (rows, cols, channels) array
-        One channel, or all of them for a stack that goes across channels.
+        One channel, or all channels for a stack that goes across channels.
     at : (float, float)
         Position of the patch in the result, from 0 (top, left) to 1 (bottom, right).
     white : float, optional
@@ -113,7 +113,7 @@ def exploration(
         mode = _mode(following.stage) if following is not None else "edge"
         places = [_places(span, length, mode) for span, length in zip(ranges, size, strict=True)]
         if any(not (place >= 0).any() for place in places):
-            return "the patch lies in the padding altogether"
+            return "the patch lies entirely in the padding"
         if before is not None and before.spreads:
             values = _spread(values, (levels[-1]["top"], levels[-1]["left"]), before.axes, places)
         else:
@@ -122,10 +122,10 @@ def exploration(
         name = "picture" if before is None else before.name
         level = _level(name, (int(size[0]), int(size[1])), *ranges, places)
         if pixels.ndim == 2:
-            level["values"] = _plain(values[0])
+            level["values"] = _as_json(values[0])
         else:
             names = _names(names, values, None if before is None else before.stage)
-            level |= {"maps": [_plain(each) for each in values], "names": list(names)}
+            level |= {"maps": [_as_json(each) for each in values], "names": list(names)}
         levels.append(level)
     scale = white or full_scale(pixels.dtype)
     return {"levels": levels, "stages": [_described(step, scale) for step in steps]}
@@ -144,13 +144,13 @@ def of_channels(
     stages, at, white
         As for :func:`exploration`.
     channels : mapping of str to (rows, cols) array
-        By their names; at least one.
+        At least one channel, by name.
 
     Returns
     -------
     dict, or str
         The exploration of the first channel, with ``channels``: the name of each channel, and its values in each level.
-        If the stack goes across channels, the exploration of all of them.
+        The exploration of all channels if the stack goes across channels.
     """
     if goes_across(stages):
         return exploration(stages, np.stack(list(channels.values()), axis=-1), at, white, tuple(channels))
@@ -222,7 +222,7 @@ def _steps(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[_Step]:
 
 
 def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
-    """Choose the outputs of the last stage and the range of each level that they need; None if no output fits.
+    """Choose outputs of the last stage, and return the range that they read of each level; None if no output fits.
 
     The larger the receptive field, the fewer outputs fit.
     """
@@ -251,9 +251,9 @@ def _spread(
     """Return samples of a level with inserted zeros, at ``places``; ``known`` begins at sample ``firsts``."""
     sizes = [axis.step for axis in axes]
     picked = [np.clip(each // step - first, 0, None) for each, step, first in zip(places, sizes, firsts, strict=True)]
-    there = [(each >= 0) & (each % step == 0) for each, step in zip(places, sizes, strict=True)]
+    is_sample = [(each >= 0) & (each % step == 0) for each, step in zip(places, sizes, strict=True)]
     rows, cols = np.ix_(*picked)
-    values: npt.NDArray[np.float64] = np.where(there[0][:, np.newaxis] & there[1], known[:, rows, cols], 0.0)
+    values: npt.NDArray[np.float64] = np.where(is_sample[0][:, np.newaxis] & is_sample[1], known[:, rows, cols], 0.0)
     return values
 
 
@@ -289,12 +289,12 @@ def _values(
     rows, cols = np.ix_(np.maximum(places[0] - top, 0), np.maximum(places[1] - left, 0))
     values: npt.NDArray[np.float64] = part[:, rows, cols].astype(np.float64)
     if following is not None:
-        made_up = (places[0] < 0)[:, np.newaxis] | (places[1] < 0)
-        values[:, made_up] = _beyond(following)
+        is_padding = (places[0] < 0)[:, np.newaxis] | (places[1] < 0)
+        values[:, is_padding] = _padding_value(following)
     return values
 
 
-def _beyond(stage: Stage) -> float:
+def _padding_value(stage: Stage) -> float:
     """Return the value of padding; NaN for pooling that ignores padding."""
     if isinstance(stage.operator, Pooling):
         return 0.0 if stage.operator.count_padding else math.nan
@@ -308,7 +308,7 @@ def _level(
     cols: Span,
     places: Sequence[npt.NDArray[np.int64]],
 ) -> dict[str, Any]:
-    """Describe a grid: its size, the drawn rows and columns, and the sources of padding."""
+    """Describe a grid: its size, and the sample index of each drawn row and column."""
     return {
         "name": name,
         "size": list(size),
@@ -319,13 +319,13 @@ def _level(
     }
 
 
-def _plain(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
+def _as_json(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
     """Round values for the page; NaN and infinities become None."""
     return [[float(f"{value:.7g}") if math.isfinite(value) else None for value in row] for row in values.tolist()]
 
 
 def _names(names: Sequence[str], values: npt.NDArray[np.float64], stage: Stage | None) -> Sequence[str]:
-    """Name the channels of a level: as in the level before, unless the stage goes across channels."""
+    """Return the names of a level's channels: those of the level before, unless the stage goes across channels."""
     if len(names) == len(values) and (stage is None or not _across(stage)):
         return names
     return [f"{'channel' if stage is None else 'map'} {number}" for number in range(len(values))]

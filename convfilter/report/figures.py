@@ -1,7 +1,6 @@
 """Drawings of kernels: weights as a heat map, cross-sections, and frequency response.
 
-The drawings are SVG in the colours of the page, whose style sheet defines the
-classes ``positive``, ``negative`` and others.
+The drawings are SVG. The style sheet of the page defines their classes, such as ``positive`` and ``negative``.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
 
 
 class Drawing(NamedTuple):
-    """A drawing with its caption; ``is_wide``: as wide as the page, and not one of several in a row."""
+    """A drawing with its caption; an ``is_wide`` one is as wide as the page, others stand side by side."""
 
     svg: str
     caption: str
@@ -267,7 +266,7 @@ def _cell(col: int, row: int, share: float, kind: str = "") -> str:
 
 def block_means(kernel: Kernel) -> tuple[Weights, tuple[int, int]]:
     """Return the weights, or means over blocks if there are many, and the rows and columns of a block."""
-    # Blocks have odd sides, so that the middle weight is at the centre of its cell.
+    # Blocks have odd sides: the middle weight is at the centre of its cell.
     block = tuple(-(-side // _MOST_CELLS) | 1 for side in kernel.shape)
     if kernel.factors is not None:
         column, row = (_means(factor, size) for factor, size in zip(kernel.factors, block, strict=True))
@@ -296,7 +295,7 @@ def _middle(kernel: Kernel) -> tuple[Weights, Weights]:
 
 
 def _thinned(row: Weights, column: Weights) -> tuple[Weights, Weights]:
-    """Return every n-th value, with the middle ones, if there are more than 400."""
+    """Return every n-th value, including the middle one, of more than 400 values."""
     step = max(1, max(row.size, column.size) // 400)
     return row[row.size // 2 % step :: step], column[column.size // 2 % step :: step]
 

@@ -1,8 +1,7 @@
 """The HTML page of a run: pictures before and after, plan, kernels, timings, failures.
 
-The page is a single file with style, script and pictures; its content security
-policy forbids loading anything. Only the last section, the timings, differs
-between equal runs.
+The page is a single file with style, script and pictures; its content security policy forbids loading anything. Only
+the last section, the timings, differs between equal runs.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Scripts of a page; only a page with an explorer has the second one.
 _SCRIPTS = ("page.js", "explorer.js")
-#: Largest number of plans on a page, which only counts the others.
+#: Most plans on a page; other plans are only counted.
 _MOST_PLANS = 12
 
 
@@ -49,7 +48,7 @@ class Run(NamedTuple):
     current : sequence of str
         Outputs that were up to date.
     skipped, left : int
-        Numbers of files that are not pictures by their names, and of files not filtered because the run ended early.
+        Number of files whose names are not those of pictures, and of files not filtered because the run ended early.
     command : str
         The command line.
     """

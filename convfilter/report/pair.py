@@ -6,7 +6,7 @@ from convfilter.record import NamedTuple
 from convfilter.report.thumbnails import Thumbnail
 from convfilter.report.views import Place, Shown
 
-#: Pictures whose longest side is at most this, in pixels, are enlarged, so that pixels show as squares.
+#: Longest side in pixels of pictures that are enlarged until pixels are visible squares.
 _SMALL = 320
 
 
@@ -16,7 +16,7 @@ def is_small(width: float, height: float) -> bool:
 
 
 class Layout(NamedTuple):
-    """The box of two pictures: aspect ratio, position of each picture as CSS, and whether pixels show as squares."""
+    """The box of two pictures: aspect ratio, position of each picture as CSS, and whether the pixels are enlarged."""
 
     ratio: str
     before: str

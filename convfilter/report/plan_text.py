@@ -15,7 +15,7 @@ from convfilter.planning.stage_plan import Group
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """Yield the plan as lines, stage by stage."""
+    """Yield the lines of a plan, stage by stage."""
     rows, cols, channels = (*plan.input_shape, 1)[:3]
     yield f"input        {cols}x{rows}, {channels} channel{'s' if channels > 1 else ''}, {plan.dtype}"
     per_stage = figures(plan)
@@ -36,8 +36,8 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"  algorithm  {_algorithm(stage)}"
         each_weight = _count(each.multiply_adds_direct)
         yield f"  work       {_count(each.multiply_adds)} multiply-adds, weight by weight {each_weight}"
-        part = f"{_bytes(held[number - 1])} held of " if number - 1 in held else ""
-        yield f"  memory     {part}{_bytes(each.bytes)} result, {_bytes(stage.scratch_bytes)} a thread"
+        buffered = f"{_bytes(held[number - 1])} held of " if number - 1 in held else ""
+        yield f"  memory     {buffered}{_bytes(each.bytes)} result, {_bytes(stage.scratch_bytes)} a thread"
     yield ""
     for group in plan.groups:
         if group.last - group.first > 1:
@@ -52,7 +52,7 @@ def lines(plan: Plan) -> Iterator[str]:
 
 
 def _branch(branch: Sequence[StagePlan]) -> str:
-    """Name the stages of a branch."""
+    """Return the names of the stages of a branch."""
     return ", ".join(stage.stage.name for stage in branch) or "its input"
 
 
@@ -100,7 +100,7 @@ def _algorithm(stage: StagePlan) -> str:
 
 
 def held_bytes(plan: Plan) -> dict[int, int]:
-    """Return the bytes of each stage's line buffer, for stages whose result is never whole."""
+    """Return the bytes of the line buffer of each stage whose result is never complete in memory, by its number."""
     return {
         number: rows * stage.cols.output * stage.output_channels * 4
         for group in plan.groups

@@ -10,7 +10,7 @@ from convfilter.record import NamedTuple
 if TYPE_CHECKING:
     from convfilter.pipeline import Report
 
-#: Largest number of rows; the page only counts the other files.
+#: Most rows of the table; other files are only counted.
 MOST_LISTED = 1000
 #: Steps of a run, in order.
 _STEPS = ("parse", "read", "plan", "run", "write", "look")

@@ -20,7 +20,7 @@ from convfilter.sample_types import is_integer, is_wide, real_of
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Largest embedded profile in bytes; with a larger one, colours are converted to sRGB.
+#: Most bytes of an embedded profile; colours of a larger profile are converted to sRGB.
 _LARGEST_PROFILE = 8192
 _QUALITIES = (90, 80, 70, 50)
 #: Pixels of a band during the conversion to 8 bits.
@@ -73,8 +73,8 @@ def thumbnail(
     Parameters
     ----------
     pixels : (H, W) or (H, W, C) array
-        Real values beyond 0..1, and integers that are signed or of more than 16 bits, are stretched so that the
-        least is black and the largest white.
+        Real values beyond 0..1, and integers that are signed or of more than 16 bits, are stretched: the least value
+        becomes black, and the largest white.
     model, alpha
         Meaning of the channels; see ``Picture``.
     side : int
@@ -166,7 +166,7 @@ def _image(pixels: Pixels, model: Model, alpha: bool, levels: tuple[float, float
 
 
 def _for_browsers(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """Convert inks to RGB, and colours of a large profile to sRGB."""
+    """Convert CMYK to RGB, and colours of a large profile to sRGB."""
     if image.mode != "CMYK" and (icc is None or len(icc) <= _LARGEST_PROFILE):
         return image, icc
     if icc is not None:
@@ -192,7 +192,7 @@ def _without_loss(image: Image.Image, icc: bytes | None, most_bytes: int) -> byt
 
 
 def _with_loss(image: Image.Image, icc: bytes | None, most_bytes: int) -> tuple[bytes, str, int]:
-    """Return a JPEG, or a WebP if there is alpha, and the reduction factor needed for it to fit."""
+    """Return a JPEG, or a WebP for a picture with alpha, its format, and the reduction factor with which it fits."""
     settings: dict[str, Any] = {"icc_profile": icc} if icc else {}
     opaque = image.mode in ("L", "RGB")
     kind = "jpeg" if opaque else "webp"

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 MOST_SHOWN = 100
 _MOST_BYTES = 24 << 20
 _MOST_BYTES_EACH = 4 << 20
-#: Longest side of a thumbnail in pixels, for up to so many pictures.
+#: (number of pictures, longest side of a thumbnail in pixels) for pages of up to this number of pictures.
 SIDES = ((12, 1600), (40, 1200), (MOST_SHOWN, 800))
-#: Width and height of a detail in pixels; and the largest number of pictures with details.
+#: Width and height of a detail in pixels, and the most pictures of a page with details.
 DETAIL = 480, 320
 _MOST_WITH_DETAIL = 40
 #: Largest number of feature maps shown.
@@ -102,12 +102,12 @@ class View(NamedTuple):
 
 @record
 class Look:
-    """Makes the views of a batch: a callable that takes each picture before and after.
+    """Makes the views of a batch: a callable with each picture before and after filtering.
 
     Attributes
     ----------
     shown : frozenset of str
-        Destinations to show; the more there are, the smaller each is shown.
+        Destinations to show; the more destinations, the smaller their pictures.
     most_bytes : int
         Largest size of each picture in bytes; larger ones are compressed with loss.
     explored : str
@@ -127,7 +127,7 @@ class Look:
         Parameters
         ----------
         destination : str
-            As it was typed.
+            The output, as typed.
         before, after : Picture
             The picture that was read, and the picture that is written.
         plans : sequence of Plan
@@ -145,7 +145,7 @@ class Look:
 
 
 def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown) -> Explored:
-    """Explore a picture at the detail, where it changes most, or in the middle."""
+    """Explore a picture at the detail, or in the middle if the view has no detail."""
     at = 0.5, 0.5
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
@@ -261,7 +261,7 @@ def _detail(
         return None
     cut = before.pixels[row : row + down, col : col + across]
     filtered = after.pixels[slice(*outputs[1]), slice(*outputs[0])]
-    # The side is that of the pixels, so nothing is reduced, even if the result has several pixels for each input pixel.
+    # With the own side of each cut, nothing is reduced, even if the result has several pixels for each input pixel.
     thumbnails = [
         _thumbnail(picture, pixels, max(pixels.shape[:2]), most_bytes)
         for picture, pixels in ((before, cut), (after, filtered))
@@ -297,7 +297,7 @@ def _busiest(small: Sequence[Thumbnail], part: tuple[float, float]) -> tuple[flo
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Return a picture in grey, composited over mid-grey, so that transparent pixels are neutral."""
+    """Return a picture in grey, composited over mid-grey: transparent pixels are neutral."""
     from PIL import Image
 
     if image.mode in ("L", "RGB"):

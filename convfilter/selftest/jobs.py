@@ -51,7 +51,7 @@ _POOLED: tuple[Geometry, ...] = (
     {"stride": (1, 2), "dilation": (2, 1), "padding": ((1, 0), (0, 1))},
 )
 _UNPADDED: tuple[Geometry, ...] = ({"stride": 1, "padding": 0}, {"stride": (2, 3), "padding": 0, "dilation": (2, 1)})
-#: For windows that are larger than some of the pictures.
+#: Geometries for windows larger than some of the pictures.
 COVERING: tuple[Geometry, ...] = ({"stride": 1, "padding": "same"}, {"stride": (2, 3), "padding": "same"})
 
 
@@ -68,23 +68,23 @@ class Job:
     reach : Expect
         Takes the magnitudes of the samples, and returns sum |w||x|.
     alpha : Expect, or None
-        Returns the mean alpha of a window; None: the job does not take pictures with alpha.
+        Returns the mean alpha of a window; None if the job does not take pictures with alpha.
     exact : bool
-        Integer results equal the rounded exact ones everywhere.
+        Whether integer results equal the rounded exact results everywhere.
     signed : bool
-        Integers store the magnitude of the result.
+        Whether integers store the magnitude of the result.
     scale, offset : float
-        Applied to the sums before they are stored; the offset is a share of full scale.
+        Applied to the sums before they are stored; the offset is a fraction of full scale.
     beyond : float
-        Value of padding, unless the geometry says otherwise.
+        Value of padding, unless the geometry gives one.
     geometries : tuple of Geometry
         Geometries, the first one for the large picture.
     stretched : bool
-        The range of the results is stretched to black and white.
+        Whether the range of the results is stretched to black and white.
     results : tuple of str
-        Sample types of the result beside the picture's own and float32.
+        Sample types of the result besides the picture's own and float32.
     clips : bool
-        Real results, too, are clipped to black and white.
+        Whether real results, too, are clipped to black and white.
     on_large : bool
         Whether the job may run on the large picture.
     in_double : bool

@@ -1,6 +1,6 @@
-"""The jobs of each method; its first three also run on a large picture.
+"""The jobs of each method; the first three also run on a large picture.
 
-Most weights sum to one, so that results stay within the range of the samples.
+Most weights sum to one: results stay within the range of the samples.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from convfilter.record import replace
+from convfilter.selftest.codec_jobs import jpeg_rows, png_rows
 from convfilter.selftest.jobs import (
     COVERING,
     Job,
@@ -30,6 +31,7 @@ from convfilter.selftest.jobs import (
     sharpening,
     stretched,
 )
+from convfilter.selftest.masked_jobs import masked_box, masked_mean, masked_median, mean_without
 from convfilter.selftest.pixel_jobs import (
     ACTIVATIONS,
     activation,
@@ -37,13 +39,7 @@ from convfilter.selftest.pixel_jobs import (
     branches,
     canny_edges,
     guided_fits,
-    jpeg_rows,
     layer,
-    masked_box,
-    masked_mean,
-    masked_median,
-    mean_without,
-    png_rows,
     transposed_layer,
     weighted_ranks,
 )

@@ -1,7 +1,7 @@
 """Reference filters in a few lines of float64 NumPy, for the self-test.
 
-The module shares no code with the engine: a separable kernel becomes one
-matrix for each axis, and borders come from ``numpy.pad``.
+The module shares no code with the engine: a separable kernel becomes one matrix for each axis, and borders come from
+``numpy.pad``.
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ def largest_under(samples: Real, footprint: npt.NDArray[np.bool_], geometry: Geo
 
 
 def ranked_by_weight(samples: Real, window: tuple[int, int], fraction: float, geometry: Geometry) -> Real:
-    """Return the sample of a rank of each window whose pixels count with the last channel, and that channel's own rank.
+    """Return the weighted quantile of each window's colours, and the quantile of its opacities, the last channel.
 
-    The cut is at ``fraction`` of the opacities' sum.
+    Opacities are the weights of colours: a quantile divides their sum at ``fraction``.
     """
     windows = _windows(samples, window, geometry).swapaxes(1, 2)
     windows = windows.reshape(*windows.shape[:2], -1, windows.shape[4])
@@ -198,7 +198,7 @@ def canny(plane: Real, sigma: float, low: float, high: float) -> npt.NDArray[np.
     while True:
         spread = np.pad(edges, 1)
         rows, cols = edges.shape
-        # By sides or corners.
+        # Neighbours touch by a side or a corner.
         grown = ridge & np.any([spread[i : i + rows, j : j + cols] for i in range(3) for j in range(3)], axis=0)
         if np.array_equal(grown, edges):
             return edges
@@ -252,7 +252,7 @@ def _sides(padding: Any, axis: int) -> tuple[int, int]:
 
 
 def unfiltered(data: npt.NDArray[np.uint8], distance: int) -> npt.NDArray[np.uint8]:
-    """Undo PNG's row filters byte by byte; each row of ``data`` stands behind its filter (PNG, section 9)."""
+    """Undo PNG's row filters byte by byte; each row of ``data`` follows its filter byte (PNG, section 9)."""
     above = [0] * (data.shape[1] - 1)
     rows = []
     for kind, *line in data.tolist():

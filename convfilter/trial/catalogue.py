@@ -10,7 +10,7 @@ from convfilter.filters.parameters import Choice, Flag, Number, PaddingAmount, P
 from convfilter.filters.row import STAGE_PARAMETERS
 from convfilter.trial.request import stack_of, usual
 
-#: Minimum, maximum and step of sliders: the usual range. The field beside a slider accepts any number.
+#: Minimum, maximum and step of sliders: the usual range. The text field next to a slider accepts any number.
 _SLIDERS = {
     "sigma": (0, 30, 0.1),
     "size": (1, 61, 1),

@@ -1,13 +1,13 @@
-"""The coarseness of previews of the whole picture: coarse enough that each is answered within 100 ms."""
+"""The coarseness of previews of the whole picture, chosen to answer each request within 100 ms."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-#: A preview that takes longer than the first is followed by a coarser one, and a preview that takes less than the
-#: second by a finer one. The rest of 100 ms is for encoding the PNG, and for the browser.
+#: Limits of the time of a preview: after a slower one, the next is coarser; after a faster one, finer. The rest of the
+#: 100 ms is for encoding the PNG, and for the browser.
 SLOW_SECONDS, FAST_SECONDS = 0.05, 0.025
-#: Largest factor by which previews become coarser.
+#: Largest factor.
 _COARSEST = 4
 
 

@@ -70,13 +70,13 @@ class ViewRequest(NamedTuple):
     ----------
     fits : bool
         Whether the page shows the whole result, reduced by an integer factor to at most ``width`` by ``height`` pixels,
-        and not a region at full resolution.
+        rather than a region at full resolution.
     left, top, width, height : int
-        The region in pixels of the result; it is moved within the borders.
+        The region in pixels of the result; a region that reaches beyond the border is shifted.
     before : bool
         Whether to show the unfiltered picture.
     quick : bool
-        Whether the whole is reduced to the first pixel of each area, and not to the mean of the area.
+        Whether the whole result is reduced to the first pixel of each area, rather than to the mean of the area.
     """
 
     fits: bool

@@ -1,4 +1,4 @@
-"""The picture of ``convfilter try``: a region is filtered exactly as in the whole picture, and the whole on request."""
+"""The picture of ``convfilter try``: filters the visible region exactly as in the whole picture, or saves the whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Scene:
     Parameters
     ----------
     source, output : str
-        As they were typed.
+        Paths of the picture and of the output, as typed.
     options : pipeline.Options, optional
         Options of the command, except the stack.
 
@@ -92,8 +92,8 @@ class Scene:
             quick view, the first of ``step`` by ``step`` pixels.
         dict
             ``size`` of the whole result; ``left``, ``top`` and ``factor`` of the region shown; ``quick``: whether
-            pixels are not means; ``step``: distance in the result between two pixels of the PNG; ``milliseconds``;
-            ``command`` and ``rule``.
+            pixels are not means; ``step``: distance in the result between two pixels of the PNG; ``milliseconds`` of
+            the computation; ``command`` and ``rule`` for the whole picture.
 
         Raises
         ------
@@ -203,13 +203,13 @@ class Scene:
         return self._picture.pixels[slice(*spans[0]), slice(*spans[1])]
 
     def save(self, request: StackRequest, name: str, *, replaces: bool) -> str:
-        """Filter the whole picture into a file beside the output, as the command does; return the file's path.
+        """Filter the whole picture into a file in the output's folder, as the command does; return the file's path.
 
         Parameters
         ----------
         request : StackRequest
         name : str
-            File name without folder.
+            Name of the file, without a folder.
         replaces : bool
             Whether an existing file may be replaced.
 

@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a scene to one page, until that is closed.
+    """Serves a scene to one page, until the page is closed.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Server(ThreadingHTTPServer):
     specs : tuple of str
         The stack that the page shows first.
     port : int
-        Port; 0 for any free one.
+        Port; 0 for any free port.
 
     Attributes
     ----------
@@ -220,10 +220,10 @@ class Handler(BaseHTTPRequestHandler):
 def _answered(task: Callable[[dict[str, Any]], Answer], content: bytes) -> Answer:
     """Run a task; if it fails, return the error's message for the page to show."""
     try:
-        asked = json.loads(content)
-        if not isinstance(asked, dict):
+        request = json.loads(content)
+        if not isinstance(request, dict):
             return _problem("the request is not a JSON object")
-        return task(asked)
+        return task(request)
     except (ValueError, RecursionError) as error:
         return _problem(str(error) if isinstance(error, ConvfilterError) else f"the request is not JSON: {error}")
     except ConvfilterError as error:

@@ -1,0 +1,93 @@
+"""Jobs of filters with a mask or ignored pixels, whose exact result is computed pixel by pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convfilter import api, windows
+from convfilter.selftest.jobs import PLAIN, Job, Keywords, Samples
+from convfilter.selftest.pixel_jobs import pixel_job, split, with_alpha
+from convfilter.selftest.reference import Real, Weights, weighted_sums, with_border
+
+
+def _two_of_three(picture: Samples) -> Real:
+    y, x = np.indices(picture.shape[:2])
+    counts: Real = np.where((y + 2 * x) % 3, 1.0, 0.0)[..., np.newaxis]
+    return counts
+
+
+def masked_median() -> Job:
+    """Take the median of the pixels of 3x3 that a mask counts: six of nine."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return windows.median(picture, 3, mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
+
+    def windows_of(picture: Samples, how: Keywords) -> Real:
+        samples = np.where(_two_of_three(picture) > 0, split(picture, how)[0], np.nan)
+        padded = np.pad(samples, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        medians: Real = np.nanmedian(windows_of(picture, how), axis=(3, 4))
+        magnitudes: Real = np.nanmax(windows_of(np.abs(picture), how), axis=(3, 4))
+        return with_alpha(medians, None), with_alpha(magnitudes, None)
+
+    return pixel_job(run, expect, geometries=({},))
+
+
+def masked_mean(weights: Real, **fields: Any) -> Job:
+    """Take the weighted mean of the pixels of each window that a mask counts: two of three."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return api.convolve(picture, weights, mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
+
+    return _mean_of_two_thirds(run, weights, **fields)
+
+
+def masked_box(rows: int, cols: int) -> Job:
+    """Take the mean of the pixels of a rectangle that a mask counts: two of three."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return api.box_blur(picture, (rows, cols), mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
+
+    return _mean_of_two_thirds(run, (np.ones(rows), np.ones(cols)))
+
+
+def mean_without(value: float) -> Job:
+    """Take the mean of the pixels of 5x3 without those of a value, or of alpha 0 if the picture has alpha."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        marked, ignored = picture.copy(), _two_of_three(picture)[..., 0] == 0
+        if "alpha" in keywords:
+            marked[ignored, -1] = 0
+            return api.box_blur(marked, (5, 3), ignore="alpha=0", fill=True, **keywords)
+        ignore = value if picture.dtype.kind == "f" else 0.0
+        marked[ignored] = ignore
+        return api.box_blur(marked, (5, 3), ignore=ignore, fill=True, **keywords)
+
+    return _mean_of_two_thirds(run, (np.ones(5), np.ones(3)), with_alpha=True)
+
+
+def _mean_of_two_thirds(run: Callable[..., Samples], weights: Weights, **fields: Any) -> Job:
+    """Return the job of a weighted mean over two of three pixels."""
+    is_pair = isinstance(weights, tuple)
+    magnitudes: Weights = (np.abs(weights[0]), np.abs(weights[1])) if is_pair else np.abs(weights)
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        def sums(samples: Real, weights: Weights = weights) -> Real:
+            return weighted_sums(with_border(samples, 0.0), weights, how)
+
+        colours, alpha = split(picture, how)
+        counts = _two_of_three(picture)
+        opacities = counts if alpha is None else counts * alpha
+        means, sizes = (
+            sums(colours * opacities) / sums(opacities),
+            sums(np.abs(colours) * opacities, magnitudes) / sums(opacities),
+        )
+        opacity = None if alpha is None else sums(opacities) / sums(counts)
+        return with_alpha(means, opacity), with_alpha(sizes, opacity)
+
+    return pixel_job(run, expect, geometries=PLAIN[:4], **fields)
