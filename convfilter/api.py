@@ -20,8 +20,9 @@ from convfilter.array_run import run_operator, run_stages
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Compass, Correlation, Gradient, Operator, Orientation, Stage
-from convfilter.filters.stage import UnsharpMask as _UnsharpMask
+from convfilter.filters.operators import Compass, Correlation, Gradient, Operator, Orientation
+from convfilter.filters.operators import UnsharpMask as _UnsharpMask
+from convfilter.filters.stage import Stage
 from convfilter.keywords import (
     FilterKeywords,
     FloatPair,

@@ -9,7 +9,8 @@ import numpy as np
 
 from convfilter import arrays
 from convfilter.executor.run import run_array
-from convfilter.filters.stage import Operator, Stage
+from convfilter.filters.operators import Operator
+from convfilter.filters.stage import Stage
 from convfilter.keywords import (
     FilterKeywords,
     Image,

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError
 from convfilter.filters.kernels import gaussian
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.picture.picture import Picture
 from convfilter.planning import full_scale, is_integer
 from convfilter.record import record, replace

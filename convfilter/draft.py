@@ -15,7 +15,8 @@ from convfilter.errors import ParameterError, PictureError, UsageError, WriteErr
 from convfilter.files import about
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.keywords import (
     FloatPair,
     IntPair,

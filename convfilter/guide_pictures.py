@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ConvfilterError, ParameterError
-from convfilter.filters.stage import Guided, Stage
+from convfilter.filters.operators import Guided
+from convfilter.filters.stage import Stage
 from convfilter.planning import full_scale, is_wide, require_sample_type
 from convfilter.record import replace
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap, is_integer
+from convfilter.filters.checks import is_integer
+from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
 from convfilter.guide_pictures import with_guides
 from convfilter.locks import import_before_handlers
 from convfilter.planning import ALGORITHMS, Plan, require_sample_type

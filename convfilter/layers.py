@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from convfilter.array_run import run_stages
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import Layer, Pooling, Stage
+from convfilter.filters.operators import Layer, Pooling
+from convfilter.filters.stage import Stage
 from convfilter.keywords import (
     FilterKeywords,
     Image,

@@ -15,7 +15,8 @@ from convfilter.arrays import as_array
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Bilateral, Canny, Guided, Morphology, PaddingMode, Rank
+from convfilter.filters.operators import Bilateral, Canny, Guided, Morphology, Rank
+from convfilter.filters.stage import PaddingMode
 from convfilter.guide_pictures import samples_of
 from convfilter.keywords import FilterKeywords, Image, ImageLike, IntPair, RunKeywords, documented, real, whole_pair
 

@@ -7,7 +7,8 @@ from processes import run_python
 import convfilter
 from convfilter import ConvfilterError, KernelFileError, ParameterError, SizeError, api
 from convfilter.filters import kernels
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 
 RNG = np.random.default_rng(0)
 TWO = np.random.default_rng(8).integers(0, 256, (9, 8, 2), np.uint8)

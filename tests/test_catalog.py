@@ -11,8 +11,9 @@ import convfilter
 from convfilter.errors import ParameterError, SpecError, UsageError
 from convfilter.filters import stack
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
+from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
 from convfilter.filters.spec import Value
-from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
+from convfilter.filters.stage import Stage
 
 rows = pytest.mark.parametrize("row", FILTERS.values(), ids=FILTERS)
 

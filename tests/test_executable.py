@@ -18,7 +18,8 @@ from convfilter.engine.executable import executables as cache
 from convfilter.executor import chunks
 from convfilter.executor.run import prepare, run, run_array
 from convfilter.filters import kernels, stack
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 from convfilter.planning.plan_cache import cached_plan
 

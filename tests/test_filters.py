@@ -13,7 +13,7 @@ import convfilter
 from convfilter.errors import ParameterError, UsageError
 from convfilter.filters import sampled, stack
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation
+from convfilter.filters.operators import Correlation
 
 RNG = np.random.default_rng(3)
 IMAGE = RNG.integers(0, 256, (40, 50, 3), np.uint8)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import convfilter
 from convfilter.filters import kernels
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.methods import interleaved
 from convfilter.planning import plan_cache, plan_stack
 

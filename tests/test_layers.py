@@ -23,7 +23,8 @@ from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageE
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels, layer_files
 from convfilter.filters.layers import layer
-from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage
+from convfilter.filters.operators import Correlation, Gradient, Pooling
+from convfilter.filters.stage import Stage
 from convfilter.methods import blas
 from convfilter.picture import limits
 from convfilter.planning import plan_stack

@@ -20,7 +20,8 @@ from convfilter.executor.masked_rows import run_rows
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Guided, Stage
+from convfilter.filters.operators import Correlation, Guided
+from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import full_scale

@@ -9,7 +9,8 @@ import convfilter
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.multirate import COARSE, FINE, largest_step, rates
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 
 #: What docs/engine.md promises for one axis: the magnitudes of all wrong weights, summed.

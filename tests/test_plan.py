@@ -8,7 +8,8 @@ from convfilter.errors import ParameterError, SizeError
 from convfilter.filters import kernels, stack
 from convfilter.filters.factors import factored, low_rank
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
+from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
+from convfilter.filters.stage import Stage
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
 from convfilter.planning.preview import for_preview
 from convfilter.planning.strips import PERSISTENT_BYTES

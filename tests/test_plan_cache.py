@@ -7,7 +7,8 @@ import convfilter
 from convfilter.errors import SizeError
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Pooling, Stage
+from convfilter.filters.operators import Correlation, Pooling
+from convfilter.filters.stage import Stage
 from convfilter.planning import plan_cache
 from convfilter.planning.plan_cache import cached_plan
 

@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 
 import convfilter as cf
 from convfilter.filters import kernels
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -12,7 +12,8 @@ from convfilter.cli.root import run
 from convfilter.errors import KernelFileError, ParameterError
 from convfilter.executor.run import run_array
 from convfilter.filters import footprints, stack
-from convfilter.filters.stage import Rank, Stage
+from convfilter.filters.operators import Rank
+from convfilter.filters.stage import Stage
 from convfilter.loops.median import MEDIAN_OF_COLUMNS
 from convfilter.planning import applicable, networks, plan_stack
 from convfilter.planning.task import Task

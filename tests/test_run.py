@@ -11,7 +11,8 @@ from samples import byte_noise
 from convfilter.errors import ParameterError
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels, stack
-from convfilter.filters.stage import Correlation, Gradient, Pooling, Stage, UnsharpMask
+from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
+from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 from convfilter.precompile.variants import cache_warm
 from convfilter.record import replace

@@ -10,7 +10,8 @@ import pytest
 import convfilter
 from convfilter.errors import KernelFileError
 from convfilter.filters import layer_files
-from convfilter.filters.stage import Layer, Stage
+from convfilter.filters.operators import Layer
+from convfilter.filters.stage import Stage
 
 RNG = np.random.default_rng(9)
 IMAGE = RNG.random((9, 8, 3)).astype(np.float32)

@@ -13,7 +13,8 @@ from convfilter.precompile import variants
 from convfilter.executor.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
-from convfilter.filters.stage import Canny, Correlation, Gradient, Morphology, Point, Pooling, Rank, Stage, UnsharpMask
+from convfilter.filters.operators import Canny, Correlation, Gradient, Morphology, Point, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import Stage
 from convfilter.planning import Task, applicable, plan_stack
 
 object_code.on_notice(print)

@@ -10,17 +10,8 @@ from samples import noise
 import convfilter as cf
 from convfilter import ConvfilterError, ParameterError, ReadOptions, WriteOptions
 from convfilter.filters import kernels
-from convfilter.filters.stage import (
-    Bilateral,
-    Canny,
-    Correlation,
-    Guided,
-    Morphology,
-    Pooling,
-    Rank,
-    Stage,
-    UnsharpMask,
-)
+from convfilter.filters.operators import Bilateral, Canny, Correlation, Guided, Morphology, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import Stage
 from convfilter.keywords import FilterKeywords
 
 BOX = kernels.box(3, 3)

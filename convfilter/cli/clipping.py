@@ -28,7 +28,7 @@ def line(clipped: Sequence[tuple[str, float]], request: Request) -> str:
 def _remedy(request: Request) -> str:
     """Return a remedy for clipping; for weights that sum to 0, half of whose results are negative, another map."""
     from convfilter.filters import stack
-    from convfilter.filters.stage import Correlation
+    from convfilter.filters.operators import Correlation
 
     last = stack.stages(request.specs, **request.stage)[-1]
     operator = last.operator

@@ -17,7 +17,7 @@ from convfilter.engine.layout import centre_columns
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.program import Call, Counting, Moving, Rebased, Slot
 from convfilter.engine.tone import IDENTITY, Tone, has_divisor
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     Bilateral,
     Compass,
     Correlation,

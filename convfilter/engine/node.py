@@ -19,7 +19,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.tone import Tone, tone_of
-from convfilter.filters.stage import Layer, Orientation, Point
+from convfilter.filters.operators import Layer, Orientation, Point
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.filters.stage import Bilateral, Compass, Guided, Morphology, Pooling, Rank, ToneMap, UnsharpMask
+from convfilter.filters.operators import Bilateral, Compass, Guided, Morphology, Pooling, Rank, UnsharpMask
+from convfilter.filters.stage import ToneMap
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_integer
 from convfilter.record import record
 

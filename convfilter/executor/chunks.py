@@ -13,7 +13,7 @@ import numpy as np
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import Samples
 from convfilter.executor import run
-from convfilter.filters.stage import Guided, Orientation
+from convfilter.filters.operators import Guided, Orientation
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.method import Reach, window_reach
 from convfilter.planning.methods import chosen_method, grid_of

@@ -19,7 +19,7 @@ from convfilter.engine.node import Node, StageNode, StageSetup, placeholder
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
 from convfilter.engine.tone import rounding_of, stretched
-from convfilter.filters.stage import Layer, Point
+from convfilter.filters.operators import Layer, Point
 from convfilter.locks import import_before_handlers
 from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan

@@ -9,7 +9,7 @@ import numpy as np
 from convfilter.engine.borders import index_map
 from convfilter.engine.buffer import Samples
 from convfilter.executor.held import Held, Span
-from convfilter.filters.stage import Pooling
+from convfilter.filters.operators import Pooling
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import Plan, full_scale

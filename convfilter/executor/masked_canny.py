@@ -9,7 +9,8 @@ from convfilter.engine.threads import cut
 from convfilter.executor.bands import PIXELS
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.masked_stage import MaskedStage, Setting
-from convfilter.filters.stage import Canny, Stage
+from convfilter.filters.operators import Canny
+from convfilter.filters.stage import Stage
 from convfilter.methods.canny import RIDGE_TYPE, connect, store_edges
 from convfilter.record import replace
 

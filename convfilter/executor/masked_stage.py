@@ -17,7 +17,8 @@ from convfilter.executor.means import Means
 from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.executor.validity import Validity, is_difference
-from convfilter.filters.stage import Correlation, Morphology, Operator, Point, Pooling, Rank, Stage
+from convfilter.filters.operators import Correlation, Morphology, Operator, Point, Pooling, Rank
+from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, Plan, full_scale
 from convfilter.planning.methods import grid_of
 from convfilter.planning.plan_cache import cached_plan

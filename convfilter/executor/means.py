@@ -23,7 +23,8 @@ from convfilter.executor.masked_box import MaskedBox, is_plain_box
 from convfilter.executor.patches import with_mask
 from convfilter.executor.run import run_array
 from convfilter.filters.kernels import box
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.planning import Plan
 from convfilter.planning.plan_cache import cached_plan
 

@@ -7,7 +7,8 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.executor.run import run_array
 from convfilter.filters.kernels import identity
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.planning.plan_cache import cached_plan
 
 #: The stage for values that are stored as they are.

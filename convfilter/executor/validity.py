@@ -13,7 +13,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     Bilateral,
     Canny,
     Compass,
@@ -27,8 +27,8 @@ from convfilter.filters.stage import (
     Point,
     Pooling,
     Rank,
-    Stage,
 )
+from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.stage_plan import StagePlan

@@ -12,11 +12,7 @@ from typing import Literal
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.network_rows import NETWORK_ROWS
-from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
-from convfilter.filters.point_rows import POINT_ROWS
-from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
-from convfilter.filters.sampled_rows import ORIENTATION, SAMPLED_ROWS
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     Canny,
     Compass,
     Correlation,
@@ -24,9 +20,13 @@ from convfilter.filters.stage import (
     Operator,
     Orientation,
     Pooling,
-    Stage,
     UnsharpMask,
 )
+from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
+from convfilter.filters.point_rows import POINT_ROWS
+from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
+from convfilter.filters.sampled_rows import ORIENTATION, SAMPLED_ROWS
+from convfilter.filters.stage import Stage
 from convfilter.filters.window_rows import WINDOW_ROWS
 
 __all__ = ["FILTERS", "STAGE_PARAMETERS", "Filter"]

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from convfilter.errors import ConvfilterError, KernelFileError, foreign, named, shown
 from convfilter.filters import array_files, safetensors_file
 from convfilter.filters.layers import layer
-from convfilter.filters.stage import Layer, Stage
+from convfilter.filters.operators import Layer
+from convfilter.filters.stage import Stage
 from convfilter.filters.state_dicts import Modules, is_state_dict
 from convfilter.record import replace
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, ParameterError, shown
-from convfilter.filters.stage import LAYER_ACTIVATIONS, Layer, is_finite
+from convfilter.filters.checks import is_finite
+from convfilter.filters.operators import LAYER_ACTIVATIONS, Layer
 
 _AXES = 4
 _SLOPE = 0.01

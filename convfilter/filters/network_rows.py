@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from convfilter.filters.operators import LAYER_ACTIVATIONS, Softmax
 from convfilter.filters.parameters import Choice, Key, Number, Numbers, Pair, Parameter, Text
 from convfilter.filters.row import ALL_KEYWORDS, OF_POINTS, Filter
-from convfilter.filters.stage import LAYER_ACTIVATIONS, Softmax, Stage
+from convfilter.filters.stage import Stage
 
 #: Parameters that select a layer's parts in its file, or override them.
 _OF_LAYER = (

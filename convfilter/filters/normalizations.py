@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.filters.stage import Join, LocalResponse, Point, Pooling, Stage
+from convfilter.filters.operators import Join, LocalResponse, Point, Pooling
+from convfilter.filters.stage import Stage
 
 
 def instance(epsilon: float, *, channels: int = 1, groups: int | None = None, name: str = "") -> tuple[Stage, ...]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from convfilter.errors import KernelFileError
 from convfilter.filters.onnx_node import Array, Chain, Node, scaled
-from convfilter.filters.stage import Constant, Join, Point, Stage, Unpooling
+from convfilter.filters.operators import Constant, Join, Point, Unpooling
+from convfilter.filters.stage import Stage
 from convfilter.record import replace
 
 

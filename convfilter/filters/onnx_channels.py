@@ -10,7 +10,8 @@ import numpy as np
 from convfilter.errors import KernelFileError
 from convfilter.filters import layers
 from convfilter.filters.onnx_node import Chain, Node
-from convfilter.filters.stage import Constant, Join, Layer, Softmax, Stage
+from convfilter.filters.operators import Constant, Join, Layer, Softmax
+from convfilter.filters.stage import Stage
 
 _AXES = 4
 #: Version of ONNX operators before which a softmax is over all axes from its axis on.

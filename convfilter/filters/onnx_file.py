@@ -21,7 +21,8 @@ from convfilter.filters.onnx_channels import part, repeated
 from convfilter.filters.onnx_layouts import Layouts
 from convfilter.filters.onnx_node import Node
 from convfilter.filters.onnx_nodes import NODES, NOTHING, indices
-from convfilter.filters.stage import Layer, Point, Stage
+from convfilter.filters.operators import Layer, Point
+from convfilter.filters.stage import Stage
 from convfilter.record import record, replace
 
 if TYPE_CHECKING:

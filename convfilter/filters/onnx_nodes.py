@@ -15,16 +15,8 @@ from convfilter.errors import KernelFileError
 from convfilter.filters import kernels, layers, normalizations
 from convfilter.filters.onnx_channels import softmax
 from convfilter.filters.onnx_node import BROADCAST, Array, Chain, Node, scaled, with_layer
-from convfilter.filters.stage import (
-    Correlation,
-    Layer,
-    MaxIndices,
-    PaddingMode,
-    Point,
-    PointKind,
-    Pooling,
-    Stage,
-)
+from convfilter.filters.operators import Correlation, Layer, MaxIndices, Point, PointKind, Pooling
+from convfilter.filters.stage import PaddingMode, Stage
 from convfilter.record import replace
 
 #: ONNX adds 1e-9 to the standard deviation; as an addend of the variance, this is equal for a deviation of 0.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from convfilter.filters.operators import Point, PointKind
 from convfilter.filters.parameters import Choice, Number, Parameter
 from convfilter.filters.row import OF_POINTS, Filter
-from convfilter.filters.stage import Point, PointKind, Stage
+from convfilter.filters.stage import Stage
 
 #: Constants of SELU's fixed point of mean 0 and variance 1, with more digits than float32 has.
 SELU_ALPHA, SELU_GAMMA = "1.6732632423543772", "1.0507009873554805"

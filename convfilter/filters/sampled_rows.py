@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
+from convfilter.filters.operators import Correlation, Gradient, Operator, Orientation
 from convfilter.filters.parameters import Choice, Number, Parameter
 from convfilter.filters.row import Filter
-from convfilter.filters.stage import (
-    Correlation,
-    Gradient,
-    Operator,
-    Orientation,
-    Stage,
-)
+from convfilter.filters.stage import Stage
 
 #: Largest sigma of kernels that are not separable: 601x601 weights.
 _MOST_SIGMA_WHOLE = 50.0

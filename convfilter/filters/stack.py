@@ -8,9 +8,10 @@ from typing import Any
 
 from convfilter.errors import SpecError, UsageError, shown
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
+from convfilter.filters.operators import Correlation, Point
 from convfilter.filters.parameters import Text, Window
 from convfilter.filters.spec import FilterSpec, Value, parse
-from convfilter.filters.stage import Correlation, Point, Stage
+from convfilter.filters.stage import Stage
 from convfilter.record import replace
 
 #: Parameters of the result: in a stack, their defaults go to the last stage.

@@ -1,20 +1,14 @@
-"""Stages, as plain data: an operator with its parameters, its geometry, and the conversion of its result."""
+"""A stage, as plain data: an operator, its geometry, and the conversion of its result to stored samples."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from convfilter.errors import ParameterError, shown
-from convfilter.record import cached_property, record
+from convfilter.filters.checks import is_finite, require_choice, require_flag, require_integers
+from convfilter.filters.operators import Operator, Pair
+from convfilter.record import record
 
-if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
-    import numpy as np
-    import numpy.typing as npt
-
-    from convfilter.filters.kernels import Kernel
-
-Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = str | tuple[int, int, int, int]
 PaddingMode = Literal["edge", "constant", "reflect", "symmetric", "wrap"]
 ToneMap = Literal["clip", "abs", "offset", "stretch"]
@@ -22,402 +16,9 @@ ToneMap = Literal["clip", "abs", "offset", "stretch"]
 PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmetric", "wrap")
 #: ``same`` pads by the window only, ``same_upper`` and ``same_lower`` also by size and stride, as TensorFlow and ONNX.
 PADDING_WORDS = ("same", "valid", "full", "same_upper", "same_lower")
+TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
 #: Largest step: more than any picture has rows or columns.
 _MOST_STEP = 2**31 - 1
-#: Largest radius of a guided filter.
-_MOST_RADIUS = 5000
-#: Largest sigma of Canny's edges, whose Gaussian is summed tap by tap.
-_MOST_CANNY_SIGMA = 100.0
-#: Default radius of a bilateral filter in sigmas, and its largest radius in pixels.
-_BILATERAL_SIGMAS, _MOST_BILATERAL = 3.0, 500
-#: Least sigma_range, as a fraction of full scale: float32 holds the squares of such differences.
-_LEAST_RANGE = 1e-6
-TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
-
-
-@record
-class Correlation:
-    """Weighted sum of each sample's neighbourhood, in each channel.
-
-    ``shift`` is added to the sum, in samples of the picture at any depth. ``remark`` tells how ambiguous weights were
-    read.
-    """
-
-    kernel: Kernel
-    shift: float = 0.0
-    remark: str = ""
-
-    def __post_init__(self) -> None:
-        if not is_finite(self.shift):
-            raise ParameterError(f"shift must be a finite number, got {shown(self.shift)}")
-
-
-@record
-class Gradient:
-    """Magnitude ``sqrt(gx**2 + gy**2)`` of two derivative kernels of one shape."""
-
-    x: Kernel
-    y: Kernel
-
-
-@record
-class UnsharpMask:
-    """``image + amount * (image - blurred)`` where the difference reaches the threshold.
-
-    ``threshold`` is a fraction of full scale.
-    """
-
-    kernel: Kernel
-    amount: float
-    threshold: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not is_finite(self.amount):
-            raise ParameterError(f"unsharp amount must be a finite number, got {shown(self.amount)}")
-        if not (is_finite(self.threshold) and self.threshold >= 0):
-            raise ParameterError(
-                f"unsharp threshold must be a finite number of at least 0, got {shown(self.threshold)}"
-            )
-
-
-@record
-class Pooling:
-    """Largest, least or mean sample of a window of ``size`` (rows, cols); padded cells are ignored.
-
-    ``size`` None is the whole picture. With ``count_padding`` padded cells count as zeros in a mean. ``power`` is the p
-    of kind "power": (sum of ``|x|**p``)``**(1/p)``, to which padded cells add 0. Kind "sum" is the sum of the whole
-    picture.
-    """
-
-    kind: Literal["max", "min", "average", "power", "sum"]
-    size: Pair | None
-    count_padding: bool = False
-    power: float = 2.0
-
-    def __post_init__(self) -> None:
-        _require_choice("pooling kind", self.kind, ("max", "min", "average", "power", "sum"))
-        if self.size is not None and _require_integers("pooling size", self.size, "(rows, cols)", 2) < 1:
-            raise ParameterError(f"pooling size must be at least 1, got {min(self.size)}")
-        _require_flag("count_padding", self.count_padding)
-        if not is_finite(self.power):
-            raise ParameterError(f"pooling power must be a finite number, got {shown(self.power)}")
-        if self.count_padding and self.kind != "average":
-            raise ParameterError(f"count_padding is for means, not for {self.kind} pooling; leave it out")
-
-
-@record
-class Rank:
-    """The sample at a fraction of each window's sorted samples, interpolated as in ``numpy.percentile``.
-
-    The window is the cells where the kernel is nonzero; the weights have no other meaning.
-    """
-
-    kernel: Kernel
-    fraction: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not (is_finite(self.fraction) and 0 <= self.fraction <= 1):
-            raise ParameterError(f"percentile must be a fraction from 0 to 1, got {_number(self.fraction)}")
-
-
-MorphologyKind = Literal["erode", "dilate", "open", "close", "gradient", "tophat", "blackhat"]
-
-
-@record
-class Morphology:
-    """Smallest (``erode``) or largest sample (``dilate``) under a footprint, and compositions of both.
-
-    The footprint is the cells where the kernel is nonzero; a dilation rotates it by 180 degrees. ``open`` is an erosion
-    followed by a dilation, ``close`` the reverse; ``gradient`` is the dilation minus the erosion, ``tophat`` the
-    picture minus its opening, and ``blackhat`` the closing minus the picture.
-    """
-
-    kind: MorphologyKind
-    kernel: Kernel
-
-    def __post_init__(self) -> None:
-        _require_choice("morphology kind", self.kind, get_args(MorphologyKind))
-
-    @property
-    def is_difference(self) -> bool:
-        """Whether the result is a difference of two extremes; like an edge filter, it does not change alpha."""
-        return self.kind in ("gradient", "tophat", "blackhat")
-
-
-@record
-class Compass:
-    """The largest of the sums with several kernels of one shape: one pattern, rotated to all directions."""
-
-    kernels: tuple[Kernel, ...]
-
-
-@record
-class Canny:
-    """Edges one pixel wide: ridges of a smoothed picture's gradient that are strong, or connected to strong ones.
-
-    ``sigma`` is in pixels. ``low`` and ``high`` are thresholds of Sobel's gradient, as fractions of full scale: a step
-    from black to white has a gradient of 4. With ``only_ridges``, the result is 2 on ridges of at least ``high``, 1 on
-    those of at least ``low``, and 0 elsewhere, unscaled.
-    """
-
-    sigma: float = 1.0
-    low: float = 0.1
-    high: float = 0.2
-    only_ridges: bool = False
-
-    def __post_init__(self) -> None:
-        if not (is_finite(self.sigma) and 0 <= self.sigma <= _MOST_CANNY_SIGMA):
-            raise ParameterError(f"canny sigma must be from 0 to {_MOST_CANNY_SIGMA:g}, got {_number(self.sigma)}")
-        if not (is_finite(self.low) and is_finite(self.high) and 0 <= self.low <= self.high):
-            raise ParameterError(
-                "canny takes thresholds with 0 <= low <= high, "
-                f"got low {_number(self.low)} and high {_number(self.high)}"
-            )
-
-
-@record(eq=False)
-class Guided:
-    """The line from a guide to the picture that fits best in each window, averaged over the windows of a pixel.
-
-    ``radius`` is in pixels. Windows of less variance than ``epsilon``, for samples whose white is 1, are smoothed.
-    ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is read later; None: each
-    channel of the picture guides itself. ``name`` is the name of that file in messages.
-    """
-
-    radius: int
-    epsilon: float = 0.01
-    guide: npt.NDArray[np.float32 | np.float64] | str | None = None
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if not (is_integer(self.radius) and 1 <= self.radius <= _MOST_RADIUS):
-            raise ParameterError(f"guided radius must be from 1 to {_MOST_RADIUS} pixels, got {shown(self.radius)}")
-        if not (is_finite(self.epsilon) and self.epsilon > 0):
-            raise ParameterError(f"guided eps must be a finite number above 0, got {_number(self.epsilon)}")
-
-
-@record
-class Bilateral:
-    """Mean of the pixels of a disk, weighted by a Gaussian of their distance and one of their colours' difference.
-
-    ``sigma_space`` is in pixels, ``sigma_range`` a fraction of full scale. The disk has ``radius`` pixels; None: 3
-    ``sigma_space``, rounded, at least 1. The difference of two colours is the sum of their channels' differences
-    ("l1"), or the root of the sum of squares ("l2").
-    """
-
-    sigma_space: float
-    sigma_range: float = 0.1
-    radius: int | None = None
-    distance: Literal["l1", "l2"] = "l1"
-
-    def __post_init__(self) -> None:
-        if not (is_finite(self.sigma_space) and self.sigma_space > 0):
-            raise ParameterError(
-                f"bilateral sigma_space must be a finite number above 0, got {_number(self.sigma_space)}"
-            )
-        if not (is_finite(self.sigma_range) and self.sigma_range >= _LEAST_RANGE):
-            raise ParameterError(
-                f"bilateral sigma_range is a fraction of full scale from {_LEAST_RANGE:g} on, "
-                f"got {_number(self.sigma_range)}"
-            )
-        if self.radius is not None and not (is_integer(self.radius) and 1 <= self.radius <= _MOST_BILATERAL):
-            raise ParameterError(
-                f"bilateral radius must be from 1 to {_MOST_BILATERAL} pixels, got {shown(self.radius)}"
-            )
-        _require_choice("distance", self.distance, ("l1", "l2"))
-
-    @property
-    def reach(self) -> int:
-        """The radius in pixels."""
-        return self.radius or min(_MOST_BILATERAL, max(1, int(_BILATERAL_SIGMAS * self.sigma_space + 0.5)))
-
-    @cached_property
-    def kernel(self) -> Kernel:
-        """The disk: weights of 1 on the pixels that count."""
-        from convfilter.filters import footprints
-
-        return footprints.disk(self.reach)
-
-
-@record
-class Orientation:
-    """Direction of the gradient as hue, its magnitude as brightness; the result has three channels.
-
-    ``turn`` is the angle from the kernels' axes to the picture's, in turns counter-clockwise.
-    """
-
-    x: Kernel
-    y: Kernel
-    turn: float = 0.0
-
-
-@record
-class LocalResponse:
-    """Local response normalisation: each sample over a power of the squares of ``size`` channels around it.
-
-    ``x / (bias + alpha / size * sum of squares)**beta`` for samples whose white is 1; opacity is not a channel.
-    """
-
-    size: int
-    alpha: float = 1e-4
-    beta: float = 0.75
-    bias: float = 1.0
-
-
-@record
-class Softmax:
-    """Shares of the channels of each pixel: ``exp(x) / sum of exp(x)`` for samples whose white is 1.
-
-    ``kind`` "log" is the natural logarithm of the shares; "hard" is 1 for the first largest channel, and 0 for the
-    others. Opacity is not a channel.
-    """
-
-    kind: Literal["soft", "log", "hard"] = "soft"
-
-
-@record
-class MaxIndices:
-    """Index of the largest sample of each window: ``(channel * rows + row) * cols + col`` of the picture.
-
-    The first of equal samples counts. With ``by_columns``, the index is ``(channel * cols + col) * rows + row``. White
-    stands for 1, as in a layer.
-    """
-
-    size: Pair
-    by_columns: bool = False
-
-
-@record(eq=False)
-class Constant:
-    """Constant samples: a (rows, cols, channels) array; a side of 1 is broadcast to the input."""
-
-    values: npt.NDArray[np.float64]
-
-
-PointKind = Literal[
-    "relu", "abs", "bias", "scale", "clip", "normalize", "threshold", "invert",
-    "leaky_relu", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_tanh", "softplus", "softsign",
-    "thresholded_relu", "hardsigmoid", "hardswish", "mish", "swish", "shrink", "power",
-]  # fmt: skip
-#: Activations: kinds on the scale where white is 1.
-ACTIVATIONS: tuple[str, ...] = get_args(PointKind)[8:]
-#: Activations of a layer; parameters are the catalogue's defaults, except the slope.
-LAYER_ACTIVATIONS = ("none", "relu", "prelu", *ACTIVATIONS[:-1])
-
-
-@record
-class Point:
-    """A function of each colour sample; alpha does not change.
-
-    ``low`` is the first number of a kind that has numbers (a fraction of full scale, or a factor); ``high`` is the
-    upper limit of ``clip``, and the second number of an activation.
-    """
-
-    kind: PointKind
-    low: float = 0.0
-    high: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.kind == "clip" and self.high < self.low:
-            raise ParameterError(f"clip high must not be below low, got low {self.low:g} and high {self.high:g}")
-
-    @property
-    def removes_sign(self) -> bool:
-        """Whether the result is unsigned even if the input is signed."""
-        return self.kind != "scale"
-
-
-@record(eq=False)
-class Layer:
-    """Kernels across channels, then an activation; ``layers.layer`` checks the numbers and makes a layer.
-
-    ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both float64, for samples whose white is 1. If
-    ``transposed``, the stage's stride is the distance of the input's samples on the grid of the result, its padding is
-    cut off, and ``output_padding`` adds rows and columns at the end; ``output_size`` sets the size of the result
-    instead. ``slope`` is the slope of leaky_relu, or the (C_out,) slopes of prelu.
-    """
-
-    weight: npt.NDArray[np.float64]
-    bias: npt.NDArray[np.float64]
-    groups: int = 1
-    activation: str = "none"
-    slope: float | npt.NDArray[np.float64] = 0.01
-    transposed: bool = False
-    output_padding: Pair = (0, 0)
-    output_size: Pair | None = None
-
-    @property
-    def inputs(self) -> int:
-        """Number of input channels."""
-        return int(self.weight.shape[1]) * self.groups
-
-    @cached_property
-    def fractions(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The weights as numerators and one divisor for each output channel; see ``Kernel``."""
-        from convfilter.filters.kernels import fractions_of
-
-        return fractions_of(self.weight)
-
-    @cached_property
-    def reach(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """For each output channel: the sum of its numerators' magnitudes, and whether all are integers."""
-        numerators = self.fractions[0].reshape(len(self.weight), -1)
-        return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
-
-
-@record
-class Unpooling:
-    """A pooling to invert: its window, stride and padding (top, bottom, left, right), and the size of the result.
-
-    Indices refer to the picture before pooling, whose size follows from these numbers; a larger ``output_size`` adds
-    zeros at the end.
-    """
-
-    window: Pair
-    stride: Pair
-    padding: tuple[int, int, int, int]
-    output_size: Pair | None = None
-
-    def pooled(self, rows: int, cols: int) -> Pair:
-        """Return the size before pooling to ``rows`` x ``cols``."""
-        top, bottom, left, right = self.padding
-        height = (rows - 1) * self.stride[0] + self.window[0] - top - bottom
-        return height, (cols - 1) * self.stride[1] + self.window[1] - left - right
-
-
-@record
-class Join:
-    """Branches with the same input, joined by sum, product, quotient, or concatenation of channels.
-
-    An empty branch is the input itself. All branches have one size; a branch may have a single pixel unless branches
-    are concatenated. With ``unpooling`` there are two branches: samples, and the indices of ``MaxIndices`` that place
-    them among zeros.
-    """
-
-    kind: Literal["add", "multiply", "divide", "concat", "unpool"]
-    branches: tuple[tuple[Stage, ...], ...]
-    unpooling: Unpooling | None = None
-
-
-#: Operators of networks besides layers.
-NetworkOperator: TypeAlias = Join | LocalResponse | Softmax | MaxIndices | Constant
-Operator: TypeAlias = (
-    Correlation
-    | Gradient
-    | UnsharpMask
-    | Pooling
-    | Rank
-    | Morphology
-    | Compass
-    | Canny
-    | Guided
-    | Bilateral
-    | Orientation
-    | Point
-    | Layer
-    | NetworkOperator
-)
-
 _EVERY: Pair = (1, 1)
 _OPERATORS = frozenset(get_args(Operator))
 
@@ -454,66 +55,26 @@ class Stage:
         if not isinstance(self.name, str):
             raise ParameterError(f"name must be a text, got {shown(self.name)}")
         for name in ("signed", "ceil", "flip"):
-            _require_flag(name, getattr(self, name))
+            require_flag(name, getattr(self, name))
         for name in ("stride", "dilation"):
             pair = getattr(self, name)
             if pair is _EVERY:  # most stages are made for one run, in which a microsecond counts
                 continue
-            _require_integers(name, pair, "(rows, cols)", 2)
+            require_integers(name, pair, "(rows, cols)", 2)
             for value in pair:
                 if not 1 <= value <= _MOST_STEP:
                     limit = f"at least 1, got {value}" if value < 1 else f"at most {_MOST_STEP}, got {value:.6g}"
                     raise ParameterError(f"{name} must be {limit}")
         if isinstance(self.padding, str):
-            _require_choice("padding", self.padding, PADDING_WORDS, "or a number of pixels")
-        elif _require_integers("padding", self.padding, "(top, bottom, left, right)", 4) < 0:
+            require_choice("padding", self.padding, PADDING_WORDS, "or a number of pixels")
+        elif require_integers("padding", self.padding, "(top, bottom, left, right)", 4) < 0:
             raise ParameterError(f"padding must not be negative, got {min(self.padding)}")
         elif any(pad > _MOST_STEP for pad in self.padding):
             raise ParameterError(f"padding must be at most {_MOST_STEP}, got {max(self.padding):.6g}")
-        _require_choice("padding_mode", self.padding_mode, PADDING_MODES)
+        require_choice("padding_mode", self.padding_mode, PADDING_MODES)
         if self.map is not None:
-            _require_choice("map", self.map, TONE_MAPS)
+            require_choice("map", self.map, TONE_MAPS)
         for name in ("padding_value", "scale", "offset"):
             value = getattr(self, name)
             if not is_finite(value):
                 raise ParameterError(f"{name} must be a finite number, got {shown(value)}")
-
-
-def is_integer(value: Any) -> bool:
-    """Whether a value is an integer or a bool, of Python or NumPy, or an array of one without axes."""
-    return isinstance(value, int) or (getattr(value, "ndim", None) == 0 and value.dtype.kind in "biu")
-
-
-def _require_flag(name: str, value: object) -> None:
-    if value is not False and not is_integer(value):
-        raise ParameterError(f"{name} must be True or False, got {shown(value)}")
-
-
-def _require_integers(name: str, values: object, form: str, count: int) -> int:
-    """Refuse anything but a tuple of integers; returns the smallest."""
-    if not isinstance(values, tuple) or len(values) != count or not all(map(is_integer, values)):
-        raise ParameterError(f"{name} must be {form} in whole numbers, got {shown(values)}")
-    return int(min(values))
-
-
-def is_finite(value: object) -> bool:
-    """Whether a value is a number, and finite."""
-    try:
-        return math.isfinite(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
-def _number(value: object) -> str:
-    """Return a number, or any other value, for a message."""
-    return f"{value:g}" if isinstance(value, int | float) else shown(value)
-
-
-def _require_choice(name: str, value: object, choices: tuple[str, ...], more: str = "") -> None:
-    if not isinstance(value, str) or value not in choices:
-        from convfilter.filters import synonyms
-
-        raise ParameterError(
-            f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {shown(value)}",
-            remedy=synonyms.of_value(name, value, choices) if isinstance(value, str) else "",
-        )

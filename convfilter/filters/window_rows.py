@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from convfilter.errors import ParameterError, shown
+from convfilter.filters.operators import Bilateral, Guided, Morphology, MorphologyKind, Rank
 from convfilter.filters.parameters import Choice, Number, Parameter, Text, Window
 from convfilter.filters.row import ALL_KEYWORDS, Filter
-from convfilter.filters.stage import Bilateral, Guided, Morphology, MorphologyKind, Rank, Stage
+from convfilter.filters.stage import Stage
 
 _SERRA = "Serra, Image Analysis and Mathematical Morphology, 1982"
 _MEYER = "Meyer, Iterative image transformations for an automatic screening of cervical smears, 1979"

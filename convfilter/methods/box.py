@@ -22,7 +22,7 @@ from convfilter.engine.program import Call, Counting, Moving, Program
 from convfilter.engine.strips import Strip, StripPool
 from convfilter.engine.sums import PassOutput, Taps, weighted_sums
 from convfilter.engine.workers import TileWorker, Workers
-from convfilter.filters.stage import Pooling
+from convfilter.filters.operators import Pooling
 from convfilter.native.loop import Loop
 from convfilter.planning import StagePlan, counted_cells, full_scale, is_wide
 from convfilter.planning.methods.box import PASS_ROWS, PASS_SAMPLES

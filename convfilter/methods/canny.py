@@ -14,7 +14,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Workers
 from convfilter.filters import kernels
-from convfilter.filters.stage import Canny
+from convfilter.filters.operators import Canny
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
 from convfilter.planning.methods.canny import canny_block_rows, radius_of

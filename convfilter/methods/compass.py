@@ -13,7 +13,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Compass, Correlation
+from convfilter.filters.operators import Compass, Correlation
 from convfilter.planning import plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.record import replace

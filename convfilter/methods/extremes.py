@@ -21,7 +21,7 @@ from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, Slot
 from convfilter.engine.strips import Strip, StripPool
 from convfilter.engine.workers import TileWorker, Workers
-from convfilter.filters.stage import Pooling
+from convfilter.filters.operators import Pooling
 from convfilter.methods import box
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, is_wide

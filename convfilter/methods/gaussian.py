@@ -21,7 +21,7 @@ from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSou
 from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
 from convfilter.engine.sums import StepOutput, Taps, Window, dtype_of
 from convfilter.filters.multirate import Rates
-from convfilter.filters.stage import UnsharpMask
+from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
 from convfilter.methods.stencil import Tables, incoming, window_of

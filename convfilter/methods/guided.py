@@ -24,7 +24,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.program import Slot
 from convfilter.engine.workers import Workers
-from convfilter.filters.stage import Guided
+from convfilter.filters.operators import Guided
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.bilateral import SPLIT
 from convfilter.methods.layer import central_alpha

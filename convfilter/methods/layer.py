@@ -15,8 +15,8 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Workers
+from convfilter.filters.operators import ACTIVATIONS, Layer
 from convfilter.filters.point_rows import default_numbers
-from convfilter.filters.stage import ACTIVATIONS, Layer
 from convfilter.methods.pointwise import ACTIVATE
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, AxisPlan, StagePlan
 from convfilter.record import NamedTuple

@@ -22,7 +22,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.threads import cut
 from convfilter.engine.workers import Workers
-from convfilter.filters.stage import Morphology
+from convfilter.filters.operators import Morphology
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.extremes import Windows
 from convfilter.methods.layer import central_alpha

@@ -20,7 +20,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Moving, Program, Slot
 from convfilter.engine.strips import Strip, StripPool, strips_of
-from convfilter.filters.stage import ACTIVATIONS, Point
+from convfilter.filters.operators import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_integer, is_wide
 from convfilter.planning.ring import STEP_ROWS

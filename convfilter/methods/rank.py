@@ -24,7 +24,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.threads import cut
 from convfilter.engine.workers import Workers
-from convfilter.filters.stage import Rank
+from convfilter.filters.operators import Rank
 from convfilter.methods import medians
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_wide

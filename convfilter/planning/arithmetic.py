@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError
-from convfilter.filters.stage import Layer, Operator, Pooling, Stage
+from convfilter.filters.operators import Layer, Operator, Pooling
+from convfilter.filters.stage import Stage
 from convfilter.record import record, replace
 
 #: Most places of a padded axis: its index map takes 8 bytes for each.

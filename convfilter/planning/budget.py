@@ -17,12 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.filters.stage import (
-    ACTIVATIONS,
-    Point,
-    Pooling,
-    Rank,
-)
+from convfilter.filters.operators import ACTIVATIONS, Point, Pooling, Rank
 from convfilter.planning.gains import largest_gain, times
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convfilter.filters.stage import Point
+from convfilter.filters.operators import Point
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import even_block_rows

@@ -10,17 +10,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import (
-    Correlation,
-    Layer,
-    Morphology,
-    MorphologyKind,
-    Padding,
-    Pair,
-    Point,
-    Pooling,
-    Stage,
-)
+from convfilter.filters.operators import Correlation, Layer, Morphology, MorphologyKind, Pair, Point, Pooling
+from convfilter.filters.stage import Padding, Stage
 from convfilter.record import replace
 
 

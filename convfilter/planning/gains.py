@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     ACTIVATIONS,
     Compass,
     Correlation,
@@ -15,9 +15,9 @@ from convfilter.filters.stage import (
     Point,
     Pooling,
     Rank,
-    Stage,
     UnsharpMask,
 )
+from convfilter.filters.stage import Stage
 from convfilter.planning.task import Task, gain_of_sums
 from convfilter.sample_types import full_scale
 

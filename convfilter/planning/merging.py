@@ -9,7 +9,8 @@ import numpy as np
 
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Correlation, Stage
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
 from convfilter.planning.methods import least_time
 from convfilter.planning.task import Task
 from convfilter.record import replace

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     ACTIVATIONS,
     Bilateral,
     Compass,
@@ -17,8 +17,8 @@ from convfilter.filters.stage import (
     Point,
     Pooling,
     Rank,
-    Stage,
 )
+from convfilter.filters.stage import Stage
 from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_integer
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from convfilter.filters.multirate import COARSE, FINE, Quality
-from convfilter.filters.stage import Correlation, Gradient, UnsharpMask
+from convfilter.filters.operators import Correlation, Gradient, UnsharpMask
 from convfilter.planning.task import Task
 from convfilter.sample_types import full_scale
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.filters.stage import Correlation
+from convfilter.filters.operators import Correlation
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan import Plan, plan_stack
 from convfilter.planning.stage_plan import StagePlan

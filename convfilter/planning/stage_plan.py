@@ -7,7 +7,8 @@ import numpy as np
 from convfilter.filters.factors import Product
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.multirate import Rates
-from convfilter.filters.stage import Pooling, Stage
+from convfilter.filters.operators import Pooling
+from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.field import Field
 from convfilter.planning.method import Algorithm

@@ -10,7 +10,7 @@ import numpy as np
 from convfilter.errors import ParameterError, named
 from convfilter.filters.factors import factored
 from convfilter.filters.kernels import Kernel, identity
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     Bilateral,
     Canny,
     Compass,
@@ -30,9 +30,9 @@ from convfilter.filters.stage import (
     Pooling,
     Rank,
     Softmax,
-    Stage,
     UnsharpMask,
 )
+from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
 from convfilter.record import cached_property, record, replace
 from convfilter.sample_types import full_scale, is_integer, is_wide, sample_type

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from convfilter.engine.borders import index_map
 from convfilter.executor.region import run_region
 from convfilter.filters import stack
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     Correlation,
     Gradient,
     Join,
@@ -26,9 +26,9 @@ from convfilter.filters.stage import (
     Orientation,
     Point,
     Pooling,
-    Stage,
     UnsharpMask,
 )
+from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded, sized
 from convfilter.record import NamedTuple, replace

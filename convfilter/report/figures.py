@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.kernels import Kernel, Weights
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     Bilateral,
     Canny,
     Compass,
@@ -24,8 +24,8 @@ from convfilter.filters.stage import (
     Orientation,
     Point,
     Pooling,
-    Stage,
 )
+from convfilter.filters.stage import Stage
 from convfilter.record import NamedTuple
 from convfilter.report.markup import shown
 

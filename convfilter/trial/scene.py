@@ -11,7 +11,7 @@ from typing import Any
 from convfilter import pipeline
 from convfilter.errors import ConvfilterError, PictureError, UsageError, WriteError, named
 from convfilter.filters import stack
-from convfilter.filters.stage import Correlation, Gradient, Morphology, Pooling, Rank, UnsharpMask
+from convfilter.filters.operators import Correlation, Gradient, Morphology, Pooling, Rank, UnsharpMask
 from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.picture import Picture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convfilter.filters.stage import (
+from convfilter.filters.operators import (
     Bilateral,
     Canny,
     Compass,

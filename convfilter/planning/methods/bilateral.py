@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.filters.stage import Bilateral
+from convfilter.filters.operators import Bilateral
 from convfilter.planning.method import Method, always, grid_of_samples
 from convfilter.planning.task import Task
 

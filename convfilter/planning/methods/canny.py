@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convfilter.filters.stage import Canny
+from convfilter.filters.operators import Canny
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, always, grid_of_pictures, unsplit
 from convfilter.planning.stage_plan import StagePlan

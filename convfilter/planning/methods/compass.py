@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convfilter.filters.stage import Compass
+from convfilter.filters.operators import Compass
 from convfilter.planning.method import Method
 from convfilter.planning.task import Task
 

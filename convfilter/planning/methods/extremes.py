@@ -6,7 +6,7 @@ from math import ceil, gcd, log2
 
 import numpy as np
 
-from convfilter.filters.stage import Operator, Pooling
+from convfilter.filters.operators import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, grid_of_samples, window_bytes
 from convfilter.planning.methods.box import box_cost

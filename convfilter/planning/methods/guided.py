@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.filters.stage import Guided
+from convfilter.filters.operators import Guided
 from convfilter.planning.method import Grid, Method, always, unsplit
 from convfilter.planning.task import Task
 

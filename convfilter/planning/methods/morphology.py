@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.filters.stage import Morphology, Operator
+from convfilter.filters.operators import Morphology, Operator
 from convfilter.planning.method import Grid, Method, always, grid_of_pictures, grid_of_samples, rows_of_windows
 from convfilter.planning.methods.extremes import blocks_of, comparisons, pass_rows_of
 from convfilter.planning.precision import samples_fit

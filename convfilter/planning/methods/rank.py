@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.kernels import Kernel
-from convfilter.filters.stage import Rank
+from convfilter.filters.operators import Rank
 from convfilter.planning.method import Method, always, grid_of_samples
 from convfilter.planning.networks import Network, of_rectangle, of_taps
 from convfilter.planning.precision import samples_fit

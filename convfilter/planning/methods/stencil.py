@@ -7,7 +7,8 @@ from math import prod
 import numpy as np
 
 from convfilter.filters.factors import Product, low_rank, trimmed
-from convfilter.filters.stage import Gradient, Stage
+from convfilter.filters.operators import Gradient
+from convfilter.filters.stage import Stage
 from convfilter.planning.method import Method
 from convfilter.planning.precision import sums_fit, unseen
 from convfilter.planning.stage_plan import StagePlan

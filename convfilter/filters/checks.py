@@ -1,0 +1,50 @@
+"""Checks of parameters, shared by operators and stages."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from convfilter.errors import ParameterError, shown
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer or a bool, of Python or NumPy, or an array of one without axes."""
+    return isinstance(value, int) or (getattr(value, "ndim", None) == 0 and value.dtype.kind in "biu")
+
+
+def require_flag(name: str, value: object) -> None:
+    """Refuse anything but a bool or an integer."""
+    if value is not False and not is_integer(value):
+        raise ParameterError(f"{name} must be True or False, got {shown(value)}")
+
+
+def require_integers(name: str, values: object, form: str, count: int) -> int:
+    """Refuse anything but a tuple of ``count`` integers, and return the smallest."""
+    if not isinstance(values, tuple) or len(values) != count or not all(map(is_integer, values)):
+        raise ParameterError(f"{name} must be {form} in whole numbers, got {shown(values)}")
+    return int(min(values))
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a number, and finite."""
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def number_text(value: object) -> str:
+    """Format a number, or a value that is no number, for a message."""
+    return f"{value:g}" if isinstance(value, int | float) else shown(value)
+
+
+def require_choice(name: str, value: object, choices: tuple[str, ...], more: str = "") -> None:
+    """Refuse a text that is not one of the choices; ``more`` ends their list in the message."""
+    if not isinstance(value, str) or value not in choices:
+        from convfilter.filters import synonyms
+
+        raise ParameterError(
+            f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {shown(value)}",
+            remedy=synonyms.of_value(name, value, choices) if isinstance(value, str) else "",
+        )
