@@ -281,7 +281,7 @@ def test_branches_keep_alpha(branched: str) -> None:
     np.testing.assert_array_equal(premultiplied[..., -1], 0.5)
 
 
-@pytest.mark.parametrize("how", [{"axes": [2]}, {"axes": [-2, -1], "keepdims": 0}])
+@pytest.mark.parametrize("how", [{"axes": [2]}, {"axes": [1, 2, 3]}, {"axes": [-2, 1], "keepdims": 0}])
 def test_means_over_other_axes_are_refused(how: dict[str, Any], tmp_path: Path) -> None:
     mean = helper.make_node("ReduceMean", ["picture"], ["m"], "mean", **how)
     path = saved(tmp_path / "mean.onnx", [mean], [], "m")
@@ -616,12 +616,22 @@ def test_gemm_is_a_convolution_of_the_map(tmp_path: Path, nodes: list[Any]) -> N
         convfilter.apply(IMAGE[:7, :7], f"net:{path},until=place")
 
 
-def test_a_pixel_needs_no_size_of_the_picture(tmp_path: Path) -> None:
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["p"], ["a"], "mean"),
-        helper.make_node("Squeeze", ["a", "axes"], ["s"], "squeeze"),
-        helper.make_node("Gemm", ["s", "m"], ["v"], "dense", transB=1),
-    ]
+@pytest.mark.parametrize(
+    "means",
+    [
+        [
+            helper.make_node("GlobalAveragePool", ["p"], ["a"], "mean"),
+            helper.make_node("Squeeze", ["a", "axes"], ["s"], "squeeze"),
+        ],
+        [helper.make_node("ReduceMean", ["p"], ["s"], "mean", axes=[2, 3], keepdims=0)],  # as of x.mean((2, 3))
+        [
+            helper.make_node("Transpose", ["p"], ["t"], "transpose", perm=[0, 2, 3, 1]),
+            helper.make_node("ReduceMean", ["t"], ["s"], "mean", axes=[1, 2], keepdims=0),
+        ],
+    ],
+)
+def test_a_pixel_needs_no_size_of_the_picture(means: list[Any], tmp_path: Path) -> None:
+    nodes = [*means, helper.make_node("Gemm", ["s", "m"], ["v"], "dense", transB=1)]
     path = classifier(
         tmp_path / "net.onnx", nodes, [tensor("m", 5, 4), integers("axes", 2, 3)], "v", shape=[1, 3, "h", "w"]
     )

@@ -15,7 +15,7 @@ import numpy as np
 from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers
 from convfilter.filters.onnx_node import Chain, Node
-from convfilter.filters.onnx_nodes import ACTIVATION_NODES, ELEMENTWISE, NOTHING
+from convfilter.filters.onnx_nodes import ACTIVATION_NODES, ELEMENTWISE, NODES, NOTHING
 from convfilter.filters.stage import Stage
 from convfilter.record import cached_property, record, replace
 
@@ -140,11 +140,21 @@ class Layouts:
             return chains[source]
         if any(name in self._orders for name in node.inputs):
             raise KernelFileError("its input has another order of axes than (N, C, H, W); only a Flatten can follow")
+        if node.kind == "ReduceMean" and not node.number("keepdims", 1):
+            return self._mean(node, chains[source], output)
         return None
 
     def _order(self, node: Node) -> tuple[int, ...]:
         """Return the order of axes of a node's first input."""
         return self._orders.get(node.inputs[0], _CHANNELS_LAST if node.channels_last else _CHANNELS_FIRST)
+
+    def _mean(self, node: Node, chain: Chain, output: str) -> Chain:
+        """Return the chain of a mean over all pixels whose result is a vector of the channels."""
+        pooled, shape = NODES[node.kind](node, chain), self._shapes.get(output, [])
+        if len(shape) != 2 or shape[1] < 1:
+            raise KernelFileError("the number of its channels is unknown; export the network with its input's shape")
+        self._vectors[output] = _Vector((shape[1], 1, 1))
+        return pooled
 
     def _transpose(self, node: Node, output: str) -> None:
         """Record the order of axes of a Transpose's result."""

@@ -225,8 +225,8 @@ def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
 def _mean_of_all(node: Node, chain: Chain) -> Chain:
     """Convert a ReduceMean over all pixels of each channel."""
     axes = sorted(axis % 4 for axis in node.axes())
-    if axes != list(node.pixel_axes) or not node.number("keepdims", 1):
-        raise KernelFileError(f"means must be over all pixels of each channel, with keepdims, got the axes {axes}")
+    if axes != list(node.pixel_axes):
+        raise KernelFileError(f"means must be over all pixels of each channel, got the axes {axes}")
     return _global_pooling("average")(node, chain)
 
 
