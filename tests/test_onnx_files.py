@@ -466,6 +466,12 @@ def test_onnxruntime_parts_divides_repeats_and_shares_alike(of_channels: str, un
     assert convfilter.apply(IMAGE, f"net:{of_channels},until={until}", threads=3).tobytes() == got.tobytes()
 
 
+_INTEGERS = {
+    "zero": [0], "one": [1], "two": [2], "three": [3], "minus_one": [-1], "minus_three": [-3], "sizes": [2, 2],
+    "most": [2**63 - 1], "least": [-(2**63)], "swapped": [2, 1, 0], "twice_last": [-1, 2, 0], "far": [0, 3],
+}  # fmt: skip
+
+
 def test_channels_are_split_divided_repeated_and_shared(of_channels: str) -> None:
     def at(until: str) -> np.ndarray:
         return convfilter.apply(IMAGE, f"net:{of_channels},until={until}").astype(np.float64)
@@ -485,12 +491,38 @@ def test_channels_are_split_divided_repeated_and_shared(of_channels: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("node", "channels"),
+    [
+        (helper.make_node("Slice", ["picture", "one", "three", "one"], ["y"], "one"), [1, 2]),
+        (helper.make_node("Slice", ["picture", "one", "most", "minus_three"], ["y"], "one"), [1, 2]),
+        (helper.make_node("Slice", ["picture", "minus_one", "least", "one", "minus_one"], ["y"], "one"), [2, 1, 0]),
+        (helper.make_node("Slice", ["picture", "two", "minus_three", "one", "minus_one"], ["y"], "one"), [2, 1]),
+        (helper.make_node("Slice", ["picture", "zero", "most", "one", "two"], ["y"], "one"), [0, 2]),
+        (helper.make_node("Gather", ["picture", "swapped"], ["y"], "one", axis=1), [2, 1, 0]),
+        (helper.make_node("Gather", ["picture", "swapped"], ["y"], "one", axis=-3), [2, 1, 0]),
+        (helper.make_node("Gather", ["picture", "twice_last"], ["y"], "one", axis=1), [2, 2, 0]),
+    ],
+)
+def test_channels_are_chosen(node: Any, channels: list[int], tmp_path: Path) -> None:
+    integers = [numpy_helper.from_array(np.int64(each), name) for name, each in _INTEGERS.items()]
+    path = saved(tmp_path / "one.onnx", [node], integers, "y")
+    (expected,) = ReferenceEvaluator(path).run(None, {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    np.testing.assert_array_equal(expected[0].transpose(1, 2, 0), IMAGE[..., channels])
+    np.testing.assert_array_equal(convfilter.apply(IMAGE, f"net:{path}"), IMAGE[..., channels])
+
+
+@pytest.mark.parametrize(
     ("node", "message"),
     [
         (_of("Softmax", axis=2), "a softmax must be over channels alone, got axis 2"),
         (_of("Softmax"), "a softmax must be over channels alone, got axis -1"),
         (_of("Split", axis=2), "only channels can be split, got axis 2"),
         (_of("Split", "sizes", axis=1), "its 3 channels do not split into [2, 2]"),
+        (_of("Slice", "one", "two", "two"), "only channels can be sliced, by constants, got the axes [2]"),
+        (_of("Slice", "one", "two"), "only channels can be sliced, by constants, got the axes []"),
+        (_of("Slice", "one", "one", "one"), "it leaves none of 3 channels"),
+        (_of("Gather", "two", axis=2), "only channels can be gathered, by a list of their numbers, got axis 2"),
+        (_of("Gather", "far", axis=1), "its indices must be numbers of 3 channels, got [0, 3]"),
         (_of("Resize", "", "half"), "only a Resize of rows and columns by whole factors"),
         (_of("Resize", "", "", "sizes"), "its scales must be 4 constants; a Resize to given sizes is not supported"),
         (
@@ -500,7 +532,8 @@ def test_channels_are_split_divided_repeated_and_shared(of_channels: str) -> Non
     ],
 )
 def test_other_axes_and_factors_are_refused(node: Any, message: str, tmp_path: Path) -> None:
-    numbers = {"sizes": np.int64([2, 2]), "half": np.float32([1, 1, 0.5, 2]), "twice": np.float32([1, 1, 2, 2])}
+    numbers = {name: np.int64(each) for name, each in _INTEGERS.items()}
+    numbers |= {"half": np.float32([1, 1, 0.5, 2]), "twice": np.float32([1, 1, 2, 2])}
     path = saved(tmp_path / "one.onnx", [node], [numpy_helper.from_array(*each[::-1]) for each in numbers.items()], "y")
     with pytest.raises(KernelFileError) as caught:
         convfilter.apply(IMAGE, f"net:{path}")

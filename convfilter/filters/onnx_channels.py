@@ -1,4 +1,4 @@
-"""ONNX nodes whose conversion needs the number of channels: Split, Resize by repeated pixels, softmax."""
+"""ONNX nodes whose conversion needs the number of channels: Split, Slice, Gather, Resize by repetition, softmax."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from convfilter.errors import KernelFileError
+from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers
 from convfilter.filters.onnx_node import Chain, Node
 from convfilter.filters.operators import Constant, Join, Layer, Softmax
 from convfilter.filters.stage import Stage
 
 _AXES = 4
+#: More channels than a layer has.
+_MOST_CHANNELS = 1 << 31
 #: Version of ONNX operators before which a softmax is over all axes from its axis on.
 _SOFTMAX = 13
 #: Modes of choosing the nearest sample that repeat each sample if the factor is whole.
@@ -69,8 +72,54 @@ def part(node: Node, chain: Chain, number: int) -> Chain:
     if number >= len(sizes) or min(sizes) < 1 or sum(sizes) != channels:
         raise KernelFileError(f"its {channels} channels do not split into {sizes}")
     first = sum(sizes[:number])
-    chosen = np.eye(channels)[first : first + sizes[number], :, np.newaxis, np.newaxis]
-    return *chain, Stage(layers.layer(chosen), name=node.name, padding="valid", padding_mode="constant")
+    return _chosen(node, chain, channels, slice(first, first + sizes[number]))
+
+
+def sliced(node: Node, chain: Chain) -> Chain:
+    """Append a Slice: channels at equal distances, such as the first half, or all in reverse.
+
+    Raises
+    ------
+    KernelFileError
+        Another axis is sliced, or no channel is left.
+    """
+    names = ("starts", "ends", "axes", "steps")
+    stored = [node.constant(place) for place in range(1, 5)]
+    given = [node.integers(name) if array is None else array.ravel() for name, array in zip(names, stored, strict=True)]
+    starts, ends, axes, steps = ([int(number) for number in each] for each in given)
+    if len(starts) != 1 or len(ends) != 1 or len(axes) != 1 or not node.is_of_channels(axes[0]):
+        raise KernelFileError(f"only channels can be sliced, by constants, got the axes {axes}")
+    return _chosen(node, chain, _channels(node, chain), _places(starts[0], ends[0], steps[0] if steps else 1))
+
+
+def _places(start: int, end: int, step: int) -> slice:
+    """Return a range of places as ONNX defines it: an end far below 0 includes the first place of a negative step."""
+    return slice(start, None if step < 0 and end < -_MOST_CHANNELS else end, step)
+
+
+def gathered(node: Node, chain: Chain) -> Chain:
+    """Append a Gather: the channels with the given numbers, in their order.
+
+    Raises
+    ------
+    KernelFileError
+        Another axis is gathered, or a channel does not exist.
+    """
+    numbers = node.needed(1, "indices").astype(np.int64)
+    axis, channels = node.number("axis", 0), _channels(node, chain)
+    if not node.is_of_channels(axis) or numbers.ndim != 1:
+        raise KernelFileError(f"only channels can be gathered, by a list of their numbers, got axis {axis:g}")
+    if numbers.size and not -channels <= numbers.min() <= numbers.max() < channels:
+        raise KernelFileError(f"its indices must be numbers of {channels} channels, got {shown(numbers.tolist())}")
+    return _chosen(node, chain, channels, numbers)
+
+
+def _chosen(node: Node, chain: Chain, channels: int, places: slice | npt.NDArray[np.int64]) -> Chain:
+    """Append the choice of some channels: a layer of one tap for each."""
+    weight = np.eye(channels)[places, :, np.newaxis, np.newaxis]
+    if not len(weight):
+        raise KernelFileError(f"it leaves none of {channels} channels")
+    return *chain, Stage(layers.layer(weight), name=node.name, padding="valid", padding_mode="constant")
 
 
 def repeated(node: Node, chain: Chain) -> Chain:

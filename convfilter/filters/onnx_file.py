@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
 from convfilter.filters.onnx_branches import JOINS, affine, joined, product, quotient, unpooled
-from convfilter.filters.onnx_channels import part, repeated
+from convfilter.filters.onnx_channels import gathered, part, repeated, sliced
 from convfilter.filters.onnx_layouts import Layouts
 from convfilter.filters.onnx_node import Node
 from convfilter.filters.onnx_nodes import NODES, NOTHING, indices
@@ -36,6 +36,8 @@ Read = TypeVar("Read")
 MOST_BYTES = 512 << 20
 _EXTERNAL = 1  # TensorProto.EXTERNAL
 _INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)  # of TensorProto.DataType
+#: Nodes that choose channels by constants.
+_CHOICES = {"Slice": sliced, "Gather": gathered}
 #: Names of nodes that an error lists.
 _SHOWN = 12
 #: Reasons why nodes of kinds that are supported in part are refused.
@@ -342,6 +344,8 @@ class _Graph:
             return unpooled(node, chains)
         if node.kind == "Split":
             return part(node, first, 0)
+        if node.kind in _CHOICES:
+            return _CHOICES[node.kind](node, first)
         if node.kind in ("Resize", "Upsample") and not others:
             return repeated(node, first)
         if node.kind not in NODES:
