@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 import weakref
 from contextlib import contextmanager
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import convfilter
 from convfilter.engine import executable
 from convfilter.engine.executable import executables as cache
+from convfilter.engine.rows import Bands
 from convfilter.executor import chunks
 from convfilter.executor.run import prepare, run, run_array
 from convfilter.filters import kernels, stack
@@ -379,3 +381,35 @@ def test_a_run_takes_what_was_prepared_for_it(name, threads):
     (used,) = cache._waiting
     assert used[2] is prepared[2]
     np.testing.assert_array_equal(sink.pixels, run_array(plan, image).pixels)
+
+
+@pytest.mark.parametrize(
+    ("specs", "most"), [(["gaussian:2"], 40), (["gaussian:8"], 110), (["box:3", "sobel:magnitude"], 80)], ids=str
+)
+def test_streams_hold_few_bytes_for_each_row(specs, most):
+    """Of pictures of millions of rows, tables of rows would take more memory than the rows that are held."""
+    cols, heights = 8, (10_000, 60_000)
+    held = []
+    for height in (heights[0], *heights):
+        plan = plan_stack(stack.stages(specs), (height, cols, 1), np.uint8)
+        rows = np.zeros((100, cols, 1), np.uint8)
+        source = Bands(plan.input_shape, np.dtype(np.uint8), lambda rows=rows, count=height // 100: repeat(rows, count))
+        cache.forget()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            run(plan, source, Counter(), threads=1)
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+    assert held[-1] - held[-2] <= most * (heights[1] - heights[0])
+
+
+class Counter:
+    """Takes rows, and drops them."""
+
+    dtype = np.dtype(np.uint8)
+
+    def write(self, rows):
+        pass

@@ -150,3 +150,13 @@ def test_a_line_buffer_finds_rows_where_they_are():
     assert np.shares_memory(held.rows(1, 3), image)
     np.testing.assert_array_equal(held.rows(1, 4), image[[2, 3, 0]])
     assert (held.row_samples, held.dtype) == (3, image.dtype)
+
+
+def test_a_ring_holds_rows_modulo_its_height():
+    image = np.arange(12).reshape(4, 3, 1)
+    ring = LineBuffer(Slot(image), 4)
+    np.testing.assert_array_equal(ring.index(np.array([1, 9, CONSTANT])), [1, 1, CONSTANT])
+    assert ring.row(11) == 3
+    assert np.shares_memory(ring.rows(5, 8), image)
+    np.testing.assert_array_equal(ring.rows(5, 8), image[1:4])
+    np.testing.assert_array_equal(ring.rows(6, 9), image[[2, 3, 0]])

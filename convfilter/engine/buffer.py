@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine.borders import Indices
+from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.program import Slot
 from convfilter.record import record
 
@@ -25,27 +25,34 @@ class LineBuffer:
     ----------
     slot : Slot
         Slot of the array (rows, cols, channels), C-contiguous.
-    row_map : (rows of the picture + 1,) int64 array, or None
+    row_map : (rows of the picture + 1,) int64 array, int, or None
         The array's row for each row of the picture, -1 for rows that are never buffered. The last entry is -1 too, so
-        index ``CONSTANT``, which is -1, gives ``CONSTANT``. None: the array holds all rows in order.
+        index ``CONSTANT``, which is -1, gives ``CONSTANT``. A number: the array is a ring of so many rows, and row r
+        lies in row r modulo that number. None: the array holds all rows in order.
     """
 
     slot: Slot
-    row_map: Indices | None = None
+    row_map: Indices | int | None = None
 
     def index(self, rows: Indices) -> Indices:
         """Return the array's rows for rows of the picture; padding (``CONSTANT``) stays padding."""
-        return rows if self.row_map is None else self.row_map[rows]
+        if self.row_map is None:
+            return rows
+        if isinstance(self.row_map, int):
+            return np.where(rows == CONSTANT, CONSTANT, rows % self.row_map)
+        return self.row_map[rows]
 
     def row(self, row: int) -> int:
         """Return the array's row for a row of the picture; the next rows of the same block lie behind it."""
-        return row if self.row_map is None else int(self.row_map[row])
+        if self.row_map is None:
+            return row
+        return row % self.row_map if isinstance(self.row_map, int) else int(self.row_map[row])
 
     def rows(self, top: int, bottom: int) -> Samples:
         """Return rows ``top`` to ``bottom - 1`` of the picture, all buffered: a view if they are contiguous."""
         if self.row_map is None:
             return self.slot.array[top:bottom]
-        places = self.row_map[top:bottom]
+        places = self.index(np.arange(top, bottom))
         first = int(places[0])
         if int(places[-1]) - first == bottom - top - 1 and bool((np.diff(places) == 1).all()):
             return self.slot.array[first : first + bottom - top]

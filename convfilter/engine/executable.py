@@ -61,7 +61,7 @@ class Executable:
         self._nodes, self._source, self._sink = nodes, source, sink
         self._schedule = scheduled(nodes, threads, room)
         for node in nodes:
-            node.forget_needed()
+            node.forget_demand()
         self._buffers = [
             # Zeros: rows that pad a group are computed, too, and denormal numbers would be slow.
             aligned_array(rows * math.prod(node.row_shape), node.dtype, zeros=True).reshape(rows, *node.row_shape)
@@ -134,7 +134,7 @@ class Executable:
             self._crews_of_bands[number] = self._band_crews(self._schedule.bands[number].places, self._schedule.sharing)
         return self._crews_of_bands[number]
 
-    def _band_crews(self, places: Sequence[Indices], sharing: Sequence[int]) -> _BandCrews:
+    def _band_crews(self, places: Sequence[Indices | int], sharing: Sequence[int]) -> _BandCrews:
         buffers = [LineBuffer(Slot(samples), held) for samples, held in zip(self._buffers, places, strict=True)]
         return _BandCrews(self._nodes, [_array_of(self._source), *buffers, _array_of(self._sink)], sharing)
 

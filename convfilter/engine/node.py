@@ -138,8 +138,8 @@ class Node(ABC):
         """Cache of the blocks that each block needs: a schedule asks for them several times."""
         return {}
 
-    def forget_needed(self) -> None:
-        """Free the cache of :meth:`blocks_needed`."""
+    def forget_demand(self) -> None:
+        """Free the tables of :meth:`demand` and of what follows from it, which only schedules read."""
         self._needed.clear()
 
     def lower_blocks(self) -> None:  # noqa: B027
@@ -253,8 +253,17 @@ class StageNode(Node):
         self.jump, self.overlap = plan.rows.stride, max(0, plan.rows.span + 1 - plan.rows.stride)
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels
         self.scratch_bytes = plan.scratch_bytes
-        self._row_index = padded_rows(plan)
         self.table_bytes = _INDEX_MAPS * 8 * (plan.rows.padded + plan.cols.padded)
+
+    @cached_property
+    def _row_index(self) -> Indices:
+        """The picture's row for each padded place."""
+        return padded_rows(self.plan)
+
+    def forget_demand(self) -> None:
+        """Free the map of rows, too."""
+        super().forget_demand()
+        vars(self).pop("_row_index", None)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the input rows of the windows of some output rows."""

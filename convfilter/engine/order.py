@@ -179,8 +179,9 @@ class Band:
     Attributes
     ----------
     ticks : iterable of Tick
-    places : list of int64 array
-        For each node but the last, the place of each row in a line buffer that all bands share.
+    places : sequence of int64 array or int
+        For each node but the last, the place of each row in a line buffer that all bands share, or the height of a
+        ring.
     ready : int
         Number of ticks after which the band has computed all blocks that bands above read.
     waits : int
@@ -188,7 +189,7 @@ class Band:
     """
 
     ticks: Iterable[Tick]
-    places: list[Indices]
+    places: Sequence[Indices | int]
     ready: int
     waits: int
 

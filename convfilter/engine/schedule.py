@@ -129,7 +129,7 @@ def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     steps = [-(-node.blocks // size) for node, size in zip(nodes, sizes, strict=True)]
     steps[0] = max(steps)
     sharing = [threads if _cost(node) > WORTH_A_THREAD * some else 1 for node, some in zip(nodes, steps, strict=True)]
-    return Schedule(1, sharing, [Band(stream, stream.places(), 0, 0)], stream.heights)
+    return Schedule(1, sharing, [Band(stream, stream.heights, 0, 0)], stream.heights)
 
 
 def _halved(sizes: Sequence[int]) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convfilter.engine.borders import CONSTANT, Indices
+from convfilter.engine.borders import Indices
 from convfilter.engine.node import Node
 from convfilter.engine.order import Tick, sources_of
 from convfilter.record import NamedTuple
@@ -54,7 +54,7 @@ class Stream:
     Attributes
     ----------
     heights : list of int
-        Rows of the line buffer of each node but the last.
+        Rows of the line buffer of each node but the last, which is a ring.
     """
 
     def __init__(self, nodes: Sequence[Node], readings: Sequence[Reading], sizes: Sequence[int]) -> None:
@@ -64,11 +64,6 @@ class Stream:
         # The task of a step comes before those that read and write rows, which take less time.
         self._order = sorted(range(len(nodes) - 1, -1, -1), key=lambda number: nodes[number].in_order)
         self.heights = [self._height(number) for number in range(len(nodes) - 1)]
-
-    def places(self) -> list[Indices]:
-        """Return, for each node but the last, the row of its line buffer for each row of its result."""
-        nodes = zip(self._nodes, self.heights, strict=False)
-        return [np.append(np.arange(node.rows) % height, CONSTANT) for node, height in nodes]
 
     def __iter__(self) -> Iterator[Tick]:
         """Yield the ticks, from the first row on."""

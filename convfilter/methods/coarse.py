@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
@@ -73,9 +75,11 @@ class Interpolation:
         place = place.reshape(steps, STEP_ROWS)
         first = place[:, :1]
         self.row_count = taps + _largest_spread(coarse)
-        weights = np.zeros((steps, STEP_ROWS, self.row_count), dtype)
-        at = (place - first)[..., np.newaxis] + np.arange(taps)
-        interpolation = coarse.rates.interpolation[phase].reshape(steps, STEP_ROWS, taps)
+        # After so many steps the outputs of a step have the same phases again.
+        self._period = min(steps, coarse.rates.step // gcd(coarse.rates.step, STEP_ROWS * coarse.axis.stride))
+        weights = np.zeros((self._period, STEP_ROWS, self.row_count), dtype)
+        at = (place - first)[: self._period, :, np.newaxis] + np.arange(taps)
+        interpolation = coarse.rates.interpolation[phase[: self._period * STEP_ROWS]].reshape(*at.shape)
         np.put_along_axis(weights, at, interpolation.astype(dtype), axis=2)
         self._weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
         # Weights past the last coarse row of a step are zero.
@@ -85,7 +89,7 @@ class Interpolation:
     def call(self, rows: Slot, pitch: int, start: int, out: StepOutput) -> Call:
         """Return the call that sums coarse rows, ``pitch`` samples apart, from sample ``start`` of each row on."""
         offsets = Moving(self._places * pitch + start, 0, self.row_count)
-        weights = Moving(self._weights, 0, self.row_count * STEP_ROWS)
+        weights = Moving(self._weights, 0, self.row_count * STEP_ROWS, self._period)
         return four_call(Moving(rows), offsets, self.row_count, weights, out)
 
 

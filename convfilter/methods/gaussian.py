@@ -111,7 +111,7 @@ class _Decimate(_CoarseNode):
 
     def lower_blocks(self) -> None:
         """Lower the blocks to those of a node that reads a line buffer."""
-        self.forget_needed()
+        self.forget_demand()
         self._set_blocks(in_memory=False)
 
     def _set_blocks(self, *, in_memory: bool) -> None:

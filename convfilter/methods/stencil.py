@@ -82,6 +82,11 @@ class Stencil(StageNode):
     def _reads_centres(self) -> bool:
         return self.stage.source.alpha or isinstance(self.plan.stage.operator, UnsharpMask)
 
+    def forget_demand(self) -> None:
+        """Free the rows that enter rings, too."""
+        super().forget_demand()
+        vars(self).pop("_entering", None)
+
     @cached_property
     def _entering(self) -> list[_Entering]:
         """Rows that enter the ring; the crew takes one of two rings if rows can be lane-interleaved."""
