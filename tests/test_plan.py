@@ -180,6 +180,12 @@ def test_the_cheapest_way_is_chosen(stage, dtype, algorithm):
     assert plan_one(stage, dtype=dtype).algorithm == algorithm
 
 
+@pytest.mark.parametrize(("cols", "algorithm"), [(4000, "multirate"), (5000, "separable"), (40_000, "separable")])
+def test_a_moderate_gaussian_of_wide_rows_is_summed_tap_by_tap(cols, algorithm):
+    stage = correlation(kernels.gaussian(4, 4))
+    assert plan_stack([stage], (3000, cols, 3), np.uint8).stages[0].algorithm == algorithm
+
+
 def test_large_windows_side_by_side_are_summed_along_each_axis():
     """A direct sum takes as many multiply-adds, but a table of all taps, a gigabyte for 12 million."""
     side_by_side = correlation(kernels.box(300, 400), stride=(300, 400), padding="valid")

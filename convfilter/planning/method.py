@@ -184,6 +184,10 @@ def unsplit(plan: StagePlan) -> Grid:
     return Grid(plan.rows.output, 0, indivisible=True)
 
 
+def _no_time(_task: Task) -> float:
+    return 0.0
+
+
 def _no_bytes(_plan: StagePlan) -> int:
     return 0
 
@@ -204,6 +208,8 @@ class Method(NamedTuple):
         Whether the method can compute a task.
     multiply_add_time, sample_time : float
         Measured time of one multiply-add, and of moving one sample, in multiply-adds of the direct method in float32.
+    extra_time : callable
+        More time for each sample of some tasks.
     block_rows : callable
         Output rows of one block.
     unit_rows : callable
@@ -243,6 +249,7 @@ class Method(NamedTuple):
     can: Callable[[Task], bool] = always
     multiply_add_time: float = 1.0
     sample_time: float = 0.0
+    extra_time: Callable[[Task], float] = _no_time
     block_rows: Callable[[Task], int] = _window_rows
     unit_rows: Callable[[StagePlan], int] = _interleaved_rows
     has_own_blocks: Callable[[StagePlan], bool] = never
@@ -269,4 +276,5 @@ class Method(NamedTuple):
     def time(self, task: Task) -> float:
         """Return the approximate time of one output sample."""
         vectors = 2.0 if self.precision(task) == "float64" else 1.0
-        return vectors * (self.multiply_add_time * self.multiply_adds(task) + self.sample_time)
+        moving = self.sample_time + self.extra_time(task)
+        return vectors * (self.multiply_add_time * self.multiply_adds(task) + moving)
