@@ -1091,6 +1091,15 @@ def join(rng, M):
         yield Case([picture.ravel(), *where, *out], {10: joined})
 
 
+def part(rng, M):
+    for channels in (1, 2, 3):
+        found = samples(rng, (3, 5, channels + 1), M)
+        expected = unset((4, 8, channels), M)
+        expected[1:, 3:] = found[..., :channels]
+        place = unset(expected.size, M), 11 * channels, 8 * channels
+        yield Case([found.ravel(), 5 * (channels + 1), 3, 5, channels, *place], {5: expected})
+
+
 def apart(rng, M):
     for channels in (1, 2, 3):
         pixels, valid = samples(rng, (20, channels), M), rng.integers(0, 2, (20, 1)).astype(M)

@@ -20,6 +20,7 @@ from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.methods import grid_of
 
+PART = Loop("mask", "part", "M* i8 i8 i8 i8 M* i8 i8")
 JOIN = Loop("mask", "join", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 i8")
 
 #: Least sides of a rectangle: in pixels, and in windows, since a rectangle reads half a window more on each side.
@@ -83,7 +84,10 @@ class Patches:
         if place.flags.c_contiguous and plan.stages[0].output_channels == out.shape[2]:
             return run_chunk_to(plan, 0, chunk, joined, place, threads)
         result, clipped = run_chunk_counted(plan, 0, chunk, joined, out.dtype, threads)
-        place[:] = result[..., : out.shape[2]]
+        if result.shape[2] == out.shape[2]:
+            place[:] = result
+        else:
+            _put_colours(np.ascontiguousarray(result), out, (first - top, left))
         return clipped
 
 
@@ -142,3 +146,12 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
 
     run_blocks(cut(rows, -(-rows // threads)), lambda: join, threads)
     return joined
+
+
+def _put_colours(pixels: Samples, result: Samples, corner: tuple[int, int]) -> None:
+    """Write all channels but the last into a rectangle of the result whose first row and column are ``corner``."""
+    rows, cols, channels = pixels.shape
+    pitch = result.shape[1] * result.shape[2]
+    source, out = bits_of(pixels), bits_of(result)
+    start = corner[0] * pitch + corner[1] * result.shape[2]
+    PART.variant(M=source.dtype)(source, cols * channels, rows, cols, channels - 1, out, start, pitch)

@@ -34,6 +34,25 @@ def _join(source, i, valid, v, cols, channels, mark, out, o):
         out[o + p * (channels + 1) + channels] = mark & kept
 
 
+def part(source, pitch, rows, cols, channels, out, start, out_pitch):
+    """Write the first ``channels`` samples of pixels that have one more."""
+    for r in range(rows):
+        i, o = r * pitch, start + r * out_pitch
+        if channels == 3:
+            _part(source, i, cols, 3, out, o)
+        elif channels == 1:
+            _part(source, i, cols, 1, out, o)
+        else:
+            _part(source, i, cols, channels, out, o)
+    return 0
+
+
+def _part(source, i, cols, channels, out, o):
+    for p in range(cols):
+        for c in range(channels):
+            out[o + p * channels + c] = source[i + p * (channels + 1) + c]
+
+
 def apart(joined, count, channels, other, pixels, marks):
     """Take ``count`` pixels apart whose last sample is a mask of 1 and, with colours of 0, of 0.
 

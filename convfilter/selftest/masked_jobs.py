@@ -38,6 +38,32 @@ def masked_median() -> Job:
     return pixel_job(run, expect, geometries=({},))
 
 
+def masked_sharpening() -> Job:
+    """Add to each pixel that a mask counts, of two of three, its difference from a Gaussian of sigma 0.5 pixels."""
+    taps = np.exp(-2.0 * np.arange(-3, 4) ** 2)
+    blur = np.outer(taps, taps) / taps.sum() ** 2
+    weights = -blur
+    weights[3, 3] += 2
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        counts = _two_of_three(picture)
+        sharp = api.unsharp_mask(picture, 0.5, mask=counts[..., 0], **keywords)
+        sharp[counts[..., 0] == 0] = 0
+        return sharp
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        counts = _two_of_three(picture)
+
+        def share(samples: Real, weights: Real = weights) -> Real:
+            return counts * weighted_sums(with_border(samples * counts, 0.0), weights, how)
+
+        colours, weight = split(picture, how)[0], np.where(counts > 0, share(counts), 1.0)
+        values, sizes = share(colours) / weight, share(np.abs(colours), np.abs(weights)) / weight
+        return with_alpha(values, None), with_alpha(sizes, None)
+
+    return pixel_job(run, expect, geometries=({},))
+
+
 def masked_mean(weights: Real, **fields: Any) -> Job:
     """Take the weighted mean of the pixels of each window that a mask counts: two of three."""
 

@@ -31,7 +31,7 @@ from convfilter.selftest.jobs import (
     sharpening,
     stretched,
 )
-from convfilter.selftest.masked_jobs import masked_box, masked_mean, masked_median, mean_without
+from convfilter.selftest.masked_jobs import masked_box, masked_mean, masked_median, masked_sharpening, mean_without
 from convfilter.selftest.pixel_jobs import (
     ACTIVATIONS,
     activation,
@@ -215,6 +215,7 @@ def _masks() -> list[Job]:
         masked_mean(column * column.T, on_large=True),  # in lane-interleaved rows on the large picture
         masked_mean(signed),
         masked_median(),
+        masked_sharpening(),
         masked_box(3, 5),  # sums of bytes in 16 bits, then sums in 32 bits, then quotients in float64
         masked_box(31, 17),
         masked_box(257, 257),
