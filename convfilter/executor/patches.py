@@ -7,6 +7,7 @@ the others without a mask.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import reach_of, run_band
-from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_counted, run_chunk_to
+from convfilter.executor.chunks import Side, chunk_of, run_chunk_counted, run_chunk_to
 from convfilter.executor.held import Held, Span, Valid, bits_of
 from convfilter.native.loop import Loop
-from convfilter.planning import AxisPlan, Plan
+from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.methods import grid_of
 
 PART = Loop("mask", "part", "M* i8 i8 i8 i8 M* i8 i8")
@@ -64,7 +65,7 @@ class Patches:
         rows = cut(span[1] - span[0], _side(stage.rows, grid.rows, _ROWS))
         rows = [(span[0] + first, span[0] + last) for first, last in rows]
         cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
-        masked = {(down, along): _is_masked(held, chunk_of(stage, down, along)) for down in rows for along in cols}
+        masked = dict(zip(product(rows, cols), _are_masked(held, stage, rows, cols), strict=True))
         if sum(masked.values()) <= MOST_MASKED * len(masked):
             clipped = run_band(unweighted, held, span, out, threads)
             if clipped == 0 or not any(masked.values()):  # otherwise the places of clipped samples are unknown
@@ -96,10 +97,13 @@ def _side(axis: AxisPlan, step: int, least: int) -> int:
     return -(-max(least, _SPANS * axis.span // axis.stride) // step) * step
 
 
-def _is_masked(held: Held, chunk: Chunk) -> bool:
-    """Whether a rectangle reads an ignored pixel."""
-    _, valid = held.rows(chunk.rows.ranges)
-    return not all(valid[:, left:right].all() for left, right in chunk.cols.ranges)
+def _are_masked(held: Held, stage: StagePlan, rows: Sequence[Span], cols: Sequence[Span]) -> Iterator[bool]:
+    """Yield of each rectangle, row by row, whether it reads an ignored pixel."""
+    sides = [chunk_of(stage, rows[0], along).cols for along in cols]
+    for down in rows:
+        _, valid = held.rows(chunk_of(stage, down, cols[0]).rows.ranges)
+        for side in sides:
+            yield not all(valid[:, left:right].all() for left, right in side.ranges)
 
 
 def _joined_spans(spans: list[Span], wanted: list[bool]) -> Iterator[Span]:

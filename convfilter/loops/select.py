@@ -101,8 +101,11 @@ def select_valid(
                 for tap in range(1, count):
                     _add(marks, start + taps[tap] + x, lines, number)
             _compare(lines, pairs, pair_count)
-            _choose(lines, number, chosen, firsts, chosen_count, low, size)
-            _choose(lines, number, chosen, seconds, chosen_count, high, size)
+            fewest = lines[number]
+            for k in range(size):
+                fewest = min(fewest, lines[number + k])
+            _choose(lines, number, fewest, chosen, firsts, chosen_count, low, size)
+            _choose(lines, number, fewest, chosen, seconds, chosen_count, high, size)
             if averages:
                 _average(lines, low, high, size)
             else:
@@ -112,11 +115,11 @@ def select_valid(
     return 0
 
 
-def _choose(lines, number, chosen, least, count, to, size):
-    """Write the sample of each output from the last line whose ``least`` its number of samples reaches."""
-    fewest = lines[number]
-    for x in range(size):
-        fewest = min(fewest, lines[number + x])
+def _choose(lines, number, fewest, chosen, least, count, to, size):
+    """Write the sample of each output from the last line whose ``least`` its number of samples reaches.
+
+    No output has fewer than ``fewest`` samples.
+    """
     begin = 0
     for j in range(1, count):
         if fewest >= least[j]:
