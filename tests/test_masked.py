@@ -694,6 +694,17 @@ def test_ignored_samples_of_whole_numbers_have_no_effect_whatever_they_are():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_a_sharpened_pixel_must_be_valid_itself(dtype):
+    """Without it, the other weights, which are negative, would be left: there is no mean, also with ``fill``."""
+    image, valid = np.full(SHAPE, 100, dtype), holes()
+    image[~valid] = 7
+    result = cf.apply(image, "unsharp:1,amount=2", ignore=7, fill=True)
+    np.testing.assert_array_equal(result, image)
+    alone = cf.apply(image, "unsharp:1", mask=valid, fill=True)
+    np.testing.assert_array_equal(alone, np.where(valid, 100, np.nan if dtype == np.float32 else 0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
 @pytest.mark.parametrize("channels", [0, 4])
 def test_the_range_of_normalize_is_that_of_valid_pixels(dtype, channels):
     image, valid = picture(dtype, channels), holes()

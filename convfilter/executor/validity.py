@@ -27,6 +27,7 @@ from convfilter.filters.operators import (
     Point,
     Pooling,
     Rank,
+    UnsharpMask,
 )
 from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, Plan
@@ -72,7 +73,9 @@ class Validity:
         self._stage, self._planned = stage, planned
         self._needs_all = is_difference(stage)
         cells = self._cells()
-        self._centres = not (fill or isinstance(stage.operator, Pooling | Point))
+        # What is added beside the centre has negative weights alone: without the centre, there is no mean.
+        sharpens = isinstance(stage.operator, UnsharpMask) and stage.operator.amount >= 0
+        self._centres = sharpens or not (fill or isinstance(stage.operator, Pooling | Point))
         has_extreme = not isinstance(stage.operator, Point)
         if self._centres and not self._needs_all and self._sees_centre(cells):
             has_extreme = False
