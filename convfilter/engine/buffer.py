@@ -43,7 +43,7 @@ class LineBuffer:
         return self.row_map[rows]
 
     def row(self, row: int) -> int:
-        """Return the array's row for a row of the picture; the next rows of the same block lie behind it."""
+        """Return the array's row for a row of the picture; the next rows of the same block follow it."""
         if self.row_map is None:
             return row
         return row % self.row_map if isinstance(self.row_map, int) else int(self.row_map[row])

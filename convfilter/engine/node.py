@@ -161,7 +161,7 @@ class Node(ABC):
         firsts : (blocks + 1,) int64 array
             For each number of blocks, the first row that blocks after these need; a large number if none.
         stops : (blocks + 1,) int64 array
-            The row behind the last one that these blocks need; 0 if none.
+            The row after the last one that these blocks need; 0 if they need none.
         """
         blocks = enumerate(map(self.rows_of, range(self.blocks)))
         needed = [(self.incoming if self.persists and block else self.demand)(*rows, number) for block, rows in blocks]
@@ -277,7 +277,7 @@ class StageNode(Node):
         return needed
 
     def spans(self, number: int = 0) -> Spans:
-        """Return the rows that blocks need: one call for all blocks, unless the node has a demand of its own."""
+        """Return the rows that blocks need: one call for all blocks, unless the node overrides ``demand``."""
         if self.persists or type(self).demand is not StageNode.demand:
             return super().spans(number)
         axis, (tops, bottoms) = self.plan.rows, self.block_ends()

@@ -94,7 +94,7 @@ class Stream:
         return [(number, blocks) for number, blocks in steps if blocks]
 
     def _next_step(self, done: Sequence[int]) -> tuple[int, int] | None:
-        """Return the node of the next step and the block behind its last one; rows of the source may be missing."""
+        """Return the node of the next step and the block after its last one; rows of the source may be missing."""
         goals = [0] * (len(done) - 1) + [self._nodes[-1].blocks]
         for number in range(len(done) - 1, -1, -1):
             node, wanted = self._nodes[number], min(done[number] + self._sizes[number], goals[number])
@@ -138,7 +138,7 @@ class Stream:
         return node.blocks if first >= node.rows else (first + self.heights[number]) // node.block_rows
 
     def _height(self, number: int) -> int:
-        """Return the rows of a node's line buffer: those of a step of its reader, or of two beside a source or sink.
+        """Return the rows of a node's line buffer: those of a step of its reader, or of two next to a source or sink.
 
         The first step of a window reads its halo, too; rows for the second step are then read after it.
         """

@@ -82,7 +82,7 @@ def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, reach: R
 
 
 def _bordered_side(axis: AxisPlan, first: int, last: int) -> Side:
-    """Return the source samples of outputs whose chunk is a picture of its own, padded at cuts as at the border.
+    """Return the source samples of outputs whose chunk is a separate picture, padded at cuts as at the border.
 
     A chunk at the border also has all samples that padding repeats there.
     """
@@ -253,5 +253,5 @@ def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, .
 
 
 def _sees_source(axis: AxisPlan, cut: int) -> bool:
-    """Whether the outputs beside a split depend on source samples, not on padding alone."""
+    """Whether the outputs next to a split depend on source samples, not on padding alone."""
     return cut * axis.stride - axis.before < axis.spaced and (cut - 1) * axis.stride + axis.span >= axis.before

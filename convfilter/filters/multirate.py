@@ -123,9 +123,9 @@ def _rates(sigma: float, step: int, window: Window) -> Rates:
     distance = np.arange(step)[:, np.newaxis] - step * np.arange(first, last + 1)
     interpolation = _samples(distance, step, window)
     interpolation /= interpolation.sum(axis=1, keepdims=True)
-    behind = (distance >= 0) & (distance <= reach)  # the outputs from a decimated sample on
+    reached = (distance >= 0) & (distance <= reach)  # the outputs from a decimated sample on
     from_sample = np.zeros(reach + 1)
-    from_sample[distance[behind]] = interpolation[behind]
+    from_sample[distance[reached]] = interpolation[reached]
     spectra = _spectrum(decimation[reach:], step), _spectrum(from_sample, step)
     return Rates(step, decimation, _blur(sigma / step, spectra, window.least), interpolation, first)
 

@@ -22,7 +22,7 @@ from convfilter.record import cached_property, record, replace
 if TYPE_CHECKING:
     import onnx
 
-#: Orders of the axes behind the first: 1 channels, 2 rows, 3 columns.
+#: Orders of the axes after the first: 1 channels, 2 rows, 3 columns.
 _CHANNELS_FIRST, _CHANNELS_LAST = (1, 2, 3), (2, 3, 1)
 #: Permutations from (N, H, W, C) to (N, C, H, W), and back.
 _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -215,7 +215,7 @@ def _flattened(sizes: Sequence[int] | None, result: Sequence[int] | None, order:
     sizes, result : sequence of int, optional
         Inferred shapes of the map and of the result, 0 for unknown sizes.
     order : tuple of int
-        Order of the map's axes behind the first.
+        Order of the map's axes after the first.
 
     Raises
     ------

@@ -224,8 +224,8 @@ class Node:
         """
         constant = self.needed(place, "constant").astype(np.float64)
         if self.opset < BROADCAST and "axis" in self.attributes:  # the place of its first axis
-            behind = self.rank - int(self.number("axis", 0)) % self.rank - constant.ndim
-            constant = constant.reshape(*constant.shape, *[1] * behind)
+            following = self.rank - int(self.number("axis", 0)) % self.rank - constant.ndim
+            constant = constant.reshape(*constant.shape, *[1] * following)
         if self.rank == _AXES - 1 and constant.ndim > 1:
             constant = np.expand_dims(constant, -2)
         if constant.ndim > _AXES or (constant.ndim == _AXES and constant.shape[0] != 1):

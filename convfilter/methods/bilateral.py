@@ -25,7 +25,7 @@ AVERAGE = Loop("bilateral", "average", _AVERAGE)
 AVERAGE_1 = Loop("bilateral", "average_1", _AVERAGE)
 AVERAGE_3 = Loop("bilateral", "average_3", _AVERAGE)
 
-#: Samples behind the last that loops may read and discard: a vector of float32.
+#: Samples beyond the last that loops may read and discard: a vector of float32.
 _TAIL = 16
 
 

@@ -196,7 +196,7 @@ def _area(plan: StagePlan) -> int:
 
 @cache
 def _integer_factor(area: int) -> int:
-    """Return the factor for which ``(sum + area // 2) * factor >> 16`` is the mean of bytes; 0 if there is no such."""
+    """Return the factor for which ``(sum + area // 2) * factor >> 16`` is the mean of bytes; 0 if no factor is."""
     sums = np.arange(np.iinfo(np.uint8).max * area + 1)
     factor = 2**16 // area + 1
     is_right = (sums + area // 2) * factor >> 16 == np.rint(sums / area)

@@ -49,7 +49,7 @@ def nodes(stage: StageSetup) -> list[Node]:
 
 
 class _Ridges(Node):
-    """Ridges of the gradient's magnitude: strong, weak or none; as bytes, or beside alpha in the type of the result."""
+    """Ridges of the gradient's magnitude: strong, weak or none; as bytes or, with alpha, in the type of the result."""
 
     def __init__(self, stage: StageSetup, *, with_alpha: bool = False) -> None:
         operator = stage.plan.stage.operator
@@ -148,7 +148,7 @@ class _Worker:
         return 0
 
     def _smooth(self, top: int, bottom: int, out: Real, pitch: int) -> None:
-        """Write smoothed rows, ``pitch`` samples apart, with room for the pixels beside them."""
+        """Write smoothed rows, ``pitch`` samples apart, with room for the pixels at their ends."""
         radius, taps, height, scratch = self._weights.size // 2, self._weights.size, len(self._down), self._scratch
         first, last, rows = max(0, top - radius), min(height, bottom + radius), bottom - top
         image = self._colours(first, last)

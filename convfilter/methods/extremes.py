@@ -247,7 +247,7 @@ def nearest_cells(axis: AxisPlan) -> Indices:
     """
     place = np.arange(axis.padded, dtype=np.int64) - axis.before
     last = axis.input - 1
-    before, behind = place % axis.dilation, last - (last - place) % axis.dilation
-    cells = np.where(place < 0, before, np.where(place > last, behind, place))
+    before, after = place % axis.dilation, last - (last - place) % axis.dilation
+    cells = np.where(place < 0, before, np.where(place > last, after, place))
     # Places outside all windows exist; only ``padded`` places of the picture are loaded.
     return np.clip(cells, 0, min(last, axis.padded - axis.before - 1))

@@ -124,7 +124,7 @@ class _Decimate(_CoarseNode):
         source_row_bytes = stage.source.buffer.row_samples * stage.source.dtype.itemsize
         demanded = 0 if stage.in_memory else round(self.block_rows * self.jump + self.overlap) * source_row_bytes
         # With a single block, each strip is computed to its end, and its ring stays in cache.
-        most = max(PERSISTENT_BYTES // 2, demanded)  # the nodes behind have line buffers, too
+        most = max(PERSISTENT_BYTES // 2, demanded)  # later nodes have line buffers, too
         self.persists = self.blocks > 1 and decimation.ring.slots * row_bytes <= most
         strips = 1 if self.persists else -(-self.row_shape[0] // self._widest)
         self.scratch_bytes = decimation.rows * row_bytes // strips

@@ -49,7 +49,7 @@ def rows_at_once(dtype: np.dtype[np.generic]) -> int:
 
 
 def natural_columns(mapped: MappedStage) -> Columns:
-    """Lay out the source's columns in order, and behind them one column of the padding value."""
+    """Lay out the source's columns in order, followed by one column of the padding value."""
     width = mapped.plan.cols.input
     indices = np.append(np.arange(width, dtype=np.int64), CONSTANT)
     return Columns(indices, 0, width, indices[:0])

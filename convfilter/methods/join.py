@@ -109,7 +109,7 @@ _ARITHMETIC: Mapping[str, Callable[[Real, Real, float], Real]] = {
 
 
 def _joined(kind: str, inputs: Sequence[Samples], mapped: MappedStage, full: float) -> tuple[Real, Real | None]:
-    """Return the colours of some rows, and their alpha if there is any."""
+    """Return the colours of some rows, and their alpha; None without alpha."""
     straight_inputs = [straight(each, mapped.source) for each in inputs]
     values, (_, alpha) = [colours for colours, _ in straight_inputs], straight_inputs[0]
     if kind == "concat":

@@ -75,7 +75,7 @@ def write_medians(
     size: tuple[int, int],
     out: tuple[Samples, int],
 ) -> None:
-    """Write the medians of the windows of a tile of integer keys; loops may read some samples behind the tile.
+    """Write the medians of the windows of a tile of integer keys; loops may read some samples beyond the tile.
 
     Parameters
     ----------

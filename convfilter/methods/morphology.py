@@ -26,7 +26,7 @@ from convfilter.filters.operators import Morphology
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.extremes import Windows
 from convfilter.methods.layer import central_alpha
-from convfilter.methods.rank import TAIL, flip_negatives, loaded_tile
+from convfilter.methods.rank_tiles import TAIL, flip_negatives, loaded_tile
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows

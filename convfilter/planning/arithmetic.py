@@ -27,9 +27,9 @@ class AxisPlan:
     stride, dilation : int
         Distance of two windows, and of two taps.
     before, after : int
-        Padding in front of the first sample and behind the last; negative where samples are cropped.
+        Padding before the first sample and after the last; negative where samples are cropped.
     beyond : int
-        Places of ``after`` behind the requested padding: the overhang of the last window if sizes are rounded up.
+        Places of ``after`` beyond the requested padding: the overhang of the last window if sizes are rounded up.
         Negative: places of the requested padding that no window reads.
     inserted : int
         Zeros between two samples, in a transposed convolution; its padding counts from the first and the last sample.

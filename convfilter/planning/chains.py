@@ -40,7 +40,7 @@ def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
 
 
 def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
-    """Return the bytes of the line buffers behind each stage but the last."""
+    """Return the bytes of the line buffers after each stage but the last."""
     held = sum(
         count * stage.cols.output * stage.output_channels * stage.result.itemsize
         for count, stage in zip(held_rows, stages, strict=False)

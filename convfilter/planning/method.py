@@ -152,7 +152,7 @@ class Grid:
     near_border : bool
         Whether chunks at the border are padded like the picture in every mode: their padding repeats rows near it.
     has_borders : bool
-        Whether a chunk is a picture with padding of its own; outputs that read the padding at a cut are dropped.
+        Whether a chunk is a separate picture with its own padding; outputs that read the padding at a cut are dropped.
     indivisible : bool
         Whether the result cannot be split.
     """

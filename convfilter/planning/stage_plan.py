@@ -142,7 +142,7 @@ class Group:
     block_rows : tuple of int
         Rows of one block of each stage.
     held_rows : tuple of int
-        Rows in the line buffer behind each stage but the last.
+        Rows in the line buffer after each stage but the last.
     held_bytes : int
         Bytes of all line buffers, for one thread.
     """

@@ -26,7 +26,8 @@ from convfilter.methods import (
     medians,
     morphology,
     pointwise,
-    rank,
+    rank_finders,
+    rank_tiles,
     stencil,
 )
 from convfilter.native import object_code
@@ -75,7 +76,8 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             morphology,
             patches,
             pointwise,
-            rank,
+            rank_finders,
+            rank_tiles,
             epilogue,
             png_filters,
             codes,

@@ -200,7 +200,7 @@ def _roberts(_name: str, _values: _Values, _result: Translation) -> None:
     raise unknown("roberts", "both of ffmpeg's differences go along rows, x[-1] - x[0]; roberts:magnitude is a cross")
 
 
-#: The values that are translated, in their places and, behind a bar, by name alone; and how.
+#: The values that are translated, in their places and, after a bar, by name alone; and how.
 _FILTERS: dict[str, tuple[str, Callable[[str, _Values, Translation], None]]] = {
     "gblur": ("sigma steps planes sigmaV", _gblur),
     "avgblur": ("sizeX planes sizeY", _avgblur),

@@ -75,7 +75,7 @@ def _name(name: str, result: Translation) -> str:
 
 def _whole(values: Sequence[str], count: int, form: str) -> list[int]:
     if len(values) != count or not all(re.fullmatch(r"\d+", value) for value in values):
-        raise UsageError(f"the form is vips {form}, got {shown(' '.join(values))} behind the names")
+        raise UsageError(f"the form is vips {form}, got {shown(' '.join(values))} after the names")
     return [int(value) for value in values]
 
 
