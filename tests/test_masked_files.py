@@ -123,3 +123,28 @@ def test_a_mask_of_another_size_or_none_is_refused(tmp_path, capsys, monkeypatch
     assert done(tmp_path) in (1, 2)
     assert "mask.png" in capsys.readouterr().err
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--linear",)])
+def test_a_mask_that_leaves_nothing_is_noted(tmp_path, capsys, options):
+    """Also where rows are not streamed: the values to ignore are those before the conversion to linear light."""
+    given(tmp_path)
+    words = "every pixel is ignored, so nothing is filtered"
+    ignore = ("--ignore", "300") if options else ()
+    cf.write(str(tmp_path / "mask.png"), np.zeros(SHAPE, np.uint8))
+    assert done(tmp_path, *options, *ignore) == 0
+    assert capsys.readouterr().err.count(words) == 1
+    assert not np.asarray(cf.read(str(tmp_path / "out.png"))).any()
+    one = np.zeros(SHAPE, np.uint8)
+    one[-1, -1] = 1
+    cf.write(str(tmp_path / "mask.png"), one)
+    assert done(tmp_path, *options, *ignore) == 0
+    assert words not in capsys.readouterr().err
+
+
+def test_frames_without_a_valid_pixel_are_named(tmp_path, capsys):
+    frames = [Image.fromarray(np.full((30, 40), value, np.uint8)) for value in (9, 5, 9)]
+    frames[0].save(tmp_path / "in.tif", save_all=True, append_images=frames[1:])
+    names = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
+    assert run(["blur", "--box", "3", "--ignore", "9", *names]) == 0
+    assert "every pixel of frames 1, 3 is ignored" in capsys.readouterr().err

@@ -39,6 +39,11 @@ class IgnoredPixels:
         Whether ignored pixels of the result are transparent.
     premultiplied, gray, white, out_white
         As for ``executor.masked.run_masked``.
+
+    Attributes
+    ----------
+    valid_frames : set of int
+        Numbers of the frames filtered so far in which a pixel is valid.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class IgnoredPixels:
     ) -> None:
         self._masking, self._picture, self._converted, self._stages = masking, picture, converted, stages
         self._dtype, self._run_dtype, self._threads, self._marks_alpha = dtype, run_dtype, threads, marks_alpha
+        self.valid_frames: set[int] = set()
         self._settings: dict[str, Any] = {
             "fill": masking.fill, "out_dtype": run_dtype, "alpha": picture.alpha,
             "premultiplied": premultiplied, "gray": gray, "white": white, "out_white": out_white,
@@ -69,6 +75,8 @@ class IgnoredPixels:
         frame, source, alpha = self._picture.frames[number], self._converted.frames[number], self._picture.alpha
         masking = replace(self._masking_of(number), mask=self._mask)
         valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
+        if valid.any():
+            self.valid_frames.add(number)
         result, valid_results = run_masked(self._stages, source.pixels, valid, threads=self._threads, **self._settings)
         pixels = finish(result.pixels)
         return marked(pixels, valid_results, masking.mark(self._dtype), self._marks_alpha), result.clipped
@@ -91,7 +99,14 @@ class IgnoredPixels:
                 sink.write(marked(finish(rows), valid_rows, mark, self._marks_alpha))
 
             with masking.judge(self._picture.alpha) as judge:
-                return run_rows(self._planned(), source, judge, write, self._threads or cores_lately())
+
+                def valid_of(pixels: Pixels, first: int) -> Valid:
+                    valid = judge(pixels, first)
+                    if valid.any():
+                        self.valid_frames.add(0)
+                    return valid
+
+                return run_rows(self._planned(), source, valid_of, write, self._threads or cores_lately())
 
         return run
 
@@ -100,6 +115,15 @@ class IgnoredPixels:
         if self._converted is not self._picture and self._masking.ignore is not None:
             return "ignored values are those before conversion to linear light or grey"
         return streaming_obstacle(self._planned())
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a note on frames without a valid pixel, as a mask has that is inverted."""
+        count = len(self._picture.frames)
+        empty = [str(number + 1) for number in range(count) if number not in self.valid_frames]
+        if not empty:
+            return ()
+        where = "" if count == 1 else f" of frame{'s' * (len(empty) > 1)} {', '.join(empty)}"
+        return (f"every pixel{where} is ignored, so nothing is filtered; a mask is 0 where pixels are ignored",)
 
     def _masking_of(self, number: int) -> Masking:
         """Return the masking of a frame, whose file may name the value of missing data."""

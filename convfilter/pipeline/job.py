@@ -209,6 +209,8 @@ class Job:
             frames.append(georeferenced(frame.with_pixels(pixels), plan))
             clipped += result.clipped
             samples += result.samples
+        if ignored_pixels is not None:
+            self.notes += ignored_pixels.notes()
         self._refuse_nan(nan_samples)
         self._count(clipped, finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
@@ -273,12 +275,16 @@ class Job:
         plan, frame, threads = self.plans[0], self.converted.frames[0], self._options.threads
         run: _Run = partial(engine_run, plan, threads=threads)
         dtype, restarts = self._run_dtype, may_restart(plan)
+        ignored_pixels = None
         if self._options.masking is not None:
-            run, prepare, dtype = self._ignored_pixels(self._options.masking).row_runner(finish), drop, self._dtype
+            ignored_pixels = self._ignored_pixels(self._options.masking)
+            run, prepare, dtype = ignored_pixels.row_runner(finish), drop, self._dtype
             restarts = True
         clipped = stream_to_file(
             run, frame, self._target, self.stored, self._options.write, dtype, prepare, restarts=restarts
         )
+        if ignored_pixels is not None:
+            self.notes += ignored_pixels.notes()
         self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
 
     @property
