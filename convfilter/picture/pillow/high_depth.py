@@ -1,4 +1,4 @@
-"""JPEG 2000 and AVIF of more than 8 bits, which Pillow would silently reduce, through imagecodecs.
+"""JPEG 2000, AVIF and SGI of more than 8 bits, which Pillow would silently reduce, the former two through imagecodecs.
 
 ISO/IEC 15444-1, annex A.5.1 (SIZ marker segment); AV1 Codec ISO Media File Format Binding 1.3, section 2.3 (av1C box).
 """
@@ -13,15 +13,18 @@ from convfilter.errors import ReadError
 from convfilter.picture import colour
 from convfilter.picture.pixels import Pixels
 
+#: Formats of which Pillow reduces the depth.
+FORMATS = ("JPEG2000", "AVIF", "SGI")
 _CODESTREAM = b"\xff\x4f\xff\x51"
 #: Bytes of a file that are searched for its codestream or its av1C box.
 _SEARCH_BYTES = 1 << 20
 _SIGNED = 0x80
+_SGI_BYTES_AT = 3
 _HIGH_BITDEPTH, _TWELVE_BIT, _MONOCHROME = 0x40, 0x20, 0x10
 
 
 def bits_of(file: BinaryIO, name: str) -> int:
-    """Return the largest number of bits of a sample; ``name`` is "JPEG2000" or "AVIF". The position does not change.
+    """Return the largest number of bits of a sample; ``name`` is one of ``FORMATS``. The position does not change.
 
     Raises
     ------
@@ -29,6 +32,8 @@ def bits_of(file: BinaryIO, name: str) -> int:
         The samples are signed, or the header is damaged.
     """
     head = _head_of(file)
+    if name == "SGI":
+        return 8 * head[_SGI_BYTES_AT]
     return _jpeg2000_bits(head) if name == "JPEG2000" else _avif_bits(head)
 
 
@@ -68,7 +73,9 @@ def _avif_bits(head: bytes) -> int:
     return 12 if flags & _TWELVE_BIT else 10 if flags & _HIGH_BITDEPTH else 8
 
 
-def decode(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[Pixels], int | None]:
+def decode(
+    file: BinaryIO, name: str, bits: int, frames: int = 1, *, lenient: bool = False
+) -> tuple[list[Pixels], int | None]:
     """Decode all frames and channels of a picture of 9 to 16 bits.
 
     Parameters
@@ -76,11 +83,13 @@ def decode(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[
     file : BinaryIO
         Seekable; its position changes.
     name : str
-        "JPEG2000" or "AVIF".
+        One of ``FORMATS``.
     bits : int
         From :func:`bits_of`.
     frames : int
         Number of frames in an AVIF.
+    lenient : bool
+        Decode the readable part of a damaged SGI.
 
     Returns
     -------
@@ -93,6 +102,11 @@ def decode(file: BinaryIO, name: str, bits: int, frames: int = 1) -> tuple[list[
     ReadError
         Samples have more than 16 bits, or the array is not (frames, H, W) or (frames, H, W, 1 to 4 channels).
     """
+    if name == "SGI":
+        from convfilter.picture.pillow import sgi
+
+        file.seek(0)
+        return [sgi.decode(file.read(), lenient=lenient)], None
     import imagecodecs
 
     if bits > 16:

@@ -82,21 +82,21 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         name = _NAMES.get(image.format, image.format)
         limits.require_size(image.width, image.height, options)
         notes = contents.notes_on(image, name, file)
-        if name in ("JPEG2000", "AVIF") and not getattr(image, "is_animated", False):
+        if name in high_depth.FORMATS and not getattr(image, "is_animated", False):
             bits = high_depth.bits_of(file, name)
             if bits > 8:
                 options.require_frame(1)
-                return replace(_high_depth(image, file, name, bits), notes=tuple(notes))
+                return replace(_high_depth(image, file, name, bits, lenient), notes=tuple(notes))
         if name == "JPEG2000":
             # Its decoder gives all samples or none; for none, a lenient Pillow would return a black picture.
             ImageFile.LOAD_TRUNCATED_IMAGES = False
         return replace(_picture(image, file, name, options, lenient), notes=tuple(notes))
 
 
-def _high_depth(image: Any, file: BinaryIO, name: str, bits: int) -> Picture:
+def _high_depth(image: Any, file: BinaryIO, name: str, bits: int, lenient: bool) -> Picture:
     """Return a picture with metadata from Pillow and samples from a decoder that keeps their depth."""
     limits.require_memory(4 * image.width * image.height * len(image.getbands()))
-    (pixels,), white = high_depth.decode(file, name, bits)
+    (pixels,), white = high_depth.decode(file, name, bits, lenient=lenient)
     channels = channels_of(pixels)
     model: Model = "gray" if channels < 3 else "rgb"
     metadata = metadata_of(image)
