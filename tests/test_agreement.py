@@ -118,7 +118,7 @@ def test_a_padding_value_frames_the_picture(value: float) -> None:
     np.testing.assert_array_equal(cf.conv2d(SAMPLES, weight, padding=1, padding_value=value), framed)
 
 
-def test_the_nearest_source_decides_what_lies_beyond_the_border() -> None:
+def test_the_nearest_source_of_options_sets_the_padding() -> None:
     zeros, wrapped = np.pad(SAMPLES, 1), np.pad(SAMPLES, 1, mode="wrap")
     padded = ["-f", "box:1", "--padding", "1"]
     Path("convfilter.toml").write_text('padding-mode = "wrap"\n')

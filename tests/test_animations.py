@@ -193,7 +193,7 @@ def test_a_gif_cut_anywhere_shows_the_frames_before_the_cut():
     assert counts == sorted(counts) and {*counts} == {0, 1, 2, 3}
 
 
-def test_frames_beyond_measure_are_refused(monkeypatch):
+def test_too_many_frames_are_refused(monkeypatch):
     monkeypatch.setattr(gif, "MAX_FRAMES", 2)
     data = io.BytesIO(gif_of(few_colours(1), few_colours(2), few_colours(3)))
     for lenient in (False, True):
@@ -244,7 +244,7 @@ def test_disposal(dispose, left_over):
     np.testing.assert_array_equal(read(io.BytesIO(data)).frames[2].pixels[0, 0], left_over)
 
 
-def test_disposal_to_what_was_before_the_first_frame_clears_it():
+def test_disposing_the_first_frame_to_the_previous_canvas_clears_it():
     """PNG third edition, 11.3.7.3: dispose-previous on the first frame means dispose-background."""
     first, second = solid(4, 4, 255, 0, 0, 255), solid(1, 1, 9, 9, 9, 255)
     data = apng(RGBA, frame(0, first, dispose=2), frame(1, second))
@@ -267,7 +267,7 @@ def test_blending():
     np.testing.assert_array_equal(read(io.BytesIO(data)).frames[1].pixels[0], expected)
 
 
-def test_bare_canvas_needs_alpha():
+def test_an_uncovered_canvas_needs_alpha():
     data = apng(RGB, frame(0, solid(2, 2, 9, 9, 9), dispose=1), frame(1, solid(1, 1, 5, 5, 5)))
     picture = read(io.BytesIO(data))
     assert picture.alpha

@@ -313,7 +313,7 @@ def test_keywords_may_be_of_the_types_of_numpy(keyword, values):
 
 
 @every_function
-def test_unknown_keywords_are_refused_with_those_there_are(function):
+def test_unknown_keywords_are_refused_with_the_known_ones(function):
     with pytest.raises(TypeError, match=r"unexpected keyword 'strides'; this filter takes .*dilation"):
         function(GRAY, strides=2)
 
@@ -470,7 +470,7 @@ def test_arguments_that_cannot_be_hashed_are_refused(sigma, keywords, message):
         convfilter.gaussian_blur(GRAY, sigma, **keywords)
 
 
-def test_channels_that_come_first_are_pointed_out() -> None:
+def test_channels_first_layouts_are_pointed_out() -> None:
     tensor = np.zeros((3, 40, 50), np.float32)
     with pytest.warns(UserWarning, match=r"got shape \(3, 40, 50\), which looks like \(C, H, W\)"):
         convfilter.gaussian_blur(tensor, 1)
@@ -483,7 +483,7 @@ def test_channels_that_come_first_are_pointed_out() -> None:
     convfilter.gaussian_blur(tensor[:, :9], 1)  # three rows of nine pixels with fifty features: not a word
 
 
-def test_stages_of_a_plan_say_what_they_see() -> None:
+def test_stages_of_a_plan_give_their_receptive_fields() -> None:
     first, second = convfilter.plan((64, 64, 3), "box:3,stride=2", "maxpool:5x2").stages
     assert (first.receptive_field, first.jump, first.start) == ((3, 3), (2, 2), (0, 0))
     assert (second.receptive_field, second.jump, second.start) == ((5, 11), (4, 10), (1, 4))

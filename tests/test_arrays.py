@@ -111,7 +111,7 @@ def test_the_labels_of_an_xarray_stay(scene):
     assert (blurred.name, blurred.attrs, blurred.y.attrs) == ("scene", {"sensor": "S2"}, {"units": "m"})
 
 
-def test_the_coordinates_of_fewer_pixels_are_those_of_what_they_see(scene):
+def test_coordinates_of_a_result_are_the_centres_of_its_windows(scene):
     pooled = convfilter.average_pool(scene, (3, 4))
     np.testing.assert_array_equal(pooled.y, [90, 60, 30])
     np.testing.assert_array_equal(pooled.x, [3, 11, 19])
@@ -124,7 +124,7 @@ def test_the_coordinates_of_fewer_pixels_are_those_of_what_they_see(scene):
     np.testing.assert_array_equal(outer.y, 100 - 10 * np.arange(-1, 10))
 
 
-def test_channels_that_are_others_lose_their_labels(scene):
+def test_new_channels_have_no_labels(scene):
     grey = convfilter.convolve(scene, [[1]], gray=True)
     assert grey.dims == ("y", "x")
     assert "band" not in grey.coords

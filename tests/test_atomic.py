@@ -72,7 +72,7 @@ def test_only_a_file_system_without_o_tmpfile_gets_a_named_temporary_file(tmp_pa
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_without_nameless_files_the_same_holds(tmp_path, monkeypatch):
+def test_outputs_are_atomic_without_unnamed_files_too(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "O_TMPFILE")
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(ValueError, match="stop"), atomic.replacing(tmp_path / "a") as file:
@@ -204,12 +204,12 @@ def test_redirected_output_is_appended_to(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"old then new then new then new "
 
 
-def test_null_device_swallows():
+def test_outputs_may_go_to_the_null_device():
     put("/dev/null")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
-def test_refusals_say_why(tmp_path):
+def test_refused_outputs_give_a_reason(tmp_path):
     with pytest.raises(WriteError, match="folder"):
         put(tmp_path)
     with pytest.raises(WriteError, match=r"there is no folder .*nowhere"):

@@ -318,7 +318,7 @@ class Unportable(Exception):
         self.cause_of_trouble = lambda: None  # what no pickle takes
 
 
-def test_errors_that_cannot_travel_still_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_that_cannot_be_pickled_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*_arguments: object) -> pipeline.Report:
         raise Unportable("this", "that")
 
@@ -724,7 +724,7 @@ def test_progress_is_shown_on_a_terminal_only() -> None:
     assert "3/3" in program(*arguments, "--progress").stderr
 
 
-def test_one_file_loads_no_batch() -> None:
+def test_one_file_does_not_import_the_batch() -> None:
     code = "import sys, convfilter.cli as c; c.main(sys.argv[1:]); sys.stderr.write(' '.join(sys.modules))"
     arguments = [sys.executable, "-c", code, *BLUR, "photos/a.png", "out.png"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)

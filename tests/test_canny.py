@@ -38,7 +38,7 @@ def test_a_square_has_an_outline_one_pixel_wide():
     assert 2 <= places.size <= 4 and set(places.tolist()) <= {9, 10, 29, 30}
 
 
-def test_weak_edges_count_where_they_hang_together_with_strong_ones():
+def test_weak_edges_count_where_they_are_connected_to_strong_ones():
     image = np.zeros((40, 60), np.float32)
     image[20:, :30] = np.linspace(1, 0.05, 30, dtype=np.float32)  # ever weaker to the right
     image[5:10, 40:50] = 0.1  # weak all around

@@ -36,7 +36,7 @@ def properties(packet):
 
 
 @pytest.mark.parametrize("packet", [None, PACKET, b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'])
-def test_remarks_become_properties(packet):
+def test_texts_become_xmp_properties(packet):
     remarks = [
         Text("Title", "a < b & c"),
         Text("Author", "One"),
@@ -82,11 +82,11 @@ def test_titles_in_several_languages_are_alternatives():
         (None, Text("Creation Time", "long ago")),
     ],
 )
-def test_remarks_that_xmp_cannot_take_are_left(packet, remark):
+def test_texts_that_xmp_cannot_hold_are_left(packet, remark):
     assert xmp.with_texts(packet, [remark]) == (packet, [remark])
 
 
-def test_a_remark_that_is_there_already_is_not_added():
+def test_a_text_that_the_packet_has_is_not_added():
     added, _ = xmp.with_texts(PACKET, [Text("Title", "same")])
     assert xmp.with_texts(added, [Text("Title", "same")]) == (added, [])
     assert xmp.with_texts(added, [Text("Title", "other")]) == (added, [Text("Title", "other")])
@@ -104,7 +104,7 @@ def block(order="<"):
 
 @pytest.mark.parametrize("resolution", [(300.0, 150.0), (299.9994, 72.25), (1.5, 60000.0), (0.00254, 0.001)])
 @pytest.mark.parametrize("order", ["<", ">", None])
-def test_resolution_goes_into_exif_and_nothing_moves(order, resolution):
+def test_resolution_is_added_to_exif_and_values_keep_their_offsets(order, resolution):
     before = block(order) if order else None
     after = exif.with_resolution(before, resolution)
     assert exif.resolution(after) == pytest.approx(resolution, abs=0.006 if resolution[0] > 1 else 1e-5)
@@ -130,7 +130,7 @@ def test_resolution_in_centimetres():
     assert exif.resolution(b"no EXIF") is None
 
 
-def test_orientation_is_taken_out_and_nothing_moves():
+def test_orientation_is_removed_and_values_keep_their_offsets():
     before = block()
     after = exif.without_orientation(before)
     assert len(after) == len(before) and exif.without_orientation(after) == after
@@ -149,7 +149,7 @@ def test_maker_notes_stay_in_place_in_an_avif(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["webp", "avif", "jp2", "gif"])
-def test_resolution_comes_back_from_where_it_went(name):
+def test_resolution_is_read_from_the_field_it_was_moved_to(name):
     metadata = carry.fitted(Metadata(resolution=(300.0, 150.0)), by_name(name))
     back = carry.fitted(metadata, by_name("bmp"))
     if name == "gif":  # XMP is not looked into

@@ -203,7 +203,7 @@ def test_in_place_keeps_a_link_a_link(capfd: pytest.CaptureFixture[str]) -> None
     assert np.array_equal(opened("in.png"), convfilter.box_blur(samples(), 3))
 
 
-def test_names_that_look_like_something_else(capfd: pytest.CaptureFixture[str]) -> None:
+def test_names_may_contain_any_character(capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("-in.png", "a b;$x*'\".png", "new\nline.png", "ü.png"):
         Path(name).write_bytes(Path("in.png").read_bytes())
         assert said(capfd, "blur", "--box", "3", "--", name, f"{name}.bmp") == (0, "")

@@ -402,7 +402,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_workers_of_this_machine_too_and_is_one
     assert process.returncode == 130
 
 
-def test_a_scheduler_that_is_not_there(folder, monkeypatch, capsys):
+def test_a_missing_scheduler_is_an_error(folder, monkeypatch, capsys):
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
     assert run([*BLUR, "in/", "out/", "--dask", "tcp://127.0.0.1:1"]) == 1
     error = capsys.readouterr().err
@@ -421,7 +421,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_whatever_answers_in_place_of_a_scheduler(answer, folder, monkeypatch, capsys):
+def test_answers_of_other_services_are_an_error(answer, folder, monkeypatch, capsys):
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
     monkeypatch.setattr(connection, "GOODBYE_SECONDS", 0.5)
     ended = threading.Event()

@@ -237,7 +237,7 @@ def test_an_interrupted_write_leaves_no_litter(folder, monkeypatch):
 # Taking turns ----------------------------------------------------------------
 
 
-def test_turns_are_taken_one_after_the_other(tmp_path):
+def test_callers_hold_the_lock_one_after_the_other(tmp_path):
     place, order = tmp_path / "cache", []
     over = threading.Event()
 
@@ -261,14 +261,14 @@ def test_turns_are_taken_one_after_the_other(tmp_path):
     assert os.listdir(place) == []
 
 
-def test_a_turn_that_does_not_end_is_not_waited_for_for_ever(folder, monkeypatch):
+def test_waiting_for_the_lock_times_out(folder, monkeypatch):
     monkeypatch.setattr(code_cache, "PATIENCE_SECONDS", 0.05)
     with lock(folder, NAME), lock(folder, NAME):
         pass
     assert os.listdir(folder) == [NAME]
 
 
-def test_without_a_folder_there_are_no_turns(tmp_path):
+def test_without_a_folder_no_lock_is_taken(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with lock(tmp_path / "file", NAME), lock(tmp_path / "file", NAME):
         pass

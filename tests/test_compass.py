@@ -80,7 +80,7 @@ def test_scikit_image_has_the_same_farid():
     np.testing.assert_allclose(cf.farid(image)[inside], theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_kernels_answer_nothing_to_a_flat_picture():
+def test_kernels_give_0_on_a_flat_picture():
     for family, axis in ((f, a) for f in ("farid", "freichen") for a in "xy"):
         assert kernels.derivative(family, axis).sums_to_zero
     assert kernels.derivative("freichen", "x").weights[1, 0] == pytest.approx(0.5)

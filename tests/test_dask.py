@@ -61,7 +61,7 @@ CALLS = [
     ("specs", "keywords"), CALLS, ids=lambda value: "+".join(value) if value and str(value)[0] == "(" else ""
 )
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_every_way_gives_the_same_bits(specs, keywords, dtype):
+def test_every_algorithm_gives_the_same_bits_in_chunks(specs, keywords, dtype):
     """Also on real samples, where another order of additions would change bits."""
     keywords = keywords | ({"dtype": np.float32} if dtype == "float32" else {})
     result = compare(large("uint8" if dtype == "float32" else dtype), (300, 100, 1), *specs, **keywords)
@@ -133,7 +133,7 @@ def test_any_geometry_in_any_chunks(shape, rows, cols, kernel, stride, dilation,
     compare(image, (rows, cols), f"kernel:{text}", "gaussian:1", algorithm=algorithm, **geometry)
 
 
-def test_bands_of_kept_rows_do_not_show(monkeypatch):
+def test_chunks_may_cut_the_blocks_of_decimated_rows(monkeypatch):
     """Coarse rows of a multirate Gaussian are computed in blocks: chunks may lie within one or in two."""
     monkeypatch.setattr("convfilter.planning.methods.gaussian.COARSE_SAMPLES", 1)
     for stride in (1, 2, 3, 5):
@@ -169,7 +169,7 @@ def test_a_corner_of_a_wrapped_picture_does_not_need_the_whole():
     assert 0 < len(blocks) <= 16
 
 
-def test_pieces_travel_instead_of_chunks():
+def test_only_the_rows_that_a_neighbour_reads_are_sent():
     image = da.zeros((1000, 400), dtype=np.uint8, chunks=(500, 400))
     result = apply(image, "box:5")
     sizes = [

@@ -113,7 +113,7 @@ def test_large_pictures_are_shown_reduced(tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("IPython") is None, reason="IPython is not installed")
-def test_ipython_finds_all_three(photo):
+def test_ipython_finds_text_html_and_png(photo):
     from IPython.core.formatters import DisplayFormatter
 
     formatter = DisplayFormatter()
@@ -154,7 +154,7 @@ def test_mistakes_are_refused_in_a_sentence(call, error, message, photo):
     assert message in str(caught.value)
 
 
-def test_a_star_import_leaves_pythons_open():
+def test_a_star_import_does_not_hide_the_builtin_open():
     names = {}
     exec("from convfilter import *", names)
     assert "open" not in names

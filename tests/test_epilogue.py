@@ -90,7 +90,7 @@ def test_rows_of_real_samples_are_clipped_on_their_way_to_a_sink(dtype):
     assert_same_picture(found, np.clip(convfilter.apply(image, "kernel:2 1 2"), 0, 1))
 
 
-def test_rounding_alone_is_not_stretched():
+def test_rounding_errors_are_not_stretched():
     """Second differences of a ramp are 0, up to the rounding of its samples."""
     ramp = np.add.outer(np.arange(30), np.arange(40)).astype(np.float32) / np.float32(70)
     found = convfilter.apply(ramp, "laplacian:map=stretch,padding=valid")

@@ -85,7 +85,7 @@ def works(draw):
     pair=st.tuples(works(), works()),
     calls=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 4), st.integers(0, 7)), min_size=4, max_size=7),
 )
-def test_runs_that_follow_others_give_the_bytes_of_the_first(pair, calls):
+def test_repeated_runs_give_the_bytes_of_the_first(pair, calls):
     for which, threads, kind in calls:
         plan, target = pair[which]
         image = picture(plan.input_shape, plan.dtype, kind, finite=kind != 3)
@@ -295,7 +295,7 @@ def test_the_same_plan_to_another_type_is_prepared_anew():
 
 
 @pytest.mark.parametrize("value", [1e300, -7.0, 0.5])
-def test_a_padding_value_that_nothing_is_padded_with_does_no_harm(value):
+def test_an_unused_padding_value_may_be_anything(value):
     image = picture((40, 50, 3), "uint8", 0)
     expected = convfilter.box_blur(image, 3)
     for _ in range(3):
@@ -342,7 +342,7 @@ def test_a_child_goes_on_with_what_its_parent_has_kept():
     np.testing.assert_array_equal(run_array(plan, other).pixels, expected)
 
 
-def test_parts_alike_share_what_is_prepared():
+def test_equal_chunks_share_an_executable():
     shape, cuts = (128, 400, 3), range(0, 400, 50)
     plan = plan_stack([STAGES["gaussian"]], shape, "uint8")
     image = picture(shape, "uint8", 0)
@@ -370,7 +370,7 @@ class Sink:
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", ["gaussian", "wide", "box", "max"])
-def test_a_run_takes_what_was_prepared_for_it(name, threads):
+def test_a_run_uses_the_executable_that_was_prepared_for_it(name, threads):
     image = picture((70, 40, 3), np.uint8, 5)
     plan = plan_stack([STAGES[name]], image.shape, image.dtype)
     prepare(plan, image.dtype, threads=threads)

@@ -158,7 +158,7 @@ def test_a_size_that_a_field_does_not_hold_leaves_it_as_it_was():
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_exif_and_gps_travel_through_tiff(tmp_path, order):
+def test_exif_and_gps_are_kept_in_a_tiff(tmp_path, order):
     image = Image.Exif()
     image.endian = order
     image[271] = "Maker"

@@ -384,7 +384,7 @@ def test_points_leave_alpha_alone_and_take_luminance() -> None:
     assert np.array_equal(gray[..., 1], image[..., 3])
 
 
-def test_points_settle_the_sign() -> None:
+def test_only_scaling_keeps_the_sign_of_its_input() -> None:
     x = raw(IMAGE, "sobel:x").astype(np.float64)
     assert np.array_equal(convfilter.apply(IMAGE, "sobel:x", "relu"), np.clip(x, 0, 255))
     assert np.array_equal(convfilter.apply(IMAGE, "sobel:x", "bias:0.5"), np.clip(np.rint(x + 127.5), 0, 255))

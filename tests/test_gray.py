@@ -62,7 +62,7 @@ def test_weights_and_curve_are_those_of_the_profile(dtype, channels):
     assert report.notes == ()
 
 
-def test_grey_is_seen_as_it_was_seen():
+def test_neutral_colours_become_grey_of_the_same_appearance():
     pixels = np.full((4, 4, 3), 64, np.uint8)
     grey, _ = grey_of(pixels, ROMM)
     assert set(grey.pixels.flat) == {64}

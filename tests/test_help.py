@@ -76,7 +76,7 @@ def test_info_names_losses_and_the_program_that_wrote_the_file(capfd: pytest.Cap
     assert capfd.readouterr().err == "convfilter: none.png: there is no such file\n"
 
 
-def test_info_foretells_what_filters_do(capfd: pytest.CaptureFixture[str]) -> None:
+def test_info_forecasts_the_result_of_filters(capfd: pytest.CaptureFixture[str]) -> None:
     """The forecast equals the report of the run."""
     lines = printed(capfd, "info", "-f", "gaussian:1,stride=2", "-f", "relu", "in.jpg").splitlines()
     assert "  gaussian:1,stride=2 + relu:" in lines

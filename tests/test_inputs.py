@@ -79,7 +79,7 @@ def test_a_mark_before_names_that_end_with_zero_bytes() -> None:
     assert inputs.read_list("list.txt", separator="\0") == NAMES
 
 
-def test_lists_that_make_no_sense_are_refused() -> None:
+def test_malformed_lists_are_refused() -> None:
     Path("list.txt").write_bytes(codecs.BOM_UTF16_LE + b"abc")
     with pytest.raises(UsageError, match="begins as UTF-16 but is not"):
         inputs.read_list("list.txt")

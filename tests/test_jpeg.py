@@ -119,7 +119,7 @@ def test_missing_blocks_are_found_whatever_part_of_the_last_one_shows(options, s
         read(io.BytesIO(without_last_units(pixels, **options)))
 
 
-def test_thumbnail_is_not_taken_for_the_end():
+def test_the_end_marker_of_a_thumbnail_is_skipped():
     exif = Image.Exif()
     exif[0x010E] = "x\xff\xd9x"
     data = encoded(scene(200, 200), exif=exif.tobytes() + encoded(scene(8, 8)))
@@ -129,13 +129,13 @@ def test_thumbnail_is_not_taken_for_the_end():
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe0\x00\x00", b"\xff\xd8" * 500])
-def test_headers_that_lead_nowhere(data):
+def test_malformed_headers_give_no_layout(data):
     assert layout_of(data) is None
     with pytest.raises(ReadError):
         read(io.BytesIO(data))
 
 
-def test_rubbish_between_segments_is_passed_over():
+def test_rubbish_between_segments_is_skipped():
     data = encoded(scene())
     padded = data[:2] + b"\xff\xff\xff" + data[2:]
     np.testing.assert_array_equal(read(io.BytesIO(padded)).pixels, read(io.BytesIO(data)).pixels)
@@ -169,7 +169,7 @@ def test_quality_is_kept_by_its_tables(tmp_path, quality, subsampling, progressi
         assert bool(image.info.get("progressive")) == progressive
 
 
-def test_quality_and_subsampling_that_are_asked_for(tmp_path):
+def test_quality_and_subsampling_may_be_requested(tmp_path):
     data = encoded(scene(), quality=50, subsampling=2)
     for quality in (20, 50, 95):  # at 50, the tables are those of the standard themselves
         with rewritten(data, tmp_path / "a.jpg", quality=quality, subsampling="4:4:4") as image:
@@ -186,7 +186,7 @@ def test_jpegs_of_other_pictures_have_quality_92(tmp_path):
         assert image.quantization == expected.quantization
 
 
-def test_gray_takes_the_tables_of_colour_along(tmp_path):
+def test_a_grey_result_keeps_the_tables_of_its_colour_input(tmp_path):
     data = encoded(scene(), quality=50)
     picture = read(io.BytesIO(data))
     gray = Picture.from_array(picture.pixels[:, :, 1].copy())
@@ -238,7 +238,7 @@ def test_metadata_too_long_for_a_segment_is_left_out(tmp_path):
     assert read(tmp_path / "a.jpg").metadata.xmp is None
 
 
-def test_of_several_pictures_the_first_is_taken():
+def test_of_several_pictures_the_first_is_read():
     first, second = (Image.fromarray(scene()[:, ::step].copy()) for step in (1, -1))
     buffer = io.BytesIO()
     first.save(buffer, "MPO", save_all=True, append_images=[second])
@@ -268,7 +268,7 @@ def written_both_ways(monkeypatch, picture, **options):
 @pytest.mark.parametrize("gray", [False, True], ids=["rgb", "gray"])
 @pytest.mark.parametrize("quality", [None, 1, 24, 50, 75, 92, 100])
 @pytest.mark.parametrize("subsampling", [None, "4:4:4", "4:2:2", "4:2:0"])
-def test_the_short_way_writes_the_same_bytes(monkeypatch, gray, quality, subsampling):
+def test_the_direct_encoder_writes_the_same_bytes(monkeypatch, gray, quality, subsampling):
     pixels = scene(67, 83)
     picture = Picture.from_array(np.ascontiguousarray(pixels[..., 0]) if gray else pixels)
     short, long = written_both_ways(monkeypatch, picture, quality=quality, subsampling=subsampling)
@@ -276,7 +276,7 @@ def test_the_short_way_writes_the_same_bytes(monkeypatch, gray, quality, subsamp
 
 
 @pytest.mark.parametrize("gray", [False, True], ids=["rgb", "gray"])
-def test_the_short_way_keeps_tables_and_metadata(monkeypatch, gray):
+def test_the_direct_encoder_keeps_tables_and_metadata(monkeypatch, gray):
     data = encoded(scene(67, 83), quality=83, subsampling=1, gray=gray)
     picture = read(io.BytesIO(data))
     picture.metadata.icc = bytes(range(256)) * 600  # more than one segment holds

@@ -192,7 +192,7 @@ def test_a_damaged_picture_is_judged_as_in_one_piece(monkeypatch, subsampling, q
 
 @pytest.mark.parametrize("inserted", [b"\0" * 5, b"\xff\x00" * 4, b"\xff\xd0", b"\xff\xff\x00", b"\xff\xc4\x00\x02"])
 @pytest.mark.parametrize("place", [0.0, 0.6, 1.0], ids=["first", "inside", "behind"])
-def test_bytes_too_many_are_judged_as_in_one_piece(monkeypatch, inserted, place):
+def test_surplus_bytes_are_judged_as_in_one_piece(monkeypatch, inserted, place):
     data = jpeg_of(scene(90, 61), "420")
     layout = layout_of(data)
     start, end = layout.scan.codes_start, layout.data_end
@@ -218,7 +218,7 @@ BEHIND = {
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
 @pytest.mark.parametrize("subsampling", ["420", None])
 @pytest.mark.parametrize("height", [90, 65])
-def test_markers_behind_the_codes_are_judged_as_in_one_piece(monkeypatch, behind, subsampling, height):
+def test_markers_after_the_codes_are_judged_as_in_one_piece(monkeypatch, behind, subsampling, height):
     """Of 65 rows with 4:2:0, the last comes from the band before the last."""
     data = jpeg_of(scene(height, 61), subsampling)
     require_same_outcome(data[:-2] + behind + data[-2:], monkeypatch)

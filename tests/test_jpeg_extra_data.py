@@ -232,7 +232,7 @@ def test_further_pictures_are_noted_or_refused(tmp_path):
         (b"\r\n", None),
     ],
 )
-def test_data_behind_the_picture_are_reported(tmp_path, rest, word):
+def test_data_after_the_picture_are_reported(tmp_path, rest, word):
     (tmp_path / "in.jpg").write_bytes(encoded() + rest)
     notes = read(tmp_path / "in.jpg").notes
     assert (notes == ()) if word is None else (len(notes) == 1 and word in notes[0])
@@ -301,7 +301,7 @@ def test_cutting_fails_where_nothing_can_be_moved():
     assert xmp_extended.cut(packet(""), 10) is None
 
 
-def test_segments_behind_padding_are_seen(tmp_path):
+def test_segments_after_padding_are_found(tmp_path):
     (tmp_path / "in.jpg").write_bytes(
         with_segments(b"\xff\xff", segment(9, b"Meta\0"), b"\xff", segment(10, b"Ducky\0"))
     )

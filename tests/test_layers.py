@@ -531,7 +531,7 @@ def test_four_maps_beside_alpha_are_a_sheet_and_inks_stay_inks(folder: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "ppm", "gif"])
-def test_a_stack_that_cannot_be_is_refused_before_pixels_are_read(
+def test_an_impossible_stack_is_refused_before_pixels_are_read(
     folder: Path, capfd: pytest.CaptureFixture[str], suffix: str
 ) -> None:
     """The picture is truncated: decoding it would fail first."""
@@ -684,7 +684,7 @@ def test_same_sizes_of_transposed_convolutions() -> None:
         ({"output_padding": -1}, "output_padding must be at least 0, got -1"),
     ],
 )
-def test_transposed_convolutions_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
+def test_impossible_transposed_convolutions_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises((KernelFileError, ParameterError, SizeError), match=message):
         convfilter.conv_transpose2d(image(1, 5, 6), np.ones((1, 1, 3, 3)), **wrong)
 

@@ -707,7 +707,7 @@ def test_the_value_for_nan_is_a_share_of_white() -> None:
     np.testing.assert_array_equal(read("nan.png").pixels, [[65535, 0, 0], [0, 0, 0]])
 
 
-def test_nan_behind_a_background_and_in_every_page() -> None:
+def test_nan_with_a_background_and_in_every_page() -> None:
     write("in.tif", with_holes((6, 8, 4)))
     options = Options(["identity"], write=WriteOptions(background="white", nan=0.5))
     filter_file("in.tif", "out.png", options)

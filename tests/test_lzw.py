@@ -58,7 +58,7 @@ def run(length, start=0):
 
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("length", [0, 1, 200, 252, 253, 254, 255, 256, 300, 760, 1800, 3836, 4500, 9000])
-def test_the_codes_are_found_behind_runs_of_any_length(length, old):
+def test_the_codes_are_found_after_runs_of_any_length(length, old):
     for wrong in (258, 300, 509, 511):
         for before in ([], run(3), run(300), run(5) * 40):
             codes = [*before, *run(length), CLEAR, 65, 66, END]
@@ -98,7 +98,7 @@ def test_output_of_encoders_is_sound(kind):
     assert is_sound(imagecodecs.lzw_encode(pixels))
 
 
-def test_runs_of_clears_take_no_time():
+def test_many_clear_codes_are_checked_at_once():
     assert is_sound(packed([CLEAR] * 50_000 + [END]))
 
 

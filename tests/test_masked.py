@@ -648,7 +648,7 @@ def test_chunks_refuse_what_arrays_refuse(keywords, words):
         dask.apply(array.zeros((8, 9), dtype="u1"), "box:3", **keywords)
 
 
-def test_a_part_that_is_looked_at_leaves_out_the_same_pixels(tmp_path):
+def test_a_previewed_region_leaves_out_the_same_pixels(tmp_path):
     from convfilter.executor.masked import Masking
     from convfilter.picture.read import opened
     from convfilter.pipeline import Options

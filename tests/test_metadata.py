@@ -41,7 +41,7 @@ def picture(**changes):
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(SUFFIXES, 2)))
-def test_profile_exif_and_xmp_travel(tmp_path, first, second):
+def test_profile_exif_and_xmp_are_kept(tmp_path, first, second):
     write(resolve_target(tmp_path / f"a.{first}"), picture(text=[], resolution=None))
     write(resolve_target(tmp_path / f"b.{second}"), read(tmp_path / f"a.{first}"))
     metadata = read(tmp_path / f"b.{second}").metadata
@@ -54,7 +54,7 @@ def test_profile_exif_and_xmp_travel(tmp_path, first, second):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
-def test_resolution_travels(tmp_path, suffix):
+def test_the_resolution_is_kept(tmp_path, suffix):
     write(resolve_target(tmp_path / f"a.{suffix}"), picture(resolution=(300.0, 150.0), icc=None))
     assert read(tmp_path / f"a.{suffix}").metadata.resolution == pytest.approx((300, 150), abs=0.02)
 
@@ -129,13 +129,13 @@ def test_dots_per_inch_stay_whole(tmp_path, dpi, density):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif", "jp2", "bmp", "pcx", "tga", "gif"])
-def test_no_resolution_is_made_up(tmp_path, suffix):
+def test_no_resolution_is_invented(tmp_path, suffix):
     write(resolve_target(tmp_path / f"a.{suffix}"), picture(resolution=None, icc=None))
     assert read(tmp_path / f"a.{suffix}").metadata.resolution is None
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif"])
-def test_remark_travels(tmp_path, suffix):
+def test_a_text_is_kept(tmp_path, suffix):
     write(resolve_target(tmp_path / f"a.{suffix}"), picture(text=[Text("Comment", "Grüße")], icc=None))
     texts = [text.value for text in read(tmp_path / f"a.{suffix}").metadata.text]
     assert "Grüße" in texts
@@ -179,7 +179,7 @@ def test_writing_leaves_the_picture_alone(tmp_path):
 
 
 @pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (float("inf"), 1)])
-def test_careless_resolutions_are_ignored(tmp_path, dpi):
+def test_invalid_resolutions_are_ignored(tmp_path, dpi):
     from convfilter.picture.metadata.pillow_info import metadata_of
 
     image = Image.new("RGB", (2, 2))
@@ -196,7 +196,7 @@ def test_webp_without_loss_stays_without_loss(tmp_path, lossless):
     assert np.array_equal(read(tmp_path / "b.webp").pixels, before.pixels) == lossless
 
 
-def test_png_remarks_in_other_languages(tmp_path):
+def test_png_texts_in_other_languages(tmp_path):
     texts = [Text("Title", "世界", "zh", "标题"), Text("Author", "me")]
     write(resolve_target(tmp_path / "a.png"), picture(text=texts))
     assert read(tmp_path / "a.png").metadata.text == texts

@@ -361,7 +361,7 @@ def test_invalid_unpooling_and_constants_are_refused(unpooled: str) -> None:
         convfilter.apply(IMAGE, f"net:{unpooled},until=i1", ignore=0)
 
 
-def test_constants_are_those_of_channels_behind_a_turn_of_axes(tmp_path: Path) -> None:
+def test_constants_follow_their_channels_through_a_transpose(tmp_path: Path) -> None:
     node = helper.make_node
     nodes = [
         node("Sub", ["picture", "mean"], ["centred"], "sub"),

@@ -46,7 +46,7 @@ def node_of(blocks, looks, reads, *, keeps=False):
 
 
 @given(chains(), st.integers(1, 4), st.integers(1, 3), st.data())
-def test_blocks_are_there_when_they_are_asked_for(nodes, together, size, data):
+def test_blocks_are_computed_before_they_are_read(nodes, together, size, data):
     last = nodes[-1].blocks
     first = data.draw(st.integers(0, last - 1))
     sizes = [size] * len(nodes)
@@ -113,7 +113,7 @@ def test_a_node_that_keeps_rows_needs_only_those_that_come_in():
     assert [rows for rows, _ in places] == [16]  # block 0 needs two at once
 
 
-def test_rows_that_are_never_held_stay_padding():
+def test_rows_that_are_never_held_have_no_slot():
     nodes = [node_of(3, {}, ()), node_of(1, {(0, 0): {1}}, (1,))]
     ((_, held),) = places_of(nodes, one_by_one(order_of(nodes, 0, 1)))
     np.testing.assert_array_equal(held, [-1] * 8 + list(range(8)) + [-1] * 6)
@@ -130,7 +130,7 @@ def test_staying_blocks_keep_their_places():
 
 
 @given(chains(), st.booleans(), st.data())
-def test_bands_find_the_blocks_of_the_bands_below(nodes, share, data):
+def test_bands_share_the_blocks_of_the_bands_below(nodes, share, data):
     last = nodes[-1].blocks
     ends = sorted(data.draw(st.sets(st.integers(1, last - 1), max_size=2))) if last > 1 else []
     cuts = list(zip([0, *ends], [*ends, last], strict=True))
@@ -178,7 +178,7 @@ def look_up(nodes, bands, rows, order):
 
 
 @given(chains(), st.integers(1, 4), st.integers(1, 3), st.integers(1, 2))
-def test_nodes_compute_beside_each_other(nodes, together, size, every):
+def test_nodes_of_a_pipeline_compute_concurrently(nodes, together, size, every):
     steps = order_of(nodes, 0, nodes[-1].blocks, together, [size] * len(nodes))
     ticks = pipelined(nodes, steps, every)
     check(nodes, ticks, places_of(nodes, ticks), together, size)

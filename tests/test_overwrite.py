@@ -115,7 +115,7 @@ def test_damaged_photos_are_kept_and_files_that_are_none_are_not() -> None:
         assert run([*BLUR, "a.png", "b.png"]) == 0
 
 
-def test_marks_are_not_carried_on_as_remarks() -> None:
+def test_marks_of_inputs_are_not_kept_as_texts() -> None:
     """A chain of formats carries no mark on as if somebody had written it, and nobody hears that it is lost."""
     Image.fromarray(SAMPLES).save("a.jpg", comment=b"by me")
     for source, output in (("a.jpg", "b.jpg"), ("b.jpg", "c.png"), ("c.png", "e.jpg"), ("c.png", "d.tif")):

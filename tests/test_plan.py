@@ -176,7 +176,7 @@ def test_errors_of_pooling_show_the_padding_that_was_given():
         (Stage(UnsharpMask(kernels.gaussian(2, 2), 1.0)), np.uint8, "separable"),
     ],
 )
-def test_the_cheapest_way_is_chosen(stage, dtype, algorithm):
+def test_the_cheapest_algorithm_is_chosen(stage, dtype, algorithm):
     assert plan_one(stage, dtype=dtype).algorithm == algorithm
 
 
@@ -399,14 +399,14 @@ def test_scratch_grows_with_the_kernel_until_strips_share_it():
     assert max(scratch) < PERSISTENT_BYTES
 
 
-def test_a_look_has_sums_in_float32_where_they_go_tap_by_tap():
+def test_a_preview_sums_tap_by_tap_in_float32():
     stages = stack.stages(["gaussian:2", "sobel:magnitude"])
     plan = plan_stack(stages, (99, 99), np.float32)
     assert [stage.precision for stage in plan.stages] == ["float64", "float64"]
     assert [stage.precision for stage in for_preview(plan).stages] == ["float32", "float64"]
 
 
-def test_a_look_blurs_bytes_as_for_a_result_of_bytes():
+def test_a_preview_blurs_bytes_as_for_a_result_of_bytes():
     stages = stack.stages(["gaussian:4.3", "sobel:magnitude"])
     plan = plan_stack(stages, (999, 999), np.uint8)
     alone = plan_stack(stages[:1], (999, 999), np.uint8)

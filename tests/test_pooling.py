@@ -23,7 +23,7 @@ def windows(axis):
 
 
 @given(AXES.filter(lambda axis: axis.output > 0 and real_cells(axis).min() > 0))
-def test_a_window_holds_the_same_cells_whatever_stands_on_its_padding(axis):
+def test_nearest_cells_of_a_window_are_its_cells_on_the_picture(axis):
     cells = nearest_cells(axis)
     for places in windows(axis):
         on_picture = places - axis.before
@@ -33,14 +33,14 @@ def test_a_window_holds_the_same_cells_whatever_stands_on_its_padding(axis):
 
 @example(AxisPlan(31, 9, 100, 7, 56, 56))
 @given(AXES.filter(lambda axis: axis.output > 0 and real_cells(axis).min() > 0))
-def test_no_place_looks_beyond_those_that_are_loaded(axis):
+def test_no_place_reads_beyond_the_loaded_samples(axis):
     """Also those of a dilated window that no tap touches: the loop fills them from the places it has."""
     assert nearest_cells(axis).min() >= 0
     assert nearest_cells(axis).max() < min(axis.input, axis.padded - axis.before)
 
 
 @given(AXES.filter(lambda axis: axis.output > 0))
-def test_cells_are_counted_as_they_lie(axis):
+def test_the_cells_on_the_picture_are_counted(axis):
     places = windows(axis) - axis.before
     assert np.array_equal(real_cells(axis), ((places >= 0) & (places < axis.input)).sum(axis=1))
 
@@ -54,7 +54,7 @@ def test_blocks_are_nearly_all_of_a_window(axis):
     assert 1 <= pass_rows_of(axis) <= axis.output
 
 
-def test_windows_hardly_cost_more_than_their_logarithm():
+def test_the_cost_of_a_window_grows_with_its_logarithm():
     costs = [comparisons(*[AxisPlan(3000, side, 1, 1, side // 2, side // 2)] * 2) for side in (5, 31, 101, 1001)]
     assert costs == sorted(costs) and costs[-1] < 3 * costs[0]
 
@@ -71,7 +71,7 @@ def test_tall_windows_span_several_blocks(dtype, size, stride):
     assert np.array_equal(convfilter.min_pool(image, size, stride), kept.min(axis=(-1, -2)))
 
 
-def test_of_equal_samples_the_last_wins():
+def test_the_last_of_equal_samples_wins():
     """+0 and -0 are equal: the one in the result must not depend on how the window is cut."""
     image = -np.zeros((90, 100), np.float32)
     image[::2, ::3] = 0.0

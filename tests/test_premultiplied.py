@@ -284,7 +284,7 @@ def test_grey_pages_and_maps_of_premultiplied_pictures(folder):
 
 
 @pytest.mark.parametrize("linear", [False, True])
-def test_a_background_lies_behind_the_light(folder, linear):
+def test_premultiplied_light_is_composited_over_a_background(folder, linear):
     tiff("in.tiff", GLOW)
     options = ["--linear"] if linear else []
     run("apply", "-f", "identity", "--background", "white", *options, "in.tiff", "out.png")

@@ -42,7 +42,7 @@ def picture(data, **options):
     ("mode", "depth"), [(mode, depth) for mode in (GRAYSCALE, RGB) for depth in (8, 16, 32)] + [(CMYK, 8), (CMYK, 16)]
 )
 @pytest.mark.parametrize("extras", [0, 2, 3])
-def test_channels_behind_the_colours_do_not_disturb_them(mode, depth, compression, big, extras):
+def test_channels_after_the_colours_do_not_change_them(mode, depth, compression, big, extras):
     colours = {GRAYSCALE: 1, RGB: 3, CMYK: 4}[mode]
     stored = samples(colours + extras, depth)
     read_back = picture(psd(stored, mode, depth=depth, compression=compression, big=big))

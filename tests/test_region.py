@@ -69,7 +69,7 @@ def test_a_region_of_a_transposed_convolution_is_that_of_the_whole(window, geome
         np.testing.assert_array_equal(part, whole[slice(*rows), slice(*cols)])
 
 
-def test_less_is_computed_where_less_is_seen(monkeypatch):
+def test_a_small_region_reads_a_small_part_of_the_picture(monkeypatch):
     from convfilter.executor import chunks
 
     sizes = []

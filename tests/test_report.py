@@ -470,7 +470,7 @@ def test_profiles_are_kept(folder):
 # Where the result lies --------------------------------------------------------
 
 
-def test_results_lie_where_they_were_taken_from():
+def test_results_are_placed_over_their_receptive_fields():
     """Each output of an identity is a pixel of the picture: it covers that pixel, its neighbours the space between."""
     plan = convfilter.plan((40, 60), "identity:stride=3,padding=4", "identity:stride=2,padding=1")
     field = views.last_field(plan, "cols")
@@ -483,7 +483,7 @@ def test_results_lie_where_they_were_taken_from():
     assert place == views.Place((-1 + 0.5 - 3) / 60, (-1 + 0.5 - 3) / 40, (5 + 0.5 + 3) / 60, (5 + 0.5 + 3) / 40)
 
 
-def test_the_box_of_both_pictures_holds_what_reaches_beyond():
+def test_the_box_of_both_pictures_includes_the_padding():
     """The result lies a quarter to the left of the picture, and a quarter below: the box is 1.25 times as large."""
     before, after = (Thumbnail(b"", "png", (40, 20), 1, (40, 20)) for _ in range(2))
     laid = pair.layout(before, after, views.Place(-0.25, 0.25, 0.75, 1.25))
@@ -492,7 +492,7 @@ def test_the_box_of_both_pictures_holds_what_reaches_beyond():
     assert laid.after == "--x:0.0000%;--y:20.0000%;--w:80.0000%;--h:80.0000%"
 
 
-def test_parts_of_the_result_are_those_above_the_part_of_the_picture():
+def test_the_detail_of_the_result_lies_over_that_of_the_picture():
     field = Field(size=5, jump=2, first=-2)
     for first in range(0, 9):
         inputs = (first, first + 7)
@@ -712,7 +712,7 @@ def test_colours_and_motion_follow_the_system(page):
 
 
 @NEEDS_CHROMIUM
-def test_without_scripts_both_are_seen(page, folder):
+def test_without_scripts_both_pictures_are_shown(page, folder):
     page.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         page.open(folder / "report.html")
@@ -735,7 +735,7 @@ def test_a_hostile_name_runs_nothing(page, folder):
 
 
 @NEEDS_CHROMIUM
-def test_a_page_of_everything_fits_a_phone(page, folder):
+def test_a_page_with_all_sections_fits_a_phone(page, folder):
     save("photos/a_very_long_name_of_a_picture_that_nobody_would_want_to_type_twice_in_a_day.png", (50, 70, 3))
     save("photos/b.png", (30, 20, 4))
     (folder / "photos" / "torn.png").write_bytes(b"")

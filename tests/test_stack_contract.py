@@ -107,7 +107,7 @@ def test_unknown_names_list_the_choices():
         convfilter.apply(np.zeros((5, 5), np.uint8), "gauss:3")
 
 
-def test_nothing_left_after_a_later_stage_is_refused():
+def test_a_window_larger_than_the_result_before_it_is_refused():
     with pytest.raises(SizeError):
         convfilter.apply(np.zeros((9, 9), np.uint8), "box:5,padding=valid", "box:7,padding=valid")
 

@@ -67,7 +67,7 @@ def moved(rows, top, most):
 
 
 @given(chains(), st.data())
-def test_rows_are_there_when_they_are_asked_for(nodes, data):
+def test_rows_are_computed_before_they_are_read(nodes, data):
     sizes = [data.draw(st.integers(1, 3)) for _ in nodes]
     stream = Stream(nodes, readings_of(nodes), sizes)
     places = [np.arange(node.rows) % height for node, height in zip(nodes, stream.heights, strict=False)]
@@ -104,7 +104,7 @@ def window(rows, block_rows, reach):
     return [np.arange(max(0, top - reach), min(rows, top + block_rows + reach)) for top in range(0, rows, block_rows)]
 
 
-def test_rows_are_read_and_written_beside_a_step():
+def test_rows_are_read_and_written_while_a_step_is_computed():
     nodes = [
         Reading(32, 8, [], (), in_order=True),
         Reading(32, 8, [window(32, 8, 0)], (1,)),

@@ -182,7 +182,7 @@ def damaged_late(path, pixels):
 
 
 @pytest.mark.parametrize("specs", [("box:3",), ("kernel:1,padding=valid,stride=400",)])
-def test_damage_behind_all_rows_leaves_the_old_output(tmp_path, specs):
+def test_damage_after_the_last_row_leaves_the_old_output(tmp_path, specs):
     """Also where no window of the filter reaches the last rows."""
     source, target = tmp_path / "in.png", tmp_path / "out.png"
     damaged_late(source, noise((301, 50, 3)))
@@ -278,7 +278,7 @@ def test_a_run_that_may_begin_anew_is_held(tmp_path, monkeypatch):
     assert error is None and content == (tmp_path / "whole.ppm").read_bytes()
 
 
-def test_metadata_behind_the_samples_is_kept(tmp_path):
+def test_metadata_after_the_samples_is_kept(tmp_path):
     source = tmp_path / "in.png"
     cf.write(source, noise((40, 50, 3)))
     data = source.read_bytes()

@@ -257,7 +257,7 @@ def done_with_helpers(task, threads=1):
     helped.end()
 
 
-def test_the_same_threads_help_again(no_helpers):
+def test_helper_threads_are_reused(no_helpers):
     helping = []
     for _ in range(5):
         both = threading.Barrier(2, timeout=60)
@@ -334,7 +334,7 @@ def test_nothing_of_a_task_is_kept_alive(no_helpers):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_child_starts_helpers_of_its_own(no_helpers):
+def test_a_forked_child_starts_its_own_helpers(no_helpers):
     def in_two_threads():
         both = threading.Barrier(2, timeout=20)
         run_blocks(range(2), lambda: lambda _block: both.wait(), 2)
@@ -353,7 +353,7 @@ def test_a_child_starts_helpers_of_its_own(no_helpers):
     in_two_threads()
 
 
-def test_many_callers_at_once_have_helpers_enough(no_helpers):
+def test_concurrent_callers_get_enough_helpers(no_helpers):
     def call():
         for _ in range(20):
             both = threading.Barrier(2, timeout=60)
@@ -368,7 +368,7 @@ def test_many_callers_at_once_have_helpers_enough(no_helpers):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_an_exception_does_not_hold_what_was_worked_on(threads):
+def test_an_exception_does_not_keep_arrays_alive(threads):
     class Picture:
         pass
 

@@ -90,7 +90,7 @@ def test_alpha_stays_where_it_stands_among_the_bands(tmp_path, at):
         assert [int(kind) for kind in again.pages[0].extrasamples] == [2 if n == at else 0 for n in range(3)]
 
 
-def test_bands_behind_a_palette_are_kept():
+def test_bands_after_a_palette_are_kept():
     table = noise((3, 256), np.uint16)
     pixels = noise((9, 11, 2))
     colours = (320, 3, 768, table.ravel().tolist(), True)
@@ -144,7 +144,7 @@ def imagej(stack, count=None, cut=0, order="big"):
 @pytest.mark.parametrize("order", ["big", "little"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(5, 12, 17), (3, 12, 17, 3)])
-def test_all_slices_of_a_stack_behind_one_directory_are_read(dtype, shape, order):
+def test_all_slices_of_a_stack_with_one_directory_are_read(dtype, shape, order):
     stack = noise(shape, dtype)
     picture = read(imagej(stack, order=order))
     np.testing.assert_array_equal([frame.pixels for frame in picture.frames], stack)
@@ -159,7 +159,7 @@ def test_the_result_of_a_stack_has_a_page_for_each_slice(tmp_path):
         np.testing.assert_array_equal([page.asarray() for page in again.pages], stack)
 
 
-def test_a_stack_that_is_cut_is_refused_or_read_as_far_as_it_is_there():
+def test_a_truncated_stack_is_refused_or_read_up_to_the_cut():
     stack = noise((5, 12, 17), np.uint16)
     with pytest.raises(ReadError, match="truncated"):
         read(imagej(stack, cut=100))
@@ -185,7 +185,7 @@ def test_stacks_of_other_programs():
     np.testing.assert_array_equal([frame.pixels for frame in read(metamorph).frames], stack)
 
 
-def test_compressed_stacks_behind_one_directory_are_refused():
+def test_compressed_stacks_with_one_directory_are_refused():
     description = {"description": BEHIND_ONE.format(5), "software": False}
     for options in ({"compression": "zlib"}, {"compression": "zlib", "rowsperstrip": 2}):
         with pytest.raises(ReadError, match="a stack of 5 pictures with one directory"):

@@ -154,7 +154,7 @@ def test_a_part_of_any_filter_is_that_of_the_whole(row, scene):
 
 @pytest.mark.parametrize("row", [row for row in FILTERS.values() if row.name not in FILES], ids=lambda row: row.name)
 @pytest.mark.parametrize("more", ["", "linear", "stack"])
-def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
+def test_a_quick_preview_has_pixels_of_the_result(row, more, scene):
     wanted = StackRequest(("gaussian:7", row.example) if more == "stack" else (row.example,), linear=more == "linear")
     whole = shown(scene.view(wanted, WHOLE)[0])
     data, facts = scene.view(wanted, ViewRequest(True, 0, 0, 50, 50, quick=True))
@@ -166,7 +166,7 @@ def test_a_quick_look_has_pixels_of_the_whole(row, more, scene):
 
 
 @pytest.mark.parametrize("specs", [("gaussian:1", "sobel:magnitude"), ("canny:1",)])
-def test_a_slow_quick_look_is_followed_by_a_coarser_one_if_that_takes_less(specs, scene, monkeypatch):
+def test_a_slow_preview_is_followed_by_a_coarser_one_if_that_is_faster(specs, scene, monkeypatch):
     wanted = StackRequest(specs, linear=True)
     whole = shown(scene.view(wanted, WHOLE)[0]).astype(float)
     monkeypatch.setattr(pace, "SLOW_SECONDS", 0.0)
@@ -180,7 +180,7 @@ def test_a_slow_quick_look_is_followed_by_a_coarser_one_if_that_takes_less(specs
     assert scene.view(wanted, ViewRequest(True, 0, 0, 50, 50))[1]["step"] == 4
 
 
-def test_the_pace_follows_the_time_of_looks_of_one_kind():
+def test_the_pace_follows_the_time_of_previews_of_one_stack():
     rate = pace.Pace()
     for seconds, factor in [(9, 1), (0.08, 2), (0.04, 2), (0.08, 4), (0.08, 4), (0.02, 2), (0.02, 1), (0.02, 1)]:
         rate.record("a", seconds)
@@ -200,7 +200,7 @@ def test_the_whole_is_reduced_by_means(scene):
     assert np.abs(shown(data) - means).max() <= 1
 
 
-def test_before_is_the_picture_about_the_same_place(scene):
+def test_the_unfiltered_view_shows_the_same_place(scene):
     data, _ = scene.view(StackRequest(("gaussian:2",)), ViewRequest(False, 21, 13, 40, 30, before=True))
     np.testing.assert_array_equal(shown(data), PHOTO[13:43, 21:61])
     data, facts = scene.view(
@@ -233,7 +233,7 @@ def test_other_kinds_are_shown_with_8_bits(array, kind, tmp_path):
     ("specs", "error"),
     [(("gaussian:x",), UsageError), (("box:300,padding=valid",), PictureError), (("box:3,map=abs", "abs"), UsageError)],
 )
-def test_stacks_that_cannot_be_are_refused_as_by_the_command(specs, error, scene):
+def test_impossible_stacks_are_refused_as_by_the_command(specs, error, scene):
     with pytest.raises(error):
         scene.view(StackRequest(specs), WHOLE)
 
@@ -349,7 +349,7 @@ def test_errors_are_answered_with_one_sentence(name, body, message, scene, monke
 # How it ends ----------------------------------------------------------------------
 
 
-def test_it_ends_when_the_last_page_is_closed(scene, monkeypatch):
+def test_the_server_ends_when_the_last_page_is_closed(scene, monkeypatch):
     with served(scene, monkeypatch) as (server, thread):
         pages = [request(server, "GET", f"/{server.token}/alive", read=False) for _ in range(2)]
         assert [page.read(3) for page in pages] == 2 * [b":\n\n"]

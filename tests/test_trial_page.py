@@ -158,7 +158,7 @@ def test_keys_move_and_enlarge_the_picture(page):
     assert page.value("document.documentElement.dataset.factor") == "2"
 
 
-def test_a_coarser_look_at_the_whole_has_its_size(page, monkeypatch):
+def test_a_coarser_preview_has_the_size_of_the_whole(page, monkeypatch):
     do(page, "document.querySelector('#zoom input').click()")
     picture = "document.getElementById('picture')"
     place = f"(() => {{ const b = {picture}.getBoundingClientRect(); return [b.width, b.height] }})()"

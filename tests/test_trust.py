@@ -155,7 +155,7 @@ def test_a_found_configuration_does_not_turn_an_output_into_an_input() -> None:
         assert sorted(path.name for path in Path().iterdir()) == ["convfilter.toml", "in.png", "out.png"]
 
 
-def test_a_shell_is_not_offered_names_that_mean_something_to_it() -> None:
+def test_completion_offers_no_names_that_a_shell_would_interpret() -> None:
     names = ("fine", "fine-2.0", "$(id)", "a;b", "x`id`", "two words", "\x1b[31m")
     keys = (json.dumps(name) for name in names)
     Path("convfilter.toml").write_text("[pipelines]\n" + "".join(f"{key} = ['box:3']\n" for key in keys))
@@ -180,7 +180,7 @@ def test_a_shell_is_not_offered_names_that_mean_something_to_it() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["convfilter.toml", "pyproject.toml"])
-def test_a_configuration_that_makes_no_sense_is_one_short_line(
+def test_a_malformed_configuration_is_one_short_line(
     content: str, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if name == "pyproject.toml":
@@ -196,7 +196,7 @@ def test_a_configuration_that_makes_no_sense_is_one_short_line(
 
 
 @pytest.mark.parametrize("content", ["tool = 1", "[tool]\nconvfilter = 2", "[[tool]]\n[[tool.convfilter]]\n"])
-def test_a_project_without_such_a_table_is_one_short_line(content: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_project_without_the_table_is_one_short_line(content: str, capfd: pytest.CaptureFixture[str]) -> None:
     Path("pyproject.toml").write_text(f"{content}\n# tool.convfilter\n")
     assert run(["blur", "--box", "3", "in.png", "out.png"]) == 2
     assert "must be a table, got" in capfd.readouterr().err
@@ -265,7 +265,7 @@ def test_a_log_of_another_user_is_not_read(capfd: pytest.CaptureFixture[str]) ->
         '{"output": "' + "x" * 200_000 + '"}',
     ],
 )
-def test_lines_of_a_log_that_make_no_sense_count_for_nothing(line: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_malformed_lines_of_a_log_are_ignored(line: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run([*UPDATE]) == 0
     log = Path("out/.convfilter_log")
     log.write_bytes(line.encode("latin-1") + b"\n" + log.read_bytes())
@@ -276,7 +276,7 @@ def test_lines_of_a_log_that_make_no_sense_count_for_nothing(line: str, capfd: p
     assert "failed" in capfd.readouterr().err
 
 
-def test_a_log_is_written_anew_as_a_whole() -> None:
+def test_a_compacted_log_replaces_the_old_one_atomically() -> None:
     assert run([*UPDATE]) == 0
     log = Path("out/.convfilter_log")
     log.write_bytes(log.read_bytes() * 50)
@@ -323,7 +323,7 @@ def test_outputs_do_not_leave_their_folder_through_links(
     assert Path(link).is_symlink()
 
 
-def test_a_folder_that_is_a_link_leads_nothing_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_linked_folders_get_no_outputs_without_follow(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     Image.fromarray(SAMPLES).save(mine / "a.png")
@@ -360,7 +360,7 @@ def test_pages_and_rules_do_not_leave_their_folder_through_links(
     "arguments",
     [["in.png", "out/"], ["in.png", "--into", "out"], [".", "out"], ["--html", "out/in.html", "in.png", "o.png"]],
 )
-def test_pipes_in_the_place_of_outputs_are_left_alone(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_pipes_named_like_outputs_are_left_alone(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     Path("out").mkdir()
     os.mkfifo("out/in.png")
     os.mkfifo("out/in.html")
@@ -379,7 +379,7 @@ def test_pipes_and_devices_among_pictures_are_not_opened(capfd: pytest.CaptureFi
         assert "1 done, 0 failed, 3 skipped" in capfd.readouterr().err
 
 
-def test_links_between_folders_make_no_maze(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_searches_through_links_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     from convfilter.batch import inputs
 
     monkeypatch.setattr(inputs, "MOST_LINKED", 50)

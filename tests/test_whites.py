@@ -208,7 +208,7 @@ def test_a_jpeg_2000_keeps_its_bits(tmp_path, shape, suffix):
 
 
 @pytest.mark.parametrize(("source", "output"), [("tif", "pgm"), ("pgm", "tif"), ("pgm", "jp2"), ("tif", "jp2")])
-def test_formats_hand_bits_on(tmp_path, source, output):
+def test_bits_of_samples_pass_from_format_to_format(tmp_path, source, output):
     pixels = noise((64, 80), 4095)
     data = tiff_of(pixels, 12) if source == "tif" else pnm_of(pixels, 4095)
     report, out = filtered(data, tmp_path, source, output)
