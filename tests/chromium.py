@@ -50,7 +50,7 @@ LEAST_DESCRIPTOR = 10
 
 
 class Browser:
-    """One page of a running Chromium; ``events`` is all that it has reported about it."""
+    """A page of a running Chromium; ``events`` are all events that Chromium has reported for it."""
 
     def __init__(self, requests, answers):
         self._requests, self._answers = requests, answers
@@ -87,11 +87,11 @@ class Browser:
         return json.loads(message)
 
     def open(self, path):
-        """Show a file, and wait until all of it is there."""
+        """Show a file, and wait until it is loaded."""
         self.visit(path.resolve().as_uri())
 
     def visit(self, address):
-        """Show a page, and wait until all of it is there."""
+        """Show a page, and wait until it is loaded."""
         self.events.clear()
         self.call("Page.navigate", url=address)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
@@ -108,12 +108,12 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
     def drag(self, start, end):
-        """Press the mouse button at ``start``, let go at ``end``; both (x, y)."""
+        """Press the mouse button at ``start`` and release it at ``end``, both (x, y)."""
         for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
     def swipe(self, start, end):
-        """Touch ``start`` and move the finger to ``end``, in steps as fingers do."""
+        """Touch ``start`` and move the finger to ``end`` in small steps."""
         points = [tuple(a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)) for step in range(9)]
         self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": start[0], "y": start[1]}])
         for x, y in points[1:]:
@@ -129,7 +129,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=named)
 
     def box(self, selector):
-        """Return left, top, width and height of an element in the window, once scrolling there has come to rest."""
+        """Scroll to an element, and return its left, top, width and height in the window."""
         return self.value(f"({_COME_TO_REST})({json.dumps(selector)})")
 
     def screen(self):
@@ -143,14 +143,14 @@ class Browser:
         return [event for event in self.events if event.get("method") in kinds]
 
     def requests(self):
-        """Return the addresses that were asked for, but for those that hold their content themselves."""
+        """Return the requested addresses, except data URLs."""
         sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         addresses = [event["params"]["request"]["url"] for event in sent]
         return [address for address in addresses if not address.startswith("data:")]
 
 
 def faults(browser):
-    """Return what axe-core finds serious or critical; nothing where it is not installed (npm install -g axe-core)."""
+    """Return the serious and critical findings of axe-core; none if it is not installed (npm install -g axe-core)."""
     script = _axe()
     if script is None:
         return []

@@ -1,6 +1,6 @@
-"""How the property tests search (the same examples on every run, more of them when asked), and where loops are kept.
+"""Profiles of the property tests (the same examples on every run, or more), and the cache of compiled loops.
 
-``HYPOTHESIS_PROFILE=search pytest`` looks at many new random examples.
+``HYPOTHESIS_PROFILE=search pytest`` tries many new random examples.
 """
 
 import gc
@@ -29,7 +29,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config):
-    """Give all processes of this run one cache of compiled loops, away from the user's own, and no user's defaults."""
+    """Give all processes of this run a cache of compiled loops of their own, and no configuration of the user's."""
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which inherits the environment
         return
     scratch = tempfile.TemporaryDirectory(prefix="convfilter-tests-")
@@ -67,7 +67,7 @@ def no_cached_plans():
 
 @pytest.fixture(autouse=True)
 def signals_as_before():
-    """Restore the signal handlers that a command has changed in this process."""
+    """Restore the signal handlers of this process, which commands replace."""
     numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -77,6 +77,6 @@ def signals_as_before():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Work in an empty folder; files whose tests need more in it have a ``folder`` of their own."""
+    """Work in an empty folder; test files that need files in it override this fixture."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,7 +1,7 @@
-"""One checksum for each of many filters: a change of the engine must leave every one of them as it is.
+"""Checksums of the results of many filters, which a change of the engine must not change.
 
     python tests/digest.py                compare all filters with the committed checksums
-    python tests/digest.py --write        write them anew, after a change that is meant to change results
+    python tests/digest.py --write        write them again, after a change that is meant to change results
     python tests/digest.py --only box     filters whose name contains a text
 
 Each filter runs on arrays, on one thread and on three, and again from a row source into a row sink; all
@@ -131,7 +131,7 @@ def _geometries() -> Iterator[Case]:
 
 
 def _tones() -> Iterator[Case]:
-    """Maps, scales, alpha and luminance."""
+    """Cases of tone maps, scales, alpha and luminance."""
     for spec in _KERNELS.values():
         pools = "pool" in spec
         for dtype, out in (("uint8", "uint8"), ("uint16", "float32"), ("float32", "float32")):
@@ -227,7 +227,7 @@ _WINDOWS = (
 
 
 def _windows() -> Iterator[Case]:
-    """Windows that are no weighted sums."""
+    """Cases of windows other than weighted sums."""
     for spec in _WINDOWS:
         for dtype, out in _TYPES:
             yield Case((spec,), (61, 83, 3), dtype, out)
@@ -286,7 +286,7 @@ def image_of(case: Case) -> np.ndarray:
 
 
 def valid_of(case: Case) -> np.ndarray:
-    """Return the mask of a case: without single pixels everywhere, or a rectangle, or with a third of its pixels."""
+    """Return the mask of a case, which leaves out scattered pixels, a rectangle, or two thirds of all pixels."""
     rows, cols = case.shape[:2]
     if case.mask == "few":
         return np.random.default_rng([rows, cols]).random((rows, cols)) < 1 / 3
@@ -304,7 +304,7 @@ def planned(case: Case) -> Any:
 
 
 def is_by_numpy(plan: Any) -> bool:
-    """Whether NumPy makes some of the sums."""
+    """Whether NumPy computes some of the sums."""
     return any(stage.algorithm in BY_NUMPY for stage in plan.stages)
 
 

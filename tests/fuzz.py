@@ -1,6 +1,6 @@
 """Fuzz the readers with damaged pictures: each gives a picture or a ConvfilterError.
 
-``python tests/fuzz.py`` goes on until it is stopped or finds something; what it finds it keeps beside it.
+``python tests/fuzz.py`` runs until it is stopped or a case fails; it saves that case in its folder.
 ``--target layers`` damages layers instead, and likewise kernels, specs, configurations, logs, lists and series.
 The mutations are those of ``tests/test_fuzz.py``.
 """

@@ -1,4 +1,4 @@
-"""Small files of formats that are only read, for ``fuzz.py``: those that Pillow writes, and others byte by byte."""
+"""Small files of formats that are only read, for ``fuzz.py``, written by Pillow or byte by byte."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def old_formats(ramp: Any, rgb: Any, rgba: Any) -> dict[str, bytes]:
-    """Return files of (24, 31) pixels, and what they are called."""
+    """Return files of 24x31 pixels by name."""
     rows, cols = ramp.shape
     size = struct.pack("<HH", cols, rows)
     dumped = b"\x80\xe8\0\0".ljust(416, b"\0") + struct.pack("<6H", rows, cols, 0, 0, 14, 2)
@@ -32,7 +32,7 @@ def old_formats(ramp: Any, rgb: Any, rgba: Any) -> dict[str, bytes]:
     colours = b"".join(b'"%c c #%02X%02X%02X",\n' % (65 + at, at * 9, 255 - at * 9, at) for at in range(26))
     lines = b"".join(b'"%s",\n' % bytes(65 + ramp[row] % 26) for row in range(rows))
     files["pixels.xpm"] = b'/* XPM */\nstatic char *x[] = {\n"%d %d 26 1",\n%s%s};\n' % (cols, rows, colours, lines)
-    # One frame of copied pixels behind a palette of greys.
+    # One frame of copied pixels after a palette of greys.
     palette = struct.pack("<IHHBB", 6 + 4 + 768, 4, 1, 0, 0) + bytes(
         value for grey in range(256) for value in [grey] * 3
     )
@@ -44,7 +44,7 @@ def old_formats(ramp: Any, rgb: Any, rgba: Any) -> dict[str, bytes]:
 
 
 def saved(image: Any, kind: str, **options: Any) -> bytes:
-    """Return what Pillow writes."""
+    """Return the file that Pillow writes."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

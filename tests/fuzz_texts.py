@@ -1,6 +1,6 @@
 """Foreign text and weights: kernels, layers, SPECs, configurations, logs and lists give a result or a ConvfilterError.
 
-``python tests/fuzz.py --target layers`` goes on until it is stopped or finds something.
+``python tests/fuzz.py --target layers`` runs until it is stopped or a case fails.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Target(NamedTuple):
 
 
 def mutated_text(data: bytes, rng: random.Random) -> bytes:
-    """Damage text in one to four places, with pieces of its own and with words that mean something to parsers."""
+    """Damage text in one to four places, with pieces of the text and with tokens of the parsers."""
     text = data.decode("utf-8", "surrogateescape")
     for _ in range(rng.randint(1, 3)):
         at, end = (rng.randrange(len(text) + 1) for _ in range(2))
@@ -274,7 +274,7 @@ def series_seeds() -> dict[str, bytes]:
 
 
 def series_survives(data: bytes, path: Path) -> bool:
-    """Filter a file of pictures, and the same as a stream; both come out alike."""
+    """Filter a file of pictures, and the same bytes as a stream; both must have the same outcome."""
     path.write_bytes(data)
     outcomes = []
     for is_stream in (False, True):

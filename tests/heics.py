@@ -1,4 +1,4 @@
-"""Small HEIF files of known samples, kept in ``heics.tar.xz``, since the program only reads the format.
+"""Small HEIF files of known samples, stored in ``heics.tar.xz``: the program only reads the format.
 
 ``python tests/heics.py`` makes them again, with pillow-heif, which is not among the packages that tests need.
 They are compressed without loss: no matrix, no subsampling.
@@ -20,7 +20,7 @@ CODE_POINTS = 12, 13  # Display P3
 
 
 def samples(bits: int, channels: int) -> np.ndarray:
-    """Return what the files hold: (6, 8, channels) samples over the whole range."""
+    """Return the samples of the files: (6, 8, channels) over the whole range."""
     y, x, c = np.mgrid[:HEIGHT, :WIDTH, :channels]
     values = (x * 37 + y * 91 + c * 201) * (2**bits // 255) % 2**bits
     return values.astype(np.uint16 if bits > 8 else np.uint8)

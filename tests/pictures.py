@@ -39,7 +39,7 @@ def large(dtype, channels=3):
 
 @st.composite
 def shapes(draw, max_side=13, channels=(None, 1, 2, 3, 4, 5)):
-    """(rows, cols) or (rows, cols, channels); single rows, columns and pixels come often."""
+    """(rows, cols) or (rows, cols, channels); single rows, columns and pixels are frequent."""
     side = st.one_of(st.just(1), st.integers(1, max_side))
     depth = draw(st.sampled_from(channels))
     return (draw(side), draw(side)) if depth is None else (draw(side), draw(side), depth)
@@ -53,7 +53,7 @@ def pictures(draw, dtypes=DTYPES, max_side=13, channels=(None, 1, 2, 3, 4, 5), c
 
 
 def asymmetric(kernel):
-    """Make the kernel unlike its mirror images, where its size allows, by changing its first weight."""
+    """Change the first weight of a kernel if it equals a mirror image of itself."""
     while any(
         kernel.shape[axis] > 1 and np.array_equal(kernel, np.flip(kernel, axes))
         for axis, axes in ((0, 0), (1, 1), (0, (0, 1)), (1, (0, 1)))
@@ -92,7 +92,7 @@ def separable(rng, shape):
 
 
 def sparse(rng, shape):
-    """Mostly zero."""
+    """Weights that are mostly zero."""
     return np.where(rng.random(shape) < 0.2, rng.integers(-9, 10, shape), 0)
 
 

@@ -15,7 +15,7 @@ TYPES = {8: ">u1", 16: ">u2", 32: ">f4"}
 
 
 def samples(channels, depth=8, seed=1):
-    """(H, W, C) samples with runs in them, so that PackBits has something to do."""
+    """(H, W, C) samples with runs, which PackBits compresses."""
     values = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, channels))
     values[:, 5:12] = values[:, 5:6]
     return {8: values, 16: values * 257 - values // 2, 32: values / 200}[depth].astype(TYPES[depth])

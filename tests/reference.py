@@ -341,7 +341,7 @@ def percentile(picture, window, p=0.5, *, flip=False, **geometry):
 
 
 def valid_percentile(picture, counts, window, p=0.5, *, flip=False, padding_value=0, **geometry):
-    """The percentiles of each window's pixels that count, and where there are any."""
+    """The percentiles of the valid pixels of each window, and which windows have any."""
     cells = cells_of(window)[:: -1 if flip else 1, :: -1 if flip else 1]
     seen = np.stack(
         [each for place, each in windows(picture, cells.shape, padding_value=padding_value, **geometry) if cells[place]]
@@ -366,7 +366,7 @@ def valid_percentile(picture, counts, window, p=0.5, *, flip=False, padding_valu
 def bilateral(picture, sigma_space, sigma_range, radius, *, squares=False, votes=None, **geometry):
     """The mean of a disk's pixels by a Gaussian of their distance and one of how all channels differ from the centre.
 
-    Votes, of (rows, cols), multiply weights; where that of the centre is 0, no colour is far from it.
+    Votes, (rows, cols), multiply the weights; where the vote of the centre is 0, colours do not matter.
     """
     side = 2 * radius + 1
     ((_, middle),) = windows(picture, (side, side), centre=True, **geometry)
@@ -389,8 +389,11 @@ def bilateral(picture, sigma_space, sigma_range, radius, *, squares=False, votes
 
 
 def weighted_percentile(values, weights, p=0.5):
-    """The same of whole votes: samples of one weight count once; else each as often as its weight, and the cut is at
-    p times their sum, between two samples or within one."""
+    """The percentile of samples with integer weights.
+
+    Samples of equal weights count once each. Otherwise each counts as often as its weight, and the percentile is the
+    sample at p times the sum of the weights, or the mean of the two there.
+    """
     values, weights = values[weights > 0], weights[weights > 0]
     if values.size == 0:
         return 0.0
@@ -410,7 +413,7 @@ def weighted_percentile(values, weights, p=0.5):
 def with_alpha(picture, apply, *, white, kernel_sum=1, own_alpha=None, scale=1, offset=0, padding_value=0):
     """Filter a picture whose last channel is straight alpha; colours under alpha 0 have weight 0.
 
-    Where nothing is covered the sums count as 0.
+    Where all weights are 0, the sums are 0.
 
     Parameters
     ----------

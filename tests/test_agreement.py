@@ -1,4 +1,4 @@
-"""SPEC, command line and functions agree on every option, also where its value is zero, false or the default."""
+"""SPEC, command line and functions agree on every option, also for zero, false and the default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every algorithm, forced by ``algorithm=``, keeps the whole contract, also where the planner would not choose it."""
+"""Every algorithm, forced by ``algorithm=``, keeps the contract, also where the planner would not choose it."""
 
 from fractions import Fraction
 
@@ -42,7 +42,7 @@ def gaussian_job(sigma, dilation=1):
 
 
 def kernel_for(job, shape, seed):
-    """Weights as (what the filter gets, whole numbers or None, what divides them)."""
+    """Weights as (argument of the filter, integer numerators or None, divisor)."""
     rng = np.random.default_rng(seed)
     if job in ("whole", "eighths"):
         numerators = pictures.asymmetric(pictures.whole(rng, shape))

@@ -1,4 +1,4 @@
-"""Arrays of other libraries and other sample types, and what becomes of labels."""
+"""Arrays of other libraries and other sample types, and the labels of results."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all, and keep what belongs to the file they replace."""
+"""Outputs appear whole or not at all, and keep mode, owner and attributes of the files that they replace."""
 
 import errno
 import os
@@ -220,7 +220,7 @@ def test_refused_outputs_give_a_reason(tmp_path):
 
 
 def test_paths_without_write_permission_are_refused(tmp_path):
-    """Root may write everywhere, so that tests run by root write as another user."""
+    """Root may write everywhere: tests that root runs write as another user."""
     closed, opened = tmp_path / "closed", tmp_path / "opened"
     for folder in (closed, opened):
         folder.mkdir()

@@ -33,7 +33,7 @@ BLUR = ("blur", "--box", "3")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder with a tree of pictures, and other things among them."""
+    """Work in a folder with a tree of pictures and other files."""
     monkeypatch.setenv("PYTHONPATH", str(HOME))
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate(("a.png", "b.png", "deep/a.png", "deep/er/c.png")):

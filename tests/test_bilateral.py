@@ -15,7 +15,7 @@ RNG = np.random.default_rng(12)
 
 
 def picture(dtype, shape=(19, 37, 3)):
-    """Noise on a slope and a step: some neighbours are near, some are not."""
+    """Noise on a slope and a step: some neighbours have similar values, some do not."""
     rows, cols = np.indices(shape[:2])
     base = (0.3 + 0.3 * (cols > 20) + 0.01 * rows)[(...,) + (np.newaxis,) * (len(shape) - 2)]
     values = np.clip(base + RNG.normal(0, 0.08, shape), 0, 1)

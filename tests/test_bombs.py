@@ -1,4 +1,4 @@
-"""Small files that would take much memory or time: refused by what their headers say, before it is spent."""
+"""Small files that would take much memory or time, which are refused by their headers."""
 
 import io
 import json
@@ -57,7 +57,7 @@ def saved(size, fmt, mode="RGB", **options):
 
 
 def inflating(size):
-    """Return a zlib stream of ``size`` zeros; full flushes make its blocks alike, so one is compressed for all."""
+    """Return a zlib stream of ``size`` zeros; after full flushes all blocks are equal, so only one is compressed."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = packer.compress(bytes(MEBIBYTE)) + packer.flush(zlib.Z_FULL_FLUSH)
     blocks, rest = divmod(size, MEBIBYTE)

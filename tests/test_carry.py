@@ -1,4 +1,4 @@
-"""Remarks and resolution where a format has no place of its own for them: in XMP and EXIF, and nothing else changes."""
+"""Texts and resolution for which a format has no field: they go into XMP and EXIF, and nothing else changes."""
 
 import struct
 from xml.dom import minidom
@@ -93,7 +93,7 @@ def test_a_text_that_the_packet_has_is_not_added():
 
 
 def block(order="<"):
-    """EXIF with a maker, a resolution and, behind them, a maker note that must not move."""
+    """EXIF with a maker, a resolution and, after them, a maker note that must keep its offset."""
     block = Image.Exif()
     block.endian = order
     block[271] = "Maker"

@@ -1,4 +1,4 @@
-"""Every row of the catalogue: it builds, it says what it takes, it refuses the rest."""
+"""Every row of the catalogue builds a stage, describes its parameters, and refuses others."""
 
 from __future__ import annotations
 

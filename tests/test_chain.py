@@ -106,7 +106,7 @@ def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("shape", [(296, 64, 3), (97, 101, 4)])
 def test_wide_gaussians_in_a_chain(stack_, dtype, shape, monkeypatch):
-    """Where coarse rows are cut into blocks does not show: their sums are added up in the same order."""
+    """The cuts between blocks of decimated rows do not change results: sums are added in the same order."""
     monkeypatch.setattr("convfilter.planning.methods.gaussian.COARSE_SAMPLES", 1)
     image = byte_noise(shape, dtype)
     plan = planned(stack_, shape, dtype, alpha=shape[2] == 4, out_dtype=np.float32)
@@ -280,7 +280,7 @@ def test_working_memory_is_bounded(name, monkeypatch):
 
 
 def test_strips_that_share_memory_begin_each_block_afresh(monkeypatch):
-    """Where rings of rows are too large for the cache, all strips of a thread load into the same one."""
+    """If ring buffers are too large for the cache, all strips of a thread use the same one."""
     monkeypatch.undo()  # blocks of the usual size
     image = byte_noise((300, 5000, 3))
     stack_ = [

@@ -31,7 +31,7 @@ HOME = Path(convfilter.__file__).parents[1]
 
 @pytest.fixture(scope="module", autouse=True)
 def package() -> Iterator[None]:
-    """Have the programs that are started here find the package under test; loops are those that all tests share."""
+    """Let the programs that these tests start find the package under test and the common cache of loops."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(HOME))
         yield

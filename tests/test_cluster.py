@@ -43,7 +43,7 @@ NAMES = ("a.png", "b.png", "deep/a.png", "deep/er/c.png")
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(tmp_path_factory):
-    """Compile the loops of these tests first, so that no output has a note on compiling."""
+    """Compile the loops of these tests first: no output must have a note on compiling."""
     picture = tmp_path_factory.mktemp("compiled") / "a.png"
     picture.write_bytes(png(0))
     for stack in (BLUR, ("apply", "-f", "box:3"), STACK):
@@ -74,7 +74,7 @@ def s3_server():
 
 @pytest.fixture
 def bucket(s3_server, request):
-    """A bucket with a tree of pictures, and other things among them."""
+    """A bucket with a tree of pictures and other objects."""
     name = request.node.name.replace("_", "-").lower()[:60]
     store = fsspec.filesystem("s3")
     store.mkdir(name)
@@ -114,7 +114,7 @@ def png(seed: int) -> bytes:
 
 
 def files(top: str) -> dict[str, bytes]:
-    """Return the content of all files or objects below an address or a folder, but for the log of outputs."""
+    """Return the content of all files or objects below an address or a folder, except the log of outputs."""
     store, root = fsspec.core.url_to_fs(top)
     store.invalidate_cache()
     return {path[len(root) :].lstrip("/"): store.cat_file(path) for path in store.find(root) if not path.endswith(LOG)}

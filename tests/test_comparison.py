@@ -221,7 +221,7 @@ def test_rows_and_columns_of_weights_are_whole_numbers() -> None:
 
 
 def floats(**samples: float) -> np.ndarray:
-    """Make a picture of tenths, with single samples changed: ``r2c3=np.nan``."""
+    """Make a picture of tenths with single samples changed, such as ``r2c3=np.nan``."""
     image = (np.arange(14 * 15) % 10 / 10).astype(np.float32).reshape(14, 15)
     for place, value in samples.items():
         row, col = map(int, place[1:].split("c"))

@@ -23,7 +23,7 @@ COMPILING = "convfilter: compiling for this machine, once (a few seconds)\n"
 
 @pytest.fixture(autouse=True)
 def pictures(folder: Path) -> None:
-    """Three pictures of a format that needs no loops of its own, which would be compiled for each empty cache."""
+    """Three pictures of a format without loops, which would be compiled for each empty cache."""
     for name in ("a.pgm", "b.pgm", "c.pgm"):
         Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 30)).save(name)
 

@@ -1,4 +1,4 @@
-"""Completion: the shells' scripts, and the words they are given."""
+"""Completion: the scripts for shells, and the words that they offer."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_tab_on_a_terminal(
 
 
 class Terminal:
-    """A program on a terminal of its own."""
+    """A program on a pseudo-terminal."""
 
     def __init__(self, command: list[str]) -> None:
         self._pid, self._master = pty.fork()
@@ -178,7 +178,7 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def wait_for(self, text: str, seconds: float = 30.0) -> None:
-        """Read until a text is shown that was not there before."""
+        """Read until a new text is shown."""
         end = time.monotonic() + seconds
         while text not in self._shown:
             assert time.monotonic() < end, f"{text!r} is not in {self._shown[-300:]!r}"

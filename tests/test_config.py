@@ -1,4 +1,4 @@
-"""Defaults and pipelines from a file: found where they should be, below the command line, and no key misspelt."""
+"""Defaults and pipelines from a file: its place, the precedence of the command line, and misspelt keys."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_a_profile_that_cannot_be_read_is_reported():
 
 
 def tga(attributes=0, opacity=False):
-    """A TGA of version 2.0 with all its remarks."""
+    """A TGA of version 2.0 with all its texts."""
     pixels = np.dstack([PIXELS, np.full((3, 4), 100, np.uint8)]) if opacity else PIXELS
     order = [2, 1, 0, 3][: pixels.shape[2]]
     header = bytes([5, 0, 2]) + bytes(5) + struct.pack("<HHHHBB", 0, 0, 4, 3, 8 * len(order), 0x28 if opacity else 0x20)

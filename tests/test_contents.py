@@ -1,4 +1,4 @@
-"""Files of several pictures of which one is filtered say so; parts of a picture are never left out."""
+"""Notes on files of several pictures of which one is filtered; no part of a picture is left out."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md are followed, step by step, in a copy of the package; and what it names is there."""
+"""The recipes of CONTRIBUTING.md work, step by step, in a copy of the package, and the files that it names exist."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def tree(tmp_path):
 
 
 def insert(path, before, text):
-    """Put ``text`` before the only line of a file that begins with ``before``, as deep as that line."""
+    """Insert ``text`` before the only line of a file that begins with ``before``, indented like that line."""
     source = path.read_text()
     (line,) = re.findall(rf"^( *){re.escape(before)}", source, re.MULTILINE)
     place = re.search(rf"^ *{re.escape(before)}", source, re.MULTILINE).start()

@@ -1,4 +1,4 @@
-"""Limits of control groups: both versions, those around the process's own, and what cannot be read."""
+"""Limits of control groups of both versions, of parent groups, and unreadable limits."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ BINARY_OFFSETS = (0, 0.5, 0.25, -0.5, 1)
 
 
 def stored_exactly(sums, dtype, scale, offset):
-    """scale * sum + offset * white of whole sums, in fractions."""
+    """scale * sum + offset * white of integer sums, as fractions."""
     return reference.exact(sums) * Fraction(scale) + Fraction(offset) * reference.full_scale(dtype)
 
 

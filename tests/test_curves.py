@@ -1,4 +1,4 @@
-"""Tone curves: there and back without loss, and the right one for each profile."""
+"""Tone curves: decoding and encoding without loss, and the curve of each profile."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""DICOM: values as they are stored, from every usual compression; window, slope and patient stay out of the pixels."""
+"""DICOM: the stored values of every usual compression, without window and slope, and no data on the patient."""
 
 import io
 

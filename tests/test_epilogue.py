@@ -1,4 +1,4 @@
-"""What every method does to its sums: centre samples, scale, offset, map, rounding, and counting clipped samples."""
+"""The epilogue of every method: centre samples, scale, offset, map, rounding, and the count of clipped samples."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ SELECTING = ["maxpool:3", "median:3", "median:9", "percentile:3,0.125", "dilate:
 @pytest.mark.parametrize("spec", SELECTING)
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_selected_samples_are_scaled_and_offset(spec, dtype):
-    """Methods that store samples as they are do so only without scale and offset."""
+    """Methods store samples unchanged only without scale and offset."""
     image, white = byte_noise((31, 42, 3), dtype), np.iinfo(dtype).max
     plain = convfilter.apply(image, spec).astype(np.float64)
     for scale, offset in ((1, 0.1), (0.5, 0), (2, -0.25)):

@@ -1,4 +1,4 @@
-"""The example's Makefile: side by side, interrupted, and with nothing left to do."""
+"""The Makefile of the example: parallel, interrupted, and up to date."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the example beside two photos, and work there."""
+    """Work in a copy of the example with two photos."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "photos").mkdir()
     with Image.open(ROOT / "sample_images" / "still_life.png") as picture:
@@ -52,7 +52,7 @@ def make(*arguments: str, photos: str = "../photos", **settings: Any) -> subproc
 
 
 def made(*arguments: str) -> str:
-    """Run make to its end and return what it did."""
+    """Run make to its end, and return its output."""
     child = make(*arguments)
     done, said = child.communicate(timeout=300)
     assert child.returncode == 0, said

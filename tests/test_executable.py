@@ -106,7 +106,7 @@ def test_repeated_runs_give_the_bytes_of_the_first(pair, calls):
 
 @contextmanager
 def nothing_made(monkeypatch):
-    """Fail if an executable is created instead of reused."""
+    """Fail if an executable is created rather than reused."""
     with monkeypatch.context() as patch:
         patch.setattr("convfilter.executor.group.Executable", None)
         yield
@@ -310,7 +310,7 @@ def test_a_finalizer_may_filter_while_another_run_is_put_back(monkeypatch):
     cache.forget()
 
     class Most(int):
-        """Compared in the midst of what is done to the list, where memory is tidied up at times."""
+        """A bound whose comparison runs another filter, as a finalizer may while the list of executables changes."""
 
         compared = False
 

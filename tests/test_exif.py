@@ -108,7 +108,7 @@ def test_orientation_from_xmp():
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_picture_stands_upright_once(tmp_path, suffix, orientation):
-    """The blocks are 16 pixels wide, so that they survive JPEG."""
+    """The blocks are 16 pixels wide: JPEG keeps their colours."""
     upright = np.kron(np.array([[0, 60, 120], [200, 255, 90]], np.uint8), np.ones((16, 16), np.uint8))
     upright = np.stack([upright] * 3, axis=2)
     stored = {

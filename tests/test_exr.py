@@ -1,4 +1,4 @@
-"""OpenEXR: half and float in linear light, premultiplied; windows and attributes stay; the rest is named."""
+"""OpenEXR: half and float in linear light, premultiplied; windows and attributes are kept, other losses noted."""
 
 import io
 import os

@@ -20,7 +20,7 @@ IDENTITY = ["box:1"]
 
 
 def opaque(pixels):
-    """Pixels without invisible colours, which no filter keeps."""
+    """Pixels without hidden colours, which no filter keeps."""
     pixels = pixels.copy()
     pixels[pixels[..., -1] == 0] = 0
     return pixels
@@ -78,7 +78,7 @@ def test_a_failure_leaves_the_old_output(tmp_path):
     "suffix", ["png", "jpg", "tif", "webp", "gif", "avif", "jp2", "bmp", "ppm", "pam", "tga", "sgi"]
 )
 def test_full_disk_leaves_the_old_file(tmp_path, suffix):
-    """A limit on the size of files acts like a full disk, and is met in the middle of every writer's work."""
+    """A limit on the size of files acts like a full disk: every writer reaches it in the middle of a file."""
     target = tmp_path / f"a.{suffix}"
     target.write_bytes(b"old")
     script = (

@@ -28,7 +28,7 @@ def assert_blurred(got, image, values, magnitude=None):
 
 
 def blurred(image, sigma, **geometry):
-    """The real result, and the sum of |w| * |x| with what the window leaves out of it."""
+    """The real result, and the sum of |w| * |x| with the part that the window leaves out."""
     samples = reference.real(image)
     largest = max(np.abs(samples).max(), abs(geometry.get("padding_value", 0)))
     magnitude = reference.gaussian_blur(np.abs(samples), sigma, **geometry)

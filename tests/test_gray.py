@@ -1,4 +1,4 @@
-"""Grey pictures of colours that are not sRGB: their own weights, and a profile with their own tone curve."""
+"""Grey results of pictures other than sRGB: luminance weights and tone curve of their profile."""
 
 import io
 import json

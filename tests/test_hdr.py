@@ -1,4 +1,4 @@
-"""Radiance HDR: mantissas and exponents come back; results are rounded to the nearest of them."""
+"""Radiance HDR: colours are kept; results are rounded to the nearest colour of the format."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Help that fits a screen, help that is everything, facts about pictures, and plans of pictures."""
+"""Short and full help, facts about pictures, and plans of pictures."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_info_tells_where_a_map_lies(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_plans_of_pictures_know_their_opacity(capfd: pytest.CaptureFixture[str]) -> None:
-    """Colours are weighed by opacity in floats of double precision, as the run says."""
+    """With alpha, sums are float64, in the plan of a picture and in its run."""
     text = printed(capfd, "plan", "-f", "box:3", "alpha.png")
     with_opacity = convfilter.plan((30, 20, 4), "box:3", alpha=True).stages[0]
     assert f"sums in {with_opacity.precision}" in text and f"algorithm  {with_opacity.algorithm}," in text

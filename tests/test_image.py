@@ -1,4 +1,4 @@
-"""Object files linked by this package, beside what LLVM makes of the same code."""
+"""Object files linked by this package, compared with LLVM's linker."""
 
 import ctypes
 import math

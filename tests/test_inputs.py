@@ -1,4 +1,4 @@
-"""Names of inputs as people and other programs give them: lists with marks, files named twice, files of a few bytes."""
+"""Names of inputs from people and other programs: lists with byte-order marks, files named twice, tiny files."""
 
 from __future__ import annotations
 

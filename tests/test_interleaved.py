@@ -43,7 +43,7 @@ def geometries():
 
 
 def both(image, kernel, monkeypatch, **keywords):
-    """Filter in interleaved rows, and in natural ones; returns both, and whether rows were interleaved."""
+    """Filter in interleaved and in natural rows; return both results, and whether rows were interleaved."""
     made = []
     make = interleaved.strips
     with monkeypatch.context() as patch:

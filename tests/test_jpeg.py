@@ -1,4 +1,4 @@
-"""JPEG: what it is read and written with, and damage that decoders pass over."""
+"""JPEG: quality, tables and metadata, bands, and damage that decoders ignore."""
 
 import io
 import struct
@@ -254,7 +254,7 @@ def test_of_several_pictures_the_first_is_read():
 
 
 def written_both_ways(monkeypatch, picture, **options):
-    """Return what is written without Pillow, and through it; the first is None if Pillow is needed."""
+    """Return the files written without and with Pillow; the first is None if only Pillow can write it."""
     done = []
     direct = jpeg_write.write_direct
     monkeypatch.setattr(jpeg_write, "write_direct", lambda *arguments: done.append(direct(*arguments)) or done[-1])
@@ -310,7 +310,7 @@ def test_pillow_encodes_what_bands_cannot(monkeypatch, case):
 
 
 def bands_of(data):
-    """Count the restart markers behind the tables, and tell their numbers."""
+    """Count the restart markers after the tables, and return their numbers."""
     layout = layout_of(data)
     scan = data[layout.data_start :]
     return [scan[at + 1] - 0xD0 for at in range(len(scan) - 1) if scan[at] == 0xFF and 0xD0 <= scan[at + 1] <= 0xD7]
@@ -350,7 +350,7 @@ def test_interval_of_the_widest_picture_fits_its_segment():
 
 
 def exif_block(order, fields):
-    """Make a TIFF structure of one directory; rational numbers lie behind it."""
+    """Make a TIFF structure of one directory, followed by its rational numbers."""
     mark, at = {"<": b"II*\0", ">": b"MM\0*"}[order], 8 + 2 + 12 * len(fields) + 4
     entries, behind = b"", b""
     for tag, kind, value in fields:
@@ -462,7 +462,7 @@ def small_pictures_in_bands(monkeypatch):
 
 
 def in_bands(data, threads=1):
-    """Decode a picture row by row; fails if it is decoded in one piece, for whatever reason."""
+    """Decode a picture in bands; fail if it is decoded in one piece."""
     with opened(io.BytesIO(data), ReadOptions(threads=threads)) as picture:
         source = picture.frames[0].bands
         assert source is not None

@@ -40,7 +40,7 @@ def jpeg_of(pixels, subsampling, quality=85, optimize=False):
 
 @pytest.fixture
 def never_whole(monkeypatch):
-    """Fail if a picture that began in bands is decoded in one piece after all."""
+    """Fail if a picture is decoded in one piece although its first bands were decoded."""
 
     def rows_of(data, layout, whole, threads):
         return jpeg_rows.rows_of(data, layout, lambda: pytest.fail("decoded in one piece"), threads)
@@ -102,7 +102,7 @@ def test_categories_that_an_optimised_table_lacks_are_added():
 
 
 def longest_table():
-    """Return a table of DC differences with one code of each length, the longest of 16 bits: there is no room left."""
+    """Return a table of DC differences with one code of each length up to 16 bits: no code is free."""
     return HuffmanTable(bytes([1] * 16), bytes(range(1, 12)) + bytes(range(12, 17)))
 
 
@@ -225,7 +225,7 @@ def test_markers_after_the_codes_are_judged_as_in_one_piece(monkeypatch, behind,
 
 
 def test_codes_that_no_table_has_are_found():
-    """All bits set are no code; a decoder takes them for a 0, and goes on."""
+    """Sixteen ones are not a code; libjpeg decodes them as 0, and goes on."""
     data = jpeg_of(scene(400, 61), "420")
     layout = layout_of(data)
     middle = (layout.scan.codes_start + layout.data_end) // 2

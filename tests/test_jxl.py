@@ -1,4 +1,4 @@
-"""JPEG XL: every depth comes back; colours are said as they are; size is known from the header."""
+"""JPEG XL: samples of every depth, descriptions of colours, and sizes in the header."""
 
 import io
 import struct

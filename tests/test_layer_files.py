@@ -1,4 +1,4 @@
-"""Files of weights that are odd, damaged or hostile: read exactly, or refused in one sentence."""
+"""Unusual, damaged or hostile files of weights: read exactly, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convfilter.filters import kernel_files, layer_files
 
 
 def tensors(path: Path, header: Any, data: bytes = b"") -> str:
-    """Write a .safetensors file by hand, as no library would."""
+    """Write a .safetensors file byte by byte."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
     return str(path)
@@ -82,7 +82,7 @@ def test_safetensors_that_are_refused(tmp_path: Path, header: Any, data: bytes, 
 
 
 def array_file(shape: object = (1, 1, 1, 1), descr: object = "<f8", data: bytes = bytes(8), head: str = "") -> bytes:
-    """Write an .npy file by hand, with whatever header."""
+    """Write an .npy file with any header."""
     text = head or repr({"descr": descr, "fortran_order": False, "shape": shape})
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(text) + 1) + text.encode() + b"\n" + data
 

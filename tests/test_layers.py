@@ -220,7 +220,7 @@ def test_transparent_and_grey_pictures_are_summed_exactly_too() -> None:
 
 @pytest.mark.parametrize("activation", ["none", "relu", "sigmoid", "tanh"])
 def test_long_sums_stay_within_half_a_level(activation: str) -> None:
-    """2,304 weights that are no fractions: the error of the sum shows next to ties alone."""
+    """2,304 weights that are not fractions: the error of the sum only changes results next to ties."""
     pixels = RNG.integers(0, 256, (12, 12, 64)).astype(np.uint8)
     weight, bias = RNG.normal(size=(16, 64, 6, 6)) / 8, RNG.normal(size=16)
     real = summed(pixels, weight) + 255 * bias
@@ -409,7 +409,7 @@ def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
 
 
 def claiming(shape: tuple[int, ...]) -> bytes:
-    """The header of an array that is not there."""
+    """The header of an array without its data."""
     content = io.BytesIO()
     np.lib.format.write_array_header_1_0(content, {"descr": "<f4", "fortran_order": False, "shape": shape})
     return content.getvalue()

@@ -18,7 +18,7 @@ LANES = vector_bytes() // 4
 
 
 class Near(NamedTuple):
-    """What an array should hold but for rounding: (..., rows, cols) values in rows so many samples apart."""
+    """Expected content of an array up to rounding: (..., rows, cols) values, with a pitch of rows in samples."""
 
     place: tuple[Any, int]
 
@@ -29,7 +29,7 @@ class Near(NamedTuple):
 
 
 class Beginning(NamedTuple):
-    """What an array should begin with."""
+    """Expected beginning of an array."""
 
     values: Any
 
@@ -38,7 +38,7 @@ class Beginning(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Arguments of a loop, and what it should give: by position, the content of the arrays it writes (None: any)."""
+    """Arguments of a loop, and the expected content of each array that it writes, by position (None: any)."""
 
     arguments: list[Any]
     written: dict[int, Any]
@@ -52,7 +52,7 @@ def samples(rng, size, dtype):
 
 
 def unset(size, dtype):
-    """Make memory that a loop has not written: a value that no case gives."""
+    """Make memory for output, filled with a value that no result has."""
     return np.full(size, 77, dtype)
 
 
@@ -130,7 +130,7 @@ def pick(rng, A):
 
 
 def multirate_along(rng, A):
-    """Yield rows padded on both sides, by columns and by what stands after them, fewer and more than lanes."""
+    """Yield rows padded on both sides, with fewer and more columns than lanes."""
     tall = 2 * 64 // np.dtype(A).itemsize
     for channels, cols, before, places, step, down_taps, middle_taps, up_taps, width, rows in [
         (1, 3, 2, 9, 2, 3, 1, 2, 4, 1),
@@ -271,7 +271,7 @@ def correlate_four_stored(rng, A, T):
 
 
 def sums_that_are_stored(sums, A, T):
-    """Turn cases of sums into cases of what they stand for, each with another last step."""
+    """Turn cases of sums into cases of loops that also store, each with another epilogue."""
     tones = cycle([*STEPS, (2.0**-11, 1.0, 60.0, 0), (1.0, 2048.0, 0.0, 1)])
     full = int(np.iinfo(T).max)
     for case, tone in zip(sums, tones, strict=False):
@@ -589,7 +589,7 @@ def predicted(kind, image, distance):
 
 
 def png_image(rng, distance):
-    """Make rows of which the five filters suit different ones."""
+    """Make rows for which different filters of the five are best."""
     image = rng.integers(0, 256, (11, 6 * distance))
     image[3:5] = rng.integers(0, 9, (2, 6 * distance))
     image[5:7] = np.arange(6 * distance) * 3
@@ -1487,7 +1487,7 @@ def _boxes(planes, radius):
 
 
 def _guided(rng, planes):
-    """Return planes of rows and columns that are padded by one pixel, and of what a vector reads behind them."""
+    """Return planes padded by one pixel, with room for a vector that reads beyond them."""
     lanes = vector_bytes() // 8
     rows, cols = 6, lanes + 3
     pitch = -(-(cols + 2) // lanes) * lanes

@@ -1,4 +1,4 @@
-"""No silent loss: for every pair of formats, content of the input is kept, or a note names it."""
+"""No silent loss: for every pair of formats, each content of the input is kept, or a note names it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def display_p3() -> bytes:
 
 
 def few_colours(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """A picture that a palette holds, too."""
+    """A picture with few enough colours for a palette."""
     return noise((4, shape[2]), seed=9)[np.random.default_rng(seed).integers(0, 4, shape[:2])]
 
 
@@ -322,7 +322,7 @@ def cicp_chunk(primaries: int, transfer: int) -> list[tuple[bytes, bytes]]:
 
 
 def is_close_to_p3(profile: bytes, curve: Callable[[np.ndarray], np.ndarray]) -> bool:
-    """Transform by lcms, which is another program's reading of the profile, and compare with the standard's numbers."""
+    """Transform by lcms, an independent reader of profiles, and compare with the numbers of the standard."""
     to_xyz = np.array([[0.48657, 0.26567, 0.19822], [0.22897, 0.69174, 0.07929], [0.0, 0.04511, 1.04394]])
     to_srgb = np.array([[3.24097, -1.53738, -0.49861], [-0.96924, 1.87597, 0.04156], [0.05563, -0.20398, 1.05697]])
     colours = noise((8, 8, 3), seed=4) // 2 + 64
@@ -647,7 +647,7 @@ def test_a_batch_says_a_note_once_with_a_count() -> None:
 
 
 def with_holes(shape: tuple[int, ...], value: float = np.nan) -> np.ndarray:
-    """Noise with one pixel whose colours are no numbers; opacity is one."""
+    """Noise with one pixel whose colours are NaN; opacity is 1."""
     pixels = noise(shape, np.float32)
     np.atleast_3d(pixels)[2, 3, :3] = value
     return pixels

@@ -41,7 +41,7 @@ def packed(codes, old=False):
 
 
 def sound(codes):
-    """The rule, code by code."""
+    """The rule, checked code by code."""
     behind = True
     for code in codes:
         if behind and code > END:

@@ -58,7 +58,7 @@ def expected(image, counts, kernel, fill, **geometry):
 
 
 def mean_of_nine(image, counts):
-    """The mean of those that count of 3x3 pixels, in one division; 0 for the others."""
+    """The mean of the valid ones of 3x3 pixels, in one division; 0 where the centre is not valid."""
     ones = np.ones((3, 3), int)
     sums, weights = (reference.correlate(each, ones) for each in (np.where(counts, image, 0) * 1, counts * 1))
     return np.where(counts, sums / np.maximum(weights, 1), 0)
@@ -471,7 +471,7 @@ def test_ranks_are_those_of_the_valid_pixels(dtype, spec, window, p, geometry, t
 
 
 def large_with_holes(dtype, channels=3):
-    """A picture of several rectangles, some of them without a hole."""
+    """A picture of several patches, some of them without a hole."""
     image = np.clip(RNG.normal(150, 40, (700, 1500, channels)), 0, 255).astype(dtype)
     counts = np.ones((700, 1500), bool)
     counts[5, 7] = counts[239, 900] = False
@@ -864,7 +864,7 @@ def test_stretch_of_premultiplied_colours_is_refused():
 
 
 def test_stretch_of_equal_results_is_0():
-    """Rounding errors of sums are no range."""
+    """Rounding errors of sums must not be stretched."""
     image = np.full(SHAPE, 0.3, np.float32)
     assert not cf.apply(image, "gaussian:2,map=stretch", mask=np.where(holes(), 1, 0), fill=True).any()
 
@@ -1089,7 +1089,7 @@ def test_a_rank_of_a_single_pixel_is_that_pixel():
 
 
 def _whole_sums(samples, weights):
-    """Return the integer sums of windows whose edge is repeated."""
+    """Return the integer sums of windows, with edge padding."""
     rows, cols = weights.shape
     padded = np.pad(samples, ((rows // 2,) * 2, (cols // 2,) * 2), "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, weights.shape)

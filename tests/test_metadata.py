@@ -1,4 +1,4 @@
-"""Metadata across formats: what the target can hold arrives, nothing else is invented."""
+"""Metadata across formats: what the target can hold is kept, and nothing is invented."""
 
 import itertools
 import struct

@@ -1,4 +1,4 @@
-"""Erosion, dilation and what is made of them, under footprints of any shape, against NumPy, SciPy and OpenCV."""
+"""Erosion, dilation and their compositions, under footprints of any shape, against NumPy, SciPy and OpenCV."""
 
 import numpy as np
 import pytest

@@ -74,7 +74,7 @@ def test_the_parts_in_which_rows_are_filtered_do_not_show(mode, stride, monkeypa
 
 @pytest.mark.parametrize("sigma", [5, 8, 14, 40])
 def test_no_picture_of_8_bits_is_off_by_more_than_a_thousandth(sigma):
-    """Steps, stripes and noise in black and white, and noise that lies next to ties everywhere."""
+    """Steps, stripes, black and white noise, and noise whose results are all next to ties."""
     length = 400
     x = np.arange(length)
     pictures_ = [np.where((x[:, np.newaxis] > length // 2) & (x > length // 2 - 9), 255, 0)]

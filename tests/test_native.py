@@ -29,7 +29,7 @@ compile_loop = functools.cache(object_code.compile_loop)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty cache of the test's own, and a place for the temporary one."""
+    """An empty cache, and a folder for the temporary one."""
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def notices(monkeypatch):
-    """What a process that begins now would be told."""
+    """The notices of a process that begins now."""
     told = []
     monkeypatch.setattr(object_code, "announced", set())
     object_code.on_notice(told.append)
@@ -62,7 +62,7 @@ def compiled(monkeypatch):
 
 
 def answer(module="load"):
-    """Run the loop as a new process would, and return the tile it makes of 10 and 20, alpha 2 and 3."""
+    """Run the loop as a new process would, and return the tile that it makes of 10 and 20 with alpha 2 and 3."""
     tile = np.array([10, 2, 20, 3], np.float32)
     Loop(module, "premultiply", SIGNATURE).variant(A=np.float32)(tile, 4, 1, 2, 2, 255.0)
     return tile.tolist()
@@ -266,7 +266,7 @@ def test_the_first_time_is_marked_until_the_cache_is_cleared(folder, compiled):
 
 
 def premultiply(tile, pitch, rows, cols, channels, full):
-    """Do what no loop does: stands for code that somebody else has put in place."""
+    """Compute something else than the loop, like code that somebody else has put into the cache."""
     tile[0] = 666
     return 0
 
@@ -325,7 +325,7 @@ print(tile.tolist())
 
 
 def look_again():
-    """Forget the versions of the compilers, which a process looks up once and cannot change."""
+    """Forget the versions of the compilers, which a process looks up once."""
     object_code._compilers.cache_clear()
 
 
@@ -428,7 +428,7 @@ LIBC = {"erf", "exp", "expm1", "log1p", "memcpy", "memmove", "memset", "pow", "t
 
 
 def test_code_depends_on_no_version_of_python():
-    """Of the loops that other tests have compiled, and of one in any case."""
+    """Checks one loop, and those that other tests have compiled."""
     found = set()
     Loop("load", "premultiply", SIGNATURE).compile(A=np.float32)
     for loop, chosen in variants.all_variants():

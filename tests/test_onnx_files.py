@@ -674,7 +674,7 @@ def test_a_pixel_needs_no_size_of_the_picture(means: list[Any], tmp_path: Path) 
 
 @pytest.mark.parametrize(("attributes", "power"), [({}, 2), ({"p": 1}, 1), ({"p": 3}, 3)])
 def test_global_lp_pooling_is_that_of_a_window_as_large_as_the_map(tmp_path, attributes, power) -> None:
-    """The reference has no GlobalLpPool, but LpPool."""
+    """The reference has no GlobalLpPool, only LpPool."""
     convolution = helper.make_node("Conv", ["picture", "w"], ["c"], "conv", strides=[2, 1])
     paths = [
         saved(tmp_path / f"{node.op_type}.onnx", [convolution, node], [weight], "g")

@@ -1,6 +1,6 @@
 """The node tests of the ``onnx`` package: each gives the expected values as a network, or is refused with a reason.
 
-The package makes the cases where it is imported; only the modules of the nodes in question are.
+Importing the package makes the cases, so only the modules of these nodes are imported.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Case:
     Attributes
     ----------
     refused : str
-        What the message says, of a network that is no filter here; "": the results are equal.
+        Text of the error for a network that is refused; "" if results must be equal.
     """
 
     def __init__(self, name: str, model: Any, data: tuple[list[Any], list[Any]], rtol: float, atol: float) -> None:
@@ -92,7 +92,7 @@ def _made() -> list[Case]:
 
 
 def _stored() -> list[Case]:
-    """Collect the cases that lie beside the package as files."""
+    """Collect the cases that the package holds as files."""
     data = Path(onnx.__file__).parent / "backend" / "test" / "data"
     found = []
     for folder in FOLDERS:

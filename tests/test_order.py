@@ -99,7 +99,7 @@ def test_rows_of_a_group_lie_together(nodes, blocks):
 
 
 def test_few_blocks_are_held():
-    """Each block sees itself and its neighbours: three of the first node for each of the second, never more."""
+    """Each block reads itself and its neighbours: at most three blocks of the first node for each of the second."""
     neighbours = {(block, 0): {max(block - 1, 0), block, block + 1} for block in range(102)}
     nodes = [node_of(102, {}, ()), node_of(101, neighbours, (1,)), node_of(100, neighbours, (1,))]
     places = places_of(nodes, one_by_one(order_of(nodes, 0, 100)))
@@ -152,7 +152,7 @@ def test_bands_share_the_blocks_of_the_bands_below(nodes, share, data):
 
 
 def look_up(nodes, bands, rows, order):
-    """Compute the ticks of bands in some order, and look for each block that is read at its place."""
+    """Compute the ticks of bands in some order, and check that each block is in its slot when it is read."""
     there = [{} for _ in nodes]
     before = [[None] * len(nodes) for _ in bands]
     foreign = [False] * len(bands)
@@ -199,7 +199,7 @@ def test_a_pipeline_has_a_step_of_each_node_in_a_tick():
 
 
 def test_rows_of_a_buffer_come_in_the_order_of_the_picture():
-    """Places may be out of order between a first and a last row that are as far apart as if they were not."""
+    """Slots may be out of order even if first and last slot are as far apart as those of rows in order."""
     rows = np.arange(24).reshape(6, 2, 2)
     for places in ([2, 3, 4, 5], [2, 0, 1, 5], [4, 5, 0, 1], [2, 4, 3, 5]):
         buffer = LineBuffer(Slot(rows), np.array([*places, -1]))

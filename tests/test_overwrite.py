@@ -1,4 +1,4 @@
-"""Which outputs may replace what is there: the photo that a pattern names second, marked outputs, -n, -y and -o."""
+"""Which files outputs may replace: a second photo of a pattern, marked outputs, -n, -y and -o."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_damaged_photos_are_kept_and_files_that_are_none_are_not() -> None:
 
 
 def test_marks_of_inputs_are_not_kept_as_texts() -> None:
-    """A chain of formats carries no mark on as if somebody had written it, and nobody hears that it is lost."""
+    """In a chain of formats, the mark never becomes a text of the user, and its loss has no note."""
     Image.fromarray(SAMPLES).save("a.jpg", comment=b"by me")
     for source, output in (("a.jpg", "b.jpg"), ("b.jpg", "c.png"), ("c.png", "e.jpg"), ("c.png", "d.tif")):
         assert run([*BLUR, "-y", source, output]) == 0

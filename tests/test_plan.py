@@ -249,7 +249,7 @@ vectors = st.lists(st.integers(-40, 40), min_size=1, max_size=5)
 
 
 def test_a_kernel_of_low_rank_has_a_product_however_much_may_be_left_out():
-    """Without one, nothing would write the sums."""
+    """Without a product, no pass would write the sums."""
     assert len(low_rank(kernels.from_array([[1e-20, 2e-20], [3e-20, -5e-20]]), 1.0) or ()) == 1
 
 

@@ -1,4 +1,4 @@
-"""PNG's row filters: undone they give the bytes back, in machine code and as plain Python."""
+"""PNG's row filters: undoing restores the bytes, in machine code and as plain Python."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from convfilter.picture import png_filters
 
 
 def plain_undo(data, distance):
-    """Undo filters as the specification words it."""
+    """Undo filters by the formulas of the specification."""
     rows, length = data.shape[0], data.shape[1] - 1
     out = np.zeros((rows + 1, length), int)
     for y in range(rows):
@@ -122,6 +122,6 @@ def test_paeth_is_chosen_where_it_predicts_best():
 
 
 def plain_undo_from(above, filtered):
-    """Undo filters below a row that is not zero, which goes in front as a row without filter."""
+    """Undo filters below a row that is not zero: it is prepended as a row without filter."""
     first = np.concatenate([[0], above]).astype(np.uint8)
     return plain_undo(np.concatenate([first[None], filtered]), 1)[2:]

@@ -1,4 +1,4 @@
-"""The PNG writer: what other decoders make of it, what it keeps, and that it is one valid stream."""
+"""The PNG writer: files for other decoders, metadata, and one valid zlib stream."""
 
 import io
 import shutil

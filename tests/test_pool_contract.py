@@ -132,7 +132,7 @@ def test_the_whole_picture_is_one_window():
 
 
 def test_lp_pooling_of_the_whole_picture_is_that_of_a_window_as_large():
-    """Also with padding, behind another filter, with alpha in both forms, as grey, and with ignored pixels."""
+    """Also with padding, after another filter, with alpha in both forms, as grey, and with ignored pixels."""
     image = pictures.picture((12, 9, 4), "uint8", seed=7)
     valid = image[..., 0] > 60
     for keywords in (

@@ -34,7 +34,7 @@ def test_nearest_cells_of_a_window_are_its_cells_on_the_picture(axis):
 @example(AxisPlan(31, 9, 100, 7, 56, 56))
 @given(AXES.filter(lambda axis: axis.output > 0 and real_cells(axis).min() > 0))
 def test_no_place_reads_beyond_the_loaded_samples(axis):
-    """Also those of a dilated window that no tap touches: the loop fills them from the places it has."""
+    """Nor do places between the taps of a dilated window, which the loop fills from loaded samples."""
     assert nearest_cells(axis).min() >= 0
     assert nearest_cells(axis).max() < min(axis.input, axis.padded - axis.before)
 
@@ -72,7 +72,7 @@ def test_tall_windows_span_several_blocks(dtype, size, stride):
 
 
 def test_the_last_of_equal_samples_wins():
-    """+0 and -0 are equal: the one in the result must not depend on how the window is cut."""
+    """+0 and -0 are equal: which one is the result must not depend on the blocks of the window."""
     image = -np.zeros((90, 100), np.float32)
     image[::2, ::3] = 0.0
     for size in (2, 3, 5, 33, (70, 64)):
@@ -103,7 +103,7 @@ def test_sums_on_both_sides_of_31_bits(side):
 @pytest.mark.parametrize("size", [(3, 4), (70, 2), (2, 70), (40, 33)])
 @pytest.mark.parametrize("geometry", [{"stride": 1}, {"stride": (2, 3), "padding": 1}])
 def test_means_of_real_samples_and_of_blended_ones(dtype, size, geometry):
-    """By taps and by blocks; nothing infinite leaves its windows."""
+    """By taps and by blocks; infinities stay in their windows."""
     image = np.random.default_rng(7).integers(0, 250, (140, 150, 4)).astype(dtype)
     image[..., 3] = 255 if dtype == np.uint8 else 1
     want = reference.average_pool(image.astype(np.float64), size, **geometry)

@@ -1,4 +1,4 @@
-"""Pictures whose colours are stored multiplied with their opacity: taken, filtered and stored so, rounded once."""
+"""Pictures that are stored premultiplied: read, filtered and stored so, and rounded once."""
 
 import numpy as np
 import pytest

@@ -152,7 +152,7 @@ def test_no_call_is_made_on_an_empty_slot(image):
 
 
 def test_sources_follow_by_themselves(image):
-    """A program that reads some rows and writes others begins elsewhere in both."""
+    """Source and target of a program may begin at different rows."""
     out = np.zeros((20, 15), np.float32)
     call = load_call(image, np.zeros(1, np.int64), Rebased(out, 0, 15), count=1)
     call = call._replace(arguments=(RebasedSource(image, 0, 15), *call.arguments[1:]))

@@ -96,7 +96,7 @@ def test_missing_data_is_not_seen_beyond_its_windows(name):
 
 
 def test_black_stays_black_beside_light():
-    """A transform's rounding of bright samples shows nowhere else, not even as -1e-17."""
+    """The rounding errors of a transform at bright samples change no other sample, not even to -1e-17."""
     picture = np.zeros((60, 80), np.float32)
     picture[:, 60:] = np.random.default_rng(0).random((60, 20), np.float32)
     smooth = kernels.from_array(np.exp(-np.hypot(*np.mgrid[-9:10, -9:10])))

@@ -114,7 +114,7 @@ def test_pipe_is_read_to_its_end():
 
 def test_a_pipe_without_an_end_stops_where_memory_does(monkeypatch):
     class Pipe(io.BufferedIOBase):
-        """A PNG that goes on for ever; the test fails if much more than the first check's share is read."""
+        """An endless PNG; the test fails if much more is read than before the first check of memory."""
 
         given = 0
 

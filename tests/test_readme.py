@@ -1,4 +1,4 @@
-"""README and pages of ``docs/`` are true: their commands, Makefile, Python and arithmetic are run as they stand there.
+"""The commands, the Makefile, the Python and the arithmetic of README and ``docs/`` run as printed.
 
 ``.ci/run`` runs the two commands that set up a virtual environment, in a copy of the tree.
 """

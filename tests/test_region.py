@@ -1,4 +1,4 @@
-"""Rectangles of results, sample by sample equal to what lies there in the whole result."""
+"""Rectangles of results equal the same rectangles of the whole result, sample by sample."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a stranger meets before the code is whole: templates, hooks, citation, and no word that has gone stale."""
+"""The files around the code are complete and up to date: templates, hooks, citation, links."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The sample images hold what they are for, and the chart is what its code draws."""
+"""The sample images have the content that examples need, and the chart is the one that its code draws."""
 
 from __future__ import annotations
 

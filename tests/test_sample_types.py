@@ -120,7 +120,7 @@ def test_rows_and_threads_make_no_difference(dtype, spec):
 
 
 class Rows:
-    """A row sink that keeps what it is given."""
+    """A row sink that keeps all rows."""
 
     def __init__(self, dtype):
         self.dtype, self.written = np.dtype(dtype), []

@@ -1,4 +1,4 @@
-"""How threads share a stack: by bands, by steps, or by whole results; whichever it is, results have the same bytes."""
+"""How threads share a stack, by bands, by steps, or by whole results: always with the same bytes."""
 
 import tracemalloc
 
@@ -122,7 +122,7 @@ def test_bands_that_take_too_much_memory_are_not_made(monkeypatch):
 
 
 def test_the_last_rows_that_the_first_ones_need_make_one_band(monkeypatch):
-    """A band would wait at its beginning for the end of the one below."""
+    """Otherwise the upper band would wait at its beginning for the end of the band below."""
     by_bands(monkeypatch)
     stages = stack.stages(["gaussian:1,padding_mode=wrap", "sobel:magnitude,padding_mode=wrap"])
     plan = plan_stack(stages, SHAPE, "uint8")

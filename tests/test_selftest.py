@@ -29,7 +29,7 @@ WIDE = ("int16", "uint32", "float64")
 
 @pytest.fixture(scope="module")
 def observed():
-    """Run the whole self-test once; returns the findings, and which loops ran with which types."""
+    """Run the whole self-test once; return the findings, and which loops ran with which types."""
     called = set()
     variant = Loop.variant
 

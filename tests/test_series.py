@@ -1,4 +1,4 @@
-"""Several pictures in sequence in a file or a stream: all are filtered in order, or it is an error."""
+"""Several pictures in sequence in a file or a stream: all are filtered in order, or an error is raised."""
 
 import io
 import os

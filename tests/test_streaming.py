@@ -183,7 +183,7 @@ def damaged_late(path, pixels):
 
 @pytest.mark.parametrize("specs", [("box:3",), ("kernel:1,padding=valid,stride=400",)])
 def test_damage_after_the_last_row_leaves_the_old_output(tmp_path, specs):
-    """Also where no window of the filter reaches the last rows."""
+    """Also if no window of the filter reads the last rows."""
     source, target = tmp_path / "in.png", tmp_path / "out.png"
     damaged_late(source, noise((301, 50, 3)))
     target.write_bytes(b"old")
@@ -207,7 +207,7 @@ def test_a_truncated_file_leaves_the_old_output(tmp_path, cut):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_sample_that_would_spread_begins_the_file_anew(tmp_path, threads):
-    """Found in the middle of the picture, when rows have been written already."""
+    """The sample is in the middle of the picture, after rows that have been written already."""
     pixels = noise((400, 60, 3), "float32")
     pixels[300, 30, 1] = np.nan
     cf.write(tmp_path / "in.pfm", pixels)

@@ -126,7 +126,7 @@ def threads_before():
 
 
 def nothing_runs():
-    """Whether all threads that a test has started have ended, or have no task left."""
+    """Whether all threads that a test has started have ended or are idle."""
     for thread in set(threading.enumerate()) - others:
         thread.join(10)
     return set(threading.enumerate()) <= others

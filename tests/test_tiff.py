@@ -1,4 +1,4 @@
-"""TIFF: every layout, every depth, pages, tags, and directories that lead astray."""
+"""TIFF: every layout, every depth, pages, tags, and malformed directories."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Fields of TIFFs: kept as they are, moved with the pixels, or left out with a word."""
+"""Fields of TIFFs: kept, moved with the pixels, or left out with a note."""
 
 import re
 import struct
@@ -51,7 +51,7 @@ def tags_of(name, page=0):
 
 
 def world(tags, x, y):
-    """Where the centre of a pixel lies, by the book: areas have it at half a pixel, points at none."""
+    """Coordinates of the centre of a pixel, by GeoTIFF: areas have it at half a pixel, points at 0."""
     at = 0.0 if tags[34735][-1] == 2 else 0.5
     x, y = x + at, y + at
     if 34264 in tags:
@@ -372,7 +372,7 @@ def test_hostile_descriptions_take_time_in_proportion(text):
 
 
 def with_value_at_the_end(name, tag, big=False):
-    """Move the value of a tag behind all other data."""
+    """Move the value of a tag after all other data."""
     with tifffile.TiffFile(name) as tiff:
         entry = tiff.pages[0].tags[tag]
         at, value, length = entry.offset, entry.valueoffset, entry.valuebytecount

@@ -1,4 +1,4 @@
-"""TIFFs with several pictures, or with further channels: each is filtered, or an error or a note names it."""
+"""TIFFs with several pictures or further channels: each is filtered, or an error or a note names it."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The last step of a sum: which values are clipped, by hand."""
+"""The tone of a stage: which values are clipped, worked out by hand."""
 
 import numpy as np
 

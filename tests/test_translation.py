@@ -1,4 +1,4 @@
-"""Lines of other programs as commands of this one: the same work, with what will differ."""
+"""Commands of other programs, translated to commands of this one, and notes on the differences."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def page(browser, tmp_path, monkeypatch):
 
 
 def settled(browser):
-    """Wait until the page shows what it has been asked for."""
+    """Wait until the page shows the requested picture."""
     until = time.monotonic() + 20
     while browser.value("document.documentElement.dataset.state") != "idle":
         assert time.monotonic() < until
@@ -62,7 +62,7 @@ def do(browser, script):
 
 
 def move(browser, selector, value):
-    """Move a slider, or type into a field, and let the page hear of it."""
+    """Move a slider, or type into a field, and send its event to the page."""
     do(
         browser,
         f"const e = document.querySelector({json.dumps(selector)}); e.value = {json.dumps(value)};"
@@ -71,7 +71,7 @@ def move(browser, selector, value):
 
 
 def pixels(browser):
-    """Return the pixels of the picture that is shown, and of which column and row is the first."""
+    """Return the pixels that are shown, and column and row of the first."""
     width, height, left, top, data = browser.value(
         "(() => { const p = document.getElementById('picture'), c = document.createElement('canvas');"
         "[c.width, c.height] = [p.naturalWidth, p.naturalHeight];"
@@ -85,7 +85,7 @@ def pixels(browser):
 
 
 def compare(browser):
-    """Compare what is shown with what the command on the page writes; returns the command."""
+    """Compare the shown pixels with the file that the command on the page writes; return the command."""
     command = browser.value("document.getElementById('command').textContent")
     assert main(shlex.split(command)[1:]) == 0
     shown, cols, rows = pixels(browser)

@@ -209,7 +209,7 @@ UPDATE = ("blur", "--box", "3", "--update", "--into", "out", "in.png")
 
 
 def planted(kind: str, tmp_path: Path) -> Path:
-    """Replace the log by something that must not be read or written; return the file that must stay."""
+    """Replace the log by a file that must not be read or written; return the file that must not change."""
     victim = tmp_path / "bashrc"
     victim.write_text("# mine\n" * 40)
     Path("out").mkdir()
@@ -288,7 +288,7 @@ def test_a_compacted_log_replaces_the_old_one_atomically() -> None:
 
 
 def stray(tmp_path: Path, name: str) -> Path:
-    """Plant a link under the name of an output that leads to a picture of the user's elsewhere."""
+    """Create a link with the name of an output that leads to the user's picture elsewhere."""
     mine = tmp_path / "mine.png"
     Image.fromarray(SAMPLES[::-1].copy()).save(mine)
     Path(name).parent.mkdir(parents=True, exist_ok=True)

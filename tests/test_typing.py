@@ -1,4 +1,4 @@
-"""A program of a user's, as type checkers see it: what is right passes, and what is wrong is found."""
+"""Type checkers accept a correct program that uses the package, and find the errors of a wrong one."""
 
 import shutil
 import subprocess

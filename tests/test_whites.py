@@ -1,4 +1,4 @@
-"""Samples of 9 to 15 bits, and of any largest value in PNM: their numbers stay, or a note says how they change."""
+"""Samples of 9 to 15 bits, and PNMs of any largest value: their values are kept, or a note names the change."""
 
 import io
 import re
@@ -44,7 +44,7 @@ def noise(shape, white, seed=3):
 
 
 def means(pixels, side):
-    """Means of windows, edges repeated, rounded half to even."""
+    """Means of windows, with edge padding, rounded half to even."""
     around = [(side // 2, side // 2)] * 2 + [(0, 0)] * (pixels.ndim - 2)
     padded = np.pad(pixels.astype(np.int64), around, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))

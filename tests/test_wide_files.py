@@ -1,4 +1,4 @@
-"""TIFFs of int8, int16, int32, uint32 and float64: read, filtered and written in the type they have, exactly."""
+"""TIFFs of int8, int16, int32, uint32 and float64: read, filtered and written exactly, in their type."""
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ def test_integers_of_17_to_31_bits_keep_them(tmp_path, bits):
 
 
 def kept_sign(values, dtype):
-    """Differences as they are stored: their magnitude where there is no sign."""
+    """Differences as they are stored: unsigned types store the magnitude."""
     return np.abs(values) if dtype == "uint32" else values
 
 

@@ -1,4 +1,4 @@
-"""Samples that float32 does not hold, wherever files go: other formats, arrays, masks, linear light, comparisons."""
+"""Samples that float32 does not hold, outside TIFF to TIFF: other formats, arrays, masks, linear light, comparisons."""
 
 import io
 import json

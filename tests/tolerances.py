@@ -1,4 +1,4 @@
-"""What the contract allows, in one place; every comparison with the oracle goes through here.
+"""The tolerances of the contract, used by every comparison with the oracle.
 
 ================  ==============================================================================
 8-bit, 16-bit     within 0.5 + 1e-3 (16 bits: 0.5 + 1/16) of the exact result, everywhere; so a sample

@@ -1,4 +1,4 @@
-"""Samples that float32 does not hold: noise all over the range of a type, and exact results as the type holds them."""
+"""Samples that float32 does not hold: noise over the whole range of a type, and exact results stored in the type."""
 
 import numpy as np
 
