@@ -158,7 +158,7 @@ def cases(bench: Bench) -> list[Case]:
         _max_pool(bench, 31, 1, 10.0),
         _dilate(bench, 7, 1.5),
         _canny(bench, 2.0, 3.0),
-        *(_masked(bench, *work, everywhere) for everywhere in (False, True) for work in _MASKED),
+        *(_masked(bench, *work, holes) for holes in _HOLES for work in _MASKED),
         _bilateral(bench, 4, 1.0),
         _guided(bench, 16),
         *(_median(bench, side, floor) for side, floor in ((3, 1.0), (5, 1.0), (15, 1.5), (51, 1.5))),
@@ -375,18 +375,30 @@ _MASKED: tuple[tuple[str, str, float | None], ...] = (
     ("box 3x3", "box:3", None),
     ("box 31x31", "box:31", None),
     ("average pooling 3x3", "avgpool:3", None),
+    ("max pooling 3x3", "maxpool:3", None),
+    ("erosion 5x5", "erode:5", None),
+    ("median 3x3", "median:3", None),
+    ("median 5x5", "median:5", None),
+    ("median 7x7", "median:7", None),
+    ("median 15x15", "median:15", None),
+    ("percentile of a disk", "percentile:disk:4,0.9", None),
+    ("Sobel magnitude", "sobel:magnitude", None),
 )
+#: Ignored pixels: a 36th of the picture in one piece, every 50th pixel of every 50th row, and three of ten at random.
+_HOLES = ("", ", holes everywhere", ", random holes")
 
 
-def _masked(bench: Bench, name: str, spec: str, floor: float | None, everywhere: bool) -> Case:
-    """Leave out a 36th of the picture in one piece, or every 50th pixel; beside it stands the filter without a mask."""
+def _masked(bench: Bench, name: str, spec: str, floor: float | None, holes: str) -> Case:
+    """Leave out the pixels of ``holes``; beside it stands the filter without a mask."""
     rows, cols = bench.rgb.shape[:2]
     mask = np.ones((rows, cols), np.uint8)
-    if everywhere:
+    if holes == ", random holes":
+        mask = (np.random.default_rng(3).random((rows, cols)) >= 0.3).astype(np.uint8)
+    elif holes:
         mask[::50, ::50] = 0
     else:
         mask[rows // 6 : rows // 3, cols // 6 : cols // 3] = 0
-    case = bench.case(f"masked {name}" + ", holes everywhere" * everywhere)
+    case = bench.case(f"masked {name}{holes}")
     case.ours(lambda: convfilter.apply(bench.rgb, spec, mask=mask, threads=bench.threads))
     plain = Contender("unmasked", lambda: convfilter.apply(bench.rgb, spec, threads=bench.threads), floor)
     case.contenders.append(plain)
