@@ -12,7 +12,7 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError, shown
 from convfilter.planning import Plan
 from convfilter.planning.field import Field
-from convfilter.sample_types import SAMPLE_TYPES
+from convfilter.sample_types import is_supported
 
 if TYPE_CHECKING:
     from convfilter.keywords import PoolKeywords, RunKeywords
@@ -44,6 +44,8 @@ def converted(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, 
     ParameterError
         The image is text, a path or bytes, or has integers beyond 2**53, which float64 does not hold.
     """
+    if type(image) is np.ndarray:
+        return of_known_type(image), keywords
     if isinstance(image, (str, bytes, bytearray, os.PathLike)):
         got = "bytes" if isinstance(image, (bytes, bytearray)) else shown(os.fspath(image))
         raise ParameterError(f"the image must be an array and comes first, got {got}; read a file with convfilter.read")
@@ -84,11 +86,12 @@ def known_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     bool and float16 become float32, integers that the engine does not support become float64.
     Other types are unchanged.
     """
-    if dtype.name in ("bool", "float16"):  # names do not depend on the byte order
+    native = dtype.newbyteorder("=")
+    if is_supported(native):
+        return native
+    if native.name in ("bool", "float16"):
         return np.dtype(np.float32)
-    if dtype.kind in "iu" and dtype.name not in SAMPLE_TYPES:
-        return np.dtype(np.float64)
-    return dtype.newbyteorder("=")
+    return np.dtype(np.float64) if native.kind in "iu" else native
 
 
 def of_known_type(pixels: Array) -> Array:

@@ -80,7 +80,7 @@ def handler_can_come() -> bool:
     # ``signal.getsignal`` converts each result to an enum member, which takes ten times as long.
     signals: Any = sys.modules["_signal"]
     default = signals.SIG_DFL  # of most of the 64 signals
-    handlers = [each for each in map(signals.getsignal, signals.valid_signals()) if each is not default]
+    handlers = [each for each in map(signals.getsignal, range(1, signals.NSIG)) if each is not default]
     known = (signals.SIG_IGN, signals.default_int_handler, None)
     package = __name__.partition(".")[0]
     return any(

@@ -111,14 +111,15 @@ def is_record(value: object) -> TypeGuard[Any]:
 
 
 def _init(self: Any, /, *values: Any, **named: Any) -> None:
-    names = self.__match_args__
-    fields = {**self._defaults, **dict(zip(names, values, strict=False)), **named}
+    names, fields = self.__match_args__, self.__dict__
+    fields.update(self._defaults)
+    fields.update(zip(names, values, strict=False))
+    fields.update(named)
     if fields.keys() != self._names or len(values) > len(names) or not named.keys().isdisjoint(names[: len(values)]):
         raise TypeError(_misfit(type(self), values, named))
     for name, default in self._made.items():
         if fields[name] is default:
             fields[name] = default.make()
-    self.__dict__.update(fields)
     if hasattr(self, "__post_init__"):
         self.__post_init__()
 

@@ -54,6 +54,9 @@ _TABLE = {
 }
 #: The types that the engine supports; the other types of the table occur in files only.
 SAMPLE_TYPES = {name: properties for name, properties in _TABLE.items() if not properties.computed}
+#: The same tables for types in native byte order, whose names take longer to find than all other checks of a call.
+_OF_NATIVE = {np.dtype(name): properties for name, properties in _TABLE.items()}
+_SUPPORTED = frozenset(map(np.dtype, SAMPLE_TYPES))
 #: Type to convert an unsupported sample type to.
 _INSTEAD = {
     "bool": "uint8",
@@ -67,12 +70,19 @@ _INSTEAD = {
 
 def sample_type(dtype: npt.DTypeLike) -> SampleType:
     """Return the properties of a sample type of the table."""
-    return _TABLE[np.dtype(dtype).name]
+    dtype = np.dtype(dtype)
+    return _OF_NATIVE.get(dtype) or _TABLE[dtype.name]
 
 
 def is_known(dtype: npt.DTypeLike) -> bool:
     """Whether samples of a type can be read, computed and written."""
     return np.dtype(dtype).name in _TABLE
+
+
+def is_supported(dtype: npt.DTypeLike) -> bool:
+    """Whether the engine computes samples of a type."""
+    dtype = np.dtype(dtype)
+    return dtype in _SUPPORTED or dtype.name in SAMPLE_TYPES
 
 
 def full_scale(dtype: npt.DTypeLike) -> float:
@@ -141,7 +151,6 @@ def require_sample_type(dtype: npt.DTypeLike) -> None:
     ------
     ParameterError
     """
-    name = np.dtype(dtype).name
-    if name not in SAMPLE_TYPES:
-        known = list(SAMPLE_TYPES)
+    if not is_supported(dtype):
+        name, known = np.dtype(dtype).name, list(SAMPLE_TYPES)
         raise ParameterError(f"an image holds {', '.join(known[:-1])} or {known[-1]}, got {name}; {suggestion(dtype)}")

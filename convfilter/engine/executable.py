@@ -67,6 +67,7 @@ class Executable:
             aligned_array(rows * math.prod(node.row_shape), node.dtype, zeros=True).reshape(rows, *node.row_shape)
             for node, rows in zip(nodes, self._schedule.rows, strict=False)
         ]
+        self._fixed_bytes = sum(node.table_bytes for node in nodes), sum(samples.nbytes for samples in self._buffers)
         self._crews_of_bands: dict[int, _BandCrews] = {}
         self._is_new = True
 
@@ -115,9 +116,8 @@ class Executable:
 
     def held_bytes(self) -> int:
         """Return the bytes that stay allocated for the next picture."""
-        tables = sum(node.table_bytes for node in self._nodes)
-        buffers = sum(samples.nbytes for samples in self._buffers)
-        return buffers + sum(tables + crews.held_bytes() for crews in self._crews_of_bands.values())
+        tables, buffers = self._fixed_bytes
+        return buffers + sum([tables + crews.held_bytes() for crews in self._crews_of_bands.values()])
 
     def _run_band(self, number: int, events: _BandEvents) -> None:
         band, run = self._schedule.bands[number], self._crews_of(number).run

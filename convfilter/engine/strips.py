@@ -63,6 +63,7 @@ class Strip:
         self._source, self._nonfinite = source, nonfinite
         self._target, self._main, self._tail, self._step_rows, self._state = target, main, tail, step_rows, state
         self._persists = persists
+        self._programs = [main] if main is tail else [main, tail]
         self._next = -1
 
     @classmethod
@@ -86,8 +87,8 @@ class Strip:
     def begin(self) -> None:
         """Begin with another picture."""
         self._next = -1
-        self._main.reset_total()
-        self._tail.reset_total()
+        for program in self._programs:
+            program.reset_total()
 
     @property
     def next_row(self) -> int:
@@ -97,7 +98,7 @@ class Strip:
     @property
     def clipped(self) -> int:
         """Number of clipped samples."""
-        return self._main.total + (self._tail.total if self._tail is not self._main else 0)
+        return sum([program.total for program in self._programs])
 
     def run(self, rows: Rows) -> None:
         """Compute and store output rows ``top`` (the start of a step) to ``bottom - 1``.
@@ -129,9 +130,9 @@ class Strip:
         buffers = [self._target] if self._source is None else [self._target, self._source]
         return rows[0] == before[1] and all(each.row(rows[0]) == each.row(rows[0] - 1) + 1 for each in buffers)
 
-    def programs(self) -> set[Program]:
+    def programs(self) -> Sequence[Program]:
         """Return the programs of whole steps and of the remaining rows."""
-        return {self._main, self._tail}
+        return self._programs
 
 
 class Strips:

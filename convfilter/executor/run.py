@@ -59,7 +59,8 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
     if threads is not None and threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
     threads = threads or cores_lately()
-    if not streaming_obstacle(plan):
+    is_single = len(plan.stages) == 1 and isinstance(source, np.ndarray) and isinstance(sink, np.ndarray)
+    if is_single or not streaming_obstacle(plan):
         return _run_stages(plan, 0, len(plan.stages), source, sink, threads)
     pixels = array_of(source)
     clipped = 0

@@ -166,7 +166,7 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
     for each in built:
         removes_sign = isinstance(each.operator, Point) and each.operator.removes_sign
         signed = (signed or each.signed) and not removes_sign
-    return (*built[:-1], replace(built[-1], signed=signed))
+    return (*built[:-1], built[-1] if built[-1].signed == signed else replace(built[-1], signed=signed))
 
 
 def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:

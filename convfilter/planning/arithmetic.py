@@ -8,7 +8,7 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters.operators import Layer, Operator, Pooling
 from convfilter.filters.stage import Stage
-from convfilter.record import record, replace
+from convfilter.record import cached_property, record, replace
 
 #: Most places of a padded axis: its index map takes 8 bytes for each.
 _LONGEST_AXIS = 2**26
@@ -59,7 +59,7 @@ class AxisPlan:
         """Pixels from the first tap to the last: dilation * (kernel - 1)."""
         return self.dilation * (self.kernel - 1)
 
-    @property
+    @cached_property
     def output(self) -> int:
         """Output size, ``floor((I + P_before + P_after - D*(K-1) - 1) / S) + 1`` (Dumoulin & Visin, 2016)."""
         return (self.spaced + self.before + self.after - self.span - 1) // self.stride + 1

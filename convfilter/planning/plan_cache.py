@@ -24,6 +24,9 @@ Value = TypeVar("Value")
 MOST_PLANS = 32
 _MOST_BYTES = 2**16
 
+#: Types of parts that are values themselves: most parts, which are not worth a call.
+_VALUES = frozenset({str, int, bool, type, type(None)})
+
 _plans: dict[tuple[Any, ...], Plan] = {}
 
 
@@ -44,7 +47,8 @@ def cached_plan(
     """
     result = None if out_dtype is None else np.dtype(out_dtype).str
     bytes_left = [_MOST_BYTES]
-    key = (*(_value(part, bytes_left) for part in (*stages, *sorted(settings.items()))), shape, dtype.str, result)
+    values = _value((*stages, *settings.values()), bytes_left)
+    key = values, tuple(settings), shape, dtype.str, result
 
     def plan() -> Plan:
         import_before_handlers()
@@ -81,8 +85,10 @@ def _value(part: Any, bytes_left: list[int]) -> Any:
     if isinstance(part, float):
         return part, math.copysign(1.0, part)  # padding with -0.0 differs from padding with 0.0
     if isinstance(part, tuple | list):
-        return tuple([_value(each, bytes_left) for each in part])
-    names = getattr(part, "__match_args__", None)
-    if names is None:
-        return part
-    return part.__class__, *[_value(getattr(part, name), bytes_left) for name in names]
+        values = part
+    else:
+        names = getattr(part, "__match_args__", None)
+        if names is None:
+            return part
+        values = [part.__class__, *[getattr(part, name) for name in names]]
+    return tuple([each if type(each) in _VALUES else _value(each, bytes_left) for each in values])
