@@ -1,8 +1,7 @@
 """A folder of photos blurred in one run, by convfilter and by its peers: ``python benchmarks/batch.py``.
 
-The same pictures, the same Gaussian of sigma 4, the same format out; each
-program as its users would run it over a folder, vips as two processes at a
-time, since it takes one picture each. Programs that are not installed are left
+All blur the same pictures with the same Gaussian of sigma 4, into the same format. Each program runs as its users would
+run it over a folder; vips takes one picture, so two processes run at a time. Programs that are not installed are left
 out and named. Losses are shown like wins.
 """
 
@@ -23,10 +22,10 @@ from timing import machine, table, take_turns, write_json
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "still_life.png"
 SIZE = (1632, 1224)
 SIGMA = 4
-#: The JPEG quality of vips by default; the others keep that of their input.
+#: The default JPEG quality of vips; other programs keep that of their input.
 QUALITY = 75
 
-#: Shell commands; the pictures lie in ``in``, and go to ``out``.
+#: Shell commands that filter the pictures of ``in`` into ``out``.
 CONTENDERS = {
     "convfilter": "{convfilter} blur --gaussian {sigma} --quiet in out",
     "gm mogrify": "cd in && gm mogrify -gaussian 0x{sigma} -output-directory ../out *.{ext}",
@@ -66,7 +65,7 @@ def main() -> None:
     parser.add_argument(
         "--against", nargs="+", choices=list(CONTENDERS)[1:], default=list(CONTENDERS)[1:], metavar="NAME"
     )
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
     arguments = parser.parse_args()
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))

@@ -1,9 +1,7 @@
 """Estimate the cost of a million 12 MP pictures from that of one: ``python benchmarks/cluster.py``.
 
-Processor time of each step for one picture on one thread, as a worker of a
-cluster spends it; the bytes that come and go; and the processor time that
-client and scheduler spend to hand out one file. docs/cluster.md reckons with
-these figures.
+Prints the processor time of each step for one picture on one thread, as on a worker of a cluster; the bytes read and
+written; and the processor time of client and scheduler to submit one file. docs/cluster.md uses these figures.
 """
 
 from __future__ import annotations
@@ -72,8 +70,8 @@ def handing_out(folder: str, files: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--files", type=int, default=1000, help="tiny files, to measure what handing one out takes")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--files", type=int, default=1000, help="tiny files, to measure the time to submit one")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
     arguments = parser.parse_args()
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
@@ -105,9 +103,9 @@ def main() -> None:
         ]  # fmt: skip
         print(table(head, rows))
         each = handing_out(folder, arguments.files)
-    print(f"handing out one file: {each * 1e3:.2f} ms of processor time of client and scheduler")
+    print(f"submitting one file: {each * 1e3:.2f} ms of processor time of client and scheduler")
     if arguments.json:
-        write_json(arguments.json, {"machine": about, "pictures": report, "handing out": each})
+        write_json(arguments.json, {"machine": about, "pictures": report, "submit": each})
 
 
 if __name__ == "__main__":

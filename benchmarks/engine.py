@@ -1,8 +1,7 @@
 """Compare the engine with other libraries: ``python benchmarks/engine.py``.
 
-Everybody does the same work on the same array with the same number of threads
-(where the peer has threads), in turns; the ratios are of medians. What is
-promised stands beside what is measured, and where a peer is faster the row says so.
+All libraries do the same work on the same array with the same number of threads (where the peer has threads), in turns;
+the ratios are of medians. Each row shows the promised and the measured ratio, and says if a peer is faster.
 """
 
 from __future__ import annotations
@@ -55,15 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--threads", type=int, default=2, help="of us and of the peers that have threads  [2]")
-    add("--runs", type=int, help="of each, after a warm-up  [7; quick: 3]")
-    add("--patience", type=float, help="seconds for all runs of one; who is slower gets fewer  [30; quick: 2]")
-    add("--megapixels", type=float, help="of the picture  [12; quick: 1]")
-    add("--only", action="append", metavar="PATTERN", help="rows whose name has this in it; * and ? are wild")
+    add("--threads", type=int, default=2, help="threads of convfilter, and of peers that have threads  [2]")
+    add("--runs", type=int, help="runs of each, after a warm-up  [7; quick: 3]")
+    add("--patience", type=float, help="seconds for all runs of one; a slower one gets fewer runs  [30; quick: 2]")
+    add("--megapixels", type=float, help="size of the picture  [12; quick: 1]")
+    add("--only", action="append", metavar="PATTERN", help="rows whose name contains this; * and ? are wildcards")
     add("--without", action="append", default=[], choices=list(PEERS), metavar="PEER", help="leave a peer out")
     add("--memory", action="store_true", help="measure the peak memory of each method too")
-    add("--quick", action="store_true", help="small picture, few runs: to see that it works")
-    add("--json", metavar="FILE", help="write all runs there")
+    add("--quick", action="store_true", help="small picture, few runs: a check that everything works")
+    add("--json", metavar="FILE", help="write all runs to FILE")
     options = parser.parse_args(arguments)
     for name, usual, quick in (("runs", 7, 3), ("patience", 30.0, 2.0), ("megapixels", 12.0, 1.0)):
         if getattr(options, name) is None:
@@ -195,7 +194,7 @@ def _print_head(report: Report, bench: Bench, without: Sequence[str]) -> None:
         f"{report['patience']:g} s ('1 cold': the warm-up itself)"
     )
     if here["load"] > here["cores"] / 2:
-        print("the machine is busy: believe the processor times rather than the wall clock")
+        print("the machine is busy: processor times are more reliable than wall-clock times")
     if report["quick"]:
         print("quick: the promised figures are for the full picture")
     print(flush=True)
@@ -272,7 +271,7 @@ def _print_memory(peaks: Sequence[Report]) -> None:
         ]
         for peak in peaks
     ]
-    print(table(["peak memory of", "at", "picture", "beside in and out", "promised", ""], rows), end="\n\n", flush=True)
+    print(table(["peak memory of", "at", "picture", "without in, out", "promised", ""], rows), end="\n\n", flush=True)
 
 
 def _print_summary(report: Report) -> None:

@@ -1,6 +1,6 @@
 """The cases of the engine benchmark: the same work on the same samples, for us and for each peer.
 
-Borders are repeated edge pixels, where the peer can; its notes say where its work differs.
+Padding repeats the edge, where the peer can do so; notes name differences in the work of a peer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import convfilter
 Image = npt.NDArray[Any]
 OURS = "convfilter"
 
-#: Peer: (module, distribution). Some use one thread, whatever they are given.
+#: Peer: (module, distribution).
 PEERS = {
     "OpenCV": ("cv2", "opencv-python-headless"),
     "PyTorch": ("torch", "torch"),
@@ -28,7 +28,7 @@ PEERS = {
     "scikit-image": ("skimage.filters", "scikit-image"),
     "Pillow": ("PIL.Image", "pillow"),
 }
-#: Distribution of OpenCV that has the guided filter, too.
+#: Distribution of OpenCV with the guided filter.
 CONTRIB = "opencv-contrib-python-headless"
 SINGLE_THREADED = ("scipy.ndimage", "scikit-image", "Pillow")
 _SCIPY_FLOOR = 8.0
@@ -37,7 +37,7 @@ _SLOW_MEDIAN = 5
 
 
 def as_it_is(result: Any) -> Image:
-    """Take a result that is an image already, or Pillow's."""
+    """Convert a result, an array or a Pillow image, to an array."""
     return np.asarray(result)
 
 
@@ -54,7 +54,7 @@ class Contender:
 
 @dataclass
 class Case:
-    """One row: our call, and those of the peers that are installed."""
+    """One row: our call, and the calls of the installed peers."""
 
     name: str
     peers: Sequence[str]
@@ -107,7 +107,7 @@ class Bench:
 
     @cached_property
     def planes(self) -> Any:
-        """The picture as PyTorch is fastest with it: planar, ready before the clock starts."""
+        """The picture in PyTorch's fastest layout, planar; converted outside the measured time."""
         return self.torch.from_numpy(np.ascontiguousarray(self.rgb.transpose(2, 0, 1)))[None]
 
     @cached_property
@@ -132,12 +132,12 @@ def picture_size(megapixels: float) -> tuple[int, int]:
 
 
 def noise(megapixels: float) -> Image:
-    """Make an RGB picture of noise, so that a wrong sample anywhere shows."""
+    """Make an RGB picture of noise, in which any wrong sample shows."""
     return np.random.default_rng(0).integers(0, 256, (*picture_size(megapixels), 3), np.uint8)
 
 
 def full_rank(side: int) -> npt.NDArray[np.float64]:
-    """Make a kernel of both signs and no structure, sum 1."""
+    """Make a kernel of random weights of both signs, sum 1."""
     weights = np.random.default_rng(side).random((side, side)) - 0.25
     normalized: npt.NDArray[np.float64] = weights / weights.sum()
     return normalized
@@ -260,7 +260,7 @@ def _clipped(values: Image) -> Image:
 
 
 def _layer(bench: Bench, name: str, stride: int = 1, dilation: int = 1) -> Case:
-    """Filter float32 samples, each channel by itself, zeros around, as a depthwise layer does."""
+    """Filter each channel of float32 samples separately, with zero padding, as a depthwise layer does."""
     weights, torch = full_rank(5), bench.torch
     pad = 2 * dilation
     spread = np.zeros((4 * dilation + 1, 4 * dilation + 1, 1), np.float32)
@@ -367,7 +367,7 @@ def _canny(bench: Bench, sigma: float, floor: float) -> Case:
     return case
 
 
-#: Filters with a mask, and how much of their time they take without one, at least.
+#: Filters with a mask, and the least share of their time that they take without a mask.
 _MASKED: tuple[tuple[str, str, float | None], ...] = (
     ("Gaussian, sigma 2", "gaussian:2", 1 / 2.2),
     ("Gaussian, sigma 8", "gaussian:8", 1 / 2.2),
@@ -389,7 +389,7 @@ _HOLES = ("", ", holes everywhere", ", random holes")
 
 
 def _masked(bench: Bench, name: str, spec: str, floor: float | None, holes: str) -> Case:
-    """Leave out the pixels of ``holes``; beside it stands the filter without a mask."""
+    """Leave out the pixels of ``holes``; compare with the filter without a mask."""
     rows, cols = bench.rgb.shape[:2]
     mask = np.ones((rows, cols), np.uint8)
     if holes == ", random holes":

@@ -13,9 +13,9 @@ from timing import Call
 import convfilter
 from convfilter.planning import ALGORITHMS
 
-#: Beyond the input and the output: (up to so many megapixels, so many bytes).
+#: Most bytes besides input and output: (pictures of up to so many megapixels, bytes).
 MEMORY_BOUNDS = ((12, 64e6), (100, 128e6))
-#: The picture is this many times as large as the part that is filtered after it.
+#: Ratio of the picture's size to that of the region that is filtered after it.
 _SHARE = 12
 
 
@@ -55,7 +55,7 @@ def _per_pixel(seconds: Mapping[str, float]) -> float:
 
 
 def growth(bench: Bench) -> list[Growth]:
-    """Return the rows that compare us with ourselves on one picture."""
+    """Return the rows that compare calls of convfilter on one picture."""
     threads, weights = bench.threads, full_rank(15)
     blur = {
         f"sigma {sigma}": lambda sigma=sigma: convfilter.gaussian_blur(bench.rgb, sigma, threads=threads)
@@ -96,7 +96,7 @@ _STACK = ("gaussian:1", "sobel:magnitude", "maxpool:2")
 
 
 def _stack(bench: Bench) -> dict[str, Call]:
-    """Return a stack as one call, and as a call for each filter, whole float32 pictures between them."""
+    """Return a stack as one call, and as a call for each filter with float32 pictures between them."""
 
     def one_by_one() -> Image:
         image = bench.rgb

@@ -1,9 +1,8 @@
 """Program against program, from file to file: ``python benchmarks/files.py``.
 
-Everybody blurs the same PNG and the same JPEG with a Gaussian of sigma 4, in
-turns; the ratios are of medians. With SciPy installed, the PNGs are compared
-with the exact Gaussian in float64. Start-up is measured beside the least that a
-program of this kind can take: Python with click, NumPy and Pillow imported.
+All programs blur the same PNG and the same JPEG with a Gaussian of sigma 4, in turns; the ratios are of medians. With
+SciPy installed, the PNGs are compared with the exact Gaussian in float64. Start-up is compared with the least time that
+a program of this kind can take: Python with click, NumPy and Pillow imported.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "sample_images" / "still_life.png"
 OURS = "convfilter"
 SIGMA = 4
-#: Grain of a photo, in levels: without it a rendered scene compresses like none.
+#: Grain of a photo, in levels: a rendered scene without grain compresses better than any photo.
 GRAIN = 1.5
 SIZES = {0.25: (500, 500), 2: (1633, 1225), 12: (4000, 3000)}
-#: How each peer is called: its program, and its arguments for input and output.
+#: Program of each peer, and its arguments for input and output.
 PEERS: dict[str, tuple[str, Callable[[str, str], list[str]]]] = {
     "vips": ("vips", lambda source, target: ["gaussblur", source, target, str(SIGMA)]),
     "ImageMagick -blur": ("convert", lambda source, target: [source, "-blur", f"0x{SIGMA}", target]),
@@ -43,19 +42,19 @@ PEERS: dict[str, tuple[str, Callable[[str, str], list[str]]]] = {
         lambda source, target: ["-y", "-v", "error", "-i", source, "-vf", f"gblur=sigma={SIGMA}", target],
     ),
 }
-#: The least ratio, theirs over ours, that is promised; (peer, suffix, megapixels) or any of its beginnings.
+#: Least promised ratio, theirs over ours, by (peer, suffix, megapixels) or (peer,).
 PROMISED = {("vips", "png", 12): 1 / 0.55, ("vips",): None}
 FLOOR = "Python, click, NumPy, Pillow"
 FLOORS = {
     FLOOR: [sys.executable, "-c", "import click, numpy, PIL.Image"],
     "Python": [sys.executable, "-c", "pass"],
 }
-#: What start-up may take, as a multiple of a floor.
+#: Most time of start-up, as a multiple of a floor.
 STARTUP = {"blur 512x512": (FLOOR, 1.35), "--help": ("Python", 6.0)}
 
 
 class Job(NamedTuple):
-    """The same work for every program: what is read, and what each would call."""
+    """The same work for every program: the input, and the command of each program."""
 
     suffix: str
     megapixels: float
@@ -89,12 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--runs", type=int, default=5, help="of each, after a warm-up  [5]")
-    add("--patience", type=float, default=30, help="seconds for all runs of one; who is slower gets fewer  [30]")
-    add("--megapixels", type=float, action="append", choices=list(SIZES), help="of the picture  [0.25, 2 and 12]")
-    add("--program", default=f"{sys.executable} -m convfilter", help="how the program is called  [this Python's]")
+    add("--runs", type=int, default=5, help="runs of each, after a warm-up  [5]")
+    add("--patience", type=float, default=30, help="seconds for all runs of one; a slower one gets fewer runs  [30]")
+    add("--megapixels", type=float, action="append", choices=list(SIZES), help="size of the picture  [0.25, 2 and 12]")
+    add("--program", default=f"{sys.executable} -m convfilter", help="command of the program  [that of this Python]")
     add("--no-startup", action="store_true", help="leave out the start-up")
-    add("--json", metavar="FILE", help="write all figures there")
+    add("--json", metavar="FILE", help="write all figures to FILE")
     options = parser.parse_args(arguments)
     options.program = options.program.split()
     options.megapixels = options.megapixels or list(SIZES)
@@ -193,7 +192,7 @@ def _compare_with_exact(job: Job, rows: Mapping[str, Report]) -> None:
 
 
 def _promise(name: str, job: Job) -> float | None:
-    """Return the least ratio promised against a peer; faster than all but vips, unless more is said."""
+    """Return the least promised ratio against a peer, by default 1 for the largest picture; None without a promise."""
     if name == OURS:
         return None
     for key in ((name, job.suffix, job.megapixels), (name,)):
@@ -234,7 +233,7 @@ def _print_head(report: Report, options: argparse.Namespace) -> None:
         print(f"left out, since they are not installed: {', '.join(report['missing'])}")
     print(f"Gaussian of sigma {SIGMA}; medians of up to {options.runs} runs in turns after a warm-up")
     if here["load"] > here["cores"] / 2:
-        print("the machine is busy: believe the processor times rather than the wall clock")
+        print("the machine is busy: processor times are more reliable than wall-clock times")
     print(flush=True)
 
 
@@ -243,7 +242,7 @@ def _verdict(kept: bool | None) -> str:
 
 
 def _print_startup(rows: Report) -> None:
-    head = ["start-up", "beside", "wall ms", "ratio", "at most", ""]
+    head = ["start-up", "floor", "wall ms", "ratio", "at most", ""]
     lines = [
         [
             name,

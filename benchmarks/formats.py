@@ -1,8 +1,8 @@
-"""Measure reading and writing without the libraries' share: ``python benchmarks/formats.py``.
+"""Measure reading and writing without the time of the libraries: ``python benchmarks/formats.py``.
 
-The program's own share is the time of ``convfilter.read`` and ``convfilter.write`` less that of the library called
-with the same samples and settings. At 12 megapixels, at most 0.25 s are promised for each. HEIC is read only, and
-measured where pillow-heif, which can encode it, is installed beside pi-heif.
+The program's own time is that of ``convfilter.read`` and ``convfilter.write`` minus that of the library with the same
+samples and settings. At 12 megapixels, at most 0.25 s are promised for each. HEIC is only read, and is measured if
+pillow-heif, which can encode it, is installed besides pi-heif.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def scene(height: int, width: int, dtype: str) -> np.ndarray:
 
 
 class Library(NamedTuple):
-    """What a format's library does by itself.
+    """The calls of a format's library without convfilter.
 
     Attributes
     ----------
@@ -122,9 +122,9 @@ def heic(path: Path, bits: int) -> Library:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; always 0, since a busy machine is no failure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=3, help="of each, after a warm-up  [3]")
-    parser.add_argument("--megapixels", type=int, choices=list(SIZES), default=12, help="of the picture  [12]")
-    parser.add_argument("--format", action="append", metavar="NAME", help="only this one; repeatable")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each, after a warm-up  [3]")
+    parser.add_argument("--megapixels", type=int, choices=list(SIZES), default=12, help="size of the picture  [12]")
+    parser.add_argument("--format", action="append", metavar="NAME", help="only this format; repeatable")
     options = parser.parse_args(arguments)
     print(machine(), versions(LIBRARIES))
     head = ["format", "samples", "read s", "own s", "write s", "own s", "promised"]

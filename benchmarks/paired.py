@@ -4,9 +4,9 @@
     python benchmarks/paired.py /tmp/before            # 16 filters at 256x256, 1 and 12 megapixels
     python benchmarks/paired.py /tmp/before --only gaussian --sizes 12 --pairs 30
 
-Each tree runs in a process of its own, which is asked for one run at a time, in turns with the other; one thread,
-processor time. Printed are the median of the ratios pair by pair and the ratio of both minima (this tree over the
-other: below 1 this tree is faster), and at the end the worst. ``--limit 1.03`` sets the exit status.
+Each tree has a process of its own; both run the same filter in turns, on one thread, and processor time is measured.
+The script prints the median of the ratios of all pairs and the ratio of the minima (this tree over the other: below 1
+this tree is faster), and at the end the worst ratio. ``--limit 1.03`` sets the exit status.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other", type=Path, help="folder of the other tree")
     parser.add_argument("--only", default="", help="filters whose SPEC contains this text")
-    parser.add_argument("--sizes", default=",".join(SIZES), help="of 256, 1 and 12")
+    parser.add_argument("--sizes", default=",".join(SIZES), help="sizes among 256, 1 and 12")
     parser.add_argument("--out", default="uint8", help="sample type of the result")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1, help="with more than one, wall-clock time")

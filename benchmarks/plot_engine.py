@@ -1,7 +1,6 @@
 """Draw time against sigma and against kernel size: ``python benchmarks/plot_engine.py docs/engine.svg``.
 
-The points are measured as ``engine.py`` measures, kept as JSON on request, and
-drawn again from there with ``--from``.
+The points are measured as by ``engine.py``. ``--json`` saves them, and ``--from`` draws saved points again.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from timing import machine, take_turns, versions, write_json
 
 from convfilter.precompile.variants import cache_warm
 
-#: (title, label of the axis, places, how a place becomes a case)
+#: (title, label of the axis, places on it, function from a place to a case)
 Curve = tuple[str, str, tuple[int, ...], Callable[[Bench, int], Case]]
 CURVES: dict[str, Curve] = {
     "sigma": ("Gaussian blur", "sigma in pixels", (1, 2, 4, 8, 16, 32, 64, 128), gaussian),
     "side": ("kernel of full rank", "side of the kernel in pixels", (3, 5, 7, 11, 15, 21, 31, 51, 101), kernel),
 }
-#: One colour for each contender, told apart by all kinds of eyes (Okabe and Ito, 2008).
+#: One colour for each contender, distinct for colour-blind readers, too (Okabe and Ito, 2008).
 COLOURS = {
     OURS: "#0072B2",
     "OpenCV": "#D55E00",
@@ -48,14 +47,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("output", metavar="FILE", help="the drawing: .svg, .png or .pdf")
-    add("--threads", type=int, default=2, help="of us and of the peers that have threads  [2]")
-    add("--runs", type=int, default=5, help="of each point, after a warm-up  [5]")
+    add("--threads", type=int, default=2, help="threads of convfilter, and of peers that have threads  [2]")
+    add("--runs", type=int, default=5, help="runs of each point, after a warm-up  [5]")
     add(
         "--patience", type=float, default=10, help="a peer that takes longer (s) for a point gets no further ones  [10]"
     )
-    add("--megapixels", type=float, default=12, help="of the picture  [12]")
+    add("--megapixels", type=float, default=12, help="size of the picture  [12]")
     add("--without", action="append", default=["scikit-image", "PyTorch"], choices=list(PEERS), metavar="PEER")
-    add("--json", metavar="FILE", help="write the measurements there")
+    add("--json", metavar="FILE", help="write the measurements to FILE")
     add("--from", dest="source", metavar="FILE", help="draw these measurements instead of new ones")
     return parser.parse_args(arguments)
 
@@ -79,7 +78,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _points(cases: Iterable[tuple[int, Case]], options: argparse.Namespace) -> dict[str, list[tuple[int, float]]]:
-    """Return (place, seconds) for each contender, as far as its patience reaches."""
+    """Return (place, seconds) for each contender, up to the first point that takes too long."""
     points: dict[str, list[tuple[int, float]]] = {}
     too_slow: set[str] = set()
     for place, case in cases:

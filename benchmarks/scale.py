@@ -1,7 +1,7 @@
 """Large pictures, from file to file: ``python benchmarks/scale.py``.
 
-Peak memory of the whole program for pictures of 25 to 1600 megapixels, whose rows are made here one band after the
-other; then its time beside vips, in turns, as medians. Memory does not depend on what else the machine does; time does.
+Prints the peak memory of the whole program for pictures of 25 to 1600 megapixels, which are made here band by band;
+then its time and that of vips, in turns, as medians. Other load on the machine affects the times, not the memory.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Report = dict[str, Any]
 
 SIGMA = 4
 STACK = ["gaussian:20", "sobel:magnitude", "maxpool:2"]
-#: Megapixels by height and width.
+#: Height and width by megapixels.
 SIZES = {12: (3000, 4000), 25: (5000, 5000), 100: (10000, 10000), 225: (15000, 15000), 400: (20000, 20000)}
 SIZES[1600] = (40000, 40000)
-#: The most memory that is promised, in MB; and by how much that of the largest picture may exceed that of 25 MP.
+#: Most promised memory in MB, and most by which the memory of the largest picture may exceed that of 25 MP.
 MOST_MB, MOST_GROWTH, MOST_STACK_MB = 220, 1.2, 300
-#: Suffix and megapixels of the pictures that vips filters, too, and the promised share of its time.
+#: Suffix and megapixels of the pictures that vips also filters, and the promised share of its time.
 PROMISED = {
     ("png", 100): 0.40,
     ("png", 12): 0.42,
@@ -48,7 +48,7 @@ PROMISED = {
     ("jpeg", 12): 1.0,
     ("jpeg", 100): 1.0,
 }
-#: The JPEG quality for vips: that of the input, which we keep by default.
+#: The JPEG quality for vips: that of the input, which convfilter keeps by default.
 QUALITY = 90
 _CELL = 64
 _BAND_ROWS = 256
@@ -65,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=["png", "tif", "ppm", "jpg", "jpeg"],
         help="of the pictures whose memory is measured; .jpeg: without restart markers  [png, tif and ppm]",
     )
-    add("--runs", type=int, default=5, help="of each beside vips, after a warm-up; 0: none  [5]")
+    add("--runs", type=int, default=5, help="runs of convfilter and vips, after a warm-up; 0: none  [5]")
     add("--patience", type=float, default=60, help="seconds for all runs of one  [60]")
-    add("--program", default=f"{sys.executable} -m convfilter", help="how the program is called  [this Python's]")
-    add("--folder", help="for the pictures; 1600 megapixels take 15 GB")
-    add("--json", metavar="FILE", help="write all figures there")
+    add("--program", default=f"{sys.executable} -m convfilter", help="command of the program  [that of this Python]")
+    add("--folder", help="folder for the pictures; 1600 megapixels take 15 GB")
+    add("--json", metavar="FILE", help="write all figures to FILE")
     options = parser.parse_args(arguments)
     options.program = options.program.split()
     report: Report = {"machine": machine(), "versions": versions(["numpy", "isal", "imagecodecs", "llvmlite"])}

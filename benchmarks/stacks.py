@@ -1,10 +1,11 @@
-"""Stacks of filters run together, beside the same filters one by one: pairs and threes, at three sizes.
+"""Stacks of two and three filters against the same filters one by one, at three sizes.
 
     python benchmarks/stacks.py                 # 256x256, 1 and 12 megapixels; pairs and threes
     python benchmarks/stacks.py --sizes 12 --threes 0 --only "| gaussian:20"
 
-One by one means a run for each filter, with float32 in between, as together. Both take turns on the same
-picture; printed is the median time of one by one over that of together, and at the end the least and the mean.
+One by one means a run for each filter, with float32 pictures between them, as within a stack. Both run in turns on the
+same picture. The script prints the median time of the single filters over that of the stack, and at the end the least
+and the mean of these ratios.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ def timed(call: Callable[[], object], repeat: int) -> float:
 def main() -> int:
     """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default=",".join(SIZES), help="of 256, 1 and 12")
-    parser.add_argument("--threes", type=int, default=60, help="how many stacks of three, picked evenly")
+    parser.add_argument("--sizes", default=",".join(SIZES), help="sizes among 256, 1 and 12")
+    parser.add_argument("--threes", type=int, default=60, help="number of stacks of three, evenly picked")
     parser.add_argument("--only", default="", help="stacks that contain this text, such as '| gaussian:20'")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quiet", action="store_true", help="only what is slower together, and the summary")
+    parser.add_argument("--quiet", action="store_true", help="print only the stacks that are slower, and the summary")
     options = parser.parse_args()
     pairs = list(itertools.product(FILTERS, repeat=2))
     threes = list(itertools.product(FILTERS, repeat=3))

@@ -1,8 +1,7 @@
 """Timing in turns: contenders alternate, so that other load on the machine disturbs all of them alike.
 
-Shared by the benchmarks of this folder. Wall-clock and processor time are both
-taken, of this process and of the processes it starts: on a busy machine the
-second is the steadier one.
+The benchmarks of this folder share this module. It takes wall-clock and processor time, of this process and of its
+children; on a busy machine, processor time is the steadier one.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Call = Callable[[], Any]
 
 @dataclass
 class Timing:
-    """Seconds of each run of one contender; ``warm`` unless the only run was also the first."""
+    """Seconds of each run of one contender; not ``warm`` if the only run was the first one."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -132,7 +131,7 @@ def _processor() -> str:
 
 
 def _revision() -> str | None:
-    """Return the commit that is measured, if there is a repository."""
+    """Return the commit that is measured; None outside a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None

@@ -1,7 +1,7 @@
 """Measure the response time of ``convfilter try``: the visible area of a 12 MP photo, filtered and encoded as PNG.
 
-``python benchmarks/trial.py`` prints the median and the slowest of the answers to a slider that moves on, in
-milliseconds, for the picture's own pixels and for the first look at the whole reduced to the window.
+``python benchmarks/trial.py`` prints the median and the longest response time to a moving slider, in milliseconds, at
+full size and for the quick preview of the whole picture.
 """
 
 from __future__ import annotations

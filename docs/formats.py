@@ -27,7 +27,7 @@ FIELDS = {
 def formats_table() -> str:
     """Return the formats by field, in Markdown; formats of ``programs`` that are only read share a line."""
     lines = [
-        "| of | format | suffixes | bits | alpha | several | by rows | extra |",
+        "| used by | format | suffixes | bits | alpha | several | by rows | extra |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for field, said in FIELDS.items():

@@ -37,7 +37,7 @@ def properties(packet):
 
 @pytest.mark.parametrize("packet", [None, PACKET, b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'])
 def test_texts_become_xmp_properties(packet):
-    remarks = [
+    texts = [
         Text("Title", "a < b & c"),
         Text("Author", "One"),
         Text("Author", "Two"),
@@ -46,7 +46,7 @@ def test_texts_become_xmp_properties(packet):
         Text("Comment", "remark"),
         Text("Custom", "else"),
     ]
-    added, left = xmp.with_texts(packet, remarks)
+    added, left = xmp.with_texts(packet, texts)
     assert left == []
     assert properties(added) == {
         "title": ["a < b & c"],
@@ -62,8 +62,8 @@ def test_texts_become_xmp_properties(packet):
 
 
 def test_titles_in_several_languages_are_alternatives():
-    remarks = [Text("Title", "Sunset"), Text("Title", "Sonnenuntergang", "de")]
-    added, left = xmp.with_texts(None, remarks)
+    texts = [Text("Title", "Sunset"), Text("Title", "Sonnenuntergang", "de")]
+    added, left = xmp.with_texts(None, texts)
     assert left == []
     languages = {
         item.getAttribute("xml:lang"): item.firstChild.data
@@ -159,8 +159,8 @@ def test_resolution_is_read_from_the_field_it_was_moved_to(name):
 
 
 def test_comments_are_several_or_one(tmp_path):
-    remarks = [Text("Comment", "one"), Text("Comment", "x" * 70000), Text("Custom", "else")]
-    picture = Picture([Frame(np.zeros((8, 8, 3), np.uint8))], metadata=Metadata(text=remarks))
+    texts = [Text("Comment", "one"), Text("Comment", "x" * 70000), Text("Custom", "else")]
+    picture = Picture([Frame(np.zeros((8, 8, 3), np.uint8))], metadata=Metadata(text=texts))
     for suffix in ("jpg", "gif"):
         assert write(tmp_path / f"a.{suffix}", picture) == ()
         found = read(tmp_path / f"a.{suffix}").metadata

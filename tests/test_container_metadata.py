@@ -82,13 +82,13 @@ def tga(attributes=0, opacity=False):
     return body + extension + struct.pack("<II", len(body), 0) + b"TRUEVISION-XFILE.\0"
 
 
-def test_the_remarks_of_a_tga_are_kept_or_reported():
+def test_the_texts_of_a_tga_are_kept_or_reported():
     Path("in.tga").write_bytes(tga())
     assert copied("in.tga", "out.png") == ()
     kept = {text.keyword: text.value for text in read("out.png").metadata.text}
     assert kept == {**REMARKS, "Creation Time": "2020-02-01T03:04:05"}
     (note,) = copied("in.tga", "out.tga")
-    assert note.startswith("TGA is written without remarks (Description, Author")
+    assert note.startswith("TGA is written without texts (Description, Author")
     Path("in.tga").write_bytes(tga()[:-40])  # its footer is gone
     assert copied("in.tga", "out.png") == ()
 
@@ -113,7 +113,7 @@ def test_the_comments_of_a_pnm_are_kept(kind):
         assert [text.value for text in read(name).metadata.text] == ["Grüße\nfrom here"]
     np.testing.assert_array_equal(read(f"out.{kind}").pixels, PIXELS)
     (note,) = copied(f"in.{kind}", "out.tga")
-    assert "without remarks (Comment)" in note
+    assert "without texts (Comment)" in note
     copied("out.png", "title.ppm")
     with Image.open("title.ppm") as image:
         np.testing.assert_array_equal(np.asarray(image), PIXELS)

@@ -103,7 +103,7 @@ NAMES = {
     "xmp": "XMP",
     "iptc": "IPTC",
     "photoshop": "Photoshop resources",
-    "text": "remarks",
+    "text": "texts",
     "resolution": "a resolution",
     "aspect": "an aspect ratio of pixels",
     "background": "a background colour",

@@ -248,7 +248,7 @@ def _of_metadata(outline: Outline, fmt: Format) -> Iterator[Loss]:
     lost = dict.fromkeys(text.keyword for text in metadata.text if not carry.has_field(text, fmt))
     if lost:
         keepers = formats_that(lambda other: other.holds.text == ANY_TEXT, outline)
-        yield Loss(f"{fmt.name} is written without remarks ({', '.join(lost)}); use {keepers} to keep that")
+        yield Loss(f"{fmt.name} is written without texts ({', '.join(lost)}); use {keepers} to keep that")
 
 
 def present(outline: Outline) -> dict[str, bool]:
