@@ -36,7 +36,7 @@ class Command(click.Command):
     draws_padding: bool = False
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Add ``-h``, a short help of one screen, beside the full ``--help``."""
+        """Add ``-h``, a short help of one screen, besides the full ``--help``."""
         params = super().get_params(ctx)
         rest = [param for param in params if isinstance(param, click.Option) and "-h" not in param.opts]
         return [*params, _short_help()] if len(rest) > _MOST_OPTIONS else params

@@ -10,7 +10,7 @@ from convfilter.picture import formats
 from convfilter.picture.format import NAMES, Format
 
 _BITS = {"uint8": 8, "uint16": 16, "uint32": 32}
-#: Words for sample types beside unsigned integers; "signed" stands for all sizes.
+#: Words for sample types other than unsigned integers; "signed" stands for all sizes.
 _KINDS = {"int16": "signed", "float32": "float", "float64": "double"}
 
 

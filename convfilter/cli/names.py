@@ -73,7 +73,7 @@ def _ext(typed: str | None) -> str:
 
 
 def _are_all_inputs(names: Sequence[str], naming: Naming, listed: bool) -> bool:
-    """Whether all names are inputs, and outputs lie beside them: with --suffix or --ext, and no output folder last."""
+    """Whether all names are inputs, with outputs in the same folders: --suffix or --ext, and no output folder last."""
     if not (naming.suffix or naming.ext):
         return False
     several = len(names) > 1 or listed

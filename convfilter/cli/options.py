@@ -91,7 +91,7 @@ def _settings(parameter: Parameter | None, summary: str = "") -> dict[str, Any]:
 
 
 def stage_options(names: Iterable[str]) -> list[Option]:
-    """Make the options that every filter takes beside its own."""
+    """Make the options that every filter takes besides its own."""
     return [
         Option(
             f"--{name.replace('_', '-')}",

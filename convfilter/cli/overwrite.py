@@ -14,8 +14,8 @@ def require_own(request: Request, source: str, destination: str) -> None:
     """Refuse OUT of ``IN OUT`` if it looks like a second input.
 
     ``convfilter blur --gaussian 4 *.jpg`` in a folder of two photos would otherwise overwrite the second photo. OUT
-    looks like an input if it is a picture beside IN, has a suffix of the same format, and has no mark that convfilter
-    wrote it. A name after ``--output`` is always accepted.
+    looks like an input if it is a picture in the same folder as IN, has a suffix of the same format, and has no mark
+    that convfilter wrote it. A name after ``--output`` is always accepted.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def pipelined(nodes: Sequence[Node], steps: Sequence[Step], every: int = 1) -> l
     """Return ticks that hold a step of ``every``-th nodes: threads wait for each other once for all of them.
 
     Each step lies in the first tick after the ticks of its inputs and of the node's previous step. If neighbours take
-    turns (``every`` is 2), a line buffer need not hold rows that are written beside those that are read.
+    turns (``every`` is 2), a line buffer need not hold the rows being written in addition to the rows being read.
     """
     ticks: list[Tick] = []
     times: list[dict[int, int]] = [{} for _ in nodes]  # tick of each block
@@ -174,7 +174,7 @@ def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, 
 
 @record(eq=False)
 class Band:
-    """The order in which one thread computes a band of the result, beside the threads of other bands.
+    """The order in which one thread computes a band of the result, while other threads compute other bands.
 
     Attributes
     ----------

@@ -113,7 +113,7 @@ def _silent() -> np.errstate:
 
 
 class _HelpedTask:
-    """A task that helper threads run beside this thread; helpers that wake after ``end`` do not run it.
+    """A task that helper threads run in parallel with this thread; helpers that wake after ``end`` do not run it.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.methods import chosen_method, grid_of
 
-#: Source rows and pixels of a band, and its height in windows: the least, and the height if pixels allow it. A band
-#: reads one window more than it has, so that low bands read many rows twice.
+#: A band has ``ROWS`` rows, or as many as ``SPANS[1]`` windows if they are higher; at most ``PIXELS`` pixels, but at
+#: least the rows of ``SPANS[0]`` windows: it reads one window more than its height, so low bands read many rows twice.
 ROWS, PIXELS, SPANS = 256, 2**21, (2, 4)
 
 

@@ -16,7 +16,7 @@ from convfilter.record import replace
 
 
 def canny_stages(stage: Stage, setting: Setting) -> tuple[MaskedStage, Edges]:
-    """Return the stages of Canny's edges: the first keeps the picture's alpha beside the marks of ridges."""
+    """Return the stages of Canny's edges: the first keeps the picture's alpha next to the marks of ridges."""
     assert isinstance(stage.operator, Canny)
     ridges = replace(stage, operator=replace(stage.operator, only_ridges=True))
     of_ridges = replace(setting, out_dtype=setting.dtype if setting.alpha else RIDGE_TYPE, out_white=None)

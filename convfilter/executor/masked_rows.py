@@ -123,7 +123,7 @@ class _Results:
         self._stage, self._source, self._threads, self._at_once = stage, source, threads, at_once
         reaches = [stage.reach(band) for band in stage.bands]
         #: Of each band: the first row of the source that it or a later band reads (the last band, with wrap, reads the
-        #: first rows), and the row behind the last that it reads.
+        #: first rows), and the row after the last that it reads.
         self._firsts = np.minimum.accumulate([first for first, _ in reaches][::-1])[::-1].tolist()
         self._ends = [end for _, end in reaches]
         self._buffer, self._next, self.clipped = _Buffer(stage.shape, stage.dtype), 0, 0

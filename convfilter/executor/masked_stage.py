@@ -287,7 +287,7 @@ def _stage_of_alpha(stage: Stage) -> Stage:
 
 
 def _neutral(operator: Operator, dtype: np.dtype[Any]) -> float:
-    """Return the neutral element of an extreme: the sample that never is the result beside another."""
+    """Return the neutral element of an extreme: the sample that never wins against another."""
     assert isinstance(operator, Pooling | Morphology)
     largest = operator.kind in ("max", "dilate")
     if dtype.kind == "f":

@@ -90,7 +90,7 @@ class Means:
         return run_chunk_to(way, 0, chunk, with_mask(pixels, valid, 1, threads=threads), out, threads)
 
     def _way(self, held: Held, span: Span) -> Plan | MaskedBox:
-        """Return what computes a band: the plan or the loop for its mask."""
+        """Return the plan or the loop that computes a band, chosen by its mask."""
         plain, dense, sparse = self.plans
         if held.are_valid(band(sparse.stages[0], span).rows.ranges):
             return plain
@@ -99,7 +99,7 @@ class Means:
         return dense if dense.stages[0].rates == sparse.stages[0].rates or self._is_dense(held, span) else sparse
 
     def _pieces(self, plan: Plan, bands: Sequence[Span]) -> int:
-        """Return the least number of spans whose rows, with a mask beside them, take at most ``MOST_BYTES``."""
+        """Return the least number of spans whose rows, with their mask, take at most ``MOST_BYTES``."""
         if plan is self.plans[0]:
             return 1
         first, last = reach_of([plan], (bands[0][0], bands[-1][1]))

@@ -1,7 +1,7 @@
 """Ranks and bilateral filters with ignored pixels, in rectangles of each band.
 
-Rectangles that read an ignored pixel are filtered with the mask beside the picture, which takes several times as long;
-the others without a mask.
+Rectangles that read an ignored pixel are filtered with the mask as a further channel, which takes several times as
+long; the others without a mask.
 """
 
 from __future__ import annotations

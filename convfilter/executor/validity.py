@@ -73,7 +73,7 @@ class Validity:
         self._stage, self._planned = stage, planned
         self._needs_all = is_difference(stage)
         cells = self._cells()
-        # What is added beside the centre has negative weights alone: without the centre, there is no mean.
+        # All weights except the centre's are negative: without the centre pixel, there is no mean.
         sharpens = isinstance(stage.operator, UnsharpMask) and stage.operator.amount >= 0
         self._centres = sharpens or not (fill or isinstance(stage.operator, Pooling | Point))
         has_extreme = not isinstance(stage.operator, Point)

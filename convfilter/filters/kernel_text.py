@@ -148,7 +148,7 @@ def _csv(lines: Sequence[tuple[int, str]], parts: Sequence[Sequence[str]]) -> Ro
     for (number, _), row in zip(lines, parts, strict=True):
         where, fields = f"line {number}", _without_last(row)
         if not all(fields):
-            raise KernelFileError(f"{where}: a weight is missing beside a semicolon")
+            raise KernelFileError(f"{where}: a weight is missing next to a semicolon")
         words = (field.replace(",", ".") for field in fields)
         rows.append(Row([weight(word, f"{where}, weight {i}") for i, word in enumerate(words, 1)], where))
     commas = any("," in line for _, line in lines)
@@ -206,7 +206,7 @@ def _row(line: _Line, *, decimal_commas: bool) -> Row:
 def _words(line: _Line) -> Iterator[str]:
     for part in line.text.removesuffix(",").split(","):
         if not part.strip():
-            raise KernelFileError(f"{line.where}: a weight is missing beside a comma")
+            raise KernelFileError(f"{line.where}: a weight is missing next to a comma")
         yield from part.split()
 
 

@@ -26,7 +26,7 @@ from convfilter.record import record
 
 @record
 class Window:
-    """A Kaiser-Bessel window, and the blur beside it; both decide the error of a multirate Gaussian.
+    """A Kaiser-Bessel window, and the blur of the coarse grid; both decide the error of a multirate Gaussian.
 
     Attributes
     ----------

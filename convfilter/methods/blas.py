@@ -20,7 +20,7 @@ _NAMES = (
 )
 
 _lock = shared_lock()
-#: The number of threads before the first of the present users, once for each user.
+#: The number of threads to restore after the last user, once for each current user.
 _users: list[int] = []
 
 

@@ -27,7 +27,7 @@ from convfilter.sample_types import real_of
 def erosion_and_dilation(stage: StageSetup) -> Iterator[StageSetup]:
     """Yield the erosion and dilation of an opening, or the dilation and erosion of a closing.
 
-    They keep the samples as they are; the difference is scaled, not the opened or closed picture.
+    Their samples are not scaled: only the difference is scaled, not the opened or closed picture.
     """
     plan, source = stage.plan, stage.source
     unscaled = replace(plan.stage, scale=1.0, offset=0.0, map=None, ceil=False)

@@ -67,7 +67,7 @@ class Ahead(Generic[Item]):
     Parameters
     ----------
     items : iterator
-        Runs beside the consumer only while it releases the GIL.
+        Runs in parallel with the consumer only while it releases the GIL.
     most : int
         Largest number of items in the buffer.
     """

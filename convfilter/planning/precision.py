@@ -46,7 +46,7 @@ def sums_fit(task: Task, taps: int | None = None) -> bool:
     if not weights_fit(task):
         return False
     if task.is_exact and task.mask:
-        return _exact_in_single(task) and _exact_beside_mask(task)
+        return _exact_in_single(task) and _exact_with_mask(task)
     if task.is_exact:
         return not task.alpha and _exact_in_single(task)
     if task.is_bounded:
@@ -73,11 +73,11 @@ def _exact_in_single(task: Task) -> bool:
     return reach <= SINGLE_WHOLE and (clipped or reach * reach / 2 <= SINGLE_WHOLE)
 
 
-def _exact_beside_mask(task: Task) -> bool:
-    """Whether a float32 quotient of exact sums beside a mask rounds to the right integer, ties included.
+def _exact_with_mask(task: Task) -> bool:
+    """Whether a float32 quotient of exact sums with a mask rounds to the right integer, ties included.
 
-    The epilogue multiplies the sums of colours by ``of_mean``, and those of the mask by ``of_colours``. A quotient is
-    at least half the reciprocal of its divisor away from a tie that it is not.
+    The epilogue multiplies the sums of colours by ``of_mean``, and those of the mask by ``of_colours``. A quotient
+    that is not a tie is at least half the reciprocal of its divisor away from one.
     """
     kernel = task.kernel
     of_mean, of_colours = reduced(kernel.numerator_sum, kernel.divisor)
@@ -123,7 +123,7 @@ def unseen(task: Task) -> float:
 
 
 def quality(task: Task) -> Quality:
-    """Choose the windows of the multirate method: the short ones if their error is small beside a level."""
+    """Choose the windows of the multirate method: the short ones if their error is small compared with a level."""
     operator = task.stage.operator
     amplified = abs(task.scale) > 1 or task.stage.map == "stretch"
     if isinstance(operator, UnsharpMask):

@@ -37,7 +37,7 @@ from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cel
 from convfilter.record import cached_property, record, replace
 from convfilter.sample_types import full_scale, is_integer, is_wide, sample_type
 
-#: The kind of a mask beside the colours; see :class:`Task`.
+#: The kind of the mask that goes with the colours; see :class:`Task`.
 Mask: TypeAlias = Literal["", "dense", "sparse"]
 
 #: Numerators of the luminance (ITU-R BT.601), over 1000: integers, so that grey stays exact.
@@ -323,7 +323,7 @@ def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> No
 def _with_positive_sum(stage: Stage, kernel: Kernel) -> tuple[Kernel, float]:
     """Return a kernel whose weights do not sum to less than 0, and the scale that makes up for its sign.
 
-    Results beside a mask are divided by the sum of the weights on valid pixels, which must be positive.
+    Results with a mask are divided by the sum of the weights on valid pixels, which must be positive.
     """
     if not isinstance(stage.operator, Correlation) or kernel.sum >= 0:
         return kernel, stage.scale

@@ -82,7 +82,7 @@ def replacing(
         Whether to write through a link that leads out of its folder; somebody else may have made the link.
     in_order : bool
         Whether the caller writes from the beginning to the end, and never begins again: a pipe or a device then gets
-        all bytes behind the first ``streams.MOST_HELD`` as they come.
+        all bytes after the first ``streams.MOST_HELD`` as they come.
 
     Yields
     ------
@@ -208,7 +208,7 @@ def _status(target: str) -> os.stat_result | None:
 
 
 def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Yield a new file beside the target, then rename it atomically; ``old`` is the status of a file to replace."""
+    """Yield a new file next to the target, then rename it atomically; ``old`` is the status of a file to replace."""
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{_shortened(base)}.{os.urandom(6).hex()}.tmp")
     # Registered before the file exists: a signal between creation and registration would leave the file.

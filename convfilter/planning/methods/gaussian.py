@@ -26,7 +26,7 @@ _SAMPLES = 200_000
 #: lane-interleaved rows, and a sixth of the memory.
 _WIDE_ROW, _WIDE_ROW_TIME = 12 * 2**10, 15.0
 #: Most rows of the coarse grid in one block, where the whole input is in memory: each block loads the rings of all
-#: strips into the cache again,
+#: strips into the cache again.
 _COARSE_ROWS = 96
 #: but threads that compute bands need this many blocks.
 _COARSE_BLOCKS = 4

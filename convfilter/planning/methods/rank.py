@@ -87,7 +87,7 @@ def can_count_columns(task: Task) -> bool:
 def network_cost(task: Task) -> float:
     """Return the comparisons of a network for one sample, times the bytes of a sample: fewer samples fit a vector.
 
-    Beside a mask, the network sorts all ranks that may be needed, and two are chosen.
+    With a mask, the network sorts all ranks that may be needed, and two are chosen.
     """
     operator = task.stage.operator
     assert isinstance(operator, Rank)
@@ -132,7 +132,7 @@ def _samples(plan: StagePlan, cols: int) -> tuple[int, int]:
 
 
 def _network_bytes(plan: StagePlan, _task: Task) -> int:
-    """Return the approximate bytes of one thread: a tile and its result; beside a mask, keys and marks, too."""
+    """Return the approximate bytes of one thread: a tile and its result; with a mask, keys and marks, too."""
     tile, outputs = _samples(plan, plan.cols.output)
     return (12 if plan.masked else 4) * tile + 12 * outputs
 
