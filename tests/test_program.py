@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from convfilter.engine.epilogue import STORE_WHOLE
 from convfilter.engine.load import LOAD
 from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, RebasedSource, Slot
+from convfilter.engine.store import STORE_WHOLE
 from convfilter.engine.sums import CORRELATE
 from convfilter.planning.ring import STEP_ROWS
 

@@ -1,7 +1,8 @@
 """The epilogue: calls of compiled loops that turn the sums of any method into stored samples.
 
-An epilogue divides by counts or alpha, sharpens, scales, adds the offset, takes the magnitude, rounds half to even,
-clips, counts clipped samples and stores. All methods and sample types share it.
+An epilogue divides by counts, alpha or a mask, and sharpens. Its end (``engine/store.py``) scales, adds the offset,
+takes the magnitude, rounds half to even, clips, counts clipped samples and stores. All methods and sample types share
+it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ import math
 from abc import ABC, abstractmethod
 
 import numpy as np
-import numpy.typing as npt
 
-from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.layout import centre_columns
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.program import Call, Counting, Moving, Rebased, Slot
-from convfilter.engine.tone import IDENTITY, Tone, has_divisor
+from convfilter.engine.program import Call, Moving
+from convfilter.engine.tone import Tone, has_divisor
 from convfilter.filters.operators import (
     Bilateral,
     Compass,
-    Correlation,
     Gradient,
     Guided,
     Layer,
@@ -32,38 +31,21 @@ from convfilter.filters.operators import (
     Rank,
     UnsharpMask,
 )
-from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, counted_cells, is_integer, is_wide
+from convfilter.planning import LUMINANCE_DIVISOR, counted_cells
 from convfilter.planning.precision import reduced
 from convfilter.planning.task import DOUBLE_WHOLE
 from convfilter.record import replace
-from convfilter.sample_types import sample_type
 
-STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
-STORE_INTEGERS = Loop("store", "store_integers", "V* i8 i8 i8 R R R i8 R R T* i8 i8")
-STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
-CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
 DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
 DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A A* A*")
 DIVIDE_BY_MASK = Loop("store", "divide_by_mask", "A* i8 i8 i8 i8 A A A A A* A*")
-STORE_MASKED = Loop("store", "store_masked", "A* i8 i8 i8 i8 A i8 A A i8 A T* i8 i8 A* T* T*")
-STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
 SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
-WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
-
-#: Up to this divisor, a float32 quotient of at most 255 rounds to the same integer as the exact quotient: a quotient
-#: that is not a tie is at least 1 / (2 * divisor) away from a tie, and float32 errs by at most 2**-17.
-_SINGLE_DIVISOR = 2.0**15
-#: Channels, the mask included, of which a vector holds whole pixels.
-_PAIRS = (2, 4)
-#: A value this close to a level rounds to that level, whatever the error of its sum.
-_ROUNDING_MARGIN = 0.25
 
 
 class Epilogue(ABC):
-    """Turns the sums of one stage into stored samples."""
+    """Turns the sums of one stage into samples; a subclass stores them or finds their range."""
 
     def __init__(self, mapped: MappedStage, tone: Tone) -> None:
         self._mapped, self._tone = mapped, tone
@@ -87,8 +69,8 @@ class Epilogue(ABC):
         )
         is_straight = is_straight or (isinstance(operator, Morphology) and operator.is_difference)
         self._divides = mapped.source.alpha and not is_straight
-        #: Factor of colours, and share of their alpha that is added, before the rest of the tone.
-        self.keep, self.shift = 1.0, 0.0
+        #: Factor of premultiplied colours, and share of their alpha that is added, before the rest of the tone.
+        self.colour_factor, self.alpha_share = 1.0, 0.0
         if mapped.source.alpha and mapped.source.premultiplied:
             self._tone = self._premultiplied(tone, mapped.source.full)
         elif self._divides:
@@ -118,8 +100,8 @@ class Epilogue(ABC):
     def _premultiplied(self, tone: Tone, full: float) -> Tone:
         """Return the tone of premultiplied colours: an offset is weighted with alpha, as the colours are."""
         if tone.scale == 0:
-            self.keep, tone = 0.0, replace(tone, scale=1.0)
-        self.shift = tone.offset / full * tone.divisor / tone.scale
+            self.colour_factor, tone = 0.0, replace(tone, scale=1.0)
+        self.alpha_share = tone.offset / full * tone.divisor / tone.scale
         return replace(tone, offset=0.0)
 
     def calls(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int = 0) -> list[Call]:
@@ -170,8 +152,8 @@ class Epilogue(ABC):
         if alpha is not None:
             alpha = np.ascontiguousarray(alpha)
             if self._mapped.source.premultiplied:
-                values *= self.keep
-                values += self.shift * alpha[..., np.newaxis]
+                values *= self.colour_factor
+                values += self.alpha_share * alpha[..., np.newaxis]
             values[..., -1] = 0  # alpha has its own call
             alpha = alpha.reshape(-1)
         pitch = values.shape[1] * values.shape[2]
@@ -218,7 +200,7 @@ class Epilogue(ABC):
             before, mean, mean_pitch = self._centre(scratch, region, step_rows)
         alpha = scratch.get("alpha", rows * cols)
         if source.premultiplied:
-            where = sums, pitch, mean, mean_pitch, self._alpha_divisor, self.keep, self.shift
+            where = sums, pitch, mean, mean_pitch, self._alpha_divisor, self.colour_factor, self.alpha_share
             return [*before, Call(ALPHA_APART.variant(A=real), (*where, rows, cols, source.channels, alpha))], alpha
         neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
         factor, mean_divisor, divisor = self._factors
@@ -238,7 +220,7 @@ class Epilogue(ABC):
         return False
 
     def store_masked(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
-        """Return the call of that loop."""
+        """Return the call that divides sums by those of the mask and stores them; see :meth:`fuses_mask`."""
         raise NotImplementedError
 
     def _divide_by_mask(self, scratch: Scratch, region: Region, sums: Samples, pitch: int) -> tuple[Call, Samples, int]:
@@ -256,191 +238,3 @@ class Epilogue(ABC):
     def _own_alpha(self, neutral: float) -> tuple[float, float]:
         """Return the treatment of the alpha in the sums: ``neutral`` and ``scale`` of ``divide_by_alpha``."""
         return neutral, 0.0
-
-
-class Store(Epilogue):
-    """Rounds, clips, counts and stores into a line buffer or the result.
-
-    Parameters
-    ----------
-    mapped : MappedStage
-    tone : Tone
-    target : LineBuffer
-    full_out : float
-        Value of white in the target.
-    """
-
-    def __init__(self, mapped: MappedStage, tone: Tone, target: LineBuffer, full_out: float) -> None:
-        super().__init__(mapped, tone)
-        self._target, self._full_out = target, full_out
-        self._alpha_scale = full_out / mapped.source.full
-        self._is_integer = is_integer(target.dtype)
-        self._is_wide = is_wide(target.dtype)
-        self._clips_real = not self._is_integer and mapped.plan.stage.map in ("clip", "stretch")
-
-    @property
-    def full_out(self) -> float:
-        """Value of white in stored samples."""
-        return self._full_out
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """Type of stored samples."""
-        return self._target.dtype
-
-    def place(self, region: Region, step_rows: int) -> tuple[Slot, Counting | int, int]:
-        """Return the target's array, the start of ``region`` in it for each step, and the pitch of its rows."""
-        pitch = self._target.row_samples
-        row = region.top if step_rows else self._target.row(region.top)
-        start = row * pitch + region.left * self._target.slot.shape[2]
-        return self._target.slot, Counting(start, step_rows * pitch) if step_rows else start, pitch
-
-    @property
-    def _scales_only(self) -> bool:
-        """Whether the tone alone turns sums into values: no counts, sharpening or division by alpha."""
-        sharpens = isinstance(self._mapped.plan.stage.operator, UnsharpMask)
-        return self._counts is None and not sharpens and not self._divides
-
-    def direct_target(self, left: int, step_rows: int, dtype: np.dtype[np.generic]) -> Rebased | None:
-        """Return the place in the target of the sums of step 0 if sums are stored unchanged, else None.
-
-        Each step writes ``step_rows`` rows; only a line buffer has room for rows past the picture's last.
-        """
-        unchanged = self._tone == IDENTITY and not self._clips_real and self.dtype == dtype
-        if not (self._scales_only and unchanged and self._target.row_map is not None):
-            return None
-        pitch = self._target.row_samples
-        return Rebased(self._target.slot, left * self._target.slot.shape[2], step_rows * pitch)
-
-    def fused_arguments(self, sums: np.dtype[np.generic]) -> tuple[float, float, float, int, float, int] | None:
-        """Return the arguments with which ``correlate_stored`` stores sums of a type from registers.
-
-        None if sums need more than scaling and rounding in their own type.
-        """
-        if not self._scales_only or not self._is_integer or self._is_wide or self._precision(sums) != sums:
-            return None
-        tone = self._tone
-        return tone.scale, tone.divisor, tone.offset, int(tone.absolute), self._full_out, int(self.stays_within())
-
-    def fuses_mask(self, sums: np.dtype[np.generic]) -> bool:
-        """Whether one loop divides sums of a type by those of a mask and stores them."""
-        plan = self._mapped.plan
-        simple = self._is_integer and not self._is_wide and plan.kernel.has_one_sign and plan.channels in _PAIRS
-        one_division = self._ratio == (1, 1)
-        return simple and (one_division or not plan.exact) and sums == self._precision(sums) == np.float32
-
-    def unmasked(self, sums: np.dtype[np.generic]) -> tuple[float, int] | None:
-        """Return ``factor`` and ``exact`` of ``store_masked`` if that divides and rounds without any clipping."""
-        tone, full = self._tone, self._mapped.source.full
-        plain = tone.scale == tone.divisor == 1 and tone.offset == 0 and not tone.absolute and self._full_out == full
-        fuses = plain and isinstance(self._mapped.plan.stage.operator, Correlation) and self.fuses_mask(sums)
-        of_mask, of_colours = self._ratio
-        return (of_mask / of_colours, int(self._mapped.plan.exact)) if fuses and of_mask == of_colours else None
-
-    def store_masked(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
-        """Return the call of that loop."""
-        tone, channels = self._tone, self._mapped.source.channels
-        rows, cols = region.bottom - region.top, region.right - region.left
-        lanes = vector_bytes() // scratch.dtype.itemsize
-        of_mask, of_colours = self._ratio
-        exact = self._mapped.plan.exact
-        arguments = (
-            sums, pitch, rows, cols, channels, of_mask / of_colours, int(exact), tone.scale, tone.offset,
-            int(tone.absolute), self._full_out, *self.place(region, step_rows),
-            scratch.get("square", lanes**2), scratch.get("few", lanes**2, self.dtype),
-            scratch.get("line", cols * (channels - 1) + vector_bytes(), self.dtype),
-        )  # fmt: skip
-        return Call(STORE_MASKED.variant(A=scratch.dtype, T=self.dtype), arguments)
-
-    @property
-    def only_converts(self) -> bool:
-        """Whether the stage only converts samples to float32."""
-        return self._tone == IDENTITY and not self._divides and not self._clips_real and self.dtype == np.float32
-
-    def unclipped_tone(self, sums: np.dtype[np.generic]) -> Tone | None:
-        """Return the tone if one loop, in the precision of the sums, can store them without clipping; else None."""
-        return self._tone if self.fused_arguments(sums) is not None and self.stays_within() else None
-
-    def stays_within(self) -> bool:
-        """Whether every result lies within the range of the target, for any input."""
-        mapped, tone = self._mapped, self._tone
-        source, kernel = mapped.source, mapped.plan.kernel
-        is_linear = isinstance(mapped.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
-        if not is_linear or not source.is_finite:
-            return False
-        ends = np.array([min(0.0, source.padding_value), max(source.full, source.padding_value)])
-        ends *= LUMINANCE_DIVISOR if source.gray else 1.0
-        total = kernel.sum * kernel.divisor
-        positive, negative = (kernel.absolute_sum + total) / 2, (kernel.absolute_sum - total) / 2
-        results = tone.scale * (positive * ends - negative * ends[::-1]) / tone.divisor + tone.offset
-        return bool(results.min() >= -_ROUNDING_MARGIN and results.max() <= self._full_out + _ROUNDING_MARGIN)
-
-    @property
-    def _stores_alpha_with_colours(self) -> bool:
-        """Whether one call stores colours and alpha: divided colours need no further arithmetic."""
-        tone, divides = self._tone, self._divides and not self._mapped.source.premultiplied
-        unchanged = tone.scale == tone.divisor == self._alpha_scale == 1 and tone.offset == 0 and not tone.absolute
-        return divides and unchanged
-
-    def _own_alpha(self, neutral: float) -> tuple[float, float]:
-        """Return ``neutral`` and ``scale`` of ``divide_by_alpha``."""
-        return (self._full_out, 1.0) if self._stores_alpha_with_colours else (neutral, 0.0)
-
-    def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
-        """Return the calls that store values; each returns the number of samples that it clipped."""
-        target, tone = self.place(region, step_rows), self._tone
-        channels = self._target.slot.shape[2]
-        rows, cols = region.bottom - region.top, region.right - region.left
-        types: dict[str, npt.DTypeLike] = {"V": sums.dtype, "R": self._precision(sums.dtype), "T": self.dtype}
-        numbers = sums, pitch, rows, cols * channels, tone.scale, tone.divisor, tone.offset, int(tone.absolute)
-        if self._is_integer and self._is_wide:
-            low = sample_type(self.dtype).low
-            calls = [Call(STORE_INTEGERS.variant(**types), (*numbers, low, self._full_out, *target))]
-        elif self._is_integer:
-            calls = [Call(STORE_WHOLE.variant(**types), (*numbers, self._full_out, *target))]
-        else:
-            calls = [Call(STORE_REAL.variant(**types), (*numbers, *target))]
-        if self._clips_real:
-            array, start, out_pitch = target
-            colours = channels - (self._mapped.source.alpha and not self._mapped.source.masked)
-            clipped = array, start, out_pitch, rows, cols, channels, colours, self._full_out
-            calls.append(Call(CLIP_REAL.variant(T=self.dtype), clipped))
-        if alpha is not None and not self._stores_alpha_with_colours:
-            store = STORE_ALPHA.variant(A=alpha.dtype, T=self.dtype)
-            arguments = alpha, rows, cols, channels, self._alpha_scale, self._full_out, int(self._is_integer), *target
-            calls.append(Call(store, arguments))
-        return calls
-
-    def _precision(self, sums: np.dtype[np.generic]) -> np.dtype[np.generic]:
-        return store_precision(self._mapped.plan, self._tone, self.dtype, sums)
-
-
-def store_precision(plan: StagePlan, tone: Tone, target: npt.DTypeLike, sums: npt.DTypeLike) -> np.dtype[np.generic]:
-    """Return float64 if float32 could round an exact sum the wrong way in the epilogue, else the type of the sums."""
-    only_divides = tone.scale == 1 and tone.offset == 0 and abs(tone.divisor) <= _SINGLE_DIVISOR and target == np.uint8
-    if np.dtype(sums) == np.float32 and (only_divides or not plan.exact):
-        return np.dtype(np.float32)
-    return np.dtype(np.float64)
-
-
-class Range(Epilogue):
-    """Finds the smallest and largest colour that would be stored, without storing."""
-
-    def __init__(self, mapped: MappedStage, tone: Tone) -> None:
-        super().__init__(mapped, tone)
-        self._ends: list[Samples] = []
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The smallest and the largest finite value so far; (infinity, -infinity) before the first."""
-        ends = [(math.inf, -math.inf), *(each.tolist() for each in self._ends)]
-        return min(low for low, _ in ends), max(high for _, high in ends)
-
-    def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
-        """Return the call that widens the range."""
-        plan, tone = self._mapped.plan, self._tone
-        ends = np.array([np.inf, -np.inf])
-        self._ends.append(ends)
-        rows, cols, channels = region.bottom - region.top, region.right - region.left, plan.output_channels
-        where = sums, pitch, rows, cols, channels, channels - plan.alpha
-        return [Call(WIDEN_RANGE.variant(V=sums.dtype), (*where, tone.scale, tone.divisor, tone.offset, ends))]

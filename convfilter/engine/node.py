@@ -14,10 +14,11 @@ import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.buffer import LineBuffer
-from convfilter.engine.epilogue import Epilogue, Range, Store
+from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
+from convfilter.engine.store import Range, Store
 from convfilter.engine.tone import Tone, tone_of
 from convfilter.filters.operators import Layer, Orientation, Point
 from convfilter.planning.stage_plan import StagePlan

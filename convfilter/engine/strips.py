@@ -12,11 +12,12 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
-from convfilter.engine.epilogue import Epilogue, Store
+from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.locality import NotLocalError
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Rows, Task
 from convfilter.engine.program import Call, Program
+from convfilter.engine.store import Store
 from convfilter.engine.sums import StepOutput, StoringOutput
 from convfilter.engine.threads import cut
 from convfilter.planning.ring import STEP_ROWS

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.epilogue import Range
 from convfilter.engine.executable import Executable, executables
 from convfilter.engine.load import Source
 from convfilter.engine.node import Node, StageNode, StageSetup, placeholder
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
+from convfilter.engine.store import Range
 from convfilter.engine.tone import rounding_of, stretched
 from convfilter.filters.operators import Layer, Point
 from convfilter.locks import import_before_handlers

@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import DilationPhase, Indices, dilation_phases
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch, aligned_array
-from convfilter.engine.epilogue import Epilogue, Store
+from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, distinct_rows
 from convfilter.engine.load import LOAD
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, Slot
+from convfilter.engine.store import Store
 from convfilter.engine.strips import Strip, StripPool
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling

@@ -13,10 +13,10 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
-from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.store import Store
 from convfilter.engine.strips import Strip, Strips, strips_of
 from convfilter.engine.sums import weights_of_rows
 from convfilter.engine.tone import IDENTITY, Tone
@@ -36,7 +36,7 @@ DEINTERLEAVE = Loop("interleave", "deinterleave", "T* i8 i8 i8 T* T* i8 i8 i8")
 def strips(mapped: MappedStage, epilogue: Store, target: LineBuffer, threads: int) -> Strips | None:
     """Return the strips of a stage, or None where rows are not lane-interleaved."""
     interleaving, precision = mapped.plan.interleaving, np.dtype(mapped.plan.precision)
-    tone = epilogue.unmasked(precision) if mapped.source.masked else epilogue.unclipped_tone(precision)
+    tone = epilogue.unclipped_mask(precision) if mapped.source.masked else epilogue.unclipped_tone(precision)
     if interleaving is None or tone is None or mapped.source.gray or not mapped.source.pads_with_samples:
         return None
 

@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
-from convfilter.engine.epilogue import Epilogue, Store
+from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Moving, Program, Slot
+from convfilter.engine.store import Store
 from convfilter.engine.strips import Strip, StripPool, strips_of
 from convfilter.filters.operators import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
@@ -136,7 +137,7 @@ class _Pointwise(StageNode):
         operator = self.plan.stage.operator
         assert isinstance(operator, Point)
         rows, cols = region.bottom - region.top, region.right - region.left
-        further = divisor, source.full, epilogue.keep, epilogue.shift
+        further = divisor, source.full, epilogue.colour_factor, epilogue.alpha_share
         where = tile, cols * source.channels, rows, cols, source.channels
         if operator.kind in ACTIVATIONS:
             return Call(ACTIVATE_PREMULTIPLIED.variant(), (*where, *activation(operator), *further, alpha))

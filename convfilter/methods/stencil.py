@@ -14,12 +14,12 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
-from convfilter.engine.epilogue import Store
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, Spans, StageNode, StageSetup, spans_of
 from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
+from convfilter.engine.store import Store
 from convfilter.engine.strips import Strip, Strips, strip_of, strips_of
 from convfilter.engine.sums import LINES, StepOutput, Taps, Window, sum_calls
 from convfilter.filters.factors import Product

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import epilogue, load, program, sums
+from convfilter.engine import epilogue, load, program, store, sums
 from convfilter.executor import held, ignored, masked_box, patches
 from convfilter.machine.cores import available_cores
 from convfilter.methods import (
@@ -79,6 +79,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             rank_finders,
             rank_tiles,
             epilogue,
+            store,
             png_filters,
             codes,
             program,
@@ -105,7 +106,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return tuple(types[letter] for letter in "SWR") in masked_box.TYPES
     if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):
         return _wide_can_occur(loop, types)
-    if loop is epilogue.STORE_INTEGERS:
+    if loop is store.STORE_INTEGERS:
         return False
     if loop is interleaved.CORRELATE_EIGHT and types["S"] == types["A"] == np.float32:
         return True  # the pass along the rows, whose sums are divided by a mask
@@ -129,11 +130,11 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
 def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine uses a loop with these wide samples: only loops that load or store; others use float64."""
     in_double = all(types.get(letter, np.float64) == np.float64 for letter in "AVR")
-    if loop is epilogue.STORE_INTEGERS:
+    if loop is store.STORE_INTEGERS:
         return in_double and types["T"] in (np.int16, np.uint32)
-    if loop in (epilogue.STORE_REAL, epilogue.CLIP_REAL):
+    if loop in (store.STORE_REAL, store.CLIP_REAL):
         return in_double and types["T"] == np.float64
-    return in_double and loop in (load.LOAD, epilogue.STORE_ALPHA)
+    return in_double and loop in (load.LOAD, store.STORE_ALPHA)
 
 
 def cache_warm(processes: int | None = None) -> Iterator[str]:
