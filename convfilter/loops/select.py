@@ -101,11 +101,7 @@ def select_valid(
                 for tap in range(1, count):
                     _add(marks, start + taps[tap] + x, lines, number)
             _compare(lines, pairs, pair_count)
-            fewest = lines[number]
-            for k in range(size):
-                fewest = min(fewest, lines[number + k])
-            _choose(lines, number, fewest, chosen, firsts, chosen_count, low, size)
-            _choose(lines, number, fewest, chosen, seconds, chosen_count, high, size)
+            _choose(lines, number, chosen, firsts, seconds, chosen_count, low, high, size)
             if averages:
                 _average(lines, low, high, size)
             else:
@@ -115,27 +111,37 @@ def select_valid(
     return 0
 
 
-def _choose(lines, number, fewest, chosen, least, count, to, size):
-    """Write the sample of each output from the last line whose ``least`` its number of samples reaches.
+def _choose(lines, number, chosen, firsts, seconds, count, low, high, size):
+    """Write the samples of both ranks of each output: from the last line whose least number its samples reach.
 
-    No output has fewer than ``fewest`` samples.
+    The first rank needs at least as many samples as the second. Lines that all outputs have passed are skipped.
     """
+    least = vectors.read(lines, number)
+    for v in range(vectors.lanes(lines), size, vectors.lanes(lines)):
+        least = vectors.lesser(least, vectors.read(lines, number + v))
+    vectors.write(lines, low, least)
+    fewest = lines[low]
+    for x in range(vectors.lanes(lines)):
+        fewest = min(fewest, lines[low + x])
     begin = 0
     for j in range(1, count):
-        if fewest >= least[j]:
+        if fewest >= firsts[j]:
             begin = j
     line = chosen[begin] * size
     for x in range(size):
-        lines[to + x] = lines[line + x]
+        lines[low + x] = lines[line + x]
+        lines[high + x] = lines[line + x]
     for j in range(begin + 1, count):
-        line, least_number = chosen[j] * size, least[j]
+        line, first, second = chosen[j] * size, firsts[j], seconds[j]
         for x in range(size):
-            other = lines[to + x]
-            reached = -np.int64(lines[number + x] >= least_number)
-            lines[to + x] = other ^ ((other ^ lines[line + x]) & reached)
+            sample, samples = lines[line + x], lines[number + x]
+            lower, higher = lines[low + x], lines[high + x]
+            lines[low + x] = lower ^ ((lower ^ sample) & -np.int64(samples >= first))
+            lines[high + x] = higher ^ ((higher ^ sample) & -np.int64(samples >= second))
     if fewest <= 0:  # behind the last output, numbers are undefined
         for x in range(size):
-            lines[to + x] = lines[to + x] if lines[number + x] != 0 else 0
+            lines[low + x] = lines[low + x] if lines[number + x] != 0 else 0
+            lines[high + x] = lines[high + x] if lines[number + x] != 0 else 0
 
 
 def _average(lines, low, high, size):
