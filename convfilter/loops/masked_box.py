@@ -54,7 +54,10 @@ def masked_means(
                 _add_taps(line, window_cols, channels, windows, length)
             else:
                 _add_taps(line, window_cols, channels, sums, ((out_cols - 1) * step_cols + 1) * channels)
-                _decimate(sums, step_cols, channels, windows, out_cols)
+                if channels == 3:  # a loop of a constant number of channels takes two thirds of the time
+                    _decimate(sums, step_cols, 3, windows, out_cols)
+                else:
+                    _decimate(sums, step_cols, channels, windows, out_cols)
         else:
             _accumulate(line, channels, places * channels, sums)
             if step_cols == 1:

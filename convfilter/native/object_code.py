@@ -20,7 +20,6 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import cache
-from types import FunctionType, ModuleType
 from typing import Any
 
 from convfilter import __version__
@@ -31,9 +30,6 @@ from convfilter.record import NamedTuple
 
 LOOPS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "loops")
 LOWERING = os.path.join(os.path.dirname(__file__), "lowering")
-#: Fused multiply-add is allowed; no other option may change the order of a sum.
-_OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
-
 #: A loop's second entry, which takes a pointer to all arguments, has its name after this; see ``lowering/packed.py``.
 PACKED = "packed_"
 
@@ -156,7 +152,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
     parts = [
         _source(LOOPS, f"{module}.py"),
         _shared_digest(LOOPS, LOWERING),
-        repr((function, codes, sorted(_OPTIONS["fastmath"]), _OPTIONS["error_model"])).encode(),
+        repr((function, codes)).encode(),
         repr((_compilers(), __version__)).encode(),
         description().encode(),
     ]
@@ -208,10 +204,9 @@ def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCo
     from importlib import import_module
 
     import llvmlite.binding as llvm
-    import numba
     from numba import types
 
-    import convfilter.native.lowering.blocks  # noqa: F401 - registers vectors and blocks with the compiler
+    from convfilter.native.lowering import compiler
     from convfilter.native.lowering.packed import packed_entry
 
     pointer_to: Any = types.CPointer
@@ -225,8 +220,7 @@ def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCo
     }
     scalars |= {"f4": types.float32, "f8": types.float64}
     arguments = [pointer_to(scalars[code[:-1]]) if code.endswith("*") else scalars[code] for code in codes]
-    loop = _with_parts(import_module(f"convfilter.loops.{module}"), function)
-    compiled = numba.cfunc(types.int64(*arguments), **_OPTIONS)(loop)
+    compiled = compiler.compiled(import_module(f"convfilter.loops.{module}"), function, types.int64(*arguments))
     machine = target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
@@ -241,25 +235,6 @@ def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCo
     entry, emitted = compiled.native_name, machine.emit_object(code)
     linked = image.link(emitted, (entry, PACKED + entry))
     return ObjectCode(entry, needs, emitted if linked is None else image.packed(linked))
-
-
-def _with_parts(module: ModuleType, function: str) -> Any:
-    """Return a loop whose private helper functions are compiled and inlined into it."""
-    return FunctionType(getattr(module, function).__code__, _names_with_parts(module), function)
-
-
-@cache
-def _names_with_parts(module: ModuleType) -> dict[str, Any]:
-    """Return the names of a module, its helpers compiled once for each type: the loops of ``box`` share many."""
-    import numba
-
-    names = dict(vars(module))
-    for name, value in vars(module).items():
-        if name.startswith("_") and isinstance(value, FunctionType):
-            # Nothing calls a helper from Python or C: these wrappers are a fifth of the time to compile a loop.
-            options = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-            names[name] = numba.njit(**options)(FunctionType(value.__code__, names, name))
-    return names
 
 
 # The cache folder -------------------------------------------------------------
