@@ -49,7 +49,7 @@ def masked(
     graph: dict[Any, Any] = {f"{name}-masking": Masking(masking.ignore)}
     for number in range(len(starts) - 1):
         of_mask = None if mask is None else (mask.name, number, 0)
-        graph[first, number] = (_judged, f"{name}-masking", alpha, (source.name, number, 0, 0), of_mask)
+        graph[first, number] = (_with_validity, f"{name}-masking", alpha, (source.name, number, 0, 0), of_mask)
     before = first
     for number, stage in enumerate(banded):
         layer, spans = f"{name}-{number}", _spans(stage, samples)
@@ -81,8 +81,8 @@ def _spans(stage: BandedStage, samples: int) -> list[list[Span]]:
     return [list(bands[first : first + each]) for first in range(0, len(bands), each)]
 
 
-def _judged(masking: Masking, alpha: bool, pixels: Any, mask: Any) -> _Rows:
-    """Return a chunk of the picture with its valid pixels."""
+def _with_validity(masking: Masking, alpha: bool, pixels: Any, mask: Any) -> _Rows:
+    """Return a chunk of the picture, and which of its pixels are valid."""
     pixels = np.ascontiguousarray(pixels)
     return pixels, replace(masking, mask=mask).valid(alpha, pixels)
 

@@ -81,8 +81,8 @@ class ConvfilterError(Exception):
             self.subject = subject
 
 
-def keeps_library_away(error: BaseException) -> bool:
-    """Whether a library could not be loaded; llvmlite raises an OSError without a number."""
+def is_missing_library(error: BaseException) -> bool:
+    """Whether an error says that a library cannot be loaded; llvmlite raises an OSError without a number."""
     return isinstance(error, ImportError) or (isinstance(error, OSError) and "shared object" in str(error))
 
 

@@ -49,7 +49,7 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     # The same input gives the same bytes: no random identifiers, no date.
     with matplotlib.rc_context({"svg.hashsalt": "convfilter", "svg.fonttype": "path"}):
         figure = Figure(figsize=(3 * _INCHES, len(kernels) * _INCHES + 0.4), layout="constrained")
-        figure.suptitle(_plain(title))
+        figure.suptitle(_escaped(title))
         for axes, (name, kernel) in zip(figure.subplots(len(kernels), 3, squeeze=False), kernels, strict=True):
             draw_weights(axes[0], name, kernel.weights)
             _sections(axes[1], kernel.weights)
@@ -61,7 +61,7 @@ def plot(title: str, kernels: Sequence[tuple[str, Kernel]], path: str) -> None:
     save(path, drawn.getvalue())
 
 
-def _plain(text: str) -> str:
+def _escaped(text: str) -> str:
     """Escape text for matplotlib, where a dollar sign would begin a formula."""
     return printable(text).replace("$", r"\$")
 
@@ -76,7 +76,7 @@ def draw_weights(axes: Any, name: str, weights: Weights) -> None:
     axes.figure.colorbar(shown, ax=axes, shrink=0.8).set_label("weight", fontsize=8)
     axes.set_xlabel("px from the centre", fontsize=8)
     axes.set_ylabel("px from the centre", fontsize=8)
-    axes.set_title(f"{_plain(name)}, {weights.shape[1]}x{weights.shape[0]}", fontsize=9)
+    axes.set_title(f"{_escaped(name)}, {weights.shape[1]}x{weights.shape[0]}", fontsize=9)
     if max(weights.shape) > _MOST_WRITTEN:
         axes.locator_params(integer=True)
         return

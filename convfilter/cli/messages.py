@@ -8,7 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from convfilter.errors import ConvfilterError, UsageError, first_line, keeps_library_away, printable, with_options
+from convfilter.errors import ConvfilterError, UsageError, first_line, is_missing_library, printable, with_options
 
 if TYPE_CHECKING:
     import click
@@ -116,7 +116,7 @@ def failure(error: Exception) -> tuple[str, int]:
         return "not enough memory; use a smaller picture or free some memory", FAILED
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}{f': {error.filename}' if error.filename else ''}", FAILED
-    if keeps_library_away(error):
+    if is_missing_library(error):
         why = first_line(error).partition(". ")[0]
         advice = "the memory limit is too small (ulimit -v), or the installation is damaged"
         return f"a library cannot be loaded: {why}; {advice}", FAILED

@@ -140,7 +140,7 @@ class Node(ABC):
         return {}
 
     def forget_demand(self) -> None:
-        """Free the tables of :meth:`demand` and of what follows from it, which only schedules read."""
+        """Free the tables computed from :meth:`demand`, which only schedules read."""
         self._needed.clear()
 
     def lower_blocks(self) -> None:  # noqa: B027
@@ -222,7 +222,7 @@ class StageSetup:
     in_memory : bool
         Whether the stage reads a whole picture, not a line buffer.
     alone : bool
-        Whether it is, besides, the only stage of its group.
+        Whether the stage is also the only one of its group.
     """
 
     plan: StagePlan

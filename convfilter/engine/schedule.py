@@ -1,7 +1,7 @@
 """The schedule of a group of nodes: how threads share its blocks, and the heights of its line buffers.
 
 - By bands: each thread computes a band of rows of the result, and all blocks that the band needs.
-- By ticks: threads share the blocks of all nodes. This is for groups whose bands overlap or take memory too much.
+- By ticks: threads share the blocks of all nodes. This is for groups whose bands overlap or take too much memory.
 - By whole results, one node after the other. This replaces ticks that threads would share, if all results are small.
 - By the ticks of a stream, if rows are read or written in order.
 """
@@ -133,7 +133,7 @@ def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
 
 
 def _halved(sizes: Sequence[int]) -> list[int]:
-    """Return half as many blocks for each step, but for the first node, which reads no line buffer."""
+    """Return half as many blocks for each step, except for the first node, which reads no line buffer."""
     return [sizes[0], *(max(1, size // 2) for size in sizes[1:])]
 
 

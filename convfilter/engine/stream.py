@@ -27,7 +27,7 @@ class Reading(NamedTuple):
 
 
 def readings_of(nodes: Sequence[Node]) -> list[Reading]:
-    """Return what each node reads from others."""
+    """Return the readings of each node from other nodes."""
     return [
         Reading(source, number, np.minimum(firsts, nodes[source].rows), stops)
         for number, node in enumerate(nodes)
@@ -40,8 +40,8 @@ def readings_of(nodes: Sequence[Node]) -> list[Reading]:
 class Stream:
     """Ticks that compute one step each, while rows are read for the next step and written for the last.
 
-    The step is that of the last node whose input is there, so few rows are buffered at a time. The blocks of each node
-    are computed from the top down, and row r of its result lies in row r modulo the height of its line buffer. So
+    Each step belongs to the last node whose input is available, so few rows are buffered at a time. The blocks of each
+    node are computed from the top down, and row r of its result lies in row r modulo the height of its line buffer. So
     neither order nor places take time or memory before the first row.
 
     Parameters
@@ -78,7 +78,7 @@ class Stream:
     def _tick(self, done: Sequence[int]) -> Tick:
         """Return the steps of a tick, which read what earlier ticks have computed: ``done`` blocks of each node.
 
-        The rows of the source are read just before their use, while they find room.
+        The rows of the source are read just before their use, while there is room for them.
         """
         ends, last = list(done), len(done) - 1
         if self._nodes[last].in_order:
@@ -117,16 +117,16 @@ class Stream:
         return -(-int(each.stops[blocks]) // self._nodes[each.source].block_rows)
 
     def _ready(self, number: int, done: Sequence[int], *, sources: bool = True) -> int:
-        """Return the number of a node's blocks, from the first on, whose inputs are there.
+        """Return the number of a node's blocks, from the first on, whose inputs are available.
 
-        Without ``sources``, rows that are read in order count as there.
+        Without ``sources``, rows that are read in order count as available.
         """
         ready = self._nodes[number].blocks
         for each in self._inputs[number]:
             source = self._nodes[each.source]
             if sources or not self._is_source(each.source):
-                there = min(done[each.source] * source.block_rows, source.rows)
-                ready = min(ready, bisect_right(each.stops, there) - 1)
+                available = min(done[each.source] * source.block_rows, source.rows)
+                ready = min(ready, bisect_right(each.stops, available) - 1)
         return ready
 
     def _free(self, number: int, done: Sequence[int]) -> int:

@@ -227,7 +227,7 @@ def strips_of(
 
 
 def _shared_cuts(cols: int, widest: int, threads: int) -> list[tuple[int, int]]:
-    """Cut columns at whole vectors into equally many strips for each thread, alike but for a vector."""
+    """Cut columns at whole vectors into equally many strips for each thread; widths differ by at most one vector."""
     strips = -(-cols // widest // threads) * threads
     vectors = -(-cols // VECTOR)
     ends = [min(vectors * number // strips * VECTOR, cols) for number in range(strips + 1)]

@@ -127,7 +127,7 @@ class StoringOutput(StepOutput):
     dtype : dtype
         Of the samples.
     numbers : tuple
-        Arguments of ``correlate_stored`` for the conversion; see ``Store.fused``.
+        Arguments of ``correlate_stored`` for the conversion; see ``Store.fused_arguments``.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class MaskedBox:
     Parameters
     ----------
     plan : Plan
-        Of one stage, without a mask; see :func:`is_plain_box`.
+        Of one stage, without a mask; see :func:`is_unscaled_box`.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -62,13 +62,13 @@ class MaskedBox:
         table = np.where(table < 0, table, table - first)
         pixels, valid = (np.ascontiguousarray(each) for each in held.rows([(first, last)]))
         channels, width = pixels.shape[2], cols.input
-        more = vector_bytes() + channels
-        places, short = max(cols.padded, cols.before + width) * channels + more, self._types["W"]
+        spare = vector_bytes() + channels
+        places, short = max(cols.padded, cols.before + width) * channels + spare, self._types["W"]
         MASKED_MEANS.variant(**self._types)(
             pixels, width * channels, valid.view(np.uint8), width, valid.all(axis=1).view(np.uint8),
             table, rows.kernel, rows.stride, self._cols, cols.padded, cols.before, width, channels,
             cols.kernel, cols.stride, self._shift, np.zeros(places, short), np.zeros(places, short),
-            np.zeros(cols.output * channels + more, short), np.empty(width * channels, np.uint8),
+            np.zeros(cols.output * channels + spare, short), np.empty(width * channels, np.uint8),
             np.empty(2, self._types["R"]), out, cols.output * channels, cols.output, span[1] - span[0],
         )  # fmt: skip
 
@@ -80,19 +80,19 @@ def _bits(plan: Plan) -> tuple[int, int]:
     return bits, bits + area.bit_length()
 
 
-def is_plain_box(plan: Plan) -> bool:
+def is_unscaled_box(plan: Plan) -> bool:
     """Whether a stage's results are unscaled means of neighbouring boxes of 8- or 16-bit samples."""
     planned, full = plan.stages[0], full_scale(plan.dtype)
     stage, rows, cols = planned.stage, planned.rows, planned.cols
     area = rows.kernel * cols.kernel
     is_mean = isinstance(stage.operator, Pooling) or (planned.kernel.is_box and planned.kernel.divisor == area)
-    is_plain = stage.scale == planned.scale == 1 and stage.offset == 0 and stage.map in (None, "clip", "abs")
+    is_unscaled = stage.scale == planned.scale == 1 and stage.offset == 0 and stage.map in (None, "clip", "abs")
     return (
         plan.dtype in (np.uint8, np.uint16)
         and not plan.gray
         and plan.full == plan.full_out(plan.dtype) == full
         and is_mean
-        and is_plain
+        and is_unscaled
         and rows.dilation == cols.dilation == 1
         and cols.before >= 0
         and _bits(plan)[1] <= _LONG

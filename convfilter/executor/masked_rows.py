@@ -74,20 +74,20 @@ class _Buffer:
     def discard(self, first: int) -> None:
         """Discard the rows before row ``first``, or all rows held if it lies further down."""
         held = self.held
-        gone = min(max(0, first - held.first), len(held.pixels))
-        self._start += gone
-        self.held = self._rows(held.first + gone, len(held.pixels) - gone)
+        dropped = min(max(0, first - held.first), len(held.pixels))
+        self._start += dropped
+        self.held = self._rows(held.first + dropped, len(held.pixels) - dropped)
 
     def extend(self, count: int) -> tuple[Samples, Valid]:
         """Hold ``count`` more rows; return them, to be written. Arrays of rows held before are no longer valid."""
-        kept, first = len(self.held.pixels), self.held.first
-        if self._start + kept + count > len(self._pixels):
+        held_rows, first = len(self.held.pixels), self.held.first
+        if self._start + held_rows + count > len(self._pixels):
             before, self._start = self.held, 0
-            if kept + count > len(self._pixels):
-                self._allocate(kept + count)
-            self._pixels[:kept], self._valid[:kept] = before.pixels, before.valid
-        self.held = self._rows(first, kept + count)
-        return self.held.pixels[kept:], self.held.valid[kept:]
+            if held_rows + count > len(self._pixels):
+                self._allocate(held_rows + count)
+            self._pixels[:held_rows], self._valid[:held_rows] = before.pixels, before.valid
+        self.held = self._rows(first, held_rows + count)
+        return self.held.pixels[held_rows:], self.held.valid[held_rows:]
 
     def _allocate(self, rows: int) -> None:
         self._pixels = np.empty((rows, *self._shape[1:]), self._dtype)

@@ -238,14 +238,14 @@ def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> O
 
 def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operation:
     """Return the operation for means and ranks of the valid pixels of each window."""
-    plain = setting.plan(stage, channels)
+    unmasked = setting.plan(stage, channels)
     if _is_mean(stage):
         masks: tuple[Mask, Mask] = ("dense", "sparse")
         dense, sparse = (setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks)
-        return Means(plain, dense, sparse, setting.out_dtype)
+        return Means(unmasked, dense, sparse, setting.out_dtype)
     if isinstance(stage.operator, Rank):
-        return Patches(plain, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
-    return Patches(plain, setting.plan(stage, channels + 1, alpha=True), setting.full)
+        return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
+    return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True), setting.full)
 
 
 def _is_mean(stage: Stage) -> bool:

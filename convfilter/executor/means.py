@@ -19,7 +19,7 @@ from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span, Valid
-from convfilter.executor.masked_box import MaskedBox, is_plain_box
+from convfilter.executor.masked_box import MaskedBox, is_unscaled_box
 from convfilter.executor.patches import with_mask
 from convfilter.executor.run import run_array
 from convfilter.filters.kernels import box
@@ -44,17 +44,17 @@ class Means:
 
     Parameters
     ----------
-    plain, dense, sparse : Plan
+    unmasked, dense, sparse : Plan
         Plans of one stage: without a mask, and with a mask as a further channel, of which few or many pixels are 0.
     out_dtype : dtype
     """
 
     in_turn = True
 
-    def __init__(self, plain: Plan, dense: Plan, sparse: Plan, out_dtype: np.dtype[np.generic]) -> None:
-        self.plans: tuple[Plan, ...] = plain, dense, sparse
-        self._box = MaskedBox(plain) if is_plain_box(plain) and out_dtype == plain.dtype else None
-        self._ways: dict[int, Plan | MaskedBox] = {}
+    def __init__(self, unmasked: Plan, dense: Plan, sparse: Plan, out_dtype: np.dtype[np.generic]) -> None:
+        self.plans: tuple[Plan, ...] = unmasked, dense, sparse
+        self._box = MaskedBox(unmasked) if is_unscaled_box(unmasked) and out_dtype == unmasked.dtype else None
+        self._computations: dict[int, Plan | MaskedBox] = {}
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -62,38 +62,38 @@ class Means:
 
     def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
         """Return spans of neighbouring bands that are computed alike."""
-        ways: dict[int, Plan | MaskedBox] = {}
+        computations: dict[int, Plan | MaskedBox] = {}
 
-        def find_way(span: Span) -> None:
-            ways[span[0]] = self._way(held, span)
+        def find(span: Span) -> None:
+            computations[span[0]] = self._computation(held, span)
 
-        run_blocks(bands, lambda: find_way, threads)
+        run_blocks(bands, lambda: find, threads)
         spans: list[Span] = []
-        for _, group in groupby(bands, key=lambda span: id(ways[span[0]])):
+        for _, group in groupby(bands, key=lambda span: id(computations[span[0]])):
             alike = list(group)
-            way = ways[alike[0][0]]
-            plan = self.plans[0] if isinstance(way, MaskedBox) else way
+            computation = computations[alike[0][0]]
+            plan = self.plans[0] if isinstance(computation, MaskedBox) else computation
             spans += joined(alike, self._pieces(plan, alike), plan)
-        self._ways = ways
+        self._computations = computations
         return spans
 
     def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
         """Write the rows of a span."""
-        way = self._ways.get(span[0]) or self._way(held, span)
-        if isinstance(way, MaskedBox):
-            self._run_box(way, held, span, out, threads)
+        computation = self._computations.get(span[0]) or self._computation(held, span)
+        if isinstance(computation, MaskedBox):
+            self._run_box(computation, held, span, out, threads)
             return 0
-        if way is self.plans[0]:
-            return run_band(way, held, span, out, threads)
-        chunk = band(way.stages[0], span)
+        if computation is self.plans[0]:
+            return run_band(computation, held, span, out, threads)
+        chunk = band(computation.stages[0], span)
         pixels, valid = held.rows(chunk.rows.ranges)
-        return run_chunk_to(way, 0, chunk, with_mask(pixels, valid, 1, threads=threads), out, threads)
+        return run_chunk_to(computation, 0, chunk, with_mask(pixels, valid, 1, threads=threads), out, threads)
 
-    def _way(self, held: Held, span: Span) -> Plan | MaskedBox:
+    def _computation(self, held: Held, span: Span) -> Plan | MaskedBox:
         """Return the plan or the loop that computes a band, chosen by its mask."""
-        plain, dense, sparse = self.plans
+        unmasked, dense, sparse = self.plans
         if held.are_valid(band(sparse.stages[0], span).rows.ranges):
-            return plain
+            return unmasked
         if self._box is not None:
             return self._box
         return dense if dense.stages[0].rates == sparse.stages[0].rates or self._is_dense(held, span) else sparse

@@ -153,7 +153,7 @@ def _stage(
         str(_one("activation", named["activation"], "U")) if "activation" in named else "none"
     )
     geometry: dict[str, Any] = {name: _pair(name, named[name]) for name in _PAIRS if name in named}
-    more = geometry.pop("output_padding", (0, 0))
+    in_file = geometry.pop("output_padding", (0, 0))
     if "padding" in named:
         geometry["padding"] = _padding(named["padding"])
     elif transposed:
@@ -162,7 +162,8 @@ def _stage(
     geometry["padding_mode"] = _MODES.get(mode, mode)
     if transposed and geometry["padding_mode"] != "constant":
         raise KernelFileError(f"only zeros lie between the samples of a transposed convolution, got {shown(mode)}")
-    values |= {"transposed": transposed, "output_padding": more if output_padding is None else output_padding}
+    values["transposed"] = transposed
+    values["output_padding"] = in_file if output_padding is None else output_padding
     return Stage(layer(named["weight"], **values), **geometry)
 
 

@@ -117,15 +117,15 @@ def _items(text: str, start: int) -> Iterator[tuple[str, int]]:
 
 
 def _value(text: str, item: str, position: int) -> Value:
-    return Value(_plain(item), _where(text, position))
+    return Value(_without_numpy(item), _where(text, position))
 
 
 def _longer(value: Value, item: str) -> Value:
     """Return a value extended after a comma."""
-    return value._replace(text=f"{value.text},{_plain(item)}")
+    return value._replace(text=f"{value.text},{_without_numpy(item)}")
 
 
-def _plain(item: str) -> str:
+def _without_numpy(item: str) -> str:
     """Replace NumPy scalars by Python numbers."""
     return re.sub(_NUMPYS, r"\1", item)
 

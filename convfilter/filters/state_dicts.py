@@ -113,11 +113,11 @@ def _renamed(module: str, parts: Mapping[str, Array], names: Mapping[str, str]) 
     return {names[name]: tensor for name, tensor in parts.items() if name != _COUNTER}
 
 
-def _once(arrays: Mapping[str, Array], module: str, more: dict[str, Array]) -> dict[str, Array]:
-    """Return ``more`` arrays, or refuse a second batch normalisation or a second PReLU."""
-    if arrays.keys() & more.keys():
+def _once(arrays: Mapping[str, Array], module: str, further: dict[str, Array]) -> dict[str, Array]:
+    """Return ``further`` arrays, or refuse a second batch normalisation or a second PReLU."""
+    if arrays.keys() & further.keys():
         raise KernelFileError(f"a layer has no two modules like {shown(module)}; choose with prefix=, norm=, prelu=")
-    return more
+    return further
 
 
 def _modules(names: Collection[str]) -> list[str]:

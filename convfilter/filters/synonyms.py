@@ -106,19 +106,19 @@ VALUES = {
 
 def of_filter(word: str) -> str:
     """Return the equivalent of another program's filter; "" if unknown."""
-    plain = word.lower().replace("-", "")
-    if plain in PHRASES:
-        return PHRASES[plain]
+    normalised = word.lower().replace("-", "")
+    if normalised in PHRASES:
+        return PHRASES[normalised]
     for name, words in FILTERS.items():
-        if plain in words.split() or plain.replace("_", "") in words.split():
+        if normalised in words.split() or normalised.replace("_", "") in words.split():
             return f"did you mean {name}?"
     return ""
 
 
 def of_parameter(word: str, known: Sequence[str]) -> str:
     """Return the equivalent of another program's parameter among the known ones; "" if no known one is equivalent."""
-    plain = word.lower().replace("-", "_")
-    return next((name for name, words in PARAMETERS.items() if name in known and plain in words.split()), "")
+    normalised = word.lower().replace("-", "_")
+    return next((name for name, words in PARAMETERS.items() if name in known and normalised in words.split()), "")
 
 
 def of_value(parameter: str, word: str, choices: Sequence[str]) -> str:

@@ -134,15 +134,15 @@ class _Worker:
         picture = self._planes(source, "picture", self._picture.index(loaded), loaded)
         guide = picture if self._guide is None else self._planes(self._guide, "guide", loaded, loaded)
         colours = source.channels - source.alpha
-        kept = len(outputs[::step])
-        size = kept * self._outputs.size * source.channels
+        output_rows = len(outputs[::step])
+        size = output_rows * self._outputs.size * source.channels
         values = self._scratch.get("values", size)[:size]
         marks = self._invalid(picture[:colours], guide, loaded_rows[needed])
         centres = np.ascontiguousarray(loaded_rows[outputs.start : outputs.stop : spacing])
         for colour in range(colours):
             planes = guide[colour : colour + 1] if self._guide is None else guide
             self._fit(planes, picture[colour], ranges, starts, line_rows[needed], centres, step, values[colour:])
-        results: Real = values.reshape(kept, self._outputs.size, source.channels)
+        results: Real = values.reshape(output_rows, self._outputs.size, source.channels)
         for colour, invalid in enumerate(marks):
             if invalid is not None:
                 results[..., colour][invalid[::step, self._outputs]] = np.nan

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from convfilter.errors import ConvfilterError, ReadError, damage, keeps_library_away
+from convfilter.errors import ConvfilterError, ReadError, damage, is_missing_library
 from convfilter.picture.parallel import Ahead
 from convfilter.picture.pixels import Pixels
 
@@ -27,7 +27,7 @@ def decoding(name: str) -> Iterator[None]:
     except Exception as error:  # IndexError, OverflowError, zlib.error ...
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file system fails, not the decoder
-        if isinstance(error, OSError) and keeps_library_away(error):
+        if isinstance(error, OSError) and is_missing_library(error):
             raise  # the library of a codec cannot be loaded, as without memory
         raise ReadError(f"the {name} is damaged or of an unsupported kind: {damage(error)}") from error
 

@@ -1,4 +1,4 @@
-"""Lay out feature maps, which are more than a picture has channels: as a contact sheet, as pages or as an array."""
+"""Lay out feature maps, more than a picture has channels: as a contact sheet, as pages or as an array."""
 
 from __future__ import annotations
 

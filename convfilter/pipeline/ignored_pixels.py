@@ -117,7 +117,7 @@ class IgnoredPixels:
         return streaming_obstacle(self._planned())
 
     def notes(self) -> tuple[str, ...]:
-        """Return a note on frames without a valid pixel, as a mask has that is inverted."""
+        """Return a note on frames without a valid pixel, as an inverted mask gives."""
         count = len(self._picture.frames)
         empty = [str(number + 1) for number in range(count) if number not in self.valid_frames]
         if not empty:

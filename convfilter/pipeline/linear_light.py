@@ -135,7 +135,7 @@ def converted_input(
 
 
 def converted_picture(picture: Picture, curve: Curve, weights: tuple[float, float, float] | None = None) -> Picture:
-    """Return a picture in linear light or luminance; samples that are not decoded yet are converted when they are.
+    """Return a picture in linear light or luminance; samples that are not decoded yet are converted later.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ _LARGE = 1e19
 
 
 def found(plan: Plan, pixels: Pixels, result: Pixels, alpha: bool, threads: int | None) -> Pixels | None:
-    """Return where the colours of a result are NaN; None if they are nowhere.
+    """Return where the colours of a result are NaN; None if none is.
 
     Parameters
     ----------

@@ -174,11 +174,11 @@ def _single(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
     from convfilter.picture import losses
 
     pictures = iter(series)
-    where, more = next(pictures), next(pictures, None)
+    first, second = next(pictures), next(pictures, None)
     name = task.target.format.name if task.target and task.target.format else ".npy"
-    several = losses.of_series(name) if more is not None else ()
+    several = losses.of_series(name) if second is not None else ()
     notes = notes_of(several, task.options.write, WriteError) + _trailing_notes(series, task.options)
-    report = _one(task, where, seconds)
+    report = _one(task, first, seconds)
     return report._replace(notes=(*report.notes, *notes))
 
 

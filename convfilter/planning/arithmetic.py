@@ -128,18 +128,18 @@ def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int
 
     The stage's padding is that of the convolution that is transposed.
     """
-    more = operator.output_padding[axis]
+    extra = operator.output_padding[axis]
     stride, dilation = stage.stride[axis], stage.dilation[axis]
     span = dilation * (size - 1)
     name = ("height", "width")[axis]
-    if more >= max(stride, dilation):
+    if extra >= max(stride, dilation):
         raise ParameterError(
-            f"{prefix}output_padding must be smaller than stride {stride} or dilation {dilation}, got {more}"
+            f"{prefix}output_padding must be smaller than stride {stride} or dilation {dilation}, got {extra}"
         )
     outputs = operator.output_size[axis] if operator.output_size else length * stride
     if stage.padding in ("same_upper", "same_lower") or operator.output_size:
-        total = (length - 1) * stride + span + 1 + more - outputs
-        more += max(0, -total) if operator.output_size else 0  # pixels that are missing are added at the end
+        total = (length - 1) * stride + span + 1 + extra - outputs
+        extra += max(0, -total) if operator.output_size else 0  # pixels that are missing are added at the end
         total = max(0, total) if operator.output_size else total
         less, rest = total // 2, total - total // 2
         before, after = (less, rest) if stage.padding == "same_upper" else (rest, less)
@@ -147,11 +147,11 @@ def _transposed(stage: Stage, operator: Layer, axis: int, length: int, size: int
         before, after = {"same": (span // 2, span - span // 2), "valid": (0, 0), "full": (span, span)}[stage.padding]
     else:
         before, after = (int(pad) for pad in stage.padding[2 * axis : 2 * axis + 2])
-    plan = AxisPlan(length, size, 1, dilation, span - before, span - after + more, inserted=stride - 1)
+    plan = AxisPlan(length, size, 1, dilation, span - before, span - after + extra, inserted=stride - 1)
     if plan.output < 1:
         raise SizeError(
             f"{prefix}output {name} must be at least 1, got {plan.output}: "
-            f"({length} - 1)*{stride} - {before} - {after} + {dilation}*({size} - 1) + {more} + 1; use less padding"
+            f"({length} - 1)*{stride} - {before} - {after} + {dilation}*({size} - 1) + {extra} + 1; use less padding"
         )
     if plan.padded > _LONGEST_AXIS:
         raise SizeError(

@@ -96,8 +96,9 @@ def thumbnail(
         data = _without_loss(image, icc, most_bytes)
         if data is not None:
             return Thumbnail(data, "png", full, 1, full, levels)
-    data, kind, more = _with_loss(image, icc, most_bytes)
-    return Thumbnail(data, kind, (-(-image.width // more), -(-image.height // more)), factor * more, full, levels)
+    data, kind, reduction = _with_loss(image, icc, most_bytes)
+    size = -(-image.width // reduction), -(-image.height // reduction)
+    return Thumbnail(data, kind, size, factor * reduction, full, levels)
 
 
 def for_browsers(picture: Picture, factor: int = 1) -> bytes:

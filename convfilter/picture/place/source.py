@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from convfilter.errors import ConvfilterError, ReadError, keeps_library_away
+from convfilter.errors import ConvfilterError, ReadError, is_missing_library
 from convfilter.picture import formats, limits
 from convfilter.picture.place.address import is_address
 
@@ -77,7 +77,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
             yield _buffered(source)
     except OSError as error:
         # In the caller's block, the import of a library may fail, which is no error of the file.
-        if isinstance(error, ConvfilterError) or keeps_library_away(error):
+        if isinstance(error, ConvfilterError) or is_missing_library(error):
             raise
         refused = ReadError(reason(error))
         refused.errno = error.errno
