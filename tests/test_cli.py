@@ -389,6 +389,23 @@ def test_whether_files_are_readable_is_left_to_their_reader(
     assert said(capfd, "apply", "-f", "identity", "in.png", "out.png") == (1, "convfilter: in.png: permission denied\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ("blur --box 3 '' out.png", 2, "a file name is empty; check the variables of the shell"),
+        ("blur --box 3 in.png ''", 2, "a file name is empty; check the variables of the shell"),
+        ("blur --box 3 in.png '' folder/", 2, "a file name is empty; check the variables of the shell"),
+        ("info ''", 1, "the name of the file is empty"),
+        ("blur --box 3 in.png in.png/out.png", 1, "in.png/out.png: a part of its path is a file, a folder is needed"),
+        ("blur --box 3 in.png/in.png out.png", 1, "in.png/in.png: a part of its path is a file, a folder is needed"),
+        (f"blur --box 3 in.png {300 * 'a'}.png", 1, "aaa.png: the name is too long"),
+    ],
+)
+def test_names_that_no_file_has(capfd: pytest.CaptureFixture[str], folder: Path, arguments, status, message) -> None:
+    got, error = said(capfd, *shlex.split(arguments))
+    assert got == status and error.startswith("convfilter: ") and error.endswith(f"{message}\n")
+
+
 def test_pictures_do_not_go_to_or_come_from_a_terminal() -> None:
     leader, follower = pty.openpty()
     try:

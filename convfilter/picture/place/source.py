@@ -25,6 +25,8 @@ _REASONS = {
     errno.ELOOP: "its symbolic links run in a circle",
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
+    errno.ENOTDIR: "a part of its path is a file, a folder is needed",
+    errno.ENAMETOOLONG: "the name is too long",
     errno.EFBIG: "the file would be larger than the limit for files",
     errno.EROFS: "the file system is read-only",
 }
@@ -34,7 +36,7 @@ def reason(error: OSError) -> str:
     """Return the reason why the operating system refused, in one line."""
     if error.errno in _REASONS:
         return _REASONS[error.errno]
-    return (error.strerror or str(error) or type(error).__name__).splitlines()[0]
+    return (error.strerror or str(error) or type(error).__name__).splitlines()[0].lower()
 
 
 @contextmanager
@@ -59,6 +61,8 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     SizeError
         The content of a pipe does not fit into memory.
     """
+    if source == "":
+        raise ReadError("the name of the file is empty")
     try:
         if isinstance(source, str) and source == "-":
             yield _buffered(sys.stdin.buffer)
