@@ -15,14 +15,14 @@ from convfilter.record import NamedTuple
 
 #: More frames than any real animation has; limits the time of parsing.
 MAX_FRAMES = 65536
-_HEADER_BYTES, _DESCRIPTOR_BYTES = 13, 9
+HEADER_BYTES, DESCRIPTOR_BYTES = 13, 9
 #: Bytes of the first sub-block of a frame, with its length, from which a pixel is decoded.
 _LEAST_PIXEL_BYTES = 3
 _ASPECT_AT, _ASPECT_OFFSET = 12, 15
-_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_EXTENSION, IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_TABLE = 0x80
 #: Labels of extensions.
-TEXT, COMMENT, APPLICATION = 0x01, 0xFE, 0xFF
+TEXT, CONTROL, COMMENT, APPLICATION = 0x01, 0xF9, 0xFE, 0xFF
 XMP_NAME, ICC_NAME = b"XMP DataXMP", b"ICCRGBG1012"
 #: Extensions with the loop count, which the decoder reports.
 _LOOP_NAMES = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
@@ -55,26 +55,26 @@ def damage(file: BinaryIO) -> Damage | None:
     try:
         return _damage(file)
     except IndexError:
-        return Damage("the GIF is truncated", leaves_frames=_readable(file)[1])
+        return Damage("the GIF is truncated", leaves_frames=_cut(file).has_frame)
     finally:
         file.seek(0)
 
 
 def _damage(file: BinaryIO) -> Damage | None:
     frames = 0
-    for block in _blocks(file):
+    for block in blocks(file):
         if block.introducer == _TRAILER:
             return None
-        if block.introducer not in (_EXTENSION, _IMAGE):
+        if block.introducer not in (_EXTENSION, IMAGE):
             return Damage(f"the GIF is damaged: unknown block {block.introducer:#04x}")
-        frames += block.introducer == _IMAGE
+        frames += block.introducer == IMAGE
         if frames > MAX_FRAMES:
             return Damage(f"the GIF has more than {MAX_FRAMES} frames", leaves_frames=False)
     return None
 
 
 def completed(data: bytes) -> bytes:
-    """Complete a truncated file so that a decoder accepts it: drop a last block that is cut before its pixels.
+    """Complete a truncated file so that a decoder accepts it.
 
     Parameters
     ----------
@@ -84,42 +84,59 @@ def completed(data: bytes) -> bytes:
     Returns
     -------
     bytes
-        The data themselves if the last block is complete, or is a frame with some of its pixels.
+        The whole blocks. A last frame that is cut ends with the last byte of its pixels; one that is cut before them is
+        dropped, as any other cut block.
     """
-    end, _ = _readable(io.BytesIO(data))
-    return data if end >= len(data) else data[:end] + bytes([_TRAILER])
+    cut = _cut(io.BytesIO(data))
+    if cut.pixels is None:
+        return data[: cut.end] + bytes([_TRAILER])
+    at = cut.pixels
+    while at + 1 + data[at] < len(data):
+        at += 1 + data[at]
+    rest = data[at + 1 :]
+    return data[:at] + (bytes([len(rest)]) + rest if rest else b"") + bytes([0, _TRAILER])
 
 
-def _readable(file: BinaryIO) -> tuple[int, bool]:
-    """Return the number of bytes before a last block that is cut before its pixels, and whether a frame is among them.
+class _Cut(NamedTuple):
+    """The end of a truncated file.
 
-    The position changes.
+    ``end`` is the number of bytes in whole blocks, ``has_frame`` tells whether a frame can be shown, and ``pixels`` is
+    the offset of the sub-blocks of a frame that is cut within its pixels.
     """
-    end, has_frame = 0, False
+
+    end: int
+    has_frame: bool
+    pixels: int | None = None
+
+
+def _cut(file: BinaryIO) -> _Cut:
+    """Find the last whole block of a truncated file; the position changes."""
+    end, has_frame = HEADER_BYTES, False
     try:
         end = _header_bytes(file)
-        for block in _blocks(file):
-            end, has_frame = block.end, has_frame or block.introducer == _IMAGE
+        for block in blocks(file):
+            end, has_frame = block.end, has_frame or block.introducer == IMAGE
     except IndexError:
         file.seek(end)
-        descriptor = file.read(1 + _DESCRIPTOR_BYTES)
-        if len(descriptor) > _DESCRIPTOR_BYTES and descriptor[0] == _IMAGE:
-            file.seek(_table_bytes(descriptor[-1]) + 1, os.SEEK_CUR)
-            if file.read(_LEAST_PIXEL_BYTES)[_LEAST_PIXEL_BYTES - 1 :]:
-                return file.seek(0, os.SEEK_END), True
-    return end, has_frame
+        descriptor = file.read(1 + DESCRIPTOR_BYTES)
+        if len(descriptor) > DESCRIPTOR_BYTES and descriptor[0] == IMAGE:
+            at = file.seek(table_bytes(descriptor[-1]) + 1, os.SEEK_CUR)
+            if len(file.read(_LEAST_PIXEL_BYTES)) == _LEAST_PIXEL_BYTES:
+                return _Cut(end, True, at)
+    return _Cut(end, has_frame)
 
 
 class _Block(NamedTuple):
-    """A block of a GIF: its introducer, the label of an extension, and the range of its sub-blocks in the file."""
+    """A block of a GIF: its introducer, the label of an extension, its offset, and the range of its sub-blocks."""
 
     introducer: int
     label: int | None = None
+    at: int = 0
     start: int = 0
     end: int = 0
 
 
-def _blocks(file: BinaryIO) -> Iterator[_Block]:
+def blocks(file: BinaryIO) -> Iterator[_Block]:
     """Yield the blocks of a file, up to the trailer or an unknown block; the position may change between blocks.
 
     Raises
@@ -129,19 +146,20 @@ def _blocks(file: BinaryIO) -> Iterator[_Block]:
     """
     file.seek(_header_bytes(file))
     while True:
+        at = file.tell()
         introducer = file.read(1)[0]
-        if introducer not in (_EXTENSION, _IMAGE):
-            yield _Block(introducer, end=file.tell())
+        if introducer not in (_EXTENSION, IMAGE):
+            yield _Block(introducer, at=at, end=file.tell())
             return
         label = file.read(1)[0] if introducer == _EXTENSION else None
-        if introducer == _IMAGE:
+        if introducer == IMAGE:
             # An optional colour table, then the size of the first codes.
-            file.seek(_table_bytes(file.read(_DESCRIPTOR_BYTES)[-1]) + 1, os.SEEK_CUR)
+            file.seek(table_bytes(file.read(DESCRIPTOR_BYTES)[-1]) + 1, os.SEEK_CUR)
         start = file.tell()
         while length := file.read(1)[0]:
             file.seek(length, os.SEEK_CUR)
         end = file.tell()
-        yield _Block(introducer, label, start, end)
+        yield _Block(introducer, label, at, start, end)
         file.seek(end)
 
 
@@ -212,7 +230,7 @@ def read_metadata(file: BinaryIO) -> GifMetadata:
 def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield label and sub-blocks of each extension that may hold metadata, with their lengths and the empty one."""
     with suppress(IndexError):
-        for block in _blocks(file):
+        for block in blocks(file):
             if block.label in (TEXT, COMMENT, APPLICATION):
                 file.seek(block.start)
                 yield block.label, file.read(block.end - block.start)
@@ -222,7 +240,7 @@ def _extensions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 def end_of(file: BinaryIO) -> int | None:
     """Return the offset after the trailer; None if the file has none. The position changes."""
     with suppress(IndexError):
-        last = deque(_blocks(file), maxlen=1).pop()
+        last = deque(blocks(file), maxlen=1).pop()
         return last.end if last.introducer == _TRAILER else None
     return None
 
@@ -238,10 +256,10 @@ def _joined(blocks: bytes) -> bytes:
 
 def _header_bytes(file: BinaryIO) -> int:
     """Return the size of the header with the global colour table; raises IndexError if the file is truncated."""
-    file.seek(_HEADER_BYTES - 3)
-    return _HEADER_BYTES + _table_bytes(file.read(1)[0])
+    file.seek(HEADER_BYTES - 3)
+    return HEADER_BYTES + table_bytes(file.read(1)[0])
 
 
-def _table_bytes(flags: int) -> int:
+def table_bytes(flags: int) -> int:
     """Return the size of the colour table that flags announce."""
     return 3 * 2 ** ((flags & 7) + 1) if flags & _HAS_TABLE else 0

@@ -17,7 +17,7 @@ from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
-from convfilter.picture.pillow import container_metadata, contents, gif, high_depth, webp
+from convfilter.picture.pillow import container_metadata, contents, gif, gif_frames, high_depth, webp
 from convfilter.picture.pillow.guards import decoding, with_lenient_retry
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.record import NamedTuple, replace
@@ -111,21 +111,29 @@ def _high_depth(image: Any, file: BinaryIO, name: str, bits: int, lenient: bool)
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
     """Decode all frames or the chosen one, and read the metadata."""
-    count = int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1
+    placed = gif_frames.placed(image.fp) if name == "GIF" else []
+    count = len(placed) or (int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1)
+    width, height = image.size
+    if placed:
+        width, height = gif_frames.canvas_size(image.size, placed)
+        limits.require_size(width, height, options)
     if count > gif.MAX_FRAMES:
         raise ReadError(f"a {name} must have up to {gif.MAX_FRAMES} frames to be read, got {count}")
     numbers = options.frame_numbers(count)
-    limits.require_frames(len(numbers), len(numbers) * image.width * image.height, options.max_pixels)
+    limits.require_frames(len(numbers), len(numbers) * width * height, options.max_pixels)
     channels = 4 if image.mode == "P" or count > 1 else len(image.getbands())
-    limits.require_memory(2 * image.width * image.height * channels * len(numbers))
+    limits.require_memory(2 * width * height * channels * len(numbers))
     metadata = metadata_of(image)
     losses = container_metadata.add_metadata(metadata, file, name)
     metadata.lossless = name == "WebP" and webp.is_lossless(file)
-    decoded = [_decoded(image, number, count, options) for number in numbers]
+    if placed:
+        decoded = _drawn(placed, numbers, width, height)
+    else:
+        decoded = [_decoded(image, number, count, options) for number in numbers]
     if (name == "GIF" or (name == "AVIF" and high_depth.is_monochrome(file))) and all(
         _is_gray(each) for each in decoded
     ):
-        # Pillow decodes the palettes of a GIF, and the grey of an AVIF with alpha, to RGB.
+        # A GIF has palettes of RGB, and Pillow decodes the grey of an AVIF with alpha to RGB.
         decoded = [each._replace(pixels=_without_colour(each), model="gray") for each in decoded]
     model: Model = "rgb" if any(each.model == "rgb" for each in decoded) else decoded[0].model
     alpha = any(each.alpha for each in decoded)
@@ -159,6 +167,15 @@ def _decoded(image: Any, number: int, count: int, options: ReadOptions) -> _Deco
     plain = _plain(image)
     model, alpha = _MODELS[plain.mode]
     return _Decoded(np.array(plain), model, alpha, delay)
+
+
+def _drawn(placed: Sequence[gif_frames.Placed], numbers: Sequence[int], width: int, height: int) -> list[_Decoded]:
+    """Decode the frames of a GIF with these numbers, in ascending order."""
+    drawn = gif_frames.drawn(placed[: numbers[-1] + 1], width, height)
+    chosen = [frame for number, frame in enumerate(drawn) if number in numbers]
+    delays = [(10 * frame.delay, 1000) if len(placed) > 1 else None for frame in chosen]
+    model: Model = "gray" if channels_of(chosen[0].pixels) < 3 else "rgb"
+    return [_Decoded(frame.pixels, model, frame.alpha, delay) for frame, delay in zip(chosen, delays, strict=True)]
 
 
 def _is_gray(frame: _Decoded) -> bool:
