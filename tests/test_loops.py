@@ -1249,15 +1249,26 @@ def select_valid(rng, K):
             network = networks.of_rectangle(side, side, ranks) if sorts_columns else networks.of_taps(count, ranks)
             pairs, columns = (np.array(each, np.int64).reshape(-1) for each in (network.pairs, network.columns))
             room = unset(side * pitch + 4 * 64, K), unset(pitch + 4 * 64, K), unset((count + 3) * 4 * 64, K)
-            expected = [unset((2, length + 3), K) for _ in range(3)]
+            expected = [unset((2, length + 3), kind) for kind in (K, K, np.int64)]
             for out, values in zip(expected, (_mean(*found[:2]),) if averages else found, strict=False):
                 out[:, :length] = values
             yield Case(
                 [flat, marks, pitch, 1, 2, length, side, pitch, columns, columns.size // 3, *room[:2], pitch,
                  taps, count, pairs, pairs.size // 3, np.array(network.lines), *least, len(ranks), averages, room[2],
-                 *(unset(each.size, K) for each in expected), length + 3],
+                 *(unset(each.size, each.dtype) for each in expected), length + 3],
                 {10: None, 11: None, 22: None, **dict(zip((23, 24, 25), expected, strict=True))},
             )  # fmt: skip
+
+
+def interpolate(rng, X):
+    low, high = np.sort(samples(rng, (2, 1500), X), axis=0)
+    high[::7] = low[::7]
+    shares, numbers = np.array([0.0, 0.25, 0.5, 0.75]), rng.integers(0, 4, 1500)
+    for numbered in (0, 1):
+        share = shares[numbers] if numbered else 0.25
+        expected = low + (high.astype(np.float64) - low) * share
+        where = shares if numbered else shares[1:], numbers, numbered
+        yield Case([low, high, *where, 1499, unset(1500, np.float64)], {6: np.append(expected[:-1], 77)})
 
 
 def _medians(rng, K, side):

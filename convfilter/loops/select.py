@@ -106,7 +106,8 @@ def select_valid(
                 _average(lines, low, high, size)
             else:
                 _write(lines, high, next_out, o + x, length - x)
-                _write(lines, number, counts, o + x, length - x)
+                for k in range(min(size, length - x)):
+                    counts[o + x + k] = lines[number + k]
             _write(lines, low, out, o + x, length - x)
     return 0
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.mapped_stage import MappedStage, Region
@@ -23,9 +24,14 @@ from convfilter.filters.operators import Rank
 from convfilter.methods import medians
 from convfilter.methods.rank_finders import Sliding, finder_for
 from convfilter.methods.rank_tiles import Tile, TileLoader
+from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.planning.methods.rank import rank_of, ranks_of
 from convfilter.record import replace
+
+INTERPOLATE = Loop("interpolate", "interpolate", "X* X* f8* i8* i8 i8 f8*")
+
+_NO_NUMBERS = np.zeros(0, np.int64)
 
 Real = npt.NDArray[np.float64]
 
@@ -66,8 +72,8 @@ class _Worker:
         self._channels = mapped.source.channels - mapped.source.masked
         stores = replace(mapped, source=mapped.source.straight).stores_samples(target.dtype) and stage.ranges is None
         self._stores = stores and not mapped.source.alpha and self._share == 0
-        #: For each number of valid pixels, the share of the second sample.
-        count = mapped.plan.kernel.nonzeros if mapped.source.masked else 0
+        #: For each number of votes, the share of the second sample.
+        count = mapped.plan.kernel.nonzeros if mapped.source.alpha else 0
         self._shares = np.array([0.0, *(rank_of(operator.fraction, n)[1] for n in range(1, count + 1))])
         self._stores_means = stores and bool(np.isin(self._shares, (0.0, 0.5)).all())
 
@@ -100,30 +106,29 @@ class _Worker:
             self._finder.find_means(tile, region, self._fraction, out[region.left * self._channels :], pitch)
             return 0
         shape = region.bottom - region.top, region.right - region.left, self._channels
-        low, high, counts = (each.reshape(shape) for each in self._finder.find_valid(tile, region, self._fraction))
-        values = interpolated(tile.samples(low), tile.samples(high), self._shares[counts])
+        low, high, counts = self._finder.find_valid(tile, region, self._fraction)
+        values = self._interpolated(tile.samples(low), tile.samples(high), self._shares, counts)
         if tile.has_nan:
             last = self._finder.find_valid(tile, region, 1.0)[0]
-            values[np.isnan(tile.samples(last)).reshape(shape)] = np.nan
+            values[np.isnan(tile.samples(last))] = np.nan
         values[counts == 0] = 0.0
-        return self._epilogue.store_values(region, values)
+        return self._epilogue.store_values(region, values.reshape(shape))
 
     def _store(self, region: Region, tile: Tile) -> int:
         """Store ranks that interpolate two samples, or whose samples are scaled or converted."""
         source = self._mapped.source
         rows, cols, channels = region.bottom - region.top, region.right - region.left, source.channels
-        values = self._scratch.get("values", rows * cols * channels, np.float64)[: rows * cols * channels]
         shape = rows, cols, channels
-        values = values.reshape(shape)
         alpha = None
         if tile.weights is None:
-            values[:] = interpolated(*self._at_ranks(tile, region, self._ranks), self._share).reshape(shape)
+            low, high = self._at_ranks(tile, region, self._ranks)
+            values = self._interpolated(low, high, np.array([self._share])).reshape(shape)
             if tile.has_nan:
                 last = self._mapped.plan.kernel.nonzeros - 1
                 values[np.isnan(self._at_ranks(tile, region, (last, last))[0].reshape(shape))] = np.nan
         else:
             assert isinstance(self._finder, Sliding)
-            values[:] = self._weighted(self._finder, tile, region)
+            values = self._weighted(self._finder, tile, region)
             alpha = values[..., -1] / (LUMINANCE_DIVISOR if source.gray else 1.0)
             if source.premultiplied:
                 values *= 1 / source.full * alpha[..., np.newaxis]
@@ -141,26 +146,19 @@ class _Worker:
     def _weighted(self, finder: Sliding, tile: Tile, region: Region) -> Real:
         """Return ranks of colours weighted by alpha, and of alpha itself."""
         low, high, votes = finder.find_weighted(tile, region, self._fraction)
-        count = self._mapped.plan.kernel.nonzeros
-        shares = np.array([rank_of(self._fraction, n)[1] for n in range(1, count + 1)])
-        share = np.where(votes < 0, 0.5, shares[np.maximum(votes, 1) - 1])
-        values = interpolated(tile.samples(low), tile.samples(high), share)
+        shares = np.append(0.5, self._shares)  # the first is for -1, different votes
+        first, second = (tile.samples(each).reshape(-1) for each in (low, high))
+        values = self._interpolated(first, second, shares, votes.reshape(-1) + 1).reshape(votes.shape)
         if tile.has_nan:
             last, _, _ = finder.find_weighted(tile, region, 1.0)
             values[np.isnan(tile.samples(last))] = np.nan
         values[votes == 0] = 0.0
         return values
 
-
-def interpolated(low: Samples, high: Samples, share: float | Real) -> Real:
-    """Interpolate two samples as ``numpy.percentile`` does; a share of 0 is the first, also next to infinity."""
-    first = low.astype(np.float64)
-    if low is high:
-        return first
-    with np.errstate(invalid="ignore", over="ignore"):
-        difference = high.astype(np.float64)
-        second = difference.copy()
-        difference -= first
-        from_second = second - difference * (1 - np.asarray(share))
-        between = np.where(np.less(share, 0.5), first + difference * share, from_second)
-    return np.where((first == second) | np.equal(share, 0), first, between)
+    def _interpolated(self, low: Samples, high: Samples, shares: Real, numbers: Indices | None = None) -> Real:
+        """Interpolate between flat arrays of samples; the share of each is that of its number, or the only one."""
+        values = self._scratch.get("values", low.size, np.float64)[: low.size]
+        numbered = int(numbers is not None)
+        numbers = _NO_NUMBERS if numbers is None else numbers
+        INTERPOLATE.variant(X=low.dtype)(low, high, shares, numbers, numbered, low.size, values)
+        return values

@@ -22,7 +22,7 @@ from convfilter.record import replace
 SELECT = Loop("select", "select", "K* i8 i8 i8 i8 i8 i8 i8* i8 K* i8 i8* i8 i8* i8 i8 i8 K* K* K* i8")
 SELECT_VALID = Loop(
     "select", "select_valid",
-    "K* K* i8 i8 i8 i8 i8 i8 i8* i8 K* K* i8 i8* i8 i8* i8 i8* i8* i8* i8 i8 K* K* K* K* i8",
+    "K* K* i8 i8 i8 i8 i8 i8 i8* i8 K* K* i8 i8* i8 i8* i8 i8* i8* i8* i8 i8 K* K* K* i8* i8",
 )  # fmt: skip
 BY_COLUMNS = Loop("rank", "by_columns", "B* B* i8 i8 i8 i8 i8 i8 i8 i8* i8* i8 B* B* i8* i8 u2* u2* i8*")
 SLIDE = Loop(
@@ -115,13 +115,15 @@ class ByNetwork(Finder):
     def find_valid(self, tile: Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Samples]:
         """Return two keys of each sample, and its number of valid samples."""
         pitch = (region.right - region.left) * self._channels
-        low, high, counts = (np.empty((region.bottom - region.top) * pitch, tile.keys.dtype) for _ in range(3))
+        size = (region.bottom - region.top) * pitch
+        low, high = (np.empty(size, tile.keys.dtype) for _ in range(2))
+        counts = np.empty(size, np.int64)
         self._select_valid(tile, region, fraction, False, (low, high, counts), pitch)
         return low, high, counts
 
     def find_means(self, tile: Tile, region: Region, fraction: float, out: Samples, pitch: int) -> None:
         """Write the mean of two keys of each sample."""
-        self._select_valid(tile, region, fraction, True, (out, out, out), pitch)
+        self._select_valid(tile, region, fraction, True, (out, out, _NONE), pitch)
 
     def _select_valid(
         self,
