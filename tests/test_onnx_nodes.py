@@ -81,8 +81,18 @@ class Case:
 def _made() -> list[Case]:
     """Collect the cases that are made by Python modules."""
     node = import_module("onnx.backend.test.case.node")
-    for name in OPERATORS:
-        import_module(f"onnx.backend.test.case.node.{name}")
+    pooling = import_module("onnx.reference.ops.op_pool_common")
+
+    def pool(padded: Any, x_shape: Any, kernel: Any, strides: Any, out_shape: Any, *others: Any, **more: Any) -> Any:
+        if len(x_shape) > 4:  # the results of volumes are not needed, and take four fifths of the time of collection
+            return np.zeros((*x_shape[:2], *out_shape), padded.dtype)
+        return pool_pictures(padded, x_shape, kernel, strides, out_shape, *others, **more)
+
+    pool_pictures = pooling.pool
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pooling, "pool", pool)
+        for name in OPERATORS:
+            import_module(f"onnx.backend.test.case.node.{name}")
     found = {}
     for case in node._NodeTestCases:
         nodes = case.model.graph.node
