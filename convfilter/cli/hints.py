@@ -21,14 +21,14 @@ def of_command(word: str) -> str:
     from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
 
     said = f"no command is called {shown(word)}; "
-    plain = word.lower().replace("-", "").replace("_", "")
-    if plain in synonyms.NO_SUMS.split():
+    normalised = word.lower().replace("-", "").replace("_", "")
+    if normalised in synonyms.NO_SUMS.split():
         return f"{said}convfilter has no such filter; the nearest are 'convfilter blur --gaussian 1' and 'pool'"
-    meaning = _meaning(plain, synonyms.COMMANDS)
-    if not meaning and plain in FILTERS:
-        meaning = f"apply -f {FILTERS[plain].example}"
+    meaning = _meaning(normalised, synonyms.COMMANDS)
+    if not meaning and normalised in FILTERS:
+        meaning = f"apply -f {FILTERS[normalised].example}"
     if not meaning:
-        filter_name = _meaning(plain, filter_synonyms.FILTERS)
+        filter_name = _meaning(normalised, filter_synonyms.FILTERS)
         meaning = f"apply -f {FILTERS[filter_name].example}" if filter_name else ""
     if meaning:
         return f"{said}did you mean 'convfilter {meaning}'?"

@@ -41,7 +41,7 @@ class Counts(NamedTuple):
         Not pictures, by their names.
     current : int
         Skipped by ``--update``, since their outputs are up to date.
-    kept : int
+    existing : int
         Skipped by ``--no-clobber``, since their outputs exist.
     left : int
         Not filtered yet.
@@ -51,7 +51,7 @@ class Counts(NamedTuple):
     failed: int = 0
     skipped: int = 0
     current: int = 0
-    kept: int = 0
+    existing: int = 0
     left: int = 0
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Counts(NamedTuple):
         parts = [f"{self.done} done", f"{self.failed} failed"]
         parts += [f"{self.skipped} skipped"] if self.skipped else []
         parts += [f"{self.current} up to date"] if self.current else []
-        parts += [f"{self.kept} there already"] if self.kept else []
+        parts += [f"{self.existing} there already"] if self.existing else []
         parts += [f"{self.left} not done"] if self.left else []
         return ", ".join(parts)
 
@@ -114,8 +114,8 @@ def _jobs_left(files: SearchResult, log: UpdateLog | None, request: Request) -> 
     elif log is not None:
         log.remember(files.jobs)
     jobs = [job for job in outdated if not keeps(request, job.destination)]
-    current, kept = len(files.jobs) - len(outdated), len(outdated) - len(jobs)
-    return jobs, Counts(0, len(files.refused), len(files.skipped), current, kept, len(jobs))
+    current, existing = len(files.jobs) - len(outdated), len(outdated) - len(jobs)
+    return jobs, Counts(0, len(files.refused), len(files.skipped), current, existing, len(jobs))
 
 
 def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> UpdateLog | None:
@@ -183,9 +183,9 @@ def _print_jobs(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
     """Print the jobs of a dry run; return the exit status."""
     for job in jobs:
         tell(f"{job.source} -> {job.destination}")
-    there = f", {counts.kept} there already" if counts.kept else ""
+    existing = f", {counts.existing} there already" if counts.existing else ""
     if not request.quiet:
-        say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date{there}")
+        say(f"{len(jobs)} to do, {counts.skipped} skipped, {counts.current} up to date{existing}")
     return FAILED if counts.failed else 0
 
 

@@ -140,9 +140,9 @@ def _multirate() -> list[Job]:
 
 
 def _gradient() -> list[Job]:
-    plain = [edges(family, "magnitude") for family in ("sobel", "scharr", "prewitt")]
+    magnitudes = [edges(family, "magnitude") for family in ("sobel", "scharr", "prewitt")]
     diagonal = diagonal_edges()
-    return [*plain, amplified(plain[0]), diagonal, amplified(diagonal)]
+    return [*magnitudes, amplified(magnitudes[0]), diagonal, amplified(diagonal)]
 
 
 def _pooling() -> list[Job]:

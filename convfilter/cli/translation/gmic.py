@@ -49,14 +49,14 @@ def translate(words: Sequence[str], result: Translation) -> None:
 
 def _blur(text: str, result: Translation) -> None:
     """Read ``SIGMA[,BOUNDARY[,KERNEL]]``: kernels 0 (Deriche) and 1 (van Vliet) are both recursive filters."""
-    sigma, *more = text.split(",")
-    if not re.fullmatch(NUMBER, sigma) or len(more) > 2:
+    sigma, *options = text.split(",")
+    if not re.fullmatch(NUMBER, sigma) or len(options) > 2:
         raise unknown(f"blur {text}", "a standard deviation in pixels has a translation")
-    if more and more[0] not in _BOUNDARIES:
+    if options and options[0] not in _BOUNDARIES:
         raise unknown(f"blur {text}")
-    mode = _BOUNDARIES[more[0]] if more else "edge"
+    mode = _BOUNDARIES[options[0]] if options else "edge"
     result.add(with_keywords(f"gaussian:{numeral(float(sigma))}", *[f"padding_mode={mode}"] * (mode != "edge")))
-    if more[1:] not in ([], ["0"], ["1"]):
+    if options[1:] not in ([], ["0"], ["1"]):
         raise unknown(f"blur {text}")
     result.note(f"G'MIC's blur is a recursive filter that comes near, of a photo within 31 of 255 levels; {GAUSSIAN}")
     result.note("G'MIC cuts off fractions when it writes 8 bits, which darkens by half a level; convfilter rounds")

@@ -59,8 +59,8 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     limits.require_memory(2 * 12 * width * height)
     if len(data) - start < 4 * height * min(width, 2):  # least bytes of a row: its header, or one pixel
         raise ReadError("the Radiance HDR is truncated")
-    plain = b"".join([_MAGIC, _FORMAT, b"\n\n", lines[-1], b"\n", data[start:]])
-    pixels = np.asarray(imagecodecs.rgbe_decode(plain, header=True))
+    minimal = b"".join([_MAGIC, _FORMAT, b"\n\n", lines[-1], b"\n", data[start:]])
+    pixels = np.asarray(imagecodecs.rgbe_decode(minimal, header=True))
     if pixels.shape != (height, width, 3):
         raise ReadError(f"a Radiance HDR of the shape {pixels.shape} cannot be filtered")
     copied = tuple(line for line in lines[1:-2] if not line.startswith((b"FORMAT=", b"#?")))
