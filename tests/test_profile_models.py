@@ -61,6 +61,22 @@ def test_a_profile_without_a_signature_is_left_out_with_a_note():
     assert notes == ("the colour profile is damaged and is left out",)
 
 
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (3, 1, 2), (1, 3), (2, 3), (1, 1, 2, 3), ()])
+def test_parts_of_a_profile_in_a_jpeg(numbers):
+    """In any order; if some are missing or repeated, libjpeg reads no profile either."""
+    saved("in.jpg", "RGB", None)
+    data = Path("in.jpg").read_bytes()
+    parts = [RGB[:200], RGB[200:300], RGB[300:]]
+    segments = [b"ICC_PROFILE\0" + bytes([number, 3]) + parts[number - 1] for number in numbers]
+    packed = b"".join(b"\xff\xe2" + (len(segment) + 2).to_bytes(2, "big") + segment for segment in segments)
+    Path("in.jpg").write_bytes(data[:2] + packed + data[2:])
+    notes = filter_file("in.jpg", "out.jpg", Options(["box:3"])).notes
+    is_whole = sorted(numbers) == [1, 2, 3]
+    assert read("out.jpg").metadata.icc == (RGB if is_whole else None)
+    is_lost = bool(numbers) and not is_whole
+    assert notes == (("parts of the colour profile are missing; it is left out",) if is_lost else ())
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 def test_a_grey_picture_keeps_the_curve_of_an_rgb_profile(suffix):
     saved(f"in.{suffix}", "L", RGB)

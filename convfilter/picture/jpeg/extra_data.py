@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from convfilter.picture import trailing_data
-from convfilter.picture.jpeg.metadata import is_plain_segment
+from convfilter.picture.jpeg.metadata import is_of_profile, is_plain_segment
 from convfilter.picture.jpeg.segments import APP0, Segment, app_segments
 from convfilter.picture.loss import Loss
 from convfilter.picture.metadata import ifd, xmp_extended
@@ -50,6 +50,8 @@ def add(metadata: Metadata, data: bytes, end: int | None) -> list[Loss]:
     if extension:
         metadata.xmp = xmp_extended.joined(metadata.xmp, extension) or metadata.xmp
     losses = []
+    if metadata.icc is None and any(is_of_profile(content) for _, _, content in segments):
+        losses.append(Loss("parts of the colour profile are missing; it is left out"))
     metadata.thumbnail = any(content.startswith(_THUMBNAIL) for _, _, content in segments)
     names = [
         _name(marker, content)

@@ -94,7 +94,19 @@ def is_plain(data: bytes, end: int | None) -> bool:
     """
     if end is not None and len(data) > end + 2:
         return False
-    return all(is_plain_segment(marker, content) for marker, _, content in jpeg.app_segments(data))
+    segments = jpeg.app_segments(data)
+    has_whole_profile = True
+    if any(is_of_profile(content) for _, _, content in segments):
+        try:
+            has_whole_profile = _profile([(marker, content) for marker, _, content in segments]) is not None
+        except _UnsupportedError:
+            has_whole_profile = False
+    return has_whole_profile and all(is_plain_segment(marker, content) for marker, _, content in segments)
+
+
+def is_of_profile(content: bytes) -> bool:
+    """Whether an application segment holds a part of an ICC profile."""
+    return content.startswith(_ICC)
 
 
 def is_plain_segment(marker: int, content: bytes) -> bool:
