@@ -131,11 +131,11 @@ def _are_filled(valid: Valid, rows: int, cols: int) -> bool:
     if rows > len(valid) or cols > valid.shape[1]:
         return False
     half = -(-cols // 2)
-    kind = np.uint8 if rows * half <= np.iinfo(np.uint8).max else np.uint32
+    in_column, in_rectangle = (np.min_scalar_type(count) for count in (rows, rows * half))
     tops = np.append(np.arange(0, len(valid) - rows, rows), len(valid) - rows)
-    down = np.array([np.add.reduce(valid[top : top + rows].view(np.uint8), dtype=kind) for top in tops])
+    down = np.array([np.add.reduce(valid[top : top + rows].view(np.uint8), dtype=in_column) for top in tops])
     width = valid.shape[1] // half * half
-    sums = down[:, :width:half].copy()
+    sums = down[:, :width:half].astype(in_rectangle)
     for col in range(1, half):
         sums += down[:, col:width:half]
     return int(sums.min()) >= _FILLED * rows * half
