@@ -85,6 +85,26 @@ def load(rng, S, A=None):
         )
 
 
+def load_masked(rng, S, A=None):
+    A = A or S
+    constant = 7 if np.dtype(A).kind == "u" else -7.5
+    for channels, run in [(1, (0, 0)), (3, (2, 4)), (2, (0, 6)), (4, (5, 1)), (3, (1, 55)), (1, (2, 90))]:
+        width, height = 4 + sum(run), 4
+        source, valid = samples(rng, (height, width, channels), S), rng.integers(0, 2, (height, width, 1), np.uint8)
+        rows = np.array([2, -1, 0, 0, 3])
+        cols = np.resize([width - 1, -1, 3, -1, 0, 2], max(6, sum(run) + 1))
+        cols[run[0] : sum(run)] = 1 + np.arange(run[1])
+        line, pitch = cols.size * (channels + 1), cols.size * (channels + 1) + 3
+        expected = unset((rows.size, pitch), A)
+        padded = np.full((height + 1, width + 1, channels + 1), constant, A)
+        padded[:height, :width] = np.concatenate([np.where(valid, source, 0), valid], axis=2)
+        expected[:, :line] = padded[rows][:, cols].reshape(rows.size, -1)
+        picture = source.ravel(), width * channels, valid.ravel(), width
+        where = rows, rows.size, cols, cols.size, *run, channels, constant
+        out = unset(line + LANES * 4, S), unset(expected.size, A), pitch
+        yield Case([*picture, *where, *out], {12: None, 13: expected})
+
+
 def premultiply(rng, A):
     for channels in (2, 3, 4):
         tile = samples(rng, (3, 5 * channels + 2), A)

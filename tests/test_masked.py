@@ -10,6 +10,7 @@ from scipy import ndimage
 
 import convfilter as cf
 from convfilter.cli.root import run
+from convfilter.engine.masked import Masked
 from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
 from convfilter.executor import bands, masked_canny, masked_rows, means, patches
@@ -17,7 +18,7 @@ from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_box import MaskedBox
 from convfilter.executor.masked_rows import run_rows
-from convfilter.executor.run import run_array
+from convfilter.executor.run import run_array, run_stage
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.operators import Correlation, Guided
@@ -55,6 +56,33 @@ def expected(image, counts, kernel, fill, **geometry):
     if not fill:
         valid &= reference.centre(counts, kernel.shape, **{k: v for k, v in geometry.items() if k != "flip"})
     return np.where(valid, sums * kernel.sum() / np.where(valid, weights, 1), np.nan)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("spec", "algorithm", "dtype"),
+    [
+        ("gaussian:1", "separable", np.uint8),
+        ("gaussian:3,stride=2,padding_mode=wrap", "separable", np.uint32),
+        ("kernel:0 1 1; 2 1 0,stride=2x1", "direct", np.uint16),
+        ("kernel:1 2 3; 4 5 6; 7 8 10,padding=1x2,padding_mode=wrap", "direct", np.int16),
+        ("gaussian:2,dilation=2", "lowrank", np.uint8),
+        ("gaussian:5,stride=2", "multirate", np.uint8),
+        ("gaussian:0.5x6", "multirate", np.uint16),
+        ("gaussian:6x0.5,padding_mode=reflect", "multirate", np.uint8),
+    ],
+)
+def test_masks_are_joined_to_rows_when_they_are_loaded(spec, algorithm, dtype, channels):
+    shape = (70, 90, channels)
+    pixels = RNG.integers(0, 60000 if np.dtype(dtype).itemsize > 1 else 256, shape).astype(dtype)
+    valid = RNG.random(shape[:2]) < 0.7
+    joined = np.concatenate([pixels * valid[..., np.newaxis], valid[..., np.newaxis]], axis=2).astype(dtype)
+    plan = plan_stack(stack.stages([spec]), joined.shape, dtype, alpha=True, mask="dense", algorithm=algorithm)
+    assert plan.stages[0].algorithm == algorithm
+    for target in (dtype, np.float32):
+        sources = joined, Masked(pixels, valid)
+        expected, found = (run_stage(plan, 0, source, np.dtype(target), 1)[0] for source in sources)
+        np.testing.assert_array_equal(found, expected)
 
 
 def mean_of_nine(image, counts):
@@ -206,24 +234,39 @@ def test_gaussians_of_whole_samples_are_near_the_exact_ones(dtype, channels, sig
         assert np.mean(results[0].reshape(exact.shape) == np.rint(exact)) > (0.999 if dtype == np.uint8 else 0.95)
 
 
-@pytest.mark.parametrize("spec", ["gaussian:9", "gaussian:1.5,padding_mode=wrap", "box:5,stride=2,dilation=2"])
-def test_neighbouring_bands_are_filtered_together_to_the_same_bytes(spec, monkeypatch):
+@pytest.mark.parametrize(
+    ("spec", "dtype"),
+    [
+        ("gaussian:9", np.uint8),
+        ("gaussian:1.5,padding_mode=wrap", np.uint8),
+        ("box:5,stride=2,dilation=2", np.uint8),
+        ("box:5,stride=2", np.float32),
+        ("box:5,scale=0.5", np.uint8),
+    ],
+)
+def test_neighbouring_bands_are_filtered_together_to_the_same_bytes(spec, dtype, monkeypatch):
     monkeypatch.setattr(bands, "ROWS", 8)
-    image, counts = RNG.integers(0, 255, (900, 40, 3), np.uint8), np.ones((900, 40), bool)
+    image, counts = RNG.integers(0, 255, (900, 40, 3)).astype(dtype), np.ones((900, 40), bool)
     counts[::9, ::5] = False
-    heights, with_mask = [], means.with_mask
+    heights, run_chunk_to = [], means.run_chunk_to
 
-    def copy(pixels, *others, **how):
-        heights.append(len(pixels))
-        return with_mask(pixels, *others, **how)
+    def run(plan, number, chunk, pixels, *others):
+        heights.append(pixels.shape[0])
+        return run_chunk_to(plan, number, chunk, pixels, *others)
 
-    monkeypatch.setattr(means, "with_mask", copy)
+    monkeypatch.setattr(means, "run_chunk_to", run)
     together = cf.apply(image, spec, mask=counts, threads=2)
     assert max(heights) >= 800
-    monkeypatch.setattr(means, "MOST_BYTES", 1)
     heights.clear()
-    assert cf.apply(image, spec, mask=counts, threads=2).tobytes() == together.tobytes()
+    with monkeypatch.context() as apart:
+        apart.setattr(means, "joined", lambda spans, *_: list(spans))
+        assert cf.apply(image, spec, mask=counts, threads=2).tobytes() == together.tobytes()
     assert max(heights) < 700
+    heights.clear()
+    monkeypatch.setattr(means, "MOST_BYTES", 1)
+    assert cf.apply(image, spec, mask=counts, threads=2).tobytes() == together.tobytes()
+    is_copied = dtype == np.float32 or "scale" in spec  # rows with their mask; else the mask is joined to loaded rows
+    assert (max(heights) < 700) == is_copied
 
 
 def test_a_mask_of_any_type_leaves_out_its_zeros_and_stays_as_it_is():

@@ -1,4 +1,4 @@
-"""Load source rows as tiles of real numbers: convert, pad, premultiply, take the luminance."""
+"""Load source rows as tiles of real numbers: convert, pad, join the mask, premultiply, take the luminance."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns
+from convfilter.engine.masked import MaskedSlot
 from convfilter.engine.program import Call, Moving, Slot
+from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, is_integer
 from convfilter.record import record, replace
 
 LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
+COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
+LOAD_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S* A* i8")
+COPY_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S* S* i8")
 PREMULTIPLY = Loop("load", "premultiply", "A* i8 i8 i8 i8 A")
 LUMINANCE_LOOP = Loop("load", "luminance", "A* i8 i8 i8 i8 A A A A* i8")
 
@@ -105,17 +110,7 @@ class Source:
         channels: int = self.slot.shape[2]
         pitch = columns.count * channels
         loaded = scratch.get("before gray", count * pitch) if self.gray else tile
-        load = LOAD.variant(S=self.slot.dtype, A=scratch.dtype)
-        place = columns.indices, columns.count, columns.run_start, columns.run_length
-        calls = [
-            Call(
-                load,
-                (
-                    self.slot, self.slot.shape[1] * channels, rows, count, *place, channels,
-                    self.padding_value, loaded, pitch,
-                ),
-            )
-        ]  # fmt: skip
+        calls = [self._load_call(scratch, rows, count, columns, loaded, pitch)]
         if self.multiplies:
             premultiply = PREMULTIPLY.variant(A=scratch.dtype)
             calls.append(Call(premultiply, (loaded, pitch, count, columns.count, channels, self.full)))
@@ -124,3 +119,31 @@ class Source:
             line = columns.count * self.channels
             calls.append(Call(weigh, (loaded, pitch, count, columns.count, channels, *LUMINANCE, tile, line)))
         return calls
+
+    def copy_call(
+        self, scratch: Scratch, rows: Moving, count: int, columns: Columns, tile: Samples, pitch: int
+    ) -> Call:
+        """Return the call that copies ``count`` selected rows into ``tile``, rows of a pitch, in their own type."""
+        return self._load_call(scratch, rows, count, columns, tile, pitch, copies=True)
+
+    def _load_call(
+        self,
+        scratch: Scratch,
+        rows: Indices | Moving,
+        count: int,
+        columns: Columns,
+        tile: Samples | Moving,
+        pitch: int,
+        *,
+        copies: bool = False,
+    ) -> Call:
+        slot, padding = self.slot, int(self.padding_value) if copies else self.padding_value
+        where = rows, count, columns.indices, columns.count, columns.run_start, columns.run_length
+        _, cols, channels = slot.shape
+        if isinstance(slot, MaskedSlot):
+            masked = COPY_MASKED.variant(S=slot.dtype) if copies else LOAD_MASKED.variant(S=slot.dtype, A=scratch.dtype)
+            line = scratch.get("masked line", columns.count * channels + vector_bytes(), slot.dtype)
+            source = slot.pixels, cols * (channels - 1), slot.valid, cols
+            return Call(masked, (*source, *where, channels - 1, padding, line, tile, pitch))
+        load = COPY.variant(S=slot.dtype) if copies else LOAD.variant(S=slot.dtype, A=scratch.dtype)
+        return Call(load, (slot, cols * channels, *where, channels, padding, tile, pitch))

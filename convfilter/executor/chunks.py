@@ -12,6 +12,7 @@ import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import Samples
+from convfilter.engine.masked import Masked
 from convfilter.executor import run
 from convfilter.filters.operators import Guided, Orientation
 from convfilter.planning import AxisPlan, Plan, StagePlan
@@ -176,7 +177,7 @@ def run_chunk(
 
 
 def run_chunk_counted(
-    plan: Plan, number: int, chunk: Chunk, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
+    plan: Plan, number: int, chunk: Chunk, pixels: Samples | Masked, out_dtype: np.dtype[np.generic], threads: int
 ) -> tuple[Samples, int]:
     """Compute a chunk of a stage's result as :func:`run_chunk` does; returns also how many samples were clipped."""
     local, pixels = _local(plan, number, chunk, pixels)
@@ -185,7 +186,7 @@ def run_chunk_counted(
     return result[rows, cols], clipped
 
 
-def run_chunk_to(plan: Plan, number: int, chunk: Chunk, pixels: Samples, result: Samples, threads: int) -> int:
+def run_chunk_to(plan: Plan, number: int, chunk: Chunk, pixels: Samples | Masked, result: Samples, threads: int) -> int:
     """Compute a chunk as :func:`run_chunk` does, into a contiguous array; returns how many samples were clipped."""
     if (chunk.rows.axis.output, chunk.cols.axis.output) == result.shape[:2]:
         local, pixels = _local(plan, number, chunk, pixels)
@@ -194,14 +195,18 @@ def run_chunk_to(plan: Plan, number: int, chunk: Chunk, pixels: Samples, result:
     return clipped
 
 
-def _local(plan: Plan, number: int, chunk: Chunk, pixels: Samples) -> tuple[Plan, Samples]:
+def _local(plan: Plan, number: int, chunk: Chunk, pixels: Samples | Masked) -> tuple[Plan, Samples | Masked]:
     """Return the plan and the source samples of a chunk."""
     for axis, side in enumerate((chunk.rows, chunk.cols)):
         if side.selected is not None:
-            pixels = np.take(pixels, side.selected, axis=axis)
+            pixels = (
+                pixels.taken(side.selected, axis)
+                if isinstance(pixels, Masked)
+                else np.take(pixels, side.selected, axis=axis)
+            )
     stage = _stage_of(plan.stages[number], chunk)
     local = replace(plan, stages=(*plan.stages[:number], stage, *plan.stages[number + 1 :]))
-    return local, np.ascontiguousarray(pixels)
+    return local, pixels.contiguous() if isinstance(pixels, Masked) else np.ascontiguousarray(pixels)
 
 
 #: Cache of plans of chunks, by identity of the whole stage's plan and by axes; few chunks of a grid differ.

@@ -14,6 +14,7 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.executable import Executable, executables
 from convfilter.engine.load import Source
+from convfilter.engine.masked import Masked, MaskedSlot
 from convfilter.engine.node import Node, StageNode, StageSetup, placeholder
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
@@ -55,7 +56,7 @@ class Group:
         self._plan, self._first, self._stages, self._dtype, self._threads = plan, first, tuple(stages), dtype, threads
         self._full_out = plan.full_out(dtype)
 
-    def run(self, source: RowSource | Samples, sink: RowSink | Samples) -> int:
+    def run(self, source: RowSource | Samples | Masked, sink: RowSink | Samples) -> int:
         """Filter a picture; return the number of clipped samples."""
         with single_threaded_blas(self._stages):
             if takes_range(self._stages):
@@ -67,15 +68,15 @@ class Group:
             executables.give_back(key, self._stages, executable)
             return clipped
 
-    def prepare(self, source: RowSource | Samples, sink: RowSink | Samples) -> None:
+    def prepare(self, source: RowSource | Samples | Masked, sink: RowSink | Samples) -> None:
         """Cache an executable for a later run between ends of these kinds and shapes."""
         key, executable = self._taken(source, sink)
         executable.prepare()
         executables.give_back(key, self._stages, executable)
 
-    def _taken(self, source: RowSource | Samples, sink: RowSink | Samples) -> tuple[Hashable, Executable]:
+    def _taken(self, source: RowSource | Samples | Masked, sink: RowSink | Samples) -> tuple[Hashable, Executable]:
         """Return an executable out of the cache or a new one, and its key."""
-        ends = isinstance(source, np.ndarray), isinstance(sink, np.ndarray)
+        ends = type(source) if isinstance(source, np.ndarray | Masked) else None, isinstance(sink, np.ndarray)
         key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, ends)
         executable = executables.take(key)
         if executable is None:
@@ -89,7 +90,7 @@ class Group:
         stages[number] = for_any_numbers(stages[number])
         return Group(self._plan, self._first, stages, self._dtype, self._threads)
 
-    def nodes(self, source: RowSource | Samples, **last: Any) -> list[Node]:
+    def nodes(self, source: RowSource | Samples | Masked, **last: Any) -> list[Node]:
         """Return the nodes of all stages; ``last`` are fields of the last stage's ``StageSetup``."""
         nodes: list[Node] = []
         for number, stage in enumerate(self._stages):
@@ -102,12 +103,14 @@ class Group:
             nodes += stage_nodes
         return nodes
 
-    def _executable(self, nodes: list[Node], source: RowSource | Samples, sink: RowSink | Samples) -> Executable:
+    def _executable(
+        self, nodes: list[Node], source: RowSource | Samples | Masked, sink: RowSink | Samples
+    ) -> Executable:
         """Return an executable for nodes between a source and a sink of these kinds."""
-        is_streamed = not (isinstance(source, np.ndarray) and isinstance(sink, np.ndarray))
+        is_streamed = not (isinstance(source, np.ndarray | Masked) and isinstance(sink, np.ndarray))
         room, before, after = _STREAM_MEMORY if is_streamed else _MEMORY, None, None
-        if isinstance(source, np.ndarray):
-            start: Slot | Connection[RowSource] = Slot(source)
+        if isinstance(source, np.ndarray | Masked):
+            start: Slot | Connection[RowSource] = MaskedSlot(source) if isinstance(source, Masked) else Slot(source)
             room += source.nbytes // _ARRAY_DIVISOR
         else:
             start = Connection(source)
@@ -120,14 +123,14 @@ class Group:
         all_nodes = [node for node in (before, *nodes, after) if node is not None]
         return Executable(all_nodes, start, end, self._threads, room)
 
-    def _setup(self, number: int, stage: StagePlan, source: RowSource | Samples) -> StageSetup:
+    def _setup(self, number: int, stage: StagePlan, source: RowSource | Samples | Masked) -> StageSetup:
         plan, ends = self._plan, number == len(self._stages) - 1
         full = plan.full
         gray = bool(plan.gray) and self._first + number == 0
         buffer = placeholder(
             stage.cols.input, stage.channels + 2 * gray, self._stages[number - 1].result if number else source.dtype
         )
-        in_memory = number == 0 and isinstance(source, np.ndarray)
+        in_memory = number == 0 and isinstance(source, np.ndarray | Masked)
         alone = in_memory and ends
         rows = alone_block_rows(stage) if alone else block_rows(stage)
         dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)

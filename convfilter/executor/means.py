@@ -15,6 +15,7 @@ from math import ceil
 import numpy as np
 
 from convfilter.engine.buffer import Samples
+from convfilter.engine.masked import Masked
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
@@ -26,6 +27,7 @@ from convfilter.filters.kernels import box
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.planning import Plan
+from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan_cache import cached_plan
 
 #: A share of 1, and the least share of valid pixels within a sigma of each valid pixel for which the multirate method
@@ -87,7 +89,9 @@ class Means:
             return run_band(computation, held, span, out, threads)
         chunk = band(computation.stages[0], span)
         pixels, valid = held.rows(chunk.rows.ranges)
-        return run_chunk_to(computation, 0, chunk, with_mask(pixels, valid, 1, threads=threads), out, threads)
+        joins = _joins_mask(computation)
+        masked = Masked(pixels, valid) if joins else with_mask(pixels, valid, 1, threads=threads)
+        return run_chunk_to(computation, 0, chunk, masked, out, threads)
 
     def _computation(self, held: Held, span: Span) -> Plan | MaskedBox:
         """Return the plan or the loop that computes a band, chosen by its mask."""
@@ -100,7 +104,7 @@ class Means:
 
     def _pieces(self, plan: Plan, bands: Sequence[Span]) -> int:
         """Return the least number of spans whose rows, with their mask, take at most ``MOST_BYTES``."""
-        if plan is self.plans[0]:
+        if plan is self.plans[0] or _joins_mask(plan):
             return 1
         first, last = reach_of([plan], (bands[0][0], bands[-1][1]))
         row_bytes = plan.stages[0].cols.input * plan.stages[0].channels * plan.dtype.itemsize
@@ -121,6 +125,11 @@ class Means:
         _, valid = held.rows(band(stage, span).rows.ranges)
         rows, cols = (ceil(sigma) for sigma in stage.kernel.sigma)
         return _are_filled(valid, rows, cols) or not (valid & (_shares(valid, rows, cols) < _DENSE)).any()
+
+
+def _joins_mask(plan: Plan) -> bool:
+    """Whether the mask is joined to rows when they are loaded; else a copy of them has it as a further channel."""
+    return plan.dtype.kind in "iu" and chosen_method(plan.stages[0]).joins_masks
 
 
 def _are_filled(valid: Valid, rows: int, cols: int) -> bool:

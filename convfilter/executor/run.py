@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.locality import NotLocalError
+from convfilter.engine.masked import Masked
 from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
 from convfilter.executor.group import Group, takes_range
@@ -170,13 +171,13 @@ def may_restart(plan: Plan) -> bool:
     return not is_finite and any(chosen_method(stage).spreads for stage in plan.stages)
 
 
-def run_stage_to(plan: Plan, number: int, pixels: Samples, result: Samples, threads: int) -> int:
+def run_stage_to(plan: Plan, number: int, pixels: Samples | Masked, result: Samples, threads: int) -> int:
     """Run one stage of ``plan`` as :func:`run_stage` does, into an array; returns how many samples were clipped."""
     return _run_stages(plan, number, number + 1, pixels, result, threads)
 
 
 def run_stage(
-    plan: Plan, number: int, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
+    plan: Plan, number: int, pixels: Samples | Masked, out_dtype: np.dtype[np.generic], threads: int
 ) -> tuple[Samples, int]:
     """Run one stage of ``plan`` on the result of the stage before.
 
@@ -185,7 +186,7 @@ def run_stage(
     plan : Plan
     number : int
         Number of the stage, from 0.
-    pixels : (rows, cols, channels) array, C-contiguous
+    pixels : (rows, cols, channels) array, C-contiguous, or Masked
         In the plan's sample type before the first stage; real numbers on the same scale before the others.
     out_dtype : dtype
         Sample type of the result of the last stage.
@@ -203,7 +204,7 @@ def run_stage(
 
 
 def _run_stages(
-    plan: Plan, first: int, last: int, source: RowSource | Samples, sink: RowSink | Samples, threads: int
+    plan: Plan, first: int, last: int, source: RowSource | Samples | Masked, sink: RowSink | Samples, threads: int
 ) -> int:
     """Run stages ``first`` to ``last - 1`` together; return the number of clipped samples."""
     group = Group(plan, first, plan.stages[first:last], sink.dtype, threads)
@@ -213,5 +214,5 @@ def _run_stages(
         except NotLocalError as error:
             group = group.local_at(error.stage)
             for end in (source, sink):
-                if not isinstance(end, np.ndarray):
+                if not isinstance(end, np.ndarray | Masked):
                     end.restart()

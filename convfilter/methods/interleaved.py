@@ -26,7 +26,6 @@ from convfilter.planning.strips import INTERLEAVED_ROWS, Interleaving
 
 CORRELATE_EIGHT = Loop("correlate_eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")
 CORRELATE_EIGHT_STORED = Loop("correlate_eight", "correlate_eight_stored", "A* i8* i8 A* i8 T* i8 i8 i8 A A A")
-COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
 UNMASK = Loop("interleave", "unmask", "A* i8 i8 A i8 T*")
 INTERLEAVE = Loop("interleave", "interleave", "S* i8 i8 i8 S*")
 APPEND_HALO = Loop("interleave", "append_halo", "A* i8 i8 i8 i8")
@@ -114,15 +113,11 @@ class _Interleaved:
         natural[:] = 0
         self._ring = self._persistent.get("ring", ring.slots * depth * self._lanes, dtype)
         rows = Moving(self._rows, ring.lead * ring.block, ring.block)
-        place = columns.indices, columns.count, columns.run_start, columns.run_length
-        line, channels = depth * self._lanes, source.channels
-        copied = (
-            source.slot, source.slot.shape[1] * channels, rows, ring.block, *place, channels,
-            int(source.padding_value), natural, line,
-        )  # fmt: skip
+        line = depth * self._lanes
+        copy = source.copy_call(self._scratch, rows, ring.block, columns, natural, line)
         target = Moving(self._ring, 0, ring.block * line, ring.period)
         return [
-            Call(COPY.variant(S=dtype), copied, ring.lead),
+            copy._replace(ahead=ring.lead),
             Call(INTERLEAVE.variant(S=dtype), (natural, line, ring.block, depth, target), ring.lead),
         ]
 

@@ -232,6 +232,8 @@ class Method(NamedTuple):
         The fields of these names in a ``StagePlan``.
     by_taps : callable
         Whether means are summed tap by tap, in a sliding window.
+    joins_masks : bool
+        Whether rows are loaded by ``Source.load``, ``load_calls`` or ``copy_call`` alone, which join a mask to them.
     spreads : bool
         Whether an infinite sample or a NaN reaches outputs whose windows do not contain it.
     fits_single : callable
@@ -263,6 +265,7 @@ class Method(NamedTuple):
     rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates
     sides: Callable[[Task], tuple[int, int]] = _no_sides
     by_taps: Callable[[Task], bool] = never
+    joins_masks: bool = False
     spreads: bool = False
     fits_single: Callable[[Task], bool] = sums_fit
     fits_previews: bool = False

@@ -234,6 +234,7 @@ MULTIRATE = Method(
     reach=_reach,
     scratch_bytes=_scratch_bytes,
     rates=rates_of,
+    joins_masks=True,
     spreads=True,
     fits_single=lambda task: sums_fit(task, taps=0),  # each pass has few taps
     terms=_terms,

@@ -114,7 +114,7 @@ def _whole_window(plan: StagePlan) -> Window:
     return Window(0, plan.rows.kernel)
 
 
-DIRECT = Method("direct", _direct_cost, window=_direct_window, fits_previews=True)
+DIRECT = Method("direct", _direct_cost, window=_direct_window, joins_masks=True, fits_previews=True)
 # Along a row, vectors straddle cache lines, and a second pass costs a store and a load.
 SEPARABLE = Method(
     "separable",
@@ -124,6 +124,7 @@ SEPARABLE = Method(
     sample_time=6.0,
     products=_separable_products,
     window=_separable_window,
+    joins_masks=True,
     fits_single=lambda task: sums_fit(task, sum(task.kernel.shape)),
     fits_previews=True,
     terms=_sides_sum,
@@ -136,6 +137,7 @@ LOW_RANK = Method(
     sample_time=6.0,
     products=lambda task: products_of(task) or (),
     window=window_of_products,
+    joins_masks=True,
     terms=_sides_sum,
     left_out=_remainder,
 )

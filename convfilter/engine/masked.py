@@ -1,0 +1,84 @@
+"""A picture and its mask, which the engine reads as one array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convfilter.engine.borders import Indices
+from convfilter.engine.buffer import Samples
+from convfilter.engine.program import Slot
+from convfilter.record import record
+
+
+@record(eq=False)
+class Masked:
+    """A picture and its mask in place of an array with the mask, 0 or 1, as a further channel.
+
+    Only methods that ``join_masks`` can read it: the mask is joined to rows when they are loaded.
+
+    Attributes
+    ----------
+    pixels : (rows, cols, channels) array of integers
+    valid : (rows, cols) array of bool
+        False where a pixel is ignored: all its channels count as 0.
+    """
+
+    pixels: Samples
+    valid: npt.NDArray[np.bool_]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the array that it stands for."""
+        rows, cols, channels = self.pixels.shape
+        return rows, cols, channels + 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples."""
+        return self.pixels.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array that it stands for."""
+        rows, cols, channels = self.shape
+        return rows * cols * channels * self.dtype.itemsize
+
+    def taken(self, places: Indices, axis: int) -> Masked:
+        """Return selected rows or columns."""
+        return Masked(np.take(self.pixels, places, axis=axis), np.take(self.valid, places, axis=axis))
+
+    def contiguous(self) -> Masked:
+        """Return the picture and its mask as C-contiguous arrays."""
+        return Masked(np.ascontiguousarray(self.pixels), np.ascontiguousarray(self.valid))
+
+
+class MaskedSlot(Slot):
+    """A slot for a picture and its mask: calls that load rows name the slots of both.
+
+    Parameters
+    ----------
+    masked : Masked
+        The first picture, C-contiguous; all later ones have its shape and type.
+
+    Attributes
+    ----------
+    pixels, valid : Slot
+        Slots of its two arrays, the mask as bytes.
+    """
+
+    def __init__(self, masked: Masked) -> None:
+        self.shape, self.dtype = masked.shape, masked.dtype
+        self.pixels, self.valid = Slot(masked.pixels), Slot(masked.valid.view(np.uint8))
+
+    def put(self, masked: Any) -> None:
+        """Replace the picture."""
+        self.pixels.put(masked.pixels)
+        self.valid.put(masked.valid.view(np.uint8))
+
+    def clear(self) -> None:
+        """Release the picture; no call can run until another one is put."""
+        self.pixels.clear()
+        self.valid.clear()
