@@ -234,6 +234,18 @@ def test_gaussians_of_whole_samples_are_near_the_exact_ones(dtype, channels, sig
         assert np.mean(results[0].reshape(exact.shape) == np.rint(exact)) > (0.999 if dtype == np.uint8 else 0.95)
 
 
+@pytest.mark.parametrize("col", [0, 3, 300, 511, 512, 530, 1023, 1024, 1190, 1199])
+def test_a_lone_pixel_in_a_hole_is_sparse_wherever_the_hole_lies(col):
+    valid = np.ones((60, 1200), bool)
+    assert means.are_dense(valid, 7, 9)
+    valid[20:50, max(0, col - 20) : col + 20] = False
+    assert means.are_dense(valid, 7, 9)
+    valid[35, col] = True
+    assert not means.are_dense(valid, 7, 9)
+    valid[35, col], valid[20, col] = False, True  # at the hole's edge
+    assert means.are_dense(valid, 7, 9)
+
+
 @pytest.mark.parametrize(
     ("spec", "dtype"),
     [

@@ -37,6 +37,8 @@ _ALL, _DENSE = 255, 51
 #: Largest copy of neighbouring rows with their mask that is filtered at a time; a single band may take more. Low spans
 #: read many rows twice.
 MOST_BYTES = 2**26
+#: Pixels around columns are counted in whole steps of so many columns, since plans are cached by width.
+_COUNTED = 512
 #: Share of valid pixels in each rectangle of a band for which ``_DENSE`` holds without a count around each pixel.
 _FILLED = 0.6
 
@@ -123,8 +125,7 @@ class Means:
         stage = self.plans[1].stages[0]
         assert stage.kernel.sigma is not None
         _, valid = held.rows(band(stage, span).rows.ranges)
-        rows, cols = (ceil(sigma) for sigma in stage.kernel.sigma)
-        return _are_filled(valid, rows, cols) or not (valid & (_shares(valid, rows, cols) < _DENSE)).any()
+        return are_dense(valid, *(ceil(sigma) for sigma in stage.kernel.sigma))
 
 
 def _joins_mask(plan: Plan) -> bool:
@@ -132,13 +133,27 @@ def _joins_mask(plan: Plan) -> bool:
     return plan.dtype.kind in "iu" and chosen_method(plan.stages[0]).joins_masks
 
 
-def _are_filled(valid: Valid, rows: int, cols: int) -> bool:
-    """Whether a share of at least ``_FILLED`` of each rectangle of ``rows`` by half of ``cols`` is valid.
+def are_dense(valid: Valid, rows: int, cols: int) -> bool:
+    """Whether each valid pixel has a share of at least ``_DENSE`` valid ones among those ``rows`` and ``cols`` away."""
+    unfilled = _unfilled_cols(valid, rows, cols)
+    if unfilled is None:
+        return True
+    # The windows that reach into these columns, and the columns that they read.
+    left, right = max(0, unfilled[0] - cols), unfilled[1] + cols
+    begin, end = max(0, left - cols) // _COUNTED * _COUNTED, -(-(right + cols) // _COUNTED) * _COUNTED
+    around = valid[:, begin:end]
+    sparse = around & (_shares(around, rows, cols) < _DENSE)
+    return not sparse[:, left - begin : right - begin].any()
+
+
+def _unfilled_cols(valid: Valid, rows: int, cols: int) -> Span | None:
+    """Return the columns of rectangles, ``rows`` by half of ``cols``, of which less than ``_FILLED`` is valid.
 
     Any window of twice ``rows`` by twice ``cols`` contains three such rectangles, which cover at least a third of it.
+    None: there is no such rectangle.
     """
     if rows > len(valid) or cols > valid.shape[1]:
-        return False
+        return 0, valid.shape[1]
     half = -(-cols // 2)
     in_column, in_rectangle = (np.min_scalar_type(count) for count in (rows, rows * half))
     tops = np.append(np.arange(0, len(valid) - rows, rows), len(valid) - rows)
@@ -147,7 +162,8 @@ def _are_filled(valid: Valid, rows: int, cols: int) -> bool:
     sums = down[:, :width:half].astype(in_rectangle)
     for col in range(1, half):
         sums += down[:, col:width:half]
-    return int(sums.min()) >= _FILLED * rows * half
+    unfilled = np.flatnonzero(sums.min(axis=0) < _FILLED * rows * half)
+    return (int(unfilled[0]) * half, int(unfilled[-1] + 1) * half) if unfilled.size else None
 
 
 def _shares(valid: Valid, rows: int, cols: int) -> Samples:
