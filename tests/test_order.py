@@ -198,6 +198,14 @@ def test_a_pipeline_has_a_step_of_each_node_in_a_tick():
     assert [rows for rows, _ in places_of(nodes, turns)] == [8, 8]
 
 
+def test_the_first_node_of_a_pipeline_does_not_run_ahead():
+    nodes = [node_of(5, {}, ()), node_of(10, {(block, 0): {block // 2} for block in range(10)}, (1,))]
+    ticks = pipelined(nodes, order_of(nodes, 0, 10))
+    assert [time for time, tick in enumerate(ticks) if any(number == 0 for number, _ in tick)] == [0, 2, 4, 6, 8]
+    assert len(ticks) == 11
+    assert [rows for rows, _ in places_of(nodes, ticks)] == [16]
+
+
 def test_rows_of_a_buffer_come_in_the_order_of_the_picture():
     """Slots may be out of order even if first and last slot are as far apart as those of rows in order."""
     rows = np.arange(24).reshape(6, 2, 2)

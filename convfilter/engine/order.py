@@ -86,21 +86,32 @@ def one_by_one(steps: Sequence[Step]) -> list[Tick]:
 def pipelined(nodes: Sequence[Node], steps: Sequence[Step], every: int = 1) -> list[Tick]:
     """Return ticks that hold a step of ``every``-th nodes: threads wait for each other once for all of them.
 
-    Each step lies in the first tick after the ticks of its inputs and of the node's previous step. If neighbours take
-    turns (``every`` is 2), a line buffer need not hold the rows being written in addition to the rows being read.
+    The last node's steps lie in the first ticks that the steps before them allow, those of the other nodes in the last
+    ticks before their readers', so that line buffers hold few rows: the first node, which waits for no other, would
+    run ahead. If neighbours take turns (``every`` is 2), a line buffer need not hold the rows being written in addition
+    to the rows being read.
     """
-    ticks: list[Tick] = []
-    times: list[dict[int, int]] = [{} for _ in nodes]  # tick of each block
+    inputs = list(_reads(nodes, steps))
+    times: list[int] = []  # tick of each step
+    computed: list[dict[int, int]] = [{} for _ in nodes]  # tick of each block
     after = [0] * len(nodes)  # tick after each node's last step
-    for (number, blocks), reads in zip(steps, _reads(nodes, steps), strict=True):
-        inputs = [times[source][block] + 1 for source, needed in reads for block in needed]
-        time = max([after[number], *inputs])
+    for (number, blocks), reads in zip(steps, inputs, strict=True):
+        time = max([after[number], *[computed[source][block] + 1 for source, needed in reads for block in needed]])
         time += (number - time) % every
+        times.append(time)
         after[number] = time + 1
-        times[number].update(dict.fromkeys(blocks, time))
-        ticks += [[] for _ in range(time + 1 - len(ticks))]
+        computed[number].update(dict.fromkeys(blocks, time))
+    ticks: list[Tick] = [[] for _ in range(max(after))]
+    read: list[dict[int, int]] = [{} for _ in nodes]  # first tick that reads each block
+    before = [len(ticks)] * len(nodes)  # tick of each node's next step
+    for (number, blocks), reads, first in reversed(list(zip(steps, inputs, times, strict=True))):
+        latest = min([before[number], *[read[number].get(block, first + 1) for block in blocks]]) - 1
+        time = latest - (latest - first) % every
+        before[number] = time
+        for source, needed in reads:
+            read[source].update({block: min(time, read[source].get(block, time)) for block in needed})
         ticks[time].append((number, blocks))
-    return [tick for tick in ticks if tick]
+    return [tick[::-1] for tick in ticks if tick]
 
 
 def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None) -> Places:
