@@ -132,7 +132,7 @@ class Group:
         )
         in_memory = number == 0 and isinstance(source, np.ndarray | Masked)
         alone = in_memory and ends
-        rows = alone_block_rows(stage) if alone else block_rows(stage)
+        rows = alone_block_rows(stage) if alone else block_rows(stage, in_memory=in_memory)
         dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
         loaded = Source(buffer, full, stage.alpha, gray, stage.padding_value, stage.premultiplied, stage.masked)
         return StageSetup(stage, loaded, dtype, white, rows, in_memory=in_memory, alone=alone)

@@ -48,12 +48,17 @@ def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
     return held + sum(chosen_method(stage).buffer_bytes(stage) for stage in stages)
 
 
-def block_rows(stage: StagePlan) -> int:
-    """Return the block height of a stage that runs in a group."""
+def block_rows(stage: StagePlan, *, in_memory: bool = False) -> int:
+    """Return the block height of a stage that runs in a group.
+
+    The rows that a block reads lie in the cache, too, unless they come from a picture ``in_memory``.
+    """
     method = chosen_method(stage)
     if method.has_own_blocks(stage):
         return stage.block_rows
-    row = max(stage.rows.stride * stage.cols.input * stage.channels, stage.cols.output * stage.output_channels)
+    row = stage.cols.output * stage.output_channels
+    if not in_memory:
+        row = max(row, stage.rows.stride * stage.cols.input * stage.channels)
     unit = method.unit_rows(stage)
     rows = _even_rows(stage.rows.output, max(1, BLOCK_SAMPLES // row // unit) * unit, unit)
     # Each block of interpolated rows begins with many coarse rows.
