@@ -112,6 +112,14 @@ def test_little_work_is_not_shared(monkeypatch):
     assert made.threads == 1
 
 
+def test_filters_of_little_work_wake_no_thread(monkeypatch):
+    monkeypatch.undo()
+    image = picture((256, 256, 3))
+    for text in ("gaussian:2", "gaussian:2 | relu", "gaussian:2 | gaussian:2"):
+        nodes, made = schedule_of(planned(text, image.shape), image, 2)
+        assert (made.threads, made.sharing) == (1, [1] * len(nodes))
+
+
 def test_bands_that_take_too_much_memory_are_not_made(monkeypatch):
     by_bands(monkeypatch)
     plan, image = planned(STACKS[3]), picture()
@@ -210,6 +218,22 @@ def test_a_line_buffer_leaves_out_the_rows_in_a_lane_interleaved_ring(monkeypatc
     nodes = Group(plan, 0, plan.stages, source.dtype, 2).nodes(source)
     made = schedule.scheduled([before, *nodes, ToRows(Connection(None), nodes[-1])], 2, ROOM)
     assert made.rows == [32, 16]
+
+
+def test_threads_that_share_ticks_decimate_a_picture_in_blocks_higher_than_those_of_a_line_buffer(monkeypatch):
+    nodes, made = planned_large("gaussian:20 | gaussian:20", monkeypatch)
+    assert len(made.bands) == 1
+    assert 2 in made.sharing
+    assert nodes[0].block_rows == 3 * nodes[3].block_rows
+
+
+def test_rows_of_a_picture_in_memory_do_not_make_blocks_lower(monkeypatch):
+    """A block's result stays in the cache until it is read, and so does what it reads, unless this is the picture."""
+    monkeypatch.undo()
+    plan, image = planned("maxpool:2 | maxpool:2", (1000, 1000, 3)), picture((1000, 1000, 3))
+    nodes, _ = schedule_of(plan, image, 1)
+    assert nodes[0].block_rows == 4 * block_rows(plan.stages[0])
+    assert nodes[1].block_rows == block_rows(plan.stages[1])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

@@ -143,8 +143,11 @@ class Node(ABC):
         """Free the tables computed from :meth:`demand`, which only schedules read."""
         self._needed.clear()
 
-    def lower_blocks(self) -> None:  # noqa: B027
-        """Lower blocks that are high for bands; most nodes have blocks of one height."""
+    def lower_blocks(self, *, shared: bool = False) -> None:  # noqa: B027
+        """Lower blocks that are high for bands: to the least height, or to that of threads that share ticks.
+
+        Most nodes have blocks of one height.
+        """
 
     @abstractmethod
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:

@@ -27,8 +27,11 @@ from convfilter.engine.stream import Stream, readings_of
 from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
-#: costs: it wakes after 70 us, and the first thread some 50 us after the end of the second.
-WORTH_A_THREAD = 8_000_000
+#: costs: it wakes after 70 us, and the first thread some 50 us after the end of the second. On two cores of an AMD
+#: EPYC, runs of 8 to 12 million take 1.0 to 1.8 times as long on two threads as on one; only `maxpool:2` takes 0.85.
+WORTH_A_THREAD = 12_000_000
+#: The same for a step of a stream, in which other threads read and write rows meanwhile, over the number above.
+_WORTH_IN_STREAM = 2 / 3
 #: Multiply-adds that take as long as writing a sample to a line buffer and reading it again.
 _MOVING = 4
 #: Most bytes of all results between nodes for a schedule by whole results, if there is room for them. Threads then wait
@@ -91,8 +94,20 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         bands, rows = _one_band(nodes, one_by_one(order_of(nodes, 0, blocks)))
         if _bytes(nodes, rows) + _crew_bytes(nodes) <= room:
             return Schedule(1, alone, bands, rows)
+    else:
+        for node in nodes:
+            node.lower_blocks(shared=True)
+        made = _by_ticks(nodes, threads, room)
+        if _bytes(nodes, made.rows) + _crew_bytes(nodes, threads) <= room:
+            return made
     for node in nodes:
         node.lower_blocks()
+    return _by_ticks(nodes, threads, room)
+
+
+def _by_ticks(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
+    """Return the schedule of a single band of which threads share the blocks."""
+    alone, blocks = [1] * len(nodes), nodes[-1].blocks
     ticks = one_by_one(order_of(nodes, 0, blocks))
     buffer_bytes = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
     threads = min(threads, _most_threads(nodes, room - buffer_bytes))
@@ -128,7 +143,8 @@ def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
             sizes = _halved(sizes)
     steps = [-(-node.blocks // size) for node, size in zip(nodes, sizes, strict=True)]
     steps[0] = max(steps)
-    sharing = [threads if _cost(node) > WORTH_A_THREAD * some else 1 for node, some in zip(nodes, steps, strict=True)]
+    worth = _WORTH_IN_STREAM * WORTH_A_THREAD
+    sharing = [threads if _cost(node) > worth * some else 1 for node, some in zip(nodes, steps, strict=True)]
     return Schedule(1, sharing, [Band(stream, stream.heights, 0, 0)], stream.heights)
 
 

@@ -109,15 +109,17 @@ class _Decimate(_CoarseNode):
         self._decimation = _Decimation(stage, coarse)
         self._set_blocks(in_memory=stage.in_memory)
 
-    def lower_blocks(self) -> None:
-        """Lower the blocks to those of a node that reads a line buffer."""
+    def lower_blocks(self, *, shared: bool = False) -> None:
+        """Lower the blocks to those of threads that share ticks, or of a node that reads a line buffer."""
         self.forget_demand()
-        self._set_blocks(in_memory=False)
+        self._set_blocks(in_memory=shared and self.stage.in_memory, shared=shared)
 
-    def _set_blocks(self, *, in_memory: bool) -> None:
+    def _set_blocks(self, *, in_memory: bool, shared: bool = False) -> None:
         """Set the block height, and what depends on it."""
         stage, rates, decimation = self.stage, self.coarse.rates, self._decimation
-        self.block_rows = coarse_block_rows(self.plan, rates, self.rows, alone=stage.alone, in_memory=in_memory)
+        self.block_rows = coarse_block_rows(
+            self.plan, rates, self.rows, alone=stage.alone, in_memory=in_memory, shared=shared
+        )
         self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
         row_bytes = self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
         # Without rings that persist, a line buffer would hold all rows that a block demands.

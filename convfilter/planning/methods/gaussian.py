@@ -28,7 +28,9 @@ _WIDE_ROW, _WIDE_ROW_TIME = 12 * 2**10, 15.0
 #: Most rows of the coarse grid in one block, where the whole input is in memory: each block loads the rings of all
 #: strips into the cache again.
 _COARSE_ROWS = 96
-#: but threads that compute bands need this many blocks.
+#: but threads that share ticks need line buffers for the blocks of several ticks,
+_SHARED_COARSE_ROWS = 48
+#: and threads that compute bands need this many blocks.
 _COARSE_BLOCKS = 4
 #: All rows are one block in a stage that runs alone, if the whole grid has at most this many samples.
 COARSE_SAMPLES = 2**22
@@ -92,17 +94,21 @@ def _wide_row_time(task: Task) -> float:
     return _WIDE_ROW_TIME if samples > _WIDE_ROW and task.accuracy == "uint8" else 0.0
 
 
-def coarse_block_rows(plan: StagePlan, rates: Rates, count: int, *, alone: bool, in_memory: bool) -> int:
+def coarse_block_rows(
+    plan: StagePlan, rates: Rates, count: int, *, alone: bool, in_memory: bool, shared: bool = False
+) -> int:
     """Return the block height on a coarse grid of ``count`` rows.
 
-    Few rows where a line buffer holds the input, since each coarse row needs many source rows.
+    Few rows where a line buffer holds the input, since each coarse row needs many source rows; fewer
+    rows of a picture where threads share ticks (``shared``) than elsewhere.
     """
     if not in_memory:
         most = min(_COARSE_DEMAND, _COARSE_DEMAND_SAMPLES // (plan.cols.input * plan.channels))
         return next((rows for rows in (2 * COARSE_GROUP, COARSE_GROUP) if rows * rates.step <= most), STEP_ROWS)
     row = max(plan.cols.input + 1, plan.cols.output) * plan.channels
-    is_one_block = alone and count * row <= COARSE_SAMPLES
-    rows = count if is_one_block else min(_COARSE_ROWS, max(2 * COARSE_GROUP, count // _COARSE_BLOCKS))
+    is_one_block = alone and not shared and count * row <= COARSE_SAMPLES
+    most = _SHARED_COARSE_ROWS if shared else _COARSE_ROWS
+    rows = count if is_one_block else min(most, max(2 * COARSE_GROUP, count // _COARSE_BLOCKS))
     return -(-rows // COARSE_GROUP) * COARSE_GROUP
 
 
