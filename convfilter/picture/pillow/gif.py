@@ -18,6 +18,8 @@ MAX_FRAMES = 65536
 HEADER_BYTES, DESCRIPTOR_BYTES = 13, 9
 #: Bytes of the first sub-block of a frame, with its length, from which a pixel is decoded.
 _LEAST_PIXEL_BYTES = 3
+#: Offset of width and height, 16 bits each.
+SIZE_AT = 6
 _ASPECT_AT, _ASPECT_OFFSET = 12, 15
 _EXTENSION, IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_TABLE = 0x80

@@ -111,8 +111,6 @@ def _high_depth(image: Any, file: BinaryIO, name: str, bits: int, lenient: bool)
 
 def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenient: bool) -> Picture:
     """Decode all frames or the chosen one, and read the metadata."""
-    if name == "GIF" and not lenient and (problem := gif.damage(file)):
-        raise ReadError(problem.text, remedy=DECODE_THE_REST)
     placed = gif_frames.placed(image.fp) if name == "GIF" else []
     count = len(placed) or (int(getattr(image, "n_frames", 1)) if name in (*_ANIMATED, *_PAGED) else 1)
     width, height = image.size
@@ -235,8 +233,11 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
         if name == "GIF" and (problem := gif.damage(file)):
             if not problem.leaves_frames:
                 raise ReadError(problem.text)
-            if lenient:
-                file = io.BytesIO(gif.completed(file.read()))
+            if not lenient:
+                width, height = struct.unpack_from("<HH", head, gif.SIZE_AT)
+                limits.require_size(width, height, options)
+                raise ReadError(problem.text, remedy=DECODE_THE_REST)
+            file = io.BytesIO(gif.completed(file.read()))
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
     for size in contents.embedded_sizes(head, file):  # Pillow decodes icons when it opens them
         limits.require_pixels(*size, options.max_pixels)
