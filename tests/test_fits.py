@@ -95,6 +95,22 @@ def test_scaled_and_missing_samples_are_written_as_astropy_reads_them(tmp_path, 
         assert after[0].header["BUNIT"] == "K" and not {"BSCALE", "BZERO", "BLANK"} & set(after[0].header)
 
 
+@pytest.mark.parametrize(
+    ("bits", "zero", "blank"),
+    [(8, -128, 7), (16, 2**15, 7), (32, 2**31, 7), (64, 2**63, 7), (8, 0, 0), (16, 0, 0), (32, 10, 0)],
+)
+def test_missing_samples_that_astropy_takes_for_numbers_become_nan(bits, zero, blank):
+    values = {"SIMPLE": "T", "BITPIX": bits, "NAXIS": 2, "NAXIS1": 30, "NAXIS2": 20, "BZERO": zero, "BLANK": blank}
+    head = "".join(f"{key:8}= {value!s:>20}".ljust(80) for key, value in values.items()) + "END"
+    stored_samples = ramp("u1" if bits == 8 else f">i{bits // 8}")
+    data = stored_samples.tobytes()
+    picture = read(io.BytesIO(head.ljust(2880).encode() + data.ljust(-(-len(data) // 2880) * 2880, b"\0")))
+    expected = stored_samples.astype(np.float64) + zero
+    expected[stored_samples == blank] = np.nan
+    np.testing.assert_array_equal(picture.pixels, expected)
+    assert "partly missing (BLANK)" in picture.notes[0]
+
+
 HEADER = {
     "OBJECT": "M31", "CRPIX1": 10.5, "CRPIX2": 8.0, "CRVAL1": 10.68, "CRVAL2": 41.27, "CTYPE1": "RA---TAN",
     "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg", "RADESYS": "ICRS",
@@ -103,6 +119,14 @@ MATRICES = {
     "cdelt": {"CDELT1": -0.01, "CDELT2": 0.01},
     "cd": {"CD1_1": -0.01, "CD1_2": 0.002, "CD2_1": 0.002, "CD2_2": 0.01},
     "pc": {"CDELT1": -0.01, "CDELT2": 0.01, "PC1_1": 0.98, "PC1_2": -0.2, "PC2_1": 0.2, "PC2_2": 0.98},
+    "none": {},
+    "cd and cdelt": {"CD1_1": -0.01, "CD2_2": 0.01, "CDELT1": -0.01, "CDELT2": 0.01},
+    "pc without a one": {"CDELT1": 0.01, "CDELT2": 0.01, "PC1_1": -1.0},
+    "pc of shear": {"CDELT1": -0.01, "CDELT2": 0.01, "PC1_2": 0.1},
+    "pc of an older draft": {"CDELT1": -0.01, "CDELT2": 0.01, "PC001001": 0.98, "PC001002": -0.2, "PC002001": 0.2},
+    "pc of another version": {
+        "CDELT1": -0.01, "CDELT2": 0.01, "CRPIX1A": 1.0, "CRPIX2A": 1.0, "PC1_1A": 2.0, "CTYPE1A": "LINEAR",
+    },
     "sip": {
         "CD1_1": -0.01, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 0.01, "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP",
         "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-3, "A_1_1": 2e-3, "B_0_2": -1e-3, "B_1_1": 5e-4,
@@ -134,12 +158,14 @@ def test_world_coordinates_move_with_the_pixels(tmp_path, matrix, spec):
     filter_file(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), Options([spec]))
     kept = fits.getheader(tmp_path / "b.fits")
     assert kept["OBJECT"] == "M31" and "CHECKSUM" not in kept
-    before, after = wcs.WCS(fits.Header(header)), wcs.WCS(kept)
+    assert kept.get("CDELT1") == kept.get("CD1_1") or matrix != "cd and cdelt"
     row_step, col_step = {"box:3,stride=2": (2, 2), "box:3x5,stride=3x2,padding=valid": (2, 3)}.get(spec, (1, 1))
     row_start, col_start = {"box:3x5,stride=3x2,padding=valid": (2, 1), "box:3,padding=4": (-3, -3)}.get(spec, (0, 0))
-    for row, col in ((0, 0), (3, 2), (5, 7)):
-        place = before.all_pix2world([[col_start + col * col_step, row_start + row * row_step]], 0)
-        np.testing.assert_allclose(after.all_pix2world([[col, row]], 0), place, atol=1e-9)
+    for version in " A" if "CTYPE1A" in header else " ":
+        before, after = wcs.WCS(fits.Header(header), key=version), wcs.WCS(kept, key=version)
+        for row, col in ((0, 0), (3, 2), (5, 7)):
+            place = before.all_pix2world([[col_start + col * col_step, row_start + row * row_step]], 0)
+            np.testing.assert_allclose(after.all_pix2world([[col, row]], 0), place, atol=1e-9)
 
 
 def test_planes_of_a_cube_are_pages(tmp_path):

@@ -33,11 +33,15 @@ _DERIVED = re.compile(
 )
 #: Keywords of world coordinates: reference pixel; step of a pixel; matrix to the detector; polynomials of distortion.
 _REFERENCE = re.compile(r"(CRPIX|LTV)([12])[A-Z]?\Z")
-_STEP = re.compile(r"(CDELT)([12])[A-Z]?\Z|(CD|PC)\d_([12])[A-Z]?\Z")
+_STEP = re.compile(r"CDELT([12])([A-Z]?)\Z")
+_MATRIX = re.compile(r"(CD|PC)(?:\d_|00\d00)(\d)([A-Z]?)\Z")
+_VERSION = re.compile(r"(?:CTYPE|CRVAL|CRPIX|CDELT)[12]([A-Z]?)\Z")
 _LOGICAL = re.compile(r"LTM([12])_\1\Z")
 _SIP = re.compile(r"([AB])P?_(\d)_(\d)\Z")
 _MOST_FRAMES = 10_000
 _MOST_NAMES = 8
+#: Largest integers, in bytes, whose scaled values are read as float32.
+_FLOAT32_HOLDS = 2
 
 
 def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -63,8 +67,9 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
         limits.require_memory((planes + len(numbers)) * height * width * 8)
         _require_complete(unit, file)
         bits = int(unit.header["BITPIX"])
-        dtype = np.dtype(unit.data.dtype).newbyteorder("=")
-        stack = np.asarray(unit.data).reshape(planes, height, width)
+        data = _missing_as_nan(file, units.index(unit), unit) if bits > 0 and "BLANK" in unit.header else unit.data
+        dtype = np.dtype(data.dtype).newbyteorder("=")
+        stack = np.asarray(data).reshape(planes, height, width)
         if is_known(dtype):
             samples = [np.ascontiguousarray(stack[number], dtype=computed_in(dtype)) for number in numbers]
         else:
@@ -79,10 +84,17 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[Any]:
-    """Yield astropy's list of the header-data units of a file, which stays open."""
+def _opened(file: BinaryIO, stored: bool = False) -> Iterator[Any]:
+    """Yield astropy's list of the header-data units of a file, which stays open; ``stored``: samples without scale."""
     fits = _astropy()
-    units = fits.open(file, mode="readonly", memmap=False, lazy_load_hdus=False, ignore_missing_end=False)
+    units = fits.open(
+        file,
+        mode="readonly",
+        memmap=False,
+        lazy_load_hdus=False,
+        ignore_missing_end=False,
+        do_not_scale_image_data=stored,
+    )
     try:
         yield units
     finally:
@@ -97,6 +109,23 @@ def _astropy() -> Any:
 
     warnings.filterwarnings("ignore", category=AstropyWarning)
     return fits
+
+
+def _missing_as_nan(file: BinaryIO, index: int, unit: Any) -> Any:
+    """Return integers as the real numbers that they stand for, missing ones as NaN.
+
+    Astropy leaves a BLANK of 0, and the BLANK of integers that BZERO makes unsigned, a number.
+    """
+    header = unit.header
+    missing, scale, zero = header["BLANK"], header.get("BSCALE", 1), header.get("BZERO", 0)
+    file.seek(0)
+    with _opened(file, stored=True) as units:
+        integers = units[index].data
+    values = integers.astype(np.float32 if integers.itemsize <= _FLOAT32_HOLDS else np.float64)
+    values *= scale
+    values += zero
+    values[integers == missing] = np.nan
+    return values
 
 
 def _require_complete(unit: Any, file: BinaryIO) -> None:
@@ -196,7 +225,8 @@ def _move(header: Any, source: FitsHeader) -> None:
     axes = {1: source.cols, 2: source.rows}
     if all(axis == (0.0, 1.0) for axis in axes.values()):
         return
-    has_matrix = any(re.match(r"(CD|PC)\d_\d", key) for key in header)
+    matrices = {match[3]: match[1] for match in map(_MATRIX.match, header) if match}
+    _state_defaults(header, matrices)
     for key in list(dict.fromkeys(header)):
         value = header[key]
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -207,8 +237,24 @@ def _move(header: Any, source: FitsHeader) -> None:
         elif match := _LOGICAL.match(key):
             header[key] = value / axes[int(match[1])][1]
         elif match := _STEP.match(key):
-            if not (match[1] and has_matrix):
-                header[key] = value * axes[int(match[2] or match[4])][1]
+            if matrices.get(match[2]) != "PC":
+                header[key] = value * axes[int(match[1])][1]
+        elif match := _MATRIX.match(key):
+            header[key] = value * axes.get(int(match[2]), (0.0, 1.0))[1]
         elif match := _SIP.match(key):
             across, up = axes[1][1], axes[2][1]
             header[key] = value * across ** int(match[2]) * up ** int(match[3]) / (across if match[1] == "A" else up)
+
+
+def _state_defaults(header: Any, matrices: dict[str, str]) -> None:
+    """Add the keywords whose defaults are false on the grid of the result; ``matrices``: CD or PC, by version."""
+    versions = {match[1] for match in map(_VERSION.match, header) if match}
+    for version in sorted(versions | set(matrices)):
+        for axis in (1, 2):
+            header.setdefault(f"CRPIX{axis}{version}", 0.0)
+            if version not in matrices:
+                header.setdefault(f"CDELT{axis}{version}", 1.0)
+            elif matrices[version] == "PC":
+                draft = f"PC00{axis}00{axis}"
+                has_draft = any(key.startswith("PC00") for key in header) and not version
+                header.setdefault(draft if has_draft else f"PC{axis}_{axis}{version}", 1.0)
