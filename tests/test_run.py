@@ -9,7 +9,7 @@ from planned import methods
 from samples import byte_noise
 
 from convfilter.errors import ParameterError
-from convfilter.executor.run import run_array
+from convfilter.executor.run import may_restart, run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
 from convfilter.filters.stage import Stage
@@ -319,3 +319,26 @@ def test_working_memory_is_bounded_for_tall_kernels_on_wide_pictures(large_image
 @pytest.mark.parametrize(("stage", "shape"), LARGE_SPANS.values(), ids=LARGE_SPANS)
 def test_working_memory_is_bounded_for_large_strides_and_wide_pictures(stage, shape, large_image):
     assert working_memory(stage, large_image.reshape(shape)) < LIMIT
+
+
+@pytest.mark.parametrize(
+    ("specs", "dtype", "expected"),
+    [
+        (["gaussian:20"], "uint8", False),
+        (["gaussian:20"], "float32", True),
+        (["box:3"], "float32", False),
+        (["gaussian:20", "sobel:magnitude", "gaussian:20"], "uint16", False),
+        (["scale:1e30", "scale:1e30", "gaussian:20"], "uint8", True),
+        (["gaussian:20", "scale:1e30", "scale:1e30"], "uint8", False),
+        (["sigmoid", "gaussian:20"], "uint8", True),
+    ],
+)
+def test_only_samples_that_may_be_infinite_are_read_again(specs, dtype, expected):
+    plan = plan_stack(stack.stages(specs), (64, 64, 3), np.dtype(dtype))
+    assert may_restart(plan) is expected
+
+
+def test_a_transform_of_real_samples_may_begin_again():
+    stages = [stage_of(OPERATORS["real"]), stage_of(OPERATORS["real"])]
+    assert may_restart(plan_stack(stages, (64, 64, 3), np.dtype("uint8"), algorithm="fourier"))
+    assert not may_restart(plan_stack(stages[:1], (64, 64, 3), np.dtype("uint8"), algorithm="fourier"))

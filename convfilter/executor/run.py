@@ -15,7 +15,8 @@ from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
 from convfilter.executor.group import Group, takes_range
 from convfilter.machine.cores import cores_lately
-from convfilter.planning import Plan
+from convfilter.planning import Plan, full_scale
+from convfilter.planning.gains import largest_magnitudes
 from convfilter.planning.methods import chosen_method
 from convfilter.record import record
 
@@ -163,12 +164,22 @@ def streaming_obstacle(plan: Plan) -> str:
 
 
 def may_restart(plan: Plan) -> bool:
-    """Whether :func:`run` may call ``restart`` of its sink: where a method spreads samples that are not finite.
+    """Whether :func:`run` may call ``restart`` of source and sink, to begin again with another method.
 
-    Integers are finite, and so is the result of one stage of them.
+    It does so where a method spreads samples that are not finite, or hides small real samples beside large ones. The
+    integers of a picture are finite; so are the results of stages whose weights bound them below the largest float32.
     """
-    is_finite = plan.dtype.kind != "f" and len(plan.stages) == 1
-    return not is_finite and any(chosen_method(stage).spreads for stage in plan.stages)
+    methods = [chosen_method(stage) for stage in plan.stages]
+    if plan.dtype.kind == "f":
+        return any(method.spreads for method in methods)
+    if any(method.hides for method in methods[1:]):
+        return True
+    last = max((number for number, method in enumerate(methods) if method.spreads), default=0)
+    before = plan.stages[:last]
+    if any(stage.alpha and not stage.premultiplied for stage in before):  # nothing bounds a division by alpha
+        return True
+    largest = float(np.finfo(np.float32).max)
+    return any(size > largest for size in largest_magnitudes(before, full_scale(plan.dtype)))
 
 
 def run_stage_to(plan: Plan, number: int, pixels: Samples | Masked, result: Samples, threads: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.operators import (
@@ -22,6 +23,22 @@ from convfilter.planning.task import Task, gain_of_sums
 from convfilter.sample_types import full_scale
 
 
+class Weighted(Protocol):
+    """A stage and its weights: a ``Task`` or a ``StagePlan``."""
+
+    @property
+    def stage(self) -> Stage:
+        """The stage."""
+
+    @property
+    def kernel(self) -> Kernel:
+        """Weights to sum."""
+
+    @property
+    def scale(self) -> float:
+        """The remaining scale of the stage."""
+
+
 def levels(tasks: Sequence[Task]) -> list[float]:
     """Return, for each stage, the largest magnitude of its result, in levels of the stack's final sample type.
 
@@ -33,18 +50,25 @@ def levels(tasks: Sequence[Task]) -> list[float]:
         return [math.inf] * len(tasks)
     full = first.whites[0] if first.whites else full_scale(first.dtype)
     full_out = last.whites[1] if last.whites else full_scale(last.result)
-    sizes: list[float] = []
-    size = full
-    for task in tasks:
-        size = _size_after(task, size, full)
-        sizes.append(size)
+    sizes = largest_magnitudes(tasks, full)
     gains = [1.0]
     for task in reversed(tasks[1:]):
         gains.insert(0, gains[0] * _gain(task))
     return [times(size, gain) * full_out / full for size, gain in zip(sizes, gains, strict=True)]
 
 
-def _size_after(task: Task, size: float, full: float) -> float:
+def largest_magnitudes(stages: Sequence[Weighted], full: float) -> list[float]:
+    """Return the largest magnitude of each stage's result, in the levels of samples from ``-full`` to ``full``.
+
+    The magnitude is infinite where nothing bounds it. Division by alpha is left out.
+    """
+    sizes: list[float] = []
+    for stage in stages:
+        sizes.append(_size_after(stage, sizes[-1] if sizes else full, full))
+    return sizes
+
+
+def _size_after(task: Weighted, size: float, full: float) -> float:
     """Return the largest magnitude of a stage's result, given that of its input."""
     operator, stage = task.stage.operator, task.stage
     if stage.padding_mode == "constant":
@@ -59,7 +83,7 @@ def _size_after(task: Task, size: float, full: float) -> float:
     return size
 
 
-def _gain(task: Task) -> float:
+def _gain(task: Weighted) -> float:
     return largest_gain(task.stage, task.kernel, task.scale)
 
 

@@ -236,6 +236,8 @@ class Method(NamedTuple):
         Whether rows are loaded by ``Source.load``, ``load_calls`` or ``copy_call`` alone, which join a mask to them.
     spreads : bool
         Whether an infinite sample or a NaN reaches outputs whose windows do not contain it.
+    hides : bool
+        Whether a large finite sample may hide small ones in the rounding of a transform.
     fits_single : callable
         Whether float32 sums keep the promises about errors for a task without samples that need float64.
     fits_previews : bool
@@ -267,6 +269,7 @@ class Method(NamedTuple):
     by_taps: Callable[[Task], bool] = never
     joins_masks: bool = False
     spreads: bool = False
+    hides: bool = False
     fits_single: Callable[[Task], bool] = sums_fit
     fits_previews: bool = False
     terms: Callable[[StagePlan], int] = _taps

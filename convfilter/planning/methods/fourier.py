@@ -154,6 +154,7 @@ FOURIER = Method(
     scratch_bytes=_scratch_bytes,
     sides=_sides,
     spreads=True,
+    hides=True,
     fits_single=_fits_single,
     terms=_terms,
 )
