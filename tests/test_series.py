@@ -151,6 +151,57 @@ def test_memory_does_not_grow_with_the_number_of_pictures(monkeypatch):
     assert peaks[1] < peaks[0] + 4 * 2**20
 
 
+class EndlessRows:
+    """A stream of one picture, 3,000 bytes a row, whose rows are made as they are read."""
+
+    def __init__(self, rows, sent=None):
+        self._header = io.BytesIO(b"P6 1000 %d 255\n" % rows)
+        self._left = 3000 * (rows if sent is None else sent)
+
+    def read(self, size):
+        content = self._header.read(size)
+        count = min(size - len(content), self._left)
+        self._left -= count
+        return content + bytes(count)
+
+
+@pytest.mark.parametrize("specs", [["box:3"], ["gaussian:20", "sobel:magnitude", "maxpool:2"]], ids=["one", "stack"])
+@pytest.mark.parametrize("name", ["out.ppm", "out.png"])
+def test_memory_does_not_grow_with_the_rows_of_a_picture(monkeypatch, specs, name):
+    peaks = []
+    for rows in (4_000, 16_000):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=EndlessRows(rows), isatty=lambda: False))
+        tracemalloc.start()
+        try:
+            filter_file("-", name, Options(specs))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 4 * 2**20
+
+
+def test_a_stream_that_ends_early_leaves_the_old_output(monkeypatch):
+    Path("out.png").write_bytes(b"before")
+    stream = EndlessRows(6_000, sent=5_000)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream, isatty=lambda: False))
+    with pytest.raises(ReadError, match=r"^the PNM is truncated: 15000000 of 18000000 bytes are there"):
+        filter_file("-", "out.png", BOX)
+    assert Path("out.png").read_bytes() == b"before" and os.listdir() == ["out.png"]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=EndlessRows(60, sent=50), isatty=lambda: False))
+    report = filter_file("-", "out.png", BOX._replace(read=ReadOptions(lenient=True)))
+    assert report.notes == ("the PNM is truncated: 150000 of 180000 bytes are there",)
+
+
+def test_filters_that_read_samples_again_take_a_stream(monkeypatch):
+    data = concatenated("pam", 1)
+    for specs in (["normalize"], ["gaussian:2,padding_mode=wrap"], ["scale:1e38", "scale:1e38", "gaussian:20"]):
+        standard_input(monkeypatch, data)
+        filter_file("-", "out.png", Options(specs))
+        Path("in.pam").write_bytes(data)
+        filter_file("in.pam", "apart.png", Options(specs))
+        assert Path("out.png").read_bytes() == Path("apart.png").read_bytes()
+
+
 def test_a_picture_of_a_series_can_be_chosen(monkeypatch):
     data = concatenated("pgm")
     for source in ("in.pgm", "-"):

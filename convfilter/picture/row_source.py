@@ -50,6 +50,8 @@ class Bands:
         Name of the format, for messages.
     give_back : callable, optional
         Called with each band after its rows are copied, so that the decoder can use its memory again.
+    read_once : callable, optional
+        Called by :meth:`read_once`.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class Bands:
         ahead: bool = False,
         name: str = "picture",
         give_back: Callable[[Pixels], None] = lambda band: None,
+        read_once: Callable[[], None] | None = None,
     ) -> None:
         self.shape, self.dtype, self._name = shape, dtype, name
-        self._bands, self._give_back = bands, give_back
+        self._bands, self._give_back, self._read_once = bands, give_back, read_once
         self._no_rows = np.empty((0, *shape[1:]), dtype)
         self._most = max(2, _AHEAD_BYTES // band_bytes) if ahead else 0
         self._iterator: Iterator[Pixels] | Ahead[Pixels] | None = None
@@ -77,7 +80,7 @@ class Bands:
     ) -> Bands:
         """Return a source that applies a function to the samples; see ``Frame.mapped``."""
         shape = (*self.shape[:2], channels or self.shape[2])
-        made = Bands(shape, dtype, lambda: map(function, self._bands()), name=self._name)
+        made = Bands(shape, dtype, lambda: map(function, self._bands()), name=self._name, read_once=self._read_once)
         made._most = self._most
         return made
 
@@ -87,6 +90,11 @@ class Bands:
             bands = self._bands()
             self._iterator = Ahead(bands, self._most) if self._most else bands
             self._band, self._at = self._no_rows, 0
+
+    def read_once(self) -> None:
+        """Let a source that is a pipe drop the rows that have been read; excludes :meth:`restart`."""
+        if self._read_once is not None:
+            self._read_once()
 
     def restart(self) -> None:
         """Begin again with the first row."""
@@ -130,6 +138,7 @@ class Bands:
 
     def decoded(self) -> Pixels:
         """Decode all rows to an (H, W, C) array."""
+        self.read_once()
         pixels = np.empty(self.shape, self.dtype)
         self.read(pixels)
         self.finish()

@@ -172,12 +172,21 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
 def _single(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
     """Filter the only picture of a stream; several are an error if the output holds one."""
     from convfilter.picture import losses
+    from convfilter.picture.place.streamed_file import StreamedFile
 
     pictures = iter(series)
-    first, second = next(pictures), next(pictures, None)
-    name = task.target.format.name if task.target and task.target.format else ".npy"
-    several = losses.of_series(name) if second is not None else ()
-    notes = notes_of(several, task.options.write, WriteError) + _trailing_notes(series, task.options)
+    first = next(pictures)
+    notes: list[str] = []
+
+    def require_end() -> None:
+        name = task.target.format.name if task.target and task.target.format else ".npy"
+        several = losses.of_series(name) if next(pictures, None) is not None else ()
+        notes.extend(notes_of(several, task.options.write, WriteError) + _trailing_notes(series, task.options))
+
+    if isinstance(first, StreamedFile):
+        first.at_end = require_end
+    else:
+        require_end()
     report = _one(task, first, seconds)
     return report._replace(notes=(*report.notes, *notes))
 

@@ -199,6 +199,8 @@ def stream_to_file(
     ):
         bands = frame.bands
         source = frame.pixels.reshape(*frame.shape[:2], -1) if bands is None else bands
+        if bands is not None and not restarts:
+            bands.read_once()
         try:
             clipped = run(source, writer)
             if bands is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,6 +20,7 @@ from convfilter.picture.outline import Outline
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.source import size_of
+from convfilter.picture.place.streamed_file import StreamedFile
 from convfilter.picture.row_source import Bands
 from convfilter.picture.row_writer import Block, RowWriter
 
@@ -55,7 +56,15 @@ def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
         note = f"the PNM is truncated: {present} of {needed} bytes are there"
         if not options.lenient:
             raise ReadError(note, remedy=DECODE_THE_REST)
-    bands = Bands(layout.shape, layout.dtype, lambda: layout.bands(file, start), name=layout.name)
+    stream = file if isinstance(file, StreamedFile) else None
+
+    def decoded() -> Iterator[Pixels]:
+        yield from layout.bands(file, start)
+        if stream is not None:
+            stream.finish()
+
+    read_once = stream.read_once if stream is not None else None
+    bands = Bands(layout.shape, layout.dtype, decoded, name=layout.name, read_once=read_once)
     return _picture(layout, bands, note, trailing_data.losses(file, "PNM", start + needed) if present > needed else ())
 
 

@@ -78,6 +78,11 @@ class Layout:
         self.white = largest if largest > 1 and largest not in (255, _LARGEST) else None
 
     @property
+    def is_bottom_up(self) -> bool:
+        """Whether the file begins with the last row."""
+        return bool(self._real)
+
+    @property
     def total_bytes(self) -> int:
         """Bytes of all samples in the file."""
         return self.shape[0] * self.row_bytes

@@ -14,10 +14,10 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from convfilter.errors import ConvfilterError, ReadError
-from convfilter.picture import formats, limits
+from convfilter.picture import formats
 from convfilter.picture.options import ReadOptions, frame_number
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
@@ -25,19 +25,12 @@ from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.picture.codecs.pnm_layout import HeaderSource, Layout
+    from convfilter.picture.place.streamed_file import Stream, StreamedFile
 
-_BLOCK_BYTES = 1 << 20
 _RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
 _BLANKS = b" \t\r\n\v\f"
 #: Length of a signature: two letters and a blank.
 _MAGIC_BYTES = 3
-
-
-class _Stream(Protocol):
-    """A binary stream."""
-
-    def read(self, size: int, /) -> bytes:
-        """Read ``size`` bytes, fewer only at the end."""
 
 
 class Source(NamedTuple):
@@ -116,6 +109,8 @@ class Series(ABC):
     def __iter__(self) -> Iterator[BinaryIO]:
         """Yield each picture as a file, which must be read before the next one is requested.
 
+        In a stream, the file is a ``StreamedFile``.
+
         Raises
         ------
         ReadError
@@ -149,9 +144,13 @@ class Series(ABC):
                 return picture
             count += 1
             if index < 0:
-                last.append(picture)
+                last.append(self._loaded(picture))
         frame_number(index, count)  # raises the error for an index that does not exist
         return last[0]
+
+    def _loaded(self, picture: BinaryIO) -> BinaryIO:
+        """Return a picture that can be read after the next one is requested."""
+        return picture
 
     def _ends(self, magic: bytes, number: int) -> bool:
         """Return whether the series ends after ``number`` pictures, where the file goes on with ``magic``.
@@ -172,26 +171,29 @@ class Series(ABC):
 
 
 class _StreamSeries(Series):
-    """Pictures of a pipe, held in memory one at a time."""
+    """Pictures of a pipe, whose rows are read on demand."""
 
-    def __init__(self, stream: _Stream, options: ReadOptions) -> None:
+    def __init__(self, stream: Stream, options: ReadOptions) -> None:
         super().__init__(options)
         self._stream = stream
 
+    def _loaded(self, picture: BinaryIO) -> BinaryIO:
+        cast("StreamedFile", picture).load()
+        return picture
+
     def _pictures(self) -> Iterator[BinaryIO]:
+        from convfilter.picture.place.streamed_file import StreamedFile
+
         number = 0
         while not self._ends(magic := _magic(self._stream), number):
             header = _Recorder(magic, self._stream)
             layout = _layout_of(header, self._options)
-            limits.require_memory(layout.total_bytes)
-            content = io.BytesIO()
-            content.write(header.data)
-            left = layout.total_bytes
-            while left and (block := self._stream.read(min(left, _BLOCK_BYTES))):
-                left -= content.write(block)
-            content.seek(0)
+            picture = StreamedFile(header.data, self._stream, layout.total_bytes)
+            if self._options.lenient or layout.is_bottom_up:
+                picture.load()
             number += 1
-            yield content
+            yield cast(BinaryIO, picture)
+            picture.skip_rest()
 
 
 class _FileSeries(Series):
@@ -243,7 +245,7 @@ class _FileRange(io.RawIOBase):
 class _Recorder:
     """Reads a header from a stream, and keeps its bytes in ``data``, which begins with those read before."""
 
-    def __init__(self, data: bytes, stream: _Stream) -> None:
+    def __init__(self, data: bytes, stream: Stream) -> None:
         self.data, self._stream, self._at = data, stream, 0
 
     def read(self, size: int) -> bytes:
@@ -266,7 +268,7 @@ class _Recorder:
 class _ResumedStream:
     """A stream that yields its first bytes again, which have been read already."""
 
-    def __init__(self, head: bytes, stream: _Stream) -> None:
+    def __init__(self, head: bytes, stream: Stream) -> None:
         self._head, self._stream = head, stream
 
     def seekable(self) -> bool:
@@ -277,7 +279,7 @@ class _ResumedStream:
         return content + self._stream.read(size - len(content)) if len(content) < size else content
 
 
-def _of_stream(stream: _Stream, options: ReadOptions) -> Source:
+def _of_stream(stream: Stream, options: ReadOptions) -> Source:
     try:
         head = stream.read(_MAGIC_BYTES)
     except OSError as error:
@@ -288,7 +290,7 @@ def _of_stream(stream: _Stream, options: ReadOptions) -> Source:
     return Source(resumed)  # type: ignore[arg-type]
 
 
-def _magic(stream: _Stream) -> bytes:
+def _magic(stream: Stream) -> bytes:
     """Skip blanks and read a signature; b"" at the end of the stream."""
     first = stream.read(1)
     while first and first in b" \t\r\n\0":
