@@ -626,6 +626,15 @@ def test_transposed_convolution(geometry: dict[str, Any], kernel: tuple[int, int
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("groups", [1, 3])
+def test_outputs_of_a_transposed_convolution_that_lie_between_all_taps_are_the_bias(groups: int) -> None:
+    geometry: dict[str, Any] = {"stride": (4, 6), "padding": (1, 3), "output_padding": (3, 0), "groups": groups}
+    pixels, weight = image(3, 1, 2), RNG.normal(size=(3, 3 // groups, 1, 2))
+    expected = reference.conv_transpose(pixels, weight, **geometry) + 0.5
+    assert (expected == 0.5).all()
+    np.testing.assert_array_equal(convfilter.conv_transpose2d(pixels, weight, [0.5] * 3, **geometry), expected)
+
+
 def test_whole_numbers_are_transposed_exactly() -> None:
     pixels = RNG.integers(0, 256, (40, 31, 2), np.uint8)
     weight = RNG.integers(-8, 9, (2, 3, 3, 3)) / 16

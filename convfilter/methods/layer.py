@@ -132,6 +132,8 @@ class _Phases:
         operator, plan = self._operator, mapped.plan
         row_places, by_row = phases(plan.rows, top, bottom)
         col_places, by_col = phases(plan.cols, 0, plan.cols.output)
+        if not (by_row and by_col):  # all outputs lie between the taps
+            return np.zeros((bottom - top, plan.cols.output, len(operator.bias)), plan.precision)
         before = (plan.cols.before - col_places.start) // plan.cols.step
         if operator.groups == 1 and operator.weight[:, :, 0, 0].size <= _FEW_KERNELS:
             return self._at_once(mapped, (top, bottom), (row_places, by_row), (col_places, by_col), before)
