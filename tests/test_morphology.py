@@ -68,6 +68,19 @@ def test_top_hats_are_what_opening_and_closing_change(dtype, geometry, window):
     np.testing.assert_array_equal(cf.black_hat(image, window, **geometry), stored(closed - itself, dtype))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("window", [(9, 3), [[0, 1]]])
+def test_the_magnitude_of_a_negative_difference_is_not_black(dtype, window):
+    """A dilated hat is negative at some borders, a gradient under a footprint that lies beside its origin anywhere."""
+    image = wide_noise((29, 40), dtype)
+    for function in (cf.top_hat, cf.black_hat, cf.morphological_gradient):
+        raw = function(image.astype(np.float64), window, dilation=3)
+        assert raw.min() < 0 or (function == cf.morphological_gradient and window == (9, 3))
+        for threads in (1, 2):
+            found = function(image, window, dilation=3, map="abs", threads=threads)
+            np.testing.assert_array_equal(found, np.abs(raw).astype(dtype))
+
+
 def _both(cells, geometry):
     times = {"same": 1, "full": 2}[geometry.get("padding", "same")]
     return tuple((times * (side - 1),) * 2 for side in cells.shape)

@@ -24,7 +24,7 @@ from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.extremes import Windows
 from convfilter.methods.footprint_layout import nested_of, runs_of, strip_of
 from convfilter.methods.rank_tiles import TAIL, flip_negatives, loaded_tile
-from convfilter.methods.residues import Residue, erosion_and_dilation, store_difference, store_saturated
+from convfilter.methods.residues import Residue, erosion_and_dilation, store_difference, store_whole
 from convfilter.native.loop import Loop
 from convfilter.planning.methods.morphology import cells_of, footprint_cols, is_composite
 from convfilter.record import replace
@@ -100,7 +100,7 @@ class _Worker:
             if len(kinds) == 1:
                 out[:] = shaped[0]
                 return 0
-            return store_saturated(shaped[0], shaped[1], out)
+            return store_whole(shaped[0], shaped[1], out, magnitude=mapped.plan.stage.map == "abs")
         sums = self._scratch.get("sums", height * length)[: height * length]
         sums[:] = extremes[0].reshape(-1)
         if len(kinds) == 1:

@@ -76,7 +76,7 @@ class Residue(StageNode):
             if places is not None and places.size:
                 original = original[:, places]
             high, low = (original, opened) if is_tophat else (opened, original)
-            return store_saturated(high, low, target.rows(*rows))
+            return store_whole(high, low, target.rows(*rows), magnitude=mapped.plan.stage.map == "abs")
 
         def make() -> Any:
             if places is not None:
@@ -109,9 +109,12 @@ class Residue(StageNode):
         return columns[:0] if is_whole else columns
 
 
-def store_saturated(high: Samples, low: Samples, out: Samples) -> int:
-    """Store the difference of integers, and 0 where it is negative; return the number of negative differences."""
+def store_whole(high: Samples, low: Samples, out: Samples, *, magnitude: bool) -> int:
+    """Store the difference of integers: 0, or its magnitude, where it is negative; return the number of zeros."""
     np.maximum(high, low, out=out)
+    if magnitude:
+        out -= np.minimum(high, low)
+        return 0
     clipped = int(np.count_nonzero(out != high))
     out -= low
     return clipped
