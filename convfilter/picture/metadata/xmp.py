@@ -24,8 +24,8 @@ _NEW = (
 )
 _END = "</rdf:RDF>"
 _ABOUT = re.compile(r"""rdf:about\s*=\s*("[^"<]*"|'[^'<]*')""")
-#: Characters that XML 1.0 cannot contain.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: Characters that XML 1.0 cannot contain. Compiling the complement of those that it can takes 6 ms, this 0.2 ms.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class _Property(NamedTuple):
