@@ -172,7 +172,7 @@ def _series(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -
 def _single(task: _Task, series: pnm_series.Series, seconds: dict[str, float]) -> Report:
     """Filter the only picture of a stream; several are an error if the output holds one."""
     from convfilter.picture import losses
-    from convfilter.picture.place.streamed_file import StreamedFile
+    from convfilter.picture.place.ranges import StreamedFile
 
     pictures = iter(series)
     first = next(pictures)

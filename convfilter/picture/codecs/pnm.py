@@ -19,8 +19,8 @@ from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.outline import Outline
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
+from convfilter.picture.place.ranges import StreamedFile
 from convfilter.picture.place.source import size_of
-from convfilter.picture.place.streamed_file import StreamedFile
 from convfilter.picture.row_source import Bands
 from convfilter.picture.row_writer import Block, RowWriter
 

@@ -25,7 +25,7 @@ from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.picture.codecs.pnm_layout import HeaderSource, Layout
-    from convfilter.picture.place.streamed_file import Stream, StreamedFile
+    from convfilter.picture.place.ranges import Stream, StreamedFile
 
 _RAW = (b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF")
 _BLANKS = b" \t\r\n\v\f"
@@ -182,7 +182,7 @@ class _StreamSeries(Series):
         return picture
 
     def _pictures(self) -> Iterator[BinaryIO]:
-        from convfilter.picture.place.streamed_file import StreamedFile
+        from convfilter.picture.place.ranges import StreamedFile
 
         number = 0
         while not self._ends(magic := _magic(self._stream), number):
@@ -204,6 +204,8 @@ class _FileSeries(Series):
         self._file = file
 
     def _pictures(self) -> Iterator[BinaryIO]:
+        from convfilter.picture.place.ranges import FileRange
+
         number, at = 0, 0
         while True:
             self._file.seek(at)
@@ -214,32 +216,7 @@ class _FileSeries(Series):
             layout = _layout_of(self._file, self._options)
             at = self._file.tell() + layout.total_bytes
             number += 1
-            yield io.BufferedReader(_FileRange(self._file, start, at - start))
-
-
-class _FileRange(io.RawIOBase):
-    """A range of a file, as a file."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        self._file, self._start, self._at = file, start, 0
-        self._size = max(0, min(size, file.seek(0, os.SEEK_END) - start))
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        self._file.seek(self._start + self._at)
-        content = self._file.read(min(len(buffer), max(0, self._size - self._at)))
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
+            yield io.BufferedReader(FileRange(self._file, start, at - start))
 
 
 class _Recorder:

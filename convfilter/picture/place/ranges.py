@@ -1,11 +1,11 @@
-"""A picture in a pipe, as a file of known size whose bytes are read on demand."""
+"""One picture of a file or stream that may hold several, as a seekable file."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
@@ -20,8 +20,44 @@ class Stream(Protocol):
         """Read ``size`` bytes, fewer only at the end."""
 
 
-class StreamedFile(io.RawIOBase):
-    """A picture of known size in a stream, as a seekable file.
+class _Range(io.RawIOBase):
+    """A seekable file of ``size`` bytes; ``_at`` is the position."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._at = size, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Set the position."""
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+
+class FileRange(_Range):
+    """``size`` bytes of a file from offset ``start`` on, or fewer at its end."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        super().__init__(max(0, min(size, file.seek(0, os.SEEK_END) - start)))
+        self._file, self._start = file, start
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Read the next bytes into a buffer."""
+        self._file.seek(self._start + self._at)
+        content = self._file.read(min(len(buffer), max(0, self._size - self._at)))
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+class StreamedFile(_Range):
+    """A picture of known size in a stream.
 
     The file holds the bytes that have been read, so that they can be read again, until :meth:`read_once`. It can be
     positioned among the bytes that it holds, and at the next byte of the stream.
@@ -41,26 +77,12 @@ class StreamedFile(io.RawIOBase):
     """
 
     def __init__(self, header: bytes, stream: Stream, sample_bytes: int) -> None:
-        self._held = bytearray(header)
+        super().__init__(len(header) + sample_bytes)
+        self._held, self._holds = bytearray(header), True
         self._stream, self._header_bytes = stream, len(header)
-        self._size = len(header) + sample_bytes
-        #: Offset of the stream's next byte, and of the next byte to read.
-        self._next, self._at = len(header), 0
-        self._holds = True
+        #: Offset of the stream's next byte.
+        self._next = len(header)
         self.at_end: Callable[[], None] | None = None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Set the position."""
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Read the next bytes into a buffer; fewer than it holds only at the end of the picture.
