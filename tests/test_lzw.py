@@ -2,6 +2,7 @@
 
 import io
 import random
+import struct
 from contextlib import suppress
 
 import imagecodecs
@@ -112,6 +113,45 @@ def tiff(pixels, **options):
 def test_pictures_are_read_as_before(options):
     pixels = np.random.default_rng(1).integers(0, 30, (64, 80, 3), dtype=np.uint8)
     np.testing.assert_array_equal(read(io.BytesIO(tiff(pixels, photometric="rgb", **options))).pixels, pixels)
+
+
+def lowest_bit_first(pixels, compression):
+    """Return a TIFF whose bits are stored from the lowest (FillOrder 2), and the places of its strips."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, pixels, compression=compression, predictor=False, photometric="minisblack", rowsperstrip=16
+    )
+    data = bytearray(buffer.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        strips = list(zip(tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts, strict=True))
+        replaced = tiff.pages[0].tags["SamplesPerPixel"].offset
+    data[replaced : replaced + 12] = struct.pack("<2HI2H", 266, 3, 1, 2, 0)
+    for start, count in strips:
+        data[start : start + count] = imagecodecs.bitorder_decode(bytes(data[start : start + count]))
+    return data, strips
+
+
+@pytest.mark.parametrize("compression", ["none", "lzw", "deflate", "packbits", "lerc"])
+def test_bits_may_be_stored_from_the_lowest(compression):
+    pixels = np.random.default_rng(1).integers(0, 30, (64, 80), dtype=np.uint8)
+    data, strips = lowest_bit_first(pixels, compression)
+    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, pixels)
+    if compression in ("none", "lerc"):
+        return
+    start, count = strips[1]
+    data[start + count // 2 : start + count] = b"\xff" * (count - count // 2)
+    left = read(io.BytesIO(data), ReadOptions(lenient=True)).pixels
+    np.testing.assert_array_equal(left[:16], pixels[:16])
+    np.testing.assert_array_equal(left[32:], pixels[32:])
+    np.testing.assert_array_equal(left[16:18], pixels[16:18])
+
+
+def test_a_strip_of_lowest_bits_that_would_crash_the_decoder_is_damaged():
+    data, strips = lowest_bit_first(np.random.default_rng(1).integers(0, 256, (64, 80), dtype=np.uint8), "lzw")
+    wrong = packed([CLEAR, 509, 258, 173, 0, 259, 262, 263, 264, 265, 266, 267, 268, 255, 255, 0, 272, 273, 270, END])
+    data[strips[1][0] : strips[1][0] + len(wrong)] = imagecodecs.bitorder_decode(wrong)
+    with pytest.raises(ReadError, match="the TIFF is damaged: its LZW data"):
+        read(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("seed", range(8))

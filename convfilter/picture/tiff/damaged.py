@@ -16,7 +16,7 @@ from convfilter.picture.metadata.tiff_numbers import CONTIGUOUS, JPEG, UNCOMPRES
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.tiff import lzw
 from convfilter.picture.tiff.layout import group_rows
-from convfilter.picture.tiff.segments import LZW, SegmentCheck
+from convfilter.picture.tiff.segments import LZW, SegmentCheck, first_bit_high
 
 _PACKBITS, _DEFLATES = 32773, (8, 32946)
 #: Bytes of deflated data that are inflated at a time; the block with the damage is lost.
@@ -106,7 +106,7 @@ def _completed(page: Any, index: int, data: bytes) -> bytes:
         Any exception of a decoder, if no sample can be decoded.
     """
     decode, encode = _CODECS[int(page.compression)]
-    samples = decode(data)
+    samples = decode(first_bit_high(page, data))
     if not samples:
         raise ReadError("the strip or tile holds no samples")
     rows, height = group_rows(page), int(page.imagelength)
@@ -115,7 +115,7 @@ def _completed(page: Any, index: int, data: bytes) -> bytes:
     width = page.tilewidth if page.is_tiled else page.imagewidth
     channels = page.samplesperpixel if int(page.planarconfig) == CONTIGUOUS else 1
     size = rows * math.ceil(width * channels * page.bitspersample / 8)
-    return encode(samples[:size].ljust(size, b"\0"))
+    return first_bit_high(page, encode(samples[:size].ljust(size, b"\0")))
 
 
 def _inflated(data: bytes) -> bytes:

@@ -29,6 +29,9 @@ _PLAIN, _DEFLATED, _ZSTANDARD = range(3)
 #: Largest area of a decoded picture, as a multiple of its strip or tile, plus spare pixels.
 _MOST_GROWTH, _SPARE_PIXELS = 2, 1 << 16
 _CODESTREAM = b"\xff\x4f\xff\x51"
+#: FillOrder of bytes whose first bit is the lowest. The compressions that tifffile decodes without regard to it.
+_FILL_FROM_LOW = 2
+_FILLED_FROM_HIGH = (*_JPEG, *_JPEG2000, 50001, *_PNG, *_JPEG_XL)
 
 
 class SegmentCheck:
@@ -40,7 +43,7 @@ class SegmentCheck:
     """
 
     def __init__(self, page: Any) -> None:
-        self._compression = int(page.compression)
+        self._page, self._compression = page, int(page.compression)
         width, height = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
         pixels = int(width) * min(int(height), max(int(page.imagelength), int(page.tilelength or 0)))
         self._most = _MOST_GROWTH * pixels + _SPARE_PIXELS
@@ -66,6 +69,7 @@ class SegmentCheck:
         ReadError
             The data are damaged, or hold a picture larger than the strip or tile.
         """
+        data = first_bit_high(self._page, data)
         if self._compression == LZW:
             lzw.require_sound(data)
             return
@@ -87,6 +91,25 @@ class SegmentCheck:
 
             return bytes(imagecodecs.zstd_decode(data, out=self._bytes))[:64]
         return data
+
+
+def first_bit_high(page: Any, data: bytes) -> bytes:
+    """Return a strip or tile of a page with the usual order of bits; the function is its own inverse.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    data : bytes
+
+    Returns
+    -------
+    bytes
+    """
+    if int(page.fillorder) != _FILL_FROM_LOW or int(page.compression) in _FILLED_FROM_HIGH:
+        return data
+    import imagecodecs
+
+    return bytes(imagecodecs.bitorder_decode(data))
 
 
 def require_sound_segments(page: Any) -> None:
