@@ -267,6 +267,17 @@ def test_integers_are_read_with_a_note():
     ]
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_channels_may_have_different_types(tmp_path, channels):
+    planes = planes_of(light(channels))
+    planes["G"] = planes["G"].astype(np.float32) + np.float32(1e-6)
+    picture = read(exr(dict(planes)))
+    expected = np.stack([planes[name] for name in "RGBA"[:channels]], axis=2, dtype=np.float32)
+    np.testing.assert_array_equal(picture.pixels, expected)
+    assert write(tmp_path / "a.exr", picture) == ()
+    np.testing.assert_array_equal(stored(tmp_path / "a.exr")[0]["G"], planes["G"])
+
+
 def test_levels_are_left_out_with_a_note():
     tiles = OpenEXR.TileDescription()
     tiles.xSize, tiles.ySize, tiles.mode = 16, 16, OpenEXR.ONE_LEVEL

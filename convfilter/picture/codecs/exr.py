@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -150,23 +151,31 @@ def _decoded(
     file: BinaryIO, heads: list[dict[str, Any]], number: int, prefix: str, names: tuple[str, ...], threads: int
 ) -> tuple[list[Pixels], Pixels]:
     """Return the channels of a part, each as the library decodes it, and as one (H, W, C) array of float32."""
-    import OpenEXR
-
     together = "".join(names)
-    is_plain = not prefix and together in ("RGB", "RGBA") and len(names) == len(heads[number]["channels"])
-    with OpenEXR.File(file, separate_channels=not is_plain, num_threads=threads) as decoded:
-        if len(decoded.parts) != len(heads):  # the library drops parts whose pixels cannot be decoded
-            raise ReadError("the OpenEXR is truncated or damaged")
-        channels = decoded.parts[number].channels
-        planes = [channels[name].pixels for name in ([together] if is_plain else [prefix + name for name in names])]
-        if is_plain:
-            # float32 samples that own their memory need no copy.
-            pixels = planes[0] if planes[0].dtype == np.float32 and planes[0].flags.owndata else planes[0].astype("f4")
-        else:
-            pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
+    planes: list[Pixels] = []
+    if not prefix and together in ("RGB", "RGBA") and len(names) == len(heads[number]["channels"]):
+        with suppress(ValueError):  # channels of different types
+            planes = _planes(file, len(heads), number, [together], threads, separate=False)
+    if planes:
+        # float32 samples that own their memory need no copy.
+        pixels = planes[0] if planes[0].dtype == np.float32 and planes[0].flags.owndata else planes[0].astype("f4")
+    else:
+        file.seek(0)
+        planes = _planes(file, len(heads), number, [prefix + name for name in names], threads, separate=True)
+        pixels = np.stack(planes, axis=2, dtype=np.float32, casting="same_kind")
     if pixels.shape[:2] != _size(heads[number]):
         raise ReadError("the OpenEXR is truncated or damaged")
     return planes, pixels
+
+
+def _planes(file: BinaryIO, parts: int, number: int, names: list[str], threads: int, separate: bool) -> list[Pixels]:
+    """Decode a part; return its channels of these names, which are RGB or RGBA unless channels are ``separate``."""
+    import OpenEXR
+
+    with OpenEXR.File(file, separate_channels=separate, num_threads=threads) as decoded:
+        if len(decoded.parts) != parts:  # the library drops parts whose pixels cannot be decoded
+            raise ReadError("the OpenEXR is truncated or damaged")
+        return [decoded.parts[number].channels[name].pixels for name in names]
 
 
 def _size(head: dict[str, Any]) -> tuple[int, int]:
