@@ -6,8 +6,8 @@ import pytest
 import reference
 
 import convfilter
-from convfilter.executor.run import run_array
-from convfilter.filters import kernels
+from convfilter.executor.run import run_array, run_stage
+from convfilter.filters import kernels, stack
 from convfilter.filters.multirate import COARSE, FINE, largest_step, rates
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
@@ -70,6 +70,21 @@ def test_the_parts_in_which_rows_are_filtered_do_not_show(mode, stride, monkeypa
     monkeypatch.setattr("convfilter.methods.horizontal.TRANSPOSED_SAMPLES", 60)
     monkeypatch.setattr("convfilter.methods.horizontal.HALOS", 0)
     np.testing.assert_array_equal(convfilter.gaussian_blur(image, 6, **keywords), whole)
+
+
+@pytest.mark.parametrize("mode", ["edge", "constant", "reflect", "symmetric", "wrap"])
+@pytest.mark.parametrize("sigma", [8, 20])
+@pytest.mark.parametrize("before", ["relu", "gaussian:1"])
+def test_rows_of_a_line_buffer_give_the_results_of_those_of_a_picture(before, sigma, mode, monkeypatch):
+    monkeypatch.setattr("convfilter.engine.schedule.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("convfilter.engine.schedule.WHOLE_BYTES", 0)
+    image = pictures.picture((900, 70, 3), "uint8")
+    plan = plan_stack(stack.stages([before, f"gaussian:{sigma},padding_mode={mode}"]), image.shape, "uint8")
+    assert plan.stages[1].algorithm == "multirate"
+    between, _ = run_stage(plan, 0, image, image.dtype, 1)
+    expected, _ = run_stage(plan, 1, between, image.dtype, 1)
+    for threads in (1, 2):
+        np.testing.assert_array_equal(run_array(plan, image, threads=threads).pixels, expected)
 
 
 @pytest.mark.parametrize("sigma", [5, 8, 14, 40])

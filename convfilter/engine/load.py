@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
@@ -88,6 +89,10 @@ class Source:
     def multiplies(self) -> bool:
         """Whether loading multiplies colours with alpha."""
         return self.alpha and not (self.premultiplied or self.masked)
+
+    def loads_unchanged(self, dtype: npt.DTypeLike) -> bool:
+        """Whether rows loaded in a type are copies."""
+        return self.dtype == dtype and not (self.gray or self.multiplies)
 
     @property
     def channels(self) -> int:

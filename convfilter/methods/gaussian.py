@@ -13,24 +13,26 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
-from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, Spans, StageNode, StageSetup, spans_of
-from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
+from convfilter.engine.program import Call, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
-from convfilter.engine.sums import StepOutput, Taps, Window, dtype_of
-from convfilter.filters.multirate import Rates
+from convfilter.engine.sums import StepOutput, Taps, dtype_of
 from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
+from convfilter.methods.decimation import Decimation, steps_ahead
 from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
-from convfilter.methods.stencil import Tables, incoming, window_of
+from convfilter.methods.stencil import incoming, window_of
 from convfilter.native.loop import Loop
 from convfilter.planning.method import rows_bytes
 from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
-from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols
+from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols, strip_samples, whole_vectors
 from convfilter.record import replace
+
+#: Samples of a strip's row below which more rows in the cache take more time than they save.
+_LEAST_STRIP = 1024
 
 FIND_NONFINITE = Loop("finite", "find_nonfinite", "A* i8 i8 i8 i8*")
 
@@ -106,7 +108,8 @@ class _Decimate(_CoarseNode):
         rates = coarse.rates
         self.jump = rates.step
         self.overlap = rates.decimation.size + (rates.blur.size - 2) * rates.step
-        self._decimation = _Decimation(stage, coarse)
+        self._decimation = Decimation(stage, coarse)
+        self.table_bytes = self._decimation.table_bytes
         self._set_blocks(in_memory=stage.in_memory)
 
     def lower_blocks(self, *, shared: bool = False) -> None:
@@ -116,9 +119,9 @@ class _Decimate(_CoarseNode):
 
     def _set_blocks(self, *, in_memory: bool, shared: bool = False) -> None:
         """Set the block height, and what depends on it."""
-        stage, rates, decimation = self.stage, self.coarse.rates, self._decimation
+        stage, decimation = self.stage, self._decimation
         self.block_rows = coarse_block_rows(
-            self.plan, rates, self.rows, alone=stage.alone, in_memory=in_memory, shared=shared
+            self.plan, self.coarse.rates, self.rows, alone=stage.alone, in_memory=in_memory, shared=shared
         )
         self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
         row_bytes = self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
@@ -127,7 +130,7 @@ class _Decimate(_CoarseNode):
         demanded = 0 if stage.in_memory else round(self.block_rows * self.jump + self.overlap) * source_row_bytes
         # With a single block, each strip is computed to its end, and its ring stays in cache.
         most = max(PERSISTENT_BYTES // 2, demanded)  # later nodes have line buffers, too
-        self.persists = self.blocks > 1 and decimation.ring.slots * row_bytes <= most
+        self.persists = self.blocks > 1 and decimation.ring_rows * row_bytes <= most
         strips = 1 if self.persists else -(-self.row_shape[0] // self._widest)
         self.scratch_bytes = decimation.rows * row_bytes // strips
 
@@ -138,14 +141,14 @@ class _Decimate(_CoarseNode):
         return self.coarse.source_index[top * rates.step : last * rates.step + rates.decimation.size]
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
-        """Return the rows of the source that the steps of a block load."""
-        return self.coarse.source_index[self._decimation.incoming(top // STEP_ROWS, -(-bottom // STEP_ROWS))]
+        """Return the rows of the source that the steps of a block read, after those of the block above."""
+        return self._decimation.incoming(top // STEP_ROWS, -(-bottom // STEP_ROWS))
 
     def spans(self, number: int = 0) -> Spans:
         """Return the rows that steps decimate or, if rings persist, load; the first block loads the rows above, too."""
         tops, bottoms = self.block_ends()
         if self.persists:
-            return self._decimation.spans(self.coarse.source_index, tops // STEP_ROWS, -(-bottoms // STEP_ROWS))
+            return self._decimation.spans(tops // STEP_ROWS, -(-bottoms // STEP_ROWS))
         rates = self.coarse.rates
         lasts = -(-bottoms // STEP_ROWS) * STEP_ROWS - 1 + steps_ahead(rates) * STEP_ROWS
         ends = np.minimum(lasts * rates.step + rates.decimation.size, self.coarse.source_index.size)
@@ -156,84 +159,30 @@ class _Decimate(_CoarseNode):
         (source,) = sources
         mapped, channels, decimation = self.mapped(source), self.plan.channels, self._decimation
         columns = natural_columns(mapped)
-        rows = source.index(self.coarse.source_index)
+        rows = decimation.bind(source)
         pitch = columns.count * channels
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
             memory = Rebased(target.slot, cols[0] * channels, STEP_ROWS * pitch)
             out = StepOutput(memory, pitch, (cols[1] - cols[0]) * channels)
             nonfinite = np.zeros(1, np.int64)
-            calls = decimation.calls(mapped.source, rows, columns.subset(*cols), out, (scratch, persistent))
+            calls = decimation.calls(mapped.source, rows, columns, cols, out, (scratch, persistent))
             program = Program([*calls, *_checks(mapped.source, out, nonfinite)])
             return Strip(target, program, program, STEP_ROWS, persists=persists, nonfinite=nonfinite)
 
-        return strips_of(
-            columns.count, self._widest, strip, self.plan.precision, persists=self.persists, threads=threads
-        )
+        # Rows are read in place only where padding needs no column of the padding value.
+        cols = columns.count - decimation.in_place
+        return strips_of(cols, self._widest, strip, self.plan.precision, persists=self.persists, threads=threads)
 
     @property
     def _widest(self) -> int:
-        """Columns of the widest strip."""
-        return strip_cols(self._decimation.ring.slots, self.plan.channels)
+        """Columns of the widest strip.
 
-
-def steps_ahead(rates: Rates) -> int:
-    """Return the steps by which decimation runs ahead of the blur."""
-    return -(-(rates.blur.size - 1) // STEP_ROWS)
-
-
-class _Decimation:
-    """Programs that decimate and blur down the columns.
-
-    Attributes
-    ----------
-    ring : Ring
-        Of source rows.
-    rows : int
-        Rows in memory: the ring, and a second ring of decimated rows.
-    """
-
-    def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
-        rates, finite, dtype = coarse.rates, stage.source.is_finite, stage.plan.precision
-        self.ring = Ring.of(coarse.decimated, 0, rates.decimation.size)
-        self._tables = Tables(self.ring)
-        self._reach, self._ahead = rates.blur.size - 1, steps_ahead(rates)
-        self.rows = self.ring.slots + (self._ahead + 1) * STEP_ROWS
-        places = self.ring.places()
-        self._places = np.append(places, np.repeat(places[-1:], (self._ahead + 1) * self.ring.block))
-        self._decimate = Window(Taps.down(rates.decimation), rates.decimation.size, rates.step, dtype, finite=finite)
-        self._blur = Window(Taps.down(rates.blur), rates.blur.size, 1, dtype, finite=finite)
-
-    def incoming(self, first: int, last: int) -> Indices:
-        """Return the places, on the axis of ``source_index``, of the rows that steps ``first`` to ``last - 1`` load."""
-        before = (self.ring.lead + self._ahead) * self.ring.block
-        return self._places[before + first * self.ring.block : before + last * self.ring.block]
-
-    def spans(self, rows: Indices, firsts: Indices, lasts: Indices) -> Spans:
-        """Return the rows that steps load, of each block from step ``firsts`` to ``lasts - 1``; see ``calls``."""
-        before = (self.ring.lead + self._ahead) * self.ring.block
-        starts = np.where(firsts, before + firsts * self.ring.block, 0)
-        return spans_of(rows[self._places], starts, before + lasts * self.ring.block)
-
-    def calls(
-        self, source: Source, rows: Indices, columns: Columns, out: StepOutput, memories: Sequence[Scratch]
-    ) -> list[Call]:
-        """Return the calls for some columns, whose steps write four rows each to ``out``.
-
-        ``rows`` maps places on the axis to rows of the source; ``memories`` are scratch and persistent memory.
+        Source rows fill half of the cache, decimated rows and results the rest, unless rows would be short.
         """
-        scratch, persistent = memories
-        length = columns.count * source.channels
-        load, tile = incoming(source, scratch, persistent, self.ring, rows[self._places], columns, self._ahead)
-        # Decimated rows lie in a second ring: step n writes the rows that step n + ``ahead`` blurs.
-        period, step = self._ahead + 1, STEP_ROWS * length
-        decimated_rows = persistent.get("decimated", period * step)
-        decimated = StepOutput(Moving(decimated_rows, 0, step, period), length, length)
-        sum_down = self._decimate.calls(tile, self._tables.of(length), decimated)
-        places = np.arange(period * STEP_ROWS)[:, np.newaxis] + np.arange(self._reach + 1)
-        slots = (places - self._ahead * STEP_ROWS) % (period * STEP_ROWS)
-        blurred = self._blur.calls(decimated_rows, slots.reshape(period, STEP_ROWS, -1) * length, out)
-        return [*load, *(call._replace(ahead=self._ahead) for call in sum_down), *blurred]
+        rows = self._decimation.ring.slots
+        samples = max(strip_samples(2 * rows), min(_LEAST_STRIP, strip_samples(rows)))
+        return whole_vectors(samples // self.plan.channels)
 
 
 class _AlongRows(_CoarseNode):
