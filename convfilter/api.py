@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.array_run import run_operator, run_stages
+from convfilter.arrays import known_type
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import kernels
 from convfilter.filters.kernels import Kernel
@@ -31,6 +32,7 @@ from convfilter.keywords import (
     IntPair,
     documented,
     pair_of,
+    require_shape,
     stages_of,
     whole_pair,
 )
@@ -270,14 +272,19 @@ def plan(
     gray: bool = False,
     algorithm: str | None = None,
 ) -> Plan:
-    """Plan a stack for images of ``shape``: sizes, algorithms and cost, without running it.
+    """Plan a stack for images of ``shape`` and ``dtype``: sizes, algorithms and cost, without running it.
 
     Raises
     ------
     SpecError, ParameterError, SizeError
         As :func:`apply`.
     """
-    return plan_stack(stages_of(specs, {}), shape, dtype, alpha=alpha, gray=gray, algorithm=algorithm)
+    try:
+        known = known_type(np.dtype(dtype))
+    except TypeError:
+        raise ParameterError(f"dtype must be a type of samples, got {shown(dtype)}") from None
+    shape = require_shape(shape, known, alpha=alpha, gray=gray)
+    return plan_stack(stages_of(specs, {}), shape, known, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
 #: Cached: in a repeated call, making the weights takes as long as all other work before the pixels.

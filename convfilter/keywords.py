@@ -85,13 +85,18 @@ class RunKeywords(TypedDict, total=False):
     fill: bool
 
 
-class TransposedKeywords(RunKeywords, total=False):
-    """Keywords of transposed convolutions; see :class:`FilterKeywords`."""
+class ScaledKeywords(RunKeywords, total=False):
+    """Keywords of filters that state their geometry themselves; see :class:`FilterKeywords`."""
 
-    dilation: IntPair
     scale: float
     offset: float
     map: ToneMap | None
+
+
+class TransposedKeywords(ScaledKeywords, total=False):
+    """Keywords of transposed convolutions; see :class:`FilterKeywords`."""
+
+    dilation: IntPair
 
 
 class PoolKeywords(PoolStageKeywords, RunKeywords, total=False):
@@ -254,12 +259,38 @@ def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) 
         The sample type, the shape or the number of channels is wrong.
     """
     require_sample_type(dtype)
-    if len(shape) not in (2, 3) or 0 in shape:
+    if len(shape) not in (2, 3) or min(shape) < 1:
         raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {shape}")
     if alpha and (len(shape) != 3 or shape[2] not in (2, 4)):
         raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}{_channels_first(shape)}")
     if _channels_first(shape) and min(shape[1:]) >= _LEAST_SIDE:
-        warnings.warn(f"an image is (H, W, C), got shape {shape}{_channels_first(shape)}", UserWarning, stacklevel=5)
+        message = f"an image is (H, W, C), got shape {shape}{_channels_first(shape)}"
+        warnings.warn(message, UserWarning, stacklevel=_level_of_call())
+
+
+def _level_of_call() -> int:
+    """Return the level, for a warning of the caller, of the first frame outside this package."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("convfilter."):
+        level, frame = level + 1, frame.f_back
+    return level - 1
+
+
+def require_shape(shape: Any, dtype: np.dtype[Any], *, alpha: bool, gray: bool) -> tuple[int, ...]:
+    """Return the shape of an image as a tuple.
+
+    Raises
+    ------
+    ParameterError
+        There is no such image, or ``alpha`` or ``gray`` is no flag.
+    """
+    _require_flag(alpha, "alpha")
+    _require_flag(gray, "gray")
+    if not isinstance(shape, tuple | list) or not all(is_integer(side) for side in shape):
+        raise ParameterError(f"a shape is (rows, cols) or (rows, cols, channels), got {shown(shape)}")
+    sides = tuple(int(side) for side in shape)
+    require_image(sides, dtype, alpha=alpha)
+    return sides
 
 
 def _channels_first(shape: tuple[int, ...]) -> str:
@@ -318,7 +349,7 @@ def _padding(padding: PaddingLike) -> Padding:
     if isinstance(padding, str):
         return padding
     if isinstance(padding, tuple | list) and len(padding) == 4:  # in a SPEC's order
-        left, top, right, bottom = (whole_pair(side, "padding")[0] for side in padding)
+        left, top, right, bottom = (whole(side, "padding") for side in padding)
         return top, bottom, left, right
     rows, cols = pair_of(padding, "padding")
     (top, bottom), (left, right) = whole_pair(rows, "padding"), whole_pair(cols, "padding")
@@ -346,7 +377,13 @@ def real(value: Any, name: str) -> float:
 def whole_pair(value: Any, name: str) -> tuple[int, int]:
     """Return (rows, cols) of a pair of integers, or of one integer for both."""
     pair = pair_of(value, name)
-    for part in pair:
-        if isinstance(part, bool) or not isinstance(part, int | np.integer):
-            raise ParameterError(f"{name} must be a whole number, got {shown(part)}")
-    return int(pair[0]), int(pair[1])
+    return whole(pair[0], name), whole(pair[1], name)
+
+
+def whole(value: Any, name: str) -> int:
+    """Return an integer; refuse others."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ParameterError(f"{name} must be a whole number, got {shown(value)}")
+    return int(value)

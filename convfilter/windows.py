@@ -11,14 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.array_run import run_operator
-from convfilter.arrays import as_array
+from convfilter.arrays import as_array, of_known_type
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
 from convfilter.filters.kernels import Kernel
 from convfilter.filters.operators import Bilateral, Canny, Guided, Morphology, Rank
 from convfilter.filters.stage import PaddingMode
 from convfilter.guide_pictures import samples_of
-from convfilter.keywords import FilterKeywords, Image, ImageLike, IntPair, RunKeywords, documented, real, whole_pair
+from convfilter.keywords import (
+    FilterKeywords,
+    Image,
+    ImageLike,
+    IntPair,
+    RunKeywords,
+    ScaledKeywords,
+    documented,
+    real,
+    require_known,
+    whole,
+    whole_pair,
+)
 
 #: N, (rows, cols), "disk:RADIUS", or an array that is nonzero where a pixel belongs to the window.
 WindowLike: TypeAlias = int | tuple[int, int] | str | npt.NDArray[np.generic] | list[list[float]]
@@ -218,6 +230,7 @@ def canny(
     >>> canny(np.repeat([[0, 0, 0, 255, 255, 255]], 5, 0).astype(np.uint8), 0)[2].tolist()
     [0, 0, 255, 255, 0, 0]
     """
+    require_known(keywords, RunKeywords)
     operator = Canny(real(sigma, "sigma"), real(low, "low"), real(high, "high"))
     return run_operator(image, "canny", operator, keywords)
 
@@ -274,12 +287,12 @@ def bilateral_filter(
     >>> bilateral_filter(np.array([[0, 4, 2, 200, 204, 202]], np.uint8), 1, 0.02).tolist()
     [[1, 2, 3, 201, 203, 202]]
     """
-    reach = None if radius is None else whole_pair(radius, "radius")[0]
+    reach = None if radius is None else whole(radius, "radius")
     operator = Bilateral(real(sigma_space, "sigma_space"), real(sigma_range, "sigma_range"), reach, distance)
     return run_operator(image, "bilateral", operator, keywords)
 
 
-@documented(RunKeywords)
+@documented(ScaledKeywords)
 def guided_filter(
     image: ImageLike,
     radius: int,
@@ -289,7 +302,7 @@ def guided_filter(
     stride: IntPair = 1,
     padding_mode: PaddingMode = "edge",
     dilation: IntPair = 1,
-    **keywords: Unpack[RunKeywords],
+    **keywords: Unpack[ScaledKeywords],
 ) -> Image:
     """Guided filter: a linear function of the guide is fitted to the image in each window, and all fits are averaged.
 
@@ -333,16 +346,18 @@ def guided_filter(
     >>> guided_filter(np.array([[0, 2, 0, 200, 202, 200]], np.uint8), 1, 0.001).tolist()
     [[1, 1, 1, 200, 201, 201]]
     """
+    require_known(keywords, ScaledKeywords)
     samples = None
     if guide is not None:
         array = np.asarray(guide)
         if array.ndim not in (2, 3):
             got = f"an array of shape {array.shape}" if array.ndim else shown(guide)
             raise ParameterError(f"a guide is an image, got {got}; read a file with convfilter.read")
-        samples = samples_of(array)
-    operator = Guided(whole_pair(radius, "radius")[0], real(eps, "eps"), samples)
-    geometry: Any = {"stride": stride, "padding_mode": padding_mode, "dilation": dilation}
-    return run_operator(image, "guided", operator, {**keywords, **geometry})
+        # Whole numbers of other types than an image's have no white to divide by.
+        samples = samples_of(array if array.dtype.kind in "iu" else of_known_type(array))
+    operator = Guided(whole(radius, "radius"), real(eps, "eps"), samples)
+    all_keywords: Any = {**keywords, "stride": stride, "padding_mode": padding_mode, "dilation": dilation}
+    return run_operator(image, "guided", operator, all_keywords)
 
 
 def window_of(window: WindowLike) -> Kernel:

@@ -483,6 +483,21 @@ def test_channels_first_layouts_are_pointed_out() -> None:
     convfilter.gaussian_blur(tensor[:, :9], 1)  # three rows of nine pixels with fifty features: not a word
 
 
+def test_the_warning_of_channels_first_names_the_line_of_the_call() -> None:
+    tensor = np.zeros((3, 40, 50), np.float32)
+    calls = [
+        lambda: convfilter.gaussian_blur(tensor, 1),
+        lambda: convfilter.max_pool(tensor, 2),
+        lambda: convfilter.median(tensor, 3),
+        lambda: convfilter.apply(tensor, "box:3"),
+        lambda: convfilter.plan(tensor.shape, "box:3"),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match="looks like") as noted:
+            call()
+        assert [each.filename for each in noted] == [__file__]
+
+
 def test_stages_of_a_plan_give_their_receptive_fields() -> None:
     first, second = convfilter.plan((64, 64, 3), "box:3,stride=2", "maxpool:5x2").stages
     assert (first.receptive_field, first.jump, first.start) == ((3, 3), (2, 2), (0, 0))

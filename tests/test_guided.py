@@ -293,3 +293,13 @@ def test_bad_radii_and_guides():
             cf.guided_filter(image, *arguments)
     with pytest.raises(ParameterError, match="edge, reflect, symmetric or wrap, got constant"):
         cf.guided_filter(image, 3, padding_mode="constant")
+
+
+def test_guides_are_converted_as_images_are():
+    image, steps = picture(np.uint8, (30, 40)), np.arange(1200).reshape(30, 40) % 7
+    for guide, same in (
+        (steps > 3, (steps > 3).astype(np.float32)),
+        ((steps / 8).astype(np.float16), (steps / 8).astype(np.float32)),
+        (steps.astype(">u2"), steps.astype(np.uint16)),
+    ):
+        np.testing.assert_array_equal(cf.guided_filter(image, 2, guide=guide), cf.guided_filter(image, 2, guide=same))

@@ -85,6 +85,63 @@ def test_records_refuse_fields_of_a_wrong_type(kind, field):
             kind(**{**RECORDS[kind], field: wrong})
 
 
+@pytest.mark.parametrize(
+    ("name", "keyword", "value"),
+    [
+        ("canny", "stride", 2),
+        ("canny", "padding", 1),
+        ("canny", "padding_mode", "wrap"),
+        ("guided_filter", "padding", 1),
+        ("guided_filter", "ceil", True),
+        ("guided_filter", "padding_value", 1),
+        ("canny", "scale", 2),
+    ],
+)
+def test_keywords_that_a_filter_does_not_have_are_refused(name, keyword, value):
+    with pytest.raises(TypeError, match=f"unexpected keyword '{keyword}'; this filter takes dtype, "):
+        getattr(cf, name)(noise((20, 30)), *CALLS[name], **{keyword: value})
+
+
+@pytest.mark.parametrize(
+    ("function", "keywords"),
+    [
+        (cf.bilateral_filter, {"sigma_space": 1.0, "radius": (1, 2)}),
+        (cf.guided_filter, {"radius": (2, 3)}),
+        (cf.box_blur, {"size": 3, "padding": ((1, 2), 1, 1, 1)}),
+    ],
+)
+def test_a_pair_is_refused_where_one_number_counts(function, keywords):
+    with pytest.raises(ParameterError, match=r"(radius|padding) must be a whole number, got \(\d, \d\)"):
+        function(noise((20, 30)), **keywords)
+
+
+@pytest.mark.parametrize(
+    ("shape", "keywords", "message"),
+    [
+        (20, {}, r"a shape is \(rows, cols\) or \(rows, cols, channels\), got 20"),
+        ("ab", {}, "a shape is .*, got 'ab'"),
+        (None, {}, "a shape is .*, got None"),
+        ((20.5, 30), {}, r"a shape is .*, got \(20.5, 30\)"),
+        ((20,), {}, r"an image is .*, got \(20,\)"),
+        ((0, 3), {}, r"an image is .*, got \(0, 3\)"),
+        ((-3, 3), {}, r"an image is .*, got \(-3, 3\)"),
+        ((20, 30), {"alpha": True}, "an image with alpha has 2 or 4 channels"),
+        ((20, 30), {"alpha": "a"}, "alpha must be True or False"),
+        ((20, 30), {"gray": "a"}, "gray must be True or False"),
+        ((20, 30), {"dtype": "foo"}, "dtype must be a type of samples, got 'foo'"),
+        ((20, 30), {"dtype": complex}, "an image holds .*, got complex128"),
+    ],
+)
+def test_plans_refuse_arguments_of_a_wrong_type(shape, keywords, message):
+    with pytest.raises(ParameterError, match=f"^{message}"):
+        cf.plan(shape, "box:3", **keywords)
+
+
+def test_plans_of_arrays_that_are_converted_are_those_of_their_runs():
+    for dtype, known in ((bool, np.float32), (np.float16, np.float32), (np.int8, np.float64), (">u2", np.uint16)):
+        assert str(cf.plan((20, 30), "box:3", dtype=dtype)) == str(cf.plan((20, 30), "box:3", dtype=known))
+
+
 @pytest.mark.parametrize("side", [0, -1, 1.5, "a", 2**24 + 1, 10**30])
 def test_sides_of_a_box_are_limited(side):
     with pytest.raises(ParameterError, match=r"box size must be (at least 1|at most 16777216|a whole number), got "):
