@@ -78,6 +78,7 @@ COMPRESSED = {
     "4.80": imagecodecs.jpegls_encode,
     "4.70": imagecodecs.ljpeg_encode,
     "4.90": lambda pixels: imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True),
+    "4.201": imagecodecs.htj2k_encode,
 }
 
 
@@ -86,6 +87,34 @@ COMPRESSED = {
 def test_compressed_values_are_decoded(syntax, bits):
     picture = read(dicom(ramp(bits), bits, syntax, COMPRESSED[syntax]))
     np.testing.assert_array_equal(picture.pixels, ramp(bits))
+
+
+@pytest.mark.parametrize("bits", [7, 8, 12, 16])
+@pytest.mark.parametrize("syntax", ["4.80", "4.70"])
+def test_compressed_values_may_be_signed_though_their_codec_knows_no_sign(syntax, bits):
+    pixels = ramp(bits, signed=True)
+    mask = 2**bits - 1
+    picture = read(dicom(pixels, bits, syntax, lambda each: COMPRESSED[syntax](each.view(f"u{each.itemsize}") & mask)))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    assert picture.outline.dtype == pixels.dtype
+
+
+def test_lossy_jpegs_of_12_bits_are_decoded():
+    pixels = (ramp(12) // 37).astype(np.uint16) * 5
+    encoded = imagecodecs.jpeg8_encode(pixels, level=95, bitspersample=12)
+    picture = read(dicom(pixels, 12, "4.51", lambda each: encoded))
+    np.testing.assert_array_equal(picture.pixels, imagecodecs.jpeg8_decode(encoded))
+    assert np.abs(picture.pixels.astype(int) - pixels).max() < 20
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_samples_may_lie_in_the_high_bits(signed):
+    pixels = ramp(12, signed=signed)
+    for high_bit in (15, 13):  # below them, and above, bits of something else
+        shifted = pixels.astype(np.int32) << high_bit - 11 | 1 << high_bit + 1 | 1
+        picture = read(dicom(shifted.astype(pixels.dtype), 12, HighBit=high_bit))
+        np.testing.assert_array_equal(picture.pixels, pixels)
+    assert picture.outline.dtype == pixels.dtype
 
 
 def test_run_lengths_frames_and_colours():

@@ -26,12 +26,16 @@ _MM_PER_INCH = 25.4
 _MOST_FRAMES = 10_000
 #: Samples of up to 16 bits take at most 32 bits when they are filtered, wider ones at most 64.
 _NARROW_BITS = 16
+_BYTE_BITS = 8
 #: The function of imagecodecs for each transfer syntax that pydicom decodes only with further packages.
 _CODECS = {
     **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "jpegls_decode"),
     **dict.fromkeys(("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"), "jpegsof3_decode"),
     **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), "jpeg2k_decode"),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)), "jpeg2k_decode"),
 }
+#: JPEG with loss at 12 bits, which pydicom decodes only with further packages; it decodes that of 8 bits.
+_EXTENDED_JPEG = "1.2.840.10008.1.2.4.51"
 
 
 def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
@@ -76,16 +80,22 @@ def _decoded(dataset: Any, number: int, size: tuple[int, int], channels: int) ->
 
     syntax = dataset.file_meta.TransferSyntaxUID
     kind = str(dataset.get("PhotometricInterpretation", ""))
-    if syntax in _CODECS and "YBR" not in kind:
+    codec = _CODECS.get(syntax)
+    if syntax == _EXTENDED_JPEG and int(dataset.get("BitsAllocated", 8)) > _BYTE_BITS:
+        codec = "jpeg8_decode"
+    if codec and "YBR" not in kind:
         import imagecodecs
         from pydicom.encaps import get_frame
 
         data = get_frame(dataset.PixelData, number, number_of_frames=int(dataset.get("NumberOfFrames", 1) or 1))
-        decode: Callable[[bytes], Pixels] = getattr(imagecodecs, _CODECS[syntax])
+        decode: Callable[[bytes], Pixels] = getattr(imagecodecs, codec)
         samples = np.asarray(decode(data))
     else:
+        unused = 0 if syntax.is_encapsulated else _unused_low_bits(dataset)
         try:
-            samples = np.asarray(pixel_array(dataset, index=number))
+            samples = np.asarray(pixel_array(dataset, index=number, correct_unused_bits=not unused))
+            if unused:
+                samples = samples >> unused & (1 << int(dataset.BitsStored)) - 1
         except (RuntimeError, NotImplementedError) as error:
             raise ReadError(
                 f"a DICOM compressed as {syntax.name} cannot be decoded",
@@ -98,10 +108,18 @@ def _decoded(dataset: Any, number: int, size: tuple[int, int], channels: int) ->
     return samples
 
 
+def _unused_low_bits(dataset: Any) -> int:
+    """Return how many bits lie below those of a sample: none, unless an old file stores samples in the highest bits."""
+    bits = int(dataset.get("BitsStored", 0))
+    return max(int(dataset.get("HighBit", bits - 1)) + 1 - bits, 0) if bits else 0
+
+
 def _with_sample_type(dataset: Any, frames: list[Pixels]) -> tuple[list[Pixels], int | None]:
     """Convert frames to a type of ``sample_types``; return them and ``Picture.white``."""
-    if frames[0].dtype.kind == "u" and frames[0].dtype.itemsize <= 2:
-        palette = dataset.get("PhotometricInterpretation") == "PALETTE COLOR"
+    palette = dataset.get("PhotometricInterpretation") == "PALETTE COLOR"
+    # Codecs without a sign return the bits of signed samples as unsigned numbers.
+    signed = bool(int(dataset.get("PixelRepresentation", 0))) and not palette
+    if frames[0].dtype.kind == "u" and frames[0].dtype.itemsize <= 2 and not signed:
         bits = 8 * frames[0].dtype.itemsize if palette else int(dataset.get("BitsStored", 8 * frames[0].dtype.itemsize))
         largest = max(2**bits - 1, *(int(frame.max()) for frame in frames))
         stored = [colour.as_stored(frame, largest) for frame in frames]
@@ -109,7 +127,7 @@ def _with_sample_type(dataset: Any, frames: list[Pixels]) -> tuple[list[Pixels],
     if frames[0].dtype.kind == "f":
         return [np.ascontiguousarray(frame) for frame in frames], None
     bits = int(dataset.get("BitsStored", 8 * frames[0].dtype.itemsize))
-    if not int(dataset.get("PixelRepresentation", 0)):
+    if not signed:
         white = max(2**bits - 1, *(int(frame.max()) for frame in frames))
         full = int(full_scale(np.uint32))
         return [np.ascontiguousarray(frame, dtype=np.uint32) for frame in frames], white if white < full else None
