@@ -331,7 +331,7 @@ def correlate_eight_stored(rng, A, T):
     for case in correlate_eight(rng, A, A):
         *where, out, pitch, length = case.arguments
         sums = np.reshape(case.written[5], (-1, pitch))[:, :length]
-        # Halves among them: what is stored is a multiple of a fourth.
+        # The values to round are multiples of 1/4, with halves among them.
         scale = A(2.0 ** -np.ceil(np.log2(abs(sums).max() / 100)))
         for tone in [(scale, 1.0, 101.0), (scale, 4.0, 150.25)]:
             value = sums * tone[0] / tone[1] + tone[2]
@@ -492,7 +492,7 @@ def run_right(rng, A):
 
 
 def windows(rng, S, sums):
-    """Make windows of few columns and of many, with strides and dilation: what is summed, and the totals."""
+    """Yield windows of few columns and of many, with strides and dilation: the arguments and the expected sums."""
     for channels, window, step, reach, before, divide in [
         (1, (3, 1), (1, 1), 1, 0, 0),
         (3, (2, 2), (1, 1), 1, 2, 1),
@@ -526,7 +526,7 @@ def windows(rng, S, sums):
         yield arguments, totals, window, divide
 
 
-#: What is written beside the result: the state, and scratch memory.
+#: Arguments that are written besides the result: the state, and scratch memory.
 BESIDE = {6: np.ones(1, np.int64), 7: None, 16: None, 17: None, 18: None}
 
 
@@ -898,7 +898,7 @@ def unmask(rng, A, T):
         yield Case([tile.ravel(), 6, channels, factor, exact, unset(expected.size, T)], {5: expected})
 
 
-def alpha_apart(rng, A):
+def split_alpha(rng, A):
     for keep, shift, divisor in [(1.0, 0.0, 16.0), (0.0, 0.5, 1.0), (1.0, -0.25, 4.0)]:
         rows, cols, channels, pitch, mean_pitch = 2, 5, 4, 23, 21
         tile, mean = samples(rng, (rows, pitch), A), samples(rng, (rows, mean_pitch), A)
@@ -1099,7 +1099,7 @@ def look_up(rng, S, T):
 # mask ---------------------------------------------------------------------------------
 
 
-def join(rng, M):
+def append_mask(rng, M):
     for channels in (1, 2, 3):
         picture, valid = samples(rng, (5, 9, channels), M), rng.integers(0, 2, (5, 9)).astype(np.uint8)
         joined = unset((4, 8, channels + 1), M)
@@ -1111,7 +1111,7 @@ def join(rng, M):
         yield Case([picture.ravel(), *where, *out], {10: joined})
 
 
-def part(rng, M):
+def drop_mask(rng, M):
     for channels in (1, 2, 3):
         found = samples(rng, (3, 5, channels + 1), M)
         expected = unset((4, 8, channels), M)
@@ -1120,7 +1120,7 @@ def part(rng, M):
         yield Case([found.ravel(), 5 * (channels + 1), 3, 5, channels, *place], {5: expected})
 
 
-def apart(rng, M):
+def split_mask(rng, M):
     for channels in (1, 2, 3):
         pixels, valid = samples(rng, (20, channels), M), rng.integers(0, 2, (20, 1)).astype(M)
         joined = np.concatenate([pixels * valid, valid], axis=1)
@@ -1133,7 +1133,7 @@ def apart(rng, M):
         )
 
 
-def put(rng, M):
+def fill_ignored(rng, M):
     for channels, written, count in ((1, 1, 20), (4, 3, 20), (3, 3, 9000)):
         pixels, valid = samples(rng, (count, channels), M), rng.integers(0, 2, count).astype(np.uint8)
         valid[4096:8192] = 1
@@ -1613,7 +1613,7 @@ def _gradients(block):
     return down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:], along[:, 2:] - along[:, :-2]
 
 
-def slopes(rng, D):
+def gradient_magnitude(rng, D):
     for channels in (1, 3):
         block = samples(rng, (5, 7, channels), D)
         expected = unset(block.shape, D)

@@ -37,11 +37,11 @@ from convfilter.planning.precision import reduced
 from convfilter.planning.task import DOUBLE_WHOLE
 from convfilter.record import replace
 
-DIVIDE_BY_COUNTS = Loop("store", "divide_by_counts", "A* i8 i8 i8 A* A*")
-DIVIDE_BY_ALPHA = Loop("store", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A A* A*")
-DIVIDE_BY_MASK = Loop("store", "divide_by_mask", "A* i8 i8 i8 i8 A A A A A* A*")
-ALPHA_APART = Loop("store", "alpha_apart", "A* i8 A* i8 A A A i8 i8 i8 A*")
-SHARPEN = Loop("store", "sharpen", "A* i8 A* i8 i8 i8 A A A")
+DIVIDE_BY_COUNTS = Loop("epilogue", "divide_by_counts", "A* i8 i8 i8 A* A*")
+DIVIDE_BY_ALPHA = Loop("epilogue", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A A* A*")
+DIVIDE_BY_MASK = Loop("epilogue", "divide_by_mask", "A* i8 i8 i8 i8 A A A A A* A*")
+SPLIT_ALPHA = Loop("epilogue", "split_alpha", "A* i8 A* i8 A A A i8 i8 i8 A*")
+SHARPEN = Loop("epilogue", "sharpen", "A* i8 A* i8 i8 i8 A A A")
 
 
 class Epilogue(ABC):
@@ -201,7 +201,7 @@ class Epilogue(ABC):
         alpha = scratch.get("alpha", rows * cols)
         if source.premultiplied:
             where = sums, pitch, mean, mean_pitch, self._alpha_divisor, self.colour_factor, self.alpha_share
-            return [*before, Call(ALPHA_APART.variant(A=real), (*where, rows, cols, source.channels, alpha))], alpha
+            return [*before, Call(SPLIT_ALPHA.variant(A=real), (*where, rows, cols, source.channels, alpha))], alpha
         neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
         factor, mean_divisor, divisor = self._factors
         whole = self._alpha_divisor * source.full

@@ -16,7 +16,7 @@ Valid: TypeAlias = npt.NDArray[np.bool_]
 #: Rows or columns, as (first, last + 1).
 Span: TypeAlias = tuple[int, int]
 
-PUT = Loop("mask", "put", "M* u1* i8 i8 i8 M*")
+FILL_IGNORED = Loop("mask", "fill_ignored", "M* u1* i8 i8 i8 M*")
 #: Integers that hold the bits of samples, by the bytes of a sample.
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.int64}
 
@@ -88,5 +88,5 @@ def put(pixels: Samples, valid: Valid, value: float, *, colours: bool = False) -
     written = channels - 1 if colours else channels
     counts, bits = np.ascontiguousarray(valid).view(np.uint8), bits_of(pixels)
     number = bits_of(np.array([value], pixels.dtype))
-    PUT.variant(M=bits.dtype)(bits, counts, valid.size, channels, written, number)
+    FILL_IGNORED.variant(M=bits.dtype)(bits, counts, valid.size, channels, written, number)
     return pixels

@@ -21,8 +21,8 @@ from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.methods import grid_of
 
-PART = Loop("mask", "part", "M* i8 i8 i8 i8 M* i8 i8")
-JOIN = Loop("mask", "join", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 i8")
+DROP_MASK = Loop("mask", "drop_mask", "M* i8 i8 i8 i8 M* i8 i8")
+APPEND_MASK = Loop("mask", "append_mask", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 i8")
 
 #: Least sides of a rectangle: in pixels, and in windows, since a rectangle reads half a window more on each side.
 _ROWS, _COLS, _SPANS = 128, 512, 2
@@ -136,7 +136,7 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
     count = sum(right - left for left, right in runs)
     joined = np.empty((rows, count, channels + 1), pixels.dtype)
     source, out = bits_of(pixels), bits_of(joined)
-    loop, value = JOIN.variant(M=source.dtype), bits_of(np.array([opaque], pixels.dtype))
+    loop, value = APPEND_MASK.variant(M=source.dtype), bits_of(np.array([opaque], pixels.dtype))
 
     def join(part: Span) -> None:
         (first, last), col = part, 0
@@ -158,4 +158,4 @@ def _put_colours(pixels: Samples, result: Samples, corner: tuple[int, int]) -> N
     pitch = result.shape[1] * result.shape[2]
     source, out = bits_of(pixels), bits_of(result)
     start = corner[0] * pitch + corner[1] * result.shape[2]
-    PART.variant(M=source.dtype)(source, cols * channels, rows, cols, channels - 1, out, start, pitch)
+    DROP_MASK.variant(M=source.dtype)(source, cols * channels, rows, cols, channels - 1, out, start, pitch)

@@ -1,4 +1,4 @@
-"""Activation functions of neural networks, on tiles of real samples; ``white`` is the sample that stands for 1."""
+"""Activation functions of neural networks, applied to tiles of real samples; ``white`` is the sample value of 1."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ _TANH_SCALE = 0.7978845608028654  # sqrt(2 / pi)
 def activate(tile, pitch, rows, cols, channels, colours, function, low, high, divisor, white, neutral, alpha):
     """Apply an activation to ``colours`` of the ``channels`` of each pixel: ``white * f(x / (divisor * white))``.
 
-    ``function`` is a number, see ``_activated``. A further channel is alpha: alpha / ``divisor`` goes to ``alpha``
-    (rows x cols), and the tile's alpha becomes ``neutral``, which the store step does not count as clipped.
+    ``function`` is the number of a function in ``_activated``. A further channel is alpha: alpha /
+    ``divisor`` is written to ``alpha`` (rows x cols), and the tile's alpha becomes ``neutral``, which the store step
+    does not count as clipped.
     """
     for y in range(rows):
         for p in range(cols):
@@ -25,36 +26,39 @@ def activate(tile, pitch, rows, cols, channels, colours, function, low, high, di
     return 0
 
 
-def activate_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, white, gain, shift, alpha):
-    """Apply an activation, defined for straight colours, to premultiplied colours; where alpha is 0 the result is 0.
+def activate_premultiplied(
+    tile, pitch, rows, cols, channels, function, low, high, divisor, white, colour_factor, alpha_share, alpha
+):
+    """Apply an activation, defined for straight colours, to premultiplied colours; where alpha is 0 its value is 0.
 
-    Colours become ``gain`` times the result plus ``shift`` times alpha. The last channel is alpha: it goes to ``alpha``
-    (rows x cols), and the tile's alpha becomes 0.
+    Colours become ``colour_factor * value + alpha_share * alpha``. The last channel is alpha: alpha / ``divisor``
+    is written to ``alpha`` (rows x cols), and the tile's alpha becomes 0.
     """
     zero = white - white
     for y in range(rows):
         for p in range(cols):
             at = y * pitch + p * channels
-            opacity = tile[at + channels - 1] / divisor
-            share = opacity / white
+            pixel_alpha = tile[at + channels - 1] / divisor
+            opacity = pixel_alpha / white  # 0 to 1
             for c in range(channels - 1):
                 value = zero
-                if share != zero:
-                    value = white * share * _activated(tile[at + c] / divisor / (white * share), function, low, high)
-                tile[at + c] = gain * value + shift * opacity
+                if opacity != zero:
+                    full = white * opacity
+                    value = full * _activated(tile[at + c] / divisor / full, function, low, high)
+                tile[at + c] = colour_factor * value + alpha_share * pixel_alpha
             tile[at + channels - 1] = zero
-            alpha[y * cols + p] = opacity
+            alpha[y * cols + p] = pixel_alpha
     return 0
 
 
 def _activated(x, function, low, high):
-    """Return the value of function number ``function``, in a form that never overflows.
+    """Return the value of a function at ``x``, computed so that it never overflows.
 
-    0 leaky ReLU with slope ``low``, 1 sigmoid, 2 hyperbolic tangent, 3 ELU (alpha ``low``), 4 SELU (alpha ``low``,
-    gamma ``high``), 5 CELU (alpha ``low``), 6 GELU, 7 GELU by tanh, 8 softplus, 9 softsign, 10 thresholded ReLU (x
-    above ``low``, 0 elsewhere), 11 hard sigmoid (``low * x + high``, clipped to 0 ... 1), 12 hard swish, 13 mish, 14
-    swish (``x * sigmoid(low * x)``), 15 shrink (0 from ``-low`` to ``low``, elsewhere x moved by ``high`` towards 0),
-    16 ``abs(x)**low``.
+    ``function`` is its number: 0 leaky ReLU with slope ``low``, 1 sigmoid, 2 hyperbolic tangent, 3 ELU (alpha ``low``),
+    4 SELU (alpha ``low``, gamma ``high``), 5 CELU (alpha ``low``), 6 GELU, 7 GELU by tanh, 8 softplus, 9 softsign, 10
+    thresholded ReLU (x above ``low``, 0 elsewhere), 11 hard sigmoid (``low * x + high``, clipped to 0 ... 1), 12 hard
+    swish, 13 mish, 14 swish (``x * sigmoid(low * x)``), 15 shrink (0 from ``-low`` to ``low``, elsewhere x moved by
+    ``high`` towards 0), 16 ``abs(x)**low``.
     """
     zero = low - low
     one = zero + 1

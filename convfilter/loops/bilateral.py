@@ -1,8 +1,8 @@
 """Bilateral filter: the mean of each window, weighted by distance and by difference of colour.
 
-A weight is the product of a Gaussian of the distance from the centre and a Gaussian of the difference from its colour,
-computed as one power of two (C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color images", ICCV 1998). A
-vector holds neighbouring outputs. Each colour has a plane of its own, so that all colours share the weights.
+A weight is the product of a Gaussian of the distance from the centre and a Gaussian of the difference from the centre's
+colour, computed as one power of two (C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color images", ICCV
+1998). A vector holds neighbouring outputs. The colours lie in planes, so that one vector of weights serves all of them.
 The loops sum differences from the centre, so that a window of one colour gives exactly that colour.
 """
 
@@ -14,12 +14,12 @@ from convfilter.loops import vectors
 
 
 def split(tile, pitch, rows, cols, channels, colours, divisor, falloff, planes, plane, plane_pitch):
-    """Copy pixels into one plane for each of ``colours``, with rows ``plane_pitch`` samples apart.
+    """Copy each of ``colours`` into a plane of ``plane`` samples, with rows ``plane_pitch`` samples apart.
 
-    If ``channels`` is above ``colours``, the last channel holds the weight of each pixel. The weights fill one more
-    plane. The plane behind it holds ``falloff`` where the weight is above 0, and 0 elsewhere: a pixel without weight
-    has the colour 0, so its mean must not depend on differences from it. With a ``divisor`` above 0, colours are
-    premultiplied: they are divided by weight / divisor.
+    If ``channels`` is above ``colours``, the last channel holds the weight of each pixel, and two more planes follow.
+    The first holds the weights; the second holds ``falloff`` where the weight is above 0, and 0 elsewhere: a pixel of
+    weight 0 has the colour 0, and the mean around it must not depend on differences from that colour. With a
+    ``divisor`` above 0, colours are premultiplied: they are divided by weight / divisor.
     """
     zero = falloff - falloff
     for r in range(rows):
@@ -31,35 +31,35 @@ def split(tile, pitch, rows, cols, channels, colours, divisor, falloff, planes, 
                     planes[c * plane + to] = tile[at + c]
             else:
                 weight = tile[at + colours]
-                counts = weight > zero
-                planes[colours * plane + to] = weight if counts else zero
-                planes[(colours + 1) * plane + to] = falloff if counts else zero
-                factor = divisor / weight if counts and divisor > zero else zero + 1
+                is_visible = weight > zero
+                planes[colours * plane + to] = weight if is_visible else zero
+                planes[(colours + 1) * plane + to] = falloff if is_visible else zero
+                factor = divisor / weight if is_visible and divisor > zero else zero + 1
                 for c in range(colours):
-                    planes[c * plane + to] = tile[at + c] * factor if counts else zero
+                    planes[c * plane + to] = tile[at + c] * factor if is_visible else zero
     return 0
 
 
 def average(
-    planes, plane, pitch, step, rows, cols, colours, taps, spatial, count, centre, falloff, squared, weighted, least,
-    most, differences, sums, lines, width, out, out_pitch, channels,
+    planes, plane, pitch, stride, rows, cols, colours, taps, spatial, count, centre, falloff, squared, weighted,
+    least, most, differences, sums, lines, width, out, out_pitch, channels,
 ):  # fmt: skip
     """Write the weighted mean of each window to ``out``, whose pixels are ``channels`` samples apart.
 
-    ``planes`` are ``plane`` samples apart, their rows ``pitch`` samples. Windows begin at every sample of every
-    ``step``-th row; ``taps`` are offsets from their first sample, and ``centre`` is the offset of the centre. A weight
-    is 2 to the power of ``spatial[tap] + falloff * distance**2``, where the distance of two colours is the sum of the
-    magnitudes of their differences or, if ``squared``, the root of the sum of squares. If ``weighted``, the two planes
-    after the colours hold the weight of each pixel, and ``falloff`` for each centre. Sums of weights are clamped to
-    ``least`` and ``most``.
+    The planes of :func:`split` are ``plane`` samples apart, and their rows ``pitch`` samples. A window begins at every
+    sample of every ``stride``-th row. The ``count`` offsets ``taps`` and the offset ``centre`` of the window's centre
+    count from its first sample. The weight of a tap is 2 to the power of ``spatial[tap] + falloff * distance**2``. The
+    distance of two colours is the sum of the magnitudes of their differences or, if ``squared``, the root of the sum of
+    the squares. If ``weighted``, the two planes after the colours hold the weight of each pixel, and ``falloff`` for
+    each centre. Sums of weights are clipped to ``least``..``most``.
 
-    Scratch: ``differences`` and ``sums`` of a vector for each colour; ``lines`` of ``width`` samples for each colour,
-    whole vectors.
+    Scratch: ``differences`` and ``sums`` of a vector for each colour; ``lines`` of ``width`` samples, in whole
+    vectors, for each colour.
     """
     lanes = vectors.lanes(planes)
     zero = vectors.spread(planes, 0)
     for row in range(rows):
-        start = row * step * pitch
+        start = row * stride * pitch
         for x in range(0, cols, lanes):
             at = start + centre + x
             factor = vectors.spread(planes, falloff)
@@ -106,17 +106,17 @@ def _interleave(lines, width, cols, colours, out, o, channels):
             out[o + p * channels + c] = lines[c * width + p]
 
 
-#: ``average`` for a fixed number of colours, with sums in registers.
+#: ``average`` for a constant number of colours, whose sums stay in registers.
 _AVERAGE = Template('''
 def average_$colours(
-    planes, plane, pitch, step, rows, cols, colours, taps, spatial, count, centre, falloff, squared, weighted, least,
-    most, differences, sums, lines, width, out, out_pitch, channels,
+    planes, plane, pitch, stride, rows, cols, colours, taps, spatial, count, centre, falloff, squared, weighted,
+    least, most, differences, sums, lines, width, out, out_pitch, channels,
 ):
-    """Do the same as ``average`` for $colours colours; ``colours``, ``differences`` and ``sums`` are not used."""
+    """Do the same as ``average`` for $colours colours; ``colours``, ``differences`` and ``sums`` are unused."""
     lanes = vectors.lanes(planes)
     zero = vectors.spread(planes, 0)
     for row in range(rows):
-        start = row * step * pitch
+        start = row * stride * pitch
         for x in range(0, cols, lanes):
             at = start + centre + x
             factor = vectors.spread(planes, falloff)

@@ -1,9 +1,9 @@
-"""Blocks of sums: a few rows of a few vectors each, which registers hold together.
+"""Blocks of sums: a few rows of a few vectors each, which stay in registers while taps are added.
 
-As in ``vectors.py``, names state operations, and ``native/lowering/`` maps them to instructions. One name for a whole
-block keeps loops short and quick to compile. A block is a tuple of vectors, row after row, ``count`` in each row.
-``count``, ``first`` and ``last`` must be literal integers in calls. Functions with the suffix ``_part`` handle ``left``
-samples in each row and touch no others.
+As in ``vectors.py``, each function stands for an operation that ``native/lowering/`` maps to instructions. A block is
+one variable, so loops are short and compile quickly: a tuple of vectors, row after row, ``count`` in each row. In calls
+``count``, ``first`` and ``last`` must be literal integers. Functions with the suffix ``_part`` read or write only the
+first ``left`` samples of each row.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from convfilter.loops import vectors
 
 
 def zeros(array, count):
-    """Return ``count`` vectors of zeros, of the type of ``array``."""
+    """Return ``count`` vectors of zeros in the type of ``array``."""
     return tuple(np.zeros(vectors.lanes(array), array.dtype) for _ in range(count))
 
 
 def read(kind, array, index, count):
-    """Return ``count`` adjacent vectors of samples, converted as in :func:`vectors.read_as`."""
+    """Return ``count`` adjacent vectors of samples, converted to the type of ``kind``."""
     return tuple(vectors.read_as(kind, array, index + number * vectors.lanes(kind)) for number in range(count))
 
 
 def read_part(_kind, array, index, count, left):
-    """Return ``count`` adjacent vectors, the first ``left`` samples from ``array``, then zeros; no conversion."""
+    """Return ``count`` adjacent vectors in the type of ``array``: its first ``left`` samples, then zeros."""
     samples = np.zeros(count * vectors.lanes(array), array.dtype)
     count_read = min(max(left, 0), samples.size)
     samples[:count_read] = array[index : index + count_read]
@@ -34,7 +34,7 @@ def read_part(_kind, array, index, count, left):
 
 
 def weigh(sums, weights, index, samples, first, last):
-    """Add ``weights[index + row] * samples`` to rows ``first`` to ``last - 1``; ``samples`` are one row."""
+    """Add ``weights[index + row] * samples`` to rows ``first`` to ``last - 1`` of a block; ``samples`` is one row."""
     added = list(sums)
     for row in range(first, last):
         for number, vector in enumerate(samples, row * len(samples)):
@@ -48,17 +48,17 @@ def scaled(sums, factors, terms):
 
 
 def divided(sums, divisors):
-    """Return the quotients."""
+    """Return ``sums / divisors``."""
     return tuple(vectors.divide(vector, divisors) for vector in sums)
 
 
 def magnitudes(sums):
-    """Return the magnitudes."""
+    """Return the magnitudes of the sums."""
     return tuple(vectors.magnitude(vector) for vector in sums)
 
 
 def _rows(sums, count):
-    """Return the samples of a block, row by row."""
+    """Return the samples of a block as an array of its rows."""
     return np.reshape(sums, (len(sums) // count, -1))
 
 
@@ -75,43 +75,43 @@ def _whole(sums, count):
 
 
 def add_rows(array, index, pitch, count, sums):
-    """Return the block plus rows of ``array``, ``pitch`` samples apart."""
+    """Return the sum of a block and the rows of ``array`` from ``index`` on, ``pitch`` samples apart."""
     return add_rows_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
 def add_rows_part(array, index, pitch, count, left, sums):
-    """Do the same as ``add_rows`` for rows of ``left`` samples."""
-    there = [read_part(array, array, index + row * pitch, count, left) for row in range(len(sums) // count)]
-    return tuple(vectors.add(one, other) for one, other in zip(chain.from_iterable(there), sums, strict=True))
+    """Do the same as ``add_rows`` for the first ``left`` samples of each row."""
+    old = [read_part(array, array, index + row * pitch, count, left) for row in range(len(sums) // count)]
+    return tuple(vectors.add(one, other) for one, other in zip(chain.from_iterable(old), sums, strict=True))
 
 
 def write_rows(array, index, pitch, count, sums):
-    """Store a block, in rows ``pitch`` samples apart."""
+    """Store a block from ``index`` on, in rows ``pitch`` samples apart."""
     write_rows_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
 def write_rows_part(array, index, pitch, count, left, sums):
-    """Do the same as ``write_rows`` for rows of ``left`` samples."""
+    """Do the same as ``write_rows`` for the first ``left`` samples of each row."""
     _write(array, index, pitch, left, _rows(sums, count))
 
 
 def write_rows_nearest(array, index, pitch, count, sums):
-    """Store the nearest integers, halves to even, in the type of ``array``; all are in range."""
+    """Store the sums rounded half to even, as integers that the type of ``array`` can hold."""
     write_rows_nearest_part(array, index, pitch, count, _whole(sums, count), sums)
 
 
 def write_rows_nearest_part(array, index, pitch, count, left, sums):
-    """Do the same as ``write_rows_nearest`` for rows of ``left`` samples."""
+    """Do the same as ``write_rows_nearest`` for the first ``left`` samples of each row."""
     _write(array, index, pitch, left, np.rint(_rows(sums, count)).astype(np.int32))
 
 
 def write_rows_clipped(array, index, pitch, count, sums, full):
-    """Store the nearest integers from 0 to ``full``; return the number of sums out of that range."""
+    """Store the sums rounded half to even and clipped to 0..``full``; return the number of clipped sums."""
     return write_rows_clipped_part(array, index, pitch, count, _whole(sums, count), sums, full)
 
 
 def write_rows_clipped_part(array, index, pitch, count, left, sums, full):
-    """Do the same as ``write_rows_clipped`` for rows of ``left`` samples."""
+    """Do the same as ``write_rows_clipped`` for the first ``left`` samples of each row."""
     whole = vectors.nearest(_rows(sums, count))
     inside = vectors.between(whole, 0, full)
     _write(array, index, pitch, left, inside.astype(np.int32))

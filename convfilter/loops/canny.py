@@ -1,4 +1,4 @@
-"""Canny's edges: smoothing, gradients, ridges of their magnitude, and hysteresis.
+"""Canny's edge detector: smoothing, gradients, non-maximum suppression, and hysteresis.
 
 J. Canny, "A computational approach to edge detection", IEEE Trans. PAMI 8, 1986.
 """
@@ -8,30 +8,30 @@ from __future__ import annotations
 import numpy as np
 
 
-def smooth(source, pitch, rows, length, weights, taps, apart, out, out_pitch):
-    """Write weighted sums of ``taps`` samples, ``apart`` samples from each other, for rows of ``length`` samples."""
+def smooth(source, pitch, rows, length, weights, taps, tap_pitch, out, out_pitch):
+    """Write the weighted sum of ``taps`` taps, ``tap_pitch`` samples apart, for each of ``length`` samples of a row."""
     for row in range(rows):
         o = row * out_pitch
         for x in range(length):
             out[o + x] = 0
         whole = taps - taps % 4
         for tap in range(0, whole, 4):
-            i = row * pitch + tap * apart
+            i = row * pitch + tap * tap_pitch
             _add_four(
-                weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3], source, i, apart, out, o, length
+                weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3], source, i, tap_pitch, out, o, length
             )
         for tap in range(whole, taps):
-            _add(weights[tap], source, row * pitch + tap * apart, out, o, length)
+            _add(weights[tap], source, row * pitch + tap * tap_pitch, out, o, length)
     return 0
 
 
-def _add_four(first, second, third, fourth, source, i, apart, out, o, length):
-    """Add four taps in one pass over the sums, in the same order as four calls of ``_add``."""
+def _add_four(first, second, third, fourth, source, i, tap_pitch, out, o, length):
+    """Add four taps in one pass over the sums, in the order of four calls of ``_add``."""
     for x in range(length):
         total = out[o + x] + first * source[i + x]
-        total = total + second * source[i + apart + x]
-        total = total + third * source[i + 2 * apart + x]
-        out[o + x] = total + fourth * source[i + 3 * apart + x]
+        total = total + second * source[i + tap_pitch + x]
+        total = total + third * source[i + 2 * tap_pitch + x]
+        out[o + x] = total + fourth * source[i + 3 * tap_pitch + x]
 
 
 def _add(weight, source, i, out, o, length):
@@ -40,11 +40,12 @@ def _add(weight, source, i, out, o, length):
 
 
 def ridges(smoothed, pitch, rows, cols, channels, magnitude, low, high, first, last, out, out_pitch):
-    """Write 2 where the gradient's magnitude is a ridge and at least ``high``, 1 where at least ``low``, else 0.
+    """Mark the ridges of the gradient's magnitude: 2 if it is at least ``high``, 1 if at least ``low``, else 0.
 
-    ``smoothed`` and ``magnitude`` have two rows more above and below those of ``out``, ``pitch`` samples apart, and two
-    pixels more before and behind. In ``out``, rows before ``first`` and from ``last`` on are 0, and so are the first
-    and last columns. A ridge is at least as high as both neighbours along the gradient, which are interpolated.
+    A sample is on a ridge if its magnitude is not below that of either neighbour along the gradient; the neighbours are
+    interpolated (non-maximum suppression). ``smoothed`` and ``magnitude``, with rows ``pitch`` samples apart, have two
+    more rows and columns than ``out`` on each side. Rows of ``out`` before ``first`` and from ``last`` on become 0, and
+    so do its first and last column.
     """
     for row in range(rows):
         o = row * out_pitch
@@ -71,11 +72,11 @@ def ridges(smoothed, pitch, rows, cols, channels, magnitude, low, high, first, l
 
 
 def _ridges_of_row(smoothed, magnitude, start, pitch, channels, low, high, out, o, end):
-    """Mark the ridges of a row; the loop has no branches, so that the compiler vectorises it."""
+    """Mark the ridges of a row, without branches, so that the compiler vectorises the loop."""
     for x in range(channels, end):
         at = start + x
         here = magnitude[at]
-        down, along = _slopes(smoothed, at, pitch, channels)
+        down, along = _gradient(smoothed, at, pitch, channels)
         falls = ((down >= 0) & (along >= 0)) | ((down <= 0) & (along <= 0))
         steep = np.abs(down) > np.abs(along)
         small = np.abs(along) if steep else np.abs(down)
@@ -98,17 +99,17 @@ def _ridges_of_row(smoothed, magnitude, start, pitch, channels, low, high, out, 
         out[o + x] = mark if is_ridge else 0
 
 
-def slopes(smoothed, pitch, rows, length, channels, out):
-    """Write the magnitude of Sobel's gradient of each sample to the same index; the outermost pixels stay unwritten."""
+def gradient_magnitude(smoothed, pitch, rows, length, channels, out):
+    """Write the magnitude of Sobel's gradient of each sample to the same index, except for the outermost pixels."""
     for row in range(1, rows - 1):
         for x in range(channels, length - channels):
             at = row * pitch + x
-            down, along = _slopes(smoothed, at, pitch, channels)
+            down, along = _gradient(smoothed, at, pitch, channels)
             out[at] = np.sqrt(down * down + along * along)
     return 0
 
 
-def _slopes(a, at, pitch, channels):
+def _gradient(a, at, pitch, channels):
     above, below = at - pitch, at + pitch
     down = (a[below - channels] - a[above - channels]) + 2 * (a[below] - a[above])
     down += a[below + channels] - a[above + channels]
@@ -118,10 +119,10 @@ def _slopes(a, at, pitch, channels):
 
 
 def hysteresis(marks, rows, cols, channels, channel, stack, most):
-    """Replace by 3 all marks of 2, and all marks of 1 that are connected to a 2 (by sides or corners, through 1s).
+    """Replace marks of 2, and marks of 1 that marks of 1 connect to a 2, by 3; neighbours share a side or a corner.
 
-    ``marks`` are rows of ``cols * channels`` samples, of which one channel is processed. Scratch: ``stack`` of ``most``
-    entries. Pixels that do not fit the stack become 2, and the search goes on at the first of them.
+    ``marks`` has rows of ``cols * channels`` samples; one ``channel`` is processed. Scratch: ``stack`` of ``most``
+    entries. If the stack is full, further pixels become 2, and the search continues from the first of them.
     """
     pitch = cols * channels
     start = 0
@@ -130,7 +131,7 @@ def hysteresis(marks, rows, cols, channels, channel, stack, most):
             start += 1
             continue
         marks[start * channels + channel] = 3
-        following = start + 1
+        next_start = start + 1
         stack[0] = start
         depth = 1
         while depth > 0:
@@ -148,6 +149,6 @@ def hysteresis(marks, rows, cols, channels, channel, stack, most):
                         depth += 1
                     else:
                         marks[r * pitch + c * channels + channel] = 2
-                        following = min(following, r * cols + c)
-        start = following
+                        next_start = min(next_start, r * cols + c)
+        start = next_start
     return 0

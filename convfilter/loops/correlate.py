@@ -1,12 +1,11 @@
-"""Weighted sums of shifted runs: every pass of every linear filter, of any stride and dilation.
+"""Correlation: weighted sums of taps, for every pass of a linear filter, with any stride and dilation.
 
-Both loops are generated from a template, each twice: one version stores the
-sums, the other converts the sums to samples and stores these. A block of a few
-vectors of outputs stays in registers while taps are added, so that a tap costs
-little more than the loads of its samples; four output rows at a time share the
-samples that they read. Measured on tiles of 64 x 2112 samples with 23 taps, in 10^9
-multiply-adds a second, with 64-byte vectors: 34 along a row, where loads
-straddle cache lines, and 61 down four rows; 23 for both with sums in memory.
+``correlate`` computes one output row at a time, ``correlate_four`` four rows, which share the samples that they read.
+Each is generated from a template, in two versions: one writes the sums, the other (``_stored``) converts them to
+samples. A block of a few vectors of sums stays in registers while all taps are added, so a tap costs little more than
+the loads of its samples. Measured on tiles of 64 x 2112 samples with 23 taps and vectors of 64 bytes, in 10^9
+multiply-adds a second: 34 along a row, where loads straddle cache lines, and 61 down four rows; 23 for both with sums
+in memory.
 """
 
 from __future__ import annotations
@@ -19,34 +18,35 @@ from string import Template
 
 from convfilter.loops import blocks, vectors  # noqa: F401 - the generated code uses blocks
 
-#: Taps of one partial sum: partial sums, added up, have smaller errors than one long sum.
+#: Number of taps of a partial sum. The sum of partial sums has a smaller rounding error than one long sum.
 _TAPS = 64
-#: Vectors of a block in each row, and of a row's tail: with fewer, additions wait for each other; with more, registers
-#: run out (there are 32 of 64 bytes, or 16 of 32 bytes).
+#: Number of vectors of a block in each row, and of a block at the end of a row. With fewer, additions wait for each
+#: other; with more, registers run out (there are 32 of 64 bytes, or 16 of 32 bytes).
 _WIDE = vectors.vector_bytes() == 64
 _IN_ONE_ROW = 8, 4
 _IN_FOUR_ROWS = (4, 2) if _WIDE else (2, 1)
 
-#: Vectors of a block that shares its samples with the next block: three hold whole pixels of one to four channels.
+#: Number of vectors of a block that shares its samples with other blocks of the row. Three vectors hold whole pixels of
+#: one to four channels.
 _SHIFTED = 3
-#: Numbers of blocks that may share samples.
+#: Numbers of successive blocks that may share samples.
 _GROUPS = (2, 3, 4)
 
 _ROW_LOOP = Template('''
 $heading
-    """Sum ``weight[t] * tile[row_offset[y * step + tap_row[t]] + tap_col[t] + x]`` into ``out[y * pitch + x]``.
+    """Sum ``weight[t] * tile[row_offset[y * stride + tap_row[t]] + tap_col[t] + x]`` into ``out[y * pitch + x]``.
 
-    The weights of successive output rows are ``weight_step`` apart; with 0, all rows have the same weights.
+    The weights of successive output rows are ``weight_step`` apart; 0 means that all rows have the same weights.
     """
 $ready
     lanes = vectors.lanes(tile)
-    apart = 0 if taps < 2 else tap_col[1] - tap_col[0]
+    tap_pitch = 0 if taps < 2 else tap_col[1] - tap_col[0]
     for t in range(1, taps):
-        if tap_row[t] != tap_row[0] or tap_col[t] - tap_col[t - 1] != apart:
-            apart = 0
+        if tap_row[t] != tap_row[0] or tap_col[t] - tap_col[t - 1] != tap_pitch:
+            tap_pitch = 0
     period = groups = 0
-    if apart > 0 and $shifted * lanes % apart == 0:
-        period = $shifted * lanes // apart
+    if tap_pitch > 0 and $shifted * lanes % tap_pitch == 0:
+        period = $shifted * lanes // tap_pitch
         groups = -(-taps // period)
     if groups > $most or length < 2 * $shifted * lanes * groups:
         groups = 0
@@ -63,16 +63,14 @@ $part
     return $result
 ''')
 
-# The outer loop runs over columns, the inner one over rows: rows shared by blocks are then in the L1 cache.
+# The outer loop runs over columns, the inner loop over rows, so that rows shared by blocks stay in the L1 cache.
 _FOUR_ROW_LOOP = Template('''
 $heading
-    """Sum ``runs`` weighted runs of the tile into each block of four output rows.
+    """Write ``count`` blocks of four output rows, each a weighted sum of ``runs`` runs of adjacent samples of the tile.
 
-    Run ``t`` of block ``b`` starts at ``offset[b * runs + t]``; its weights for
-    the four rows are ``weight[b * weight_step + 4 * t]`` and the next three.
-    A partial sum has ``most`` runs.
-    If all blocks have the same weights (``weight_step`` is 0), runs at either end are not added to the rows for which
-    their weight is 0.
+    Run ``t`` of block ``b`` starts at sample ``run_start[b * runs + t]``; its weights for the four rows are those from
+    ``weight[b * weight_step + 4 * t]`` on. A partial sum has ``most`` runs. If all blocks have the same weights
+    (``weight_step`` is 0), the first and last runs are added only to the rows for which their weights are not 0.
     """
 $ready
     lanes = vectors.lanes(tile)
@@ -95,9 +93,10 @@ $part
 
 
 class _Sums(typing.NamedTuple):
-    """Properties of a loop: rows of outputs, and expressions for the position of tap ``t``.
+    """Parts of a template that depend on the rows of a block: their number, and expressions for tap ``t``.
 
-    ``phases`` are ranges of taps, each with the first and last-plus-one row that uses them.
+    ``start`` is the index of the tap's first sample, ``weight`` that of its weight for the first row. ``phases`` are
+    ranges of taps, with the range of rows (first, last + 1) that uses them.
     """
 
     rows: int
@@ -112,7 +111,7 @@ _ONE_ROW = _Sums(
     rows=1,
     first_row="y",
     taps="taps",
-    start="row_offset[y * step + tap_row[t]] + tap_col[t]",
+    start="row_offset[y * stride + tap_row[t]] + tap_col[t]",
     weight="y * weight_step + t",
     phases=(("0", "taps", 0, 1),),
 )
@@ -120,7 +119,7 @@ _FOUR_ROWS = _Sums(
     rows=4,
     first_row="4 * b",
     taps="runs",
-    start="offset[b * runs + t]",
+    start="run_start[b * runs + t]",
     weight="b * weight_step + 4 * t",
     phases=(
         ("0", "enter1", 0, 1),
@@ -135,11 +134,12 @@ _FOUR_ROWS = _Sums(
 
 
 class _Output(typing.NamedTuple):
-    """Properties of what a loop stores (sums, or samples): the code before the loop, and its return value.
+    """Parts of a template that depend on what a loop stores, sums or samples.
 
-    ``origin`` is the start of the outputs, ``add`` says whether sums are added to ``out``, ``most`` is the number of
-    taps of one sum, or its name. ``written`` takes the name of a block of sums, its address, and the suffix of a
-    partial block.
+    ``ready`` is the code before the loop, ``result`` the return value, ``origin`` the index of the first output.
+    ``add`` is an expression, true where sums are added to ``out``; ``most`` is the number of taps of a partial sum, or
+    its name. ``written`` generates the code that stores a block, from the name of its sums, its index in ``out`` and
+    pitch, and the suffix of the functions for partial blocks.
     """
 
     ready: str
@@ -151,7 +151,7 @@ class _Output(typing.NamedTuple):
 
 
 def _store_sums(sums: str, place: str, part: str) -> list[str]:
-    """Generate code that stores sums."""
+    """Generate code that stores a block of sums."""
     return [
         "if add != 0:",
         f"    {sums} = blocks.add_rows{part}(out, {place}, {sums})",
@@ -160,12 +160,12 @@ def _store_sums(sums: str, place: str, part: str) -> list[str]:
 
 
 def _store_samples(sums: str, place: str, part: str) -> list[str]:
-    """Generate code that stores samples, as ``store_whole`` does; ``within``: all are in range, so none is clipped."""
+    """Generate code that stores a block as samples, as ``store_whole`` does; without clipping if ``within``."""
     return [
         "if plain == 0:",
         "    if divisor != one:",
         f"        {sums} = blocks.divided({sums}, divisors)",
-        f"    {sums} = blocks.scaled({sums}, scales, shifts)",
+        f"    {sums} = blocks.scaled({sums}, scales, offsets)",
         "if absolute != 0:",
         f"    {sums} = blocks.magnitudes({sums})",
         "if within != 0:",
@@ -182,21 +182,21 @@ _SAMPLES = _Output(
     clipped = 0
     zero = full - full
     one = zero + 1
-    plain = int(divisor == one and scale == one and shift == zero)
-    scales, divisors, shifts = (
-        vectors.spread(tile, scale), vectors.spread(tile, divisor), vectors.spread(tile, shift)
+    plain = int(divisor == one and scale == one and offset == zero)
+    scales, divisors, offsets = (
+        vectors.spread(tile, scale), vectors.spread(tile, divisor), vectors.spread(tile, offset)
     )
 """,
     result="clipped",
     origin="start + ",
     add="0",
-    most=2**40,  # no partial sums: a stored sample cannot be added to
+    most=2**40,  # all taps form one sum, since nothing can be added to a stored sample
     written=_store_samples,
 )
 
 
 def _ends() -> str:
-    """Generate the search for the first and last run with a nonzero weight for each of four rows."""
+    """Generate the search for the first and last run of nonzero weight for each of four rows."""
     lines = []
     for row in (3, 2, 1):
         last = f"enter{row + 1}" if row < 3 else "runs"
@@ -208,7 +208,7 @@ def _ends() -> str:
 
 
 def _block(loop: _Sums, output: _Output, count: int, part: str = "") -> str:
-    """Generate the sums of one block: ``count`` vectors of outputs in each row, or a ``part`` of them."""
+    """Generate the code of a block of ``count`` vectors in each row; the suffix ``part`` makes it a partial block."""
     left = ", left" if part else ""
 
     def run(begin: str, end: str, first: int, last: int) -> Iterator[str]:
@@ -232,9 +232,10 @@ def _block(loop: _Sums, output: _Output, count: int, part: str = "") -> str:
 
 
 def _shared(output: _Output, groups: int) -> str:
-    """Generate the sums of evenly spaced taps that share loads between ``groups`` successive blocks.
+    """Generate the code of ``groups`` successive blocks of a row that share loads, for evenly spaced taps.
 
-    The block at ``x`` uses samples for its first taps, the block before it for its next, and so on.
+    The samples that are loaded at ``x`` are the first taps of the block at ``x``, the following taps of the block
+    before it, and so on.
     """
     lines = [
         f"if groups == {groups}:",
@@ -246,7 +247,7 @@ def _shared(output: _Output, groups: int) -> str:
     for begin, end, some in (("0", "rest", range(groups)), ("rest", "period", range(groups - 1))):
         lines += [
             f"        for t in range({begin}, {end}):",
-            "            at = row_offset[y * step + tap_row[0]] + tap_col[0] + t * apart + x",
+            "            at = row_offset[y * stride + tap_row[0]] + tap_col[0] + t * tap_pitch + x",
             f"            samples = blocks.read(tile, tile, at, {_SHIFTED})",
             *(
                 f"            sums{group} = blocks.weigh("
@@ -272,7 +273,7 @@ def _indented(lines: Iterable[str], by: int) -> list[str]:
 
 
 def _generated(heading: str, template: Template, loop: _Sums, output: _Output, sizes: tuple[int, int]) -> str:
-    """Fill in a template: blocks of many vectors in each row, and of few vectors for the tail of a row."""
+    """Return the code of a loop, from blocks of two sizes: for the row, and for its end."""
     many, few = sizes
     return template.safe_substitute(
         heading=heading,
@@ -289,10 +290,10 @@ def _generated(heading: str, template: Template, loop: _Sums, output: _Output, s
     )
 
 
-_ROW_ARGUMENTS = "tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, step"
-_FOUR_ROW_ARGUMENTS = "tile, offset, runs, weight, weight_step, count"
+_ROW_ARGUMENTS = "tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, stride"
+_FOUR_ROW_ARGUMENTS = "tile, run_start, runs, weight, weight_step, count"
 _SUM_ARGUMENTS = "accumulate, out, pitch, length"
-_SAMPLE_ARGUMENTS = "out, start, pitch, length, scale, divisor, shift, absolute, full, within"
+_SAMPLE_ARGUMENTS = "out, start, pitch, length, scale, divisor, offset, absolute, full, within"
 
 for _heading, _loop in [
     (f"def correlate({_ROW_ARGUMENTS}, {_SUM_ARGUMENTS}):", (_ROW_LOOP, _ONE_ROW, _SUMS, _IN_ONE_ROW)),

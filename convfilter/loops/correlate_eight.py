@@ -1,8 +1,9 @@
-"""Weighted sums of runs of whole vectors, for eight output rows at a time that share the runs they read.
+"""Correlation of eight output rows at a time, which share the runs of samples that they read.
 
-Row r + 1 uses the runs of row r except the first, and one more. The sums of a block, eight rows of a few vectors, stay
-in registers: three vectors if there are 32 registers, else one. Samples are converted to real numbers when read. Both
-loops are generated from a template; the first and last seven runs, which only some rows use, are unrolled.
+Row r + 1 uses the runs of row r except the first, and one more. A block of eight rows, of three vectors if there are 32
+registers, else of one, stays in registers while runs are added. Samples are converted to real numbers when they are
+read. A template generates both loops, which write sums or samples; the first and last seven runs, which only some rows
+use, are unrolled.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from string import Template
 from convfilter.loops import blocks, vectors  # noqa: F401 - the generated code uses blocks
 
 _ROWS = 8
+#: Number of vectors of a block in each row.
 _MANY = 3 if vectors.vector_bytes() == 64 else 1
 
 _LOOP = Template('''
 $heading
-    """Sum ``runs`` weighted runs of the tile into each of ``count`` blocks of eight rows, ``length`` samples long.
+    """Write ``count`` blocks of eight rows of ``length`` samples, each a weighted sum of runs of the tile.
 
-    Run ``t`` of block ``b`` starts at ``offset[b * runs + t]``; its weights for the rows are ``weight[8 * t]`` and
-    those that follow. Row ``r`` reads runs ``r`` to ``runs - 8 + r``, at least seven. Lengths are whole vectors. $what
+    Run ``t`` of the ``runs`` runs of block ``b`` starts at sample ``run_start[b * runs + t]``; its weights for the rows
+    are ``weight[8 * t]`` and the next seven. Row ``r`` uses runs ``r`` to ``runs - 8 + r``, at least seven. ``length``
+    is a multiple of the number of lanes. $what
     """
     lanes = vectors.lanes(weight)
 $ready
@@ -35,32 +38,32 @@ $rest
         x += lanes
     return 0
 ''')
-_KEEP = {
-    "heading": "def correlate_eight(tile, offset, runs, weight, count, out, pitch, length):",
+_SUMS = {
+    "heading": "def correlate_eight(tile, run_start, runs, weight, count, out, pitch, length):",
     "what": "",
     "ready": "",
 }
-_STORE = {
+_SAMPLES = {
     "heading": """
 def correlate_eight_stored(
-    tile, offset, runs, weight, count, out, pitch, length, plain, scale, divisor, shift,
+    tile, run_start, runs, weight, count, out, pitch, length, plain, scale, divisor, offset,
 ):  # fmt: skip
 """,
-    "what": """Results
-    are rounded and stored as samples, all in range: the sums if ``plain``, else ``scale * sum / divisor + shift``.""",
+    "what": """The sums or, unless ``plain``,
+    ``scale * sum / divisor + offset`` are rounded and stored as samples; all are in range.""",
     "ready": """
-    scales, divisors, shifts = (
-        vectors.spread(weight, scale), vectors.spread(weight, divisor), vectors.spread(weight, shift)
+    scales, divisors, offsets = (
+        vectors.spread(weight, scale), vectors.spread(weight, divisor), vectors.spread(weight, offset)
     )
 """,
 }
 
 
 def _block(count: int, *, stores: bool) -> str:
-    """Generate the sums of one block: ``count`` vectors in each row."""
+    """Generate the code of a block of ``count`` vectors in each row."""
 
     def run(number: str, first: int, last: int) -> str:
-        samples = f"blocks.read(weight, tile, offset[at + {number}] + x, {count})"
+        samples = f"blocks.read(weight, tile, run_start[at + {number}] + x, {count})"
         return f"sums = blocks.weigh(sums, weight, {_ROWS} * ({number}), {samples}, {first}, {last})"
 
     before = [run(f"{row}", 0, row + 1) for row in range(_ROWS - 1)]
@@ -76,12 +79,12 @@ def _block(count: int, *, stores: bool) -> str:
     if stores:
         lines += [
             "if plain == 0:",
-            "    sums = blocks.scaled(blocks.divided(sums, divisors), scales, shifts)",
+            "    sums = blocks.scaled(blocks.divided(sums, divisors), scales, offsets)",
         ]
     write = "write_rows_nearest" if stores else "write_rows"
     lines += [f"blocks.{write}(out, x + {_ROWS} * b * pitch, pitch, {count}, sums)"]
     return textwrap.indent("\n".join(lines), " " * 12)
 
 
-for _words, _stores in ((_KEEP, False), (_STORE, True)):
-    exec(_LOOP.substitute(_words, many=_MANY, block=_block(_MANY, stores=_stores), rest=_block(1, stores=_stores)))
+for _parts, _stores in ((_SUMS, False), (_SAMPLES, True)):
+    exec(_LOOP.substitute(_parts, many=_MANY, block=_block(_MANY, stores=_stores), rest=_block(1, stores=_stores)))

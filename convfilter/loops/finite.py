@@ -1,12 +1,12 @@
-"""Search for samples that are infinite or not a number."""
+"""Search for samples that are infinite or NaN."""
 
 from __future__ import annotations
 
 
 def find_nonfinite(samples, pitch, rows, length, found):
-    """Set ``found[0]`` to 1 if a sample in ``rows`` runs, ``pitch`` apart, is infinite or NaN; else leave it.
+    """Set ``found[0]`` to 1 if a sample of ``rows`` rows of ``length`` samples is infinite or NaN; else keep it.
 
-    All are compared, without a jump, so that the compiler can take a vector at a time.
+    The loop compares all samples, without a branch, so that the compiler vectorises it.
     """
     bad = False
     for y in range(rows):

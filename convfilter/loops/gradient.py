@@ -1,4 +1,4 @@
-"""Gradient magnitude of a smoothed difference (Sobel, Scharr, Prewitt) in one pass."""
+"""Magnitude of the gradient by Sobel's, Scharr's or Prewitt's kernels: both derivatives and the root in one pass."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def magnitude(tile, row_offset, left, middle, right, side, centre, rows, out, pitch, length):
-    """Write ``sqrt(gx**2 + gy**2)``; ``side, centre, side`` are the smoothing weights across each difference.
+    """Write ``sqrt(gx**2 + gy**2)``; ``side, centre, side`` are the weights that smooth across each difference.
 
-    ``row_offset`` holds three offsets for each output row; ``left``, ``middle``
-    and ``right`` are the column offsets of the three taps.
+    ``row_offset`` holds the offsets of three tile rows for each output row; ``left``, ``middle`` and ``right`` are the
+    offsets of the three taps of a row.
     """
     for y in range(rows):
         o = y * pitch
@@ -26,11 +26,11 @@ def magnitude(tile, row_offset, left, middle, right, side, centre, rows, out, pi
     return 0
 
 
-def length_of(x, y, pitch, rows, out, out_pitch, length):
-    """Write ``sqrt(x**2 + y**2)``."""
+def length_of(gx, gy, pitch, rows, out, out_pitch, length):
+    """Write ``sqrt(gx**2 + gy**2)``."""
     for r in range(rows):
         i = r * pitch
         o = r * out_pitch
         for k in range(length):
-            out[o + k] = np.sqrt(x[i + k] * x[i + k] + y[i + k] * y[i + k])
+            out[o + k] = np.sqrt(gx[i + k] * gx[i + k] + gy[i + k] * gy[i + k])
     return 0

@@ -1,33 +1,33 @@
-"""Guided filter: the linear function of the guide that fits the picture best in each window, and means of all fits.
+"""Guided filter: in each window, the line from guide to picture with the least squared error; then means of all lines.
 
-K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010. Column sums slide down: one row is added, another
-subtracted. The sum of a window is the difference of two prefix sums of the column sums, so the cost does not grow with
-the radius. Samples lie in planes, with rows padded by the radius on both sides. The middle of their range is subtracted
-first, so that squares lose fewer digits.
+K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010. A line has a slope and an intercept. Column sums slide
+down: one row enters, one leaves. The sum of a window is the difference of two prefix sums of the column sums, so the
+cost does not grow with the radius. Samples lie in planes, whose rows are padded by the radius on both sides. The middle
+of their range is subtracted first, so that squares lose fewer digits.
 """
 
 from __future__ import annotations
 
 from convfilter.loops import vectors
 
-#: Indices of the sums for a guide of one plane: of the guide, its squares, the picture, and guide times picture.
+#: Numbers of the sums for a guide of one plane: of the guide, its squares, the picture, and guide times picture.
 _GUIDE, _SQUARE, _PICTURE, _PRODUCT = 0, 1, 2, 3
-#: Indices of the sums for a guide of three planes: of the planes, the picture, the six products of two planes, and the
-#: three products of a plane and the picture; and the number of all sums.
+#: Numbers of the first sums for a guide of three planes: of the planes, of the picture, of the six products of two
+#: planes, and of the three products of a plane and the picture; then the count of all sums.
 _OWN, _OTHER, _PAIRS, _WITH_PICTURE, _SUMS = 0, 3, 4, 10, 13
 
 
 def fit(
-    guide, picture, pitch, rows, cols, radius, self_guided, guide_middle, middle, epsilon, sums, prefix, slopes, shifts,
-    out_pitch,
+    guide, picture, pitch, rows, cols, radius, self_guided, guide_middle, middle, epsilon, sums, prefix, slopes,
+    intercepts, out_pitch,
 ):  # fmt: skip
-    """Write the slope and the shift of each window's linear function.
+    """Write the slope and the intercept of the line of each window, for ``rows`` rows of ``cols`` windows.
 
-    Samples count from ``guide_middle`` and ``middle``. The windows of row y cover rows y to y + 2 ``radius`` of
-    ``guide`` and ``picture``, whose rows are ``pitch`` samples apart: whole vectors. If the picture is its own guide
-    (``self_guided``), ``picture`` is not read.
+    ``guide_middle`` and ``middle`` are subtracted from samples of ``guide`` and ``picture``. The windows of row y cover
+    rows y to y + 2 ``radius``; rows are ``pitch`` samples apart, a multiple of the number of lanes. ``epsilon`` is
+    added to the variance of the guide. If the picture is its own guide (``self_guided``), ``picture`` is not read.
 
-    Scratch: ``sums`` of 4 rows, ``prefix`` of 4 rows of ``pitch`` samples and a vector.
+    Scratch: ``sums`` of 4 rows of ``pitch`` samples, ``prefix`` of 4 rows of ``pitch`` samples and a vector.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
@@ -57,35 +57,35 @@ def fit(
                 product = vectors.multiply(_window_sums(prefix, _PRODUCT * line + x, side), share)
                 slope = vectors.divide(vectors.subtract(product, vectors.multiply(mean, other)), above)
             vectors.write(slopes, row * out_pitch + x, slope)
-            vectors.write(shifts, row * out_pitch + x, vectors.subtract(other, vectors.multiply(slope, mean)))
+            vectors.write(intercepts, row * out_pitch + x, vectors.subtract(other, vectors.multiply(slope, mean)))
         _enter(guide, picture, row * pitch, pitch, self_guided, guide_middle, middle, -1.0, sums)
     return 0
 
 
 def _enter(guide, picture, i, pitch, self_guided, guide_middle, middle, sign, sums):
-    """Add a row times ``sign`` (1 or -1) to the column sums."""
+    """Add a row, multiplied by ``sign`` (1 or -1), to the column sums."""
     lanes = vectors.lanes(sums)
-    minus, other_minus, times = (
+    minus, other_minus, factor = (
         vectors.spread(sums, guide_middle),
         vectors.spread(sums, middle),
         vectors.spread(sums, sign),
     )
     for x in range(0, pitch, lanes):
         own = vectors.subtract(vectors.read(guide, i + x), minus)
-        signed = vectors.multiply(own, times)
+        signed = vectors.multiply(own, factor)
         vectors.write(sums, x, vectors.add(vectors.read(sums, x), signed))
         at = _SQUARE * pitch + x
         vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), signed, own))
         if self_guided == 0:
             other = vectors.subtract(vectors.read(picture, i + x), other_minus)
             at = _PICTURE * pitch + x
-            vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), times, other))
+            vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), factor, other))
             at = _PRODUCT * pitch + x
             vectors.write(sums, at, vectors.multiply_add(vectors.read(sums, at), signed, other))
 
 
 def _prefix_sums(sums, i, count, prefix, o):
-    """Write the prefix sums of a row: for each index, the sum of all samples before it."""
+    """Write the prefix sums of a row: for each sample, the sum of all samples before it."""
     total = 0.0
     prefix[o] = total
     for x in range(count):
@@ -94,17 +94,18 @@ def _prefix_sums(sums, i, count, prefix, o):
 
 
 def _window_sums(prefix, i, side):
-    """Return the sums of the windows of ``side`` columns from ``i`` on."""
+    """Return a vector of the sums of windows of ``side`` columns, of which the first begins at ``i``."""
     return vectors.subtract(vectors.read(prefix, i + side), vectors.read(prefix, i))
 
 
 def fit_colours(
     guide, plane, picture, pitch, rows, cols, radius, guide_middle, middle, epsilon, sums, prefix, slopes, slope_plane,
-    shifts, out_pitch,
+    intercepts, out_pitch,
 ):  # fmt: skip
-    """Write three slopes and the shift for a guide of three planes, ``plane`` samples apart, by its covariance.
+    """Write three slopes and the intercept for a guide of three planes, ``plane`` samples apart, by its covariance.
 
-    Otherwise as ``fit``. Scratch: ``sums`` of 13 rows, ``prefix`` of 13 rows of ``pitch`` samples and a vector.
+    The other arguments are those of ``fit``. Scratch: ``sums`` of 13 rows of ``pitch`` samples, ``prefix`` of 13 rows
+    of ``pitch`` samples and a vector.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
@@ -138,7 +139,7 @@ def fit_colours(
             c_0 = _covariance(prefix, at, side, share, mean_0, other)
             c_1 = _covariance(prefix, at + line, side, share, mean_1, other)
             c_2 = _covariance(prefix, at + 2 * line, side, share, mean_2, other)
-            # Cramer's rule with the cofactors of a symmetric matrix.
+            # Cramer's rule, with the cofactors of the symmetric covariance matrix.
             m_00, m_01, m_02 = (
                 _minor(s_11, s_22, s_12, s_12),
                 _minor(s_02, s_12, s_01, s_22),
@@ -157,24 +158,24 @@ def fit_colours(
             vectors.write(slopes, o, a_0)
             vectors.write(slopes, slope_plane + o, a_1)
             vectors.write(slopes, 2 * slope_plane + o, a_2)
-            vectors.write(shifts, o, vectors.subtract(other, _dot(a_0, mean_0, a_1, mean_1, a_2, mean_2)))
+            vectors.write(intercepts, o, vectors.subtract(other, _dot(a_0, mean_0, a_1, mean_1, a_2, mean_2)))
         _enter_colours(guide, plane, picture, row * pitch, pitch, guide_middle, middle, -1.0, sums)
     return 0
 
 
 def _enter_colours(guide, plane, picture, i, pitch, guide_middle, middle, sign, sums):
     lanes = vectors.lanes(sums)
-    minus, other_minus, times = (
+    minus, other_minus, factor = (
         vectors.spread(sums, guide_middle),
         vectors.spread(sums, middle),
         vectors.spread(sums, sign),
     )
     for x in range(0, pitch, lanes):
         other = vectors.subtract(vectors.read(picture, i + x), other_minus)
-        _accumulate(sums, _OTHER * pitch + x, times, other)
+        _accumulate(sums, _OTHER * pitch + x, factor, other)
         pair = _PAIRS
         for c in range(3):
-            own = vectors.multiply(vectors.subtract(vectors.read(guide, c * plane + i + x), minus), times)
+            own = vectors.multiply(vectors.subtract(vectors.read(guide, c * plane + i + x), minus), factor)
             vectors.write(sums, c * pitch + x, vectors.add(vectors.read(sums, c * pitch + x), own))
             _accumulate(sums, (_WITH_PICTURE + c) * pitch + x, own, other)
             for d in range(c, 3):
@@ -201,18 +202,16 @@ def _dot(a, b, c, d, e, f):
 
 
 def evaluate(
-    slopes, slope_plane, shifts, pitch, places, rows, cols, radius, index, guide, plane, guide_pitch, guide_rows,
-    planes, guide_middle, middle, sums, prefix, line, row_step, kept, kept_cols, out, out_pitch, channels,
+    slopes, slope_plane, intercepts, pitch, places, rows, cols, radius, index, guide, plane, guide_pitch, guide_rows,
+    planes, guide_middle, middle, sums, prefix, line, row_stride, selected, selected_cols, out, out_pitch, channels,
 ):  # fmt: skip
-    """Evaluate each pixel's mean linear function at the pixel's guide; results are ``channels`` samples apart.
+    """Evaluate the mean of the lines of all windows around each pixel, at the pixel's guide.
 
-    The windows that cover row y are those of rows ``places[y]`` to ``places[y + 2 radius]``, and the windows that cover
-    column x are those of columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide
-    of row y begins ``radius`` samples after the start of row ``guide_rows[y]`` of ``guide``, whose planes are ``plane``
-    samples apart.
-
-    Every ``row_step``-th row is evaluated, in the columns ``kept``, of which there are ``kept_cols``: all in order if
-    they are as many as ``cols``.
+    The windows around row y are those of rows ``places[y]`` to ``places[y + 2 radius]``, and the windows around column
+    x are those of columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide of row y
+    begins ``radius`` samples after the start of row ``guide_rows[y]`` of ``guide``, whose planes are ``plane`` samples
+    apart. Results are written for every ``row_stride``-th row, at the ``selected_cols`` columns ``selected``, which are
+    all columns in order if there are ``cols`` of them. In ``out`` they are ``channels`` samples apart.
 
     Scratch: ``sums`` of a row for each plane and one more, ``prefix`` of as many rows of ``line`` samples.
     """
@@ -222,14 +221,14 @@ def evaluate(
     for x in range(0, (planes + 1) * pitch, lanes):
         vectors.write(sums, x, vectors.spread(sums, 0))
     for row in range(2 * radius):
-        _enter_functions(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, 1.0, sums)
+        _enter_lines(slopes, slope_plane, intercepts, places[row] * pitch, pitch, planes, 1.0, sums)
     for row in range(rows):
-        _enter_functions(slopes, slope_plane, shifts, places[row + 2 * radius] * pitch, pitch, planes, 1.0, sums)
-        if row % row_step == 0:
+        _enter_lines(slopes, slope_plane, intercepts, places[row + 2 * radius] * pitch, pitch, planes, 1.0, sums)
+        if row % row_stride == 0:
             for q in range(planes + 1):
                 _prefix_sums_at(sums, q * pitch, index, cols + 2 * radius, prefix, q * line)
-            o, i = row // row_step * out_pitch, guide_rows[row] * guide_pitch + radius
-            if kept_cols == cols:
+            o, i = row // row_stride * out_pitch, guide_rows[row] * guide_pitch + radius
+            if selected_cols == cols:
                 for x in range(cols):
                     value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
                     for q in range(planes):
@@ -237,24 +236,24 @@ def evaluate(
                         value += slope * (guide[q * plane + i + x] - guide_middle)
                     out[o + x * channels] = value
             else:
-                for k in range(kept_cols):
-                    x = kept[k]
+                for k in range(selected_cols):
+                    x = selected[k]
                     value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
                     for q in range(planes):
                         slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
                         value += slope * (guide[q * plane + i + x] - guide_middle)
                     out[o + k * channels] = value
-        _enter_functions(slopes, slope_plane, shifts, places[row] * pitch, pitch, planes, -1.0, sums)
+        _enter_lines(slopes, slope_plane, intercepts, places[row] * pitch, pitch, planes, -1.0, sums)
     return 0
 
 
-def _enter_functions(slopes, slope_plane, shifts, i, pitch, planes, sign, sums):
+def _enter_lines(slopes, slope_plane, intercepts, i, pitch, planes, sign, sums):
     lanes = vectors.lanes(sums)
-    times = vectors.spread(sums, sign)
+    factor = vectors.spread(sums, sign)
     for x in range(0, pitch, lanes):
         for q in range(planes):
-            _accumulate(sums, q * pitch + x, times, vectors.read(slopes, q * slope_plane + i + x))
-        _accumulate(sums, planes * pitch + x, times, vectors.read(shifts, i + x))
+            _accumulate(sums, q * pitch + x, factor, vectors.read(slopes, q * slope_plane + i + x))
+        _accumulate(sums, planes * pitch + x, factor, vectors.read(intercepts, i + x))
 
 
 def _prefix_sums_at(sums, i, index, count, prefix, o):

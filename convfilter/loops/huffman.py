@@ -1,43 +1,45 @@
-"""Huffman codes of a sequential JPEG, copied so that rows of MCUs become a picture.
+"""Huffman codes of a sequential JPEG: rows of MCUs are copied so that a decoder can decode them as a picture.
 
-Codes follow each other without gaps, and a DC coefficient is coded as its difference from the one before. So rows of
-MCUs cannot be decoded by themselves, until their codes begin at a byte and their first differences are those from 0.
-The loop here reads codes only to find where they end: no coefficient but the DC is decoded, and several short codes are
-found at once in a table. ITU-T T.81, annexes C and F.
+The codes of a picture follow each other without gaps, and a DC coefficient is coded as its difference from the one
+before it. A decoder can begin at a row of MCUs only if its codes begin at a byte, and its first differences count from
+0. The loop here reads codes only to find where they end: it decodes no coefficients but the DC, and finds several short
+codes at once in a lookup table. ITU-T T.81, annexes C and F.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: A table begins with an entry for each sequence of this many bits.
+#: A table begins with an entry for each sequence of this number of bits.
 _BITS = 12
-#: Then follow, for each length of a code from 0 to 16, the sequence of 16 bits behind the last code of this length, and
-#: the difference between the number of a symbol and its code of this length; then the symbols.
+#: Then follow, for each length of a code from 0 to 16, the first sequence of 16 bits behind the codes of this length,
+#: and the difference between the index of a symbol and its code of this length; then the symbols.
 _LIMITS = 1 << _BITS
 _BASES = _LIMITS + 17
 _SYMBOLS = _BASES + 17
-#: Values of a table.
+#: Number of values of a table.
 TABLE_SIZE = _SYMBOLS + 256
-#: Categories of DC differences with 8 bits to a sample; for each, ``codes`` holds the length of the code and the code.
+#: Number of categories of DC differences at 8 bits a sample; for each, ``codes`` holds the code and, before it, its
+#: length.
 CATEGORIES = 12
-#: Values of ``state``, and where the last DC coefficients of up to four components begin in it: those in front of the
-#: row where the next call begins, and those of the row that is copied.
+#: Number of values of ``state``, and the indices of the last DC coefficients of up to four components in it: those
+#: before the row at which the next call begins, and those of the row that is being copied.
 STATE_SIZE = 13
 _KEPT_DC = 5
 _DC = 9
-#: Entries hold the bits of all codes found (5 bits of the entry), including further bits of coefficients; then, for DC,
-#: the category, and for AC the coefficients they give (7 bits), and whether the block ends, which counts as one more.
+#: The lowest 5 bits of an entry are the number of bits of all codes found, with the bits of coefficients behind them.
+#: Above follows for DC the category; for AC the number of coefficients (7 bits) and, in this bit, whether the block
+#: ends, which counts as a coefficient.
 _ENDS = 1 << 12
-#: More coefficients than a block has: one code must be looked up by its length.
+#: A number of coefficients that no block has, for a code that must be found by its length.
 _RARE = 127 << 5
 _LAST = 63
 
 
 def fill_table(counts, symbols, is_ac, table):
-    """Fill a table: ``counts`` holds the number of codes of each length from 1 to 16, ``symbols`` their values.
+    """Fill a table: ``counts`` holds the number of codes of each length from 1 to 16, ``symbols`` the symbols by code.
 
-    The codes of one length are consecutive numbers, as are the symbols.
+    The codes of one length are consecutive numbers.
     """
     code = np.int64(0)
     total = np.int64(0)
@@ -78,25 +80,26 @@ def fill_table(counts, symbols, is_ac, table):
 
 
 def copy_rows(data, end, scan, tables, codes, state, rows, kept_rows, out):
-    """Copy ``rows`` rows of MCUs as the codes of a picture; return their number of bytes, -1 if they are damaged.
+    """Copy ``rows`` rows of MCUs as the codes of a picture; return the number of bytes written, -1 for damaged codes.
 
     ``data`` ends at ``end`` or at a marker. ``scan`` holds the number of MCUs in a row and of blocks in an MCU, then
-    for each block its component, whether it is the component's first, and where its tables for DC and AC begin in
-    ``tables``. ``codes`` has the codes of DC categories for each component. ``state`` says where the rows begin: at
-    first it holds the offset of the codes in ``data``, and zeros, and after a call the place of row ``kept_rows``.
+    for each block its component, whether it is the component's first, and the index of its tables for DC and AC in
+    ``tables``. ``codes`` holds the codes of DC categories for each component. ``state`` is the position from which the
+    loop copies: at first the offset of the codes in ``data``, and zeros. A call moves it to the end of row
+    ``kept_rows``.
     """
     at = state[0]
-    window = np.uint64(state[1]) << np.uint64(32) | np.uint64(state[2])  # the next bits, from the highest on
-    left = state[3]  # bits in the window
-    missing = state[4]  # of these, the zeros behind the end of the data
+    window = np.uint64(state[1]) << np.uint64(32) | np.uint64(state[2])  # the next bits, highest first
+    left = state[3]  # number of bits in the window
+    missing = state[4]  # number of these that are zeros behind the end of the data
     for component in range(4):
         state[_DC + component] = state[_KEPT_DC + component]
-    pending = np.uint64(0)  # bits to be written, from the highest on
+    pending = np.uint64(0)  # bits to be written, highest first
     count = 0
     to = 0
-    copied = window  # the window whose first bits are to be copied when they have been read
-    had = left
-    # A byte is 0xFF if its low bits plus one have the high bit, and it has the high bit.
+    copied = window  # the window before the codes that have been read but not copied
+    had = left  # number of bits in it
+    # A byte is 0xFF if it has the high bit, and its low bits plus one have it, too.
     ones = np.uint64(0x0101010101010101)
     low_bits = np.uint64(0x7F7F7F7F7F7F7F7F)
     high_bits = np.uint64(0x8080808080808080)
@@ -106,10 +109,10 @@ def copy_rows(data, end, scan, tables, codes, state, rows, kept_rows, out):
                 component = scan[2 + 4 * block]
                 dc = scan[4 + 4 * block]
                 ac = scan[5 + 4 * block]
-                last = np.int64(-1)  # the last coefficient that has been read
+                last = np.int64(-1)  # index of the last coefficient that has been read
                 is_rare = False
                 while last < _LAST:
-                    # As in _put and _refilled, which are too long for the compiler to expand them here.
+                    # The code of _put and _refilled, which are too long for the compiler to inline them here.
                     size = had - left
                     bits = copied >> np.uint64(63 - size) >> np.uint64(1) << np.uint64(63 - size) << np.uint64(1)
                     pending |= bits >> np.uint64(count)
@@ -140,7 +143,7 @@ def copy_rows(data, end, scan, tables, codes, state, rows, kept_rows, out):
                         if missing > 64:
                             return -1
                     else:
-                        # Bits behind those that count are of the next byte, and added again with it.
+                        # Bits of an incomplete byte are added again with the whole byte.
                         window |= bits >> np.uint64(left)
                         at += (63 - left) >> 3
                         left |= 56
@@ -227,7 +230,7 @@ def copy_rows(data, end, scan, tables, codes, state, rows, kept_rows, out):
 
 
 def _found(tables, table, bits):
-    """Return symbol << 5 | length of the code that 16 bits begin with; -1: there is no such code."""
+    """Return symbol << 5 | length of the code with which 16 bits begin, or -1 if no code matches."""
     length = 1
     while length < 17 and bits >= tables[table + _LIMITS + length]:
         length += 1
@@ -238,7 +241,7 @@ def _found(tables, table, bits):
 
 
 def _refilled(data, at, end, window, left, missing):
-    """Fill a window byte by byte to 56 bits or more, without the zero behind each 0xFF."""
+    """Fill a window byte by byte to 56 bits or more, and skip the zero behind each 0xFF."""
     while left < 56:
         if at < end and data[at] != 0xFF:
             window |= np.uint64(data[at]) << np.uint64(56 - left)
@@ -253,8 +256,8 @@ def _refilled(data, at, end, window, left, missing):
 
 
 def _put(out, to, pending, count, bits, size):
-    """Append the first ``size`` bits, at most 56, to less than 8 pending ones, and write whole bytes."""
-    # Two shifts: one by 64 bits is undefined.
+    """Append the first ``size`` of ``bits``, at most 56, to fewer than 8 pending bits, and write whole bytes."""
+    # Two shifts, since a shift by 64 bits is undefined.
     pending |= bits >> np.uint64(63 - size) >> np.uint64(1) << np.uint64(63 - size) << np.uint64(1) >> np.uint64(count)
     count += size
     to = _stuffed(out, to, pending, count >> 3)
@@ -262,7 +265,7 @@ def _put(out, to, pending, count, bits, size):
 
 
 def _stuffed(out, to, bits, size):
-    """Write ``size`` bytes, with a zero behind each 0xFF."""
+    """Write the first ``size`` bytes of ``bits``, with a zero behind each 0xFF; return the index behind them."""
     for byte in range(size):
         value = bits >> np.uint64(56 - 8 * byte) & np.uint64(0xFF)
         out[to] = value

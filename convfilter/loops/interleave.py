@@ -1,6 +1,6 @@
-"""Lane-interleaved rows: a row is cut into as many stretches as a vector of float32 has lanes.
+"""Lane-interleaved rows: a row is cut into as many segments as a vector of float32 has lanes.
 
-Vector ``j`` holds sample ``j`` of every stretch. A stretch has ``depth`` samples, a multiple of the number of lanes, so
+Vector ``j`` holds sample ``j`` of every segment. A segment has ``depth`` samples, a multiple of the number of lanes, so
 a row is ``depth`` vectors. A neighbour in the row is then a whole vector away: no load straddles cache lines, and the
 horizontal pass reads taps as the vertical pass does.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from convfilter.loops import vectors
 
 _LANES = vectors.vector_bytes() // 4
-#: Range of the sums of a mask: at 0, so are the sums of colours.
+#: Range to which the sums of a mask are clipped before the division. Where such a sum is 0, so are those of colours.
 _LEAST, _MOST = 1e-37, 1e37
 
 
@@ -23,7 +23,7 @@ def interleave(rows, pitch, row_count, depth, tile):
 
 
 def append_halo(tile, pitch, row_count, depth, count):
-    """Append the first ``count`` vectors of each row, shifted by one lane: each stretch continues in the next one."""
+    """Append a halo to each row: its first ``count`` vectors, shifted by one lane, continue each segment."""
     for r in range(row_count):
         for j in range(count):
             at = r * pitch + j * _LANES
@@ -32,7 +32,7 @@ def append_halo(tile, pitch, row_count, depth, count):
 
 
 def deinterleave(tile, pitch, row_count, depth, line, out, start, out_pitch, length):
-    """De-interleave rows of ``tile``, and write ``length`` samples of each; ``line`` is scratch for one."""
+    """De-interleave rows of ``tile``, and write the first ``length`` samples of each; ``line`` is scratch for a row."""
     lanes = vectors.lanes(tile)
     whole = length - length % lanes
     for r in range(row_count):
@@ -46,9 +46,9 @@ def deinterleave(tile, pitch, row_count, depth, line, out, start, out_pitch, len
 
 
 def unmask(tile, count, channels, factor, exact, out):
-    """Divide the colours of ``count`` interleaved pixels by the sums of a mask in the last channel, and round them.
+    """Divide the colours of ``count`` interleaved pixels by the sum of the mask, their last channel, and round them.
 
-    Samples are ``sum * factor / mask``, or with ``exact``, for a factor of 1, those of one division. All are in range.
+    Samples are ``sum * (factor / mask)``, or ``sum / mask`` with ``exact``, and in range.
     """
     lanes = vectors.lanes(tile)
     colours = channels - 1

@@ -1,28 +1,28 @@
-"""Interpolation between two ranks, as ``numpy.percentile`` computes it."""
+"""Linear interpolation between samples of two ranks, computed as by ``numpy.percentile``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Samples of a pass.
+#: Number of samples of a pass.
 _TOGETHER = 512
 
 
-def interpolate(low, high, shares, numbers, numbered, count, out):
-    """Write the numbers between ``low`` and ``high`` at a share of the way, from 0 to 1; at a share of 0, ``low``.
+def interpolate(low, high, fractions, numbers, numbered, count, out):
+    """Write ``low + fraction * (high - low)``; exactly ``low`` if the fraction is 0 or both samples are equal.
 
-    The share of sample x is ``shares[numbers[x]]`` if samples are ``numbered``, else ``shares[0]``. Each product is
-    stored before the sum, so that the compiler cannot fuse the two.
+    The fraction of sample x is ``fractions[numbers[x]]`` if samples are ``numbered``, else ``fractions[0]``; it is from
+    0 to 1. Each product is stored before it is added, so that the compiler cannot fuse the two operations.
     """
     for first in range(0, count, _TOGETHER):
         last = min(first + _TOGETHER, count)
         for x in range(first, last):
-            share = shares[numbers[x]] if numbered != 0 else shares[0]
+            fraction = fractions[numbers[x]] if numbered != 0 else fractions[0]
             distance = np.float64(high[x]) - np.float64(low[x])
-            out[x] = distance * (share if share < 0.5 else 1.0 - share)
+            out[x] = distance * (fraction if fraction < 0.5 else 1.0 - fraction)
         for x in range(first, last):
-            share = shares[numbers[x]] if numbered != 0 else shares[0]
+            fraction = fractions[numbers[x]] if numbered != 0 else fractions[0]
             one, other = np.float64(low[x]), np.float64(high[x])
-            between = one + out[x] if share < 0.5 else other - out[x]
-            out[x] = one if one == other or share == 0 else between
+            between = one + out[x] if fraction < 0.5 else other - out[x]
+            out[x] = one if one == other or fraction == 0 else between
     return 0

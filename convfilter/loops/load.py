@@ -1,10 +1,11 @@
-"""Load source rows into a tile of real numbers: convert, pad, select columns."""
+"""Load source rows into a tile: select and pad rows and columns, and convert samples to real numbers."""
 
 from __future__ import annotations
 
 from convfilter.loops import vectors
 
-#: Rows of prefetching, one step of a program: runs are too short for the processor's own prefetcher.
+#: Number of rows between a load and its prefetch, those of one step of a program. Rows are too short for the
+#: processor's own prefetcher.
 _ROWS_AHEAD = 4
 
 
@@ -13,9 +14,9 @@ def load(
 ):
     """Copy selected rows and columns of ``source`` into ``tile``.
 
-    ``rows[r]`` and ``cols[p]`` are indices into the source, -1 for padding
-    with ``constant``. Columns ``run_start`` to ``run_start + run_length - 1`` are
-    adjacent in the source and converted as one run.
+    ``rows[r]`` and ``cols[p]`` are the source row and column of row r and column p of the tile, or -1 for padding with
+    ``constant``. Columns ``run_start`` to ``run_start + run_length - 1`` are adjacent in the source, and copied as one
+    run.
     """
     lanes = vectors.lanes(tile)
     for r in range(row_count):
@@ -53,7 +54,7 @@ def load(
 
 
 def premultiply(tile, pitch, rows, cols, channels, full):
-    """Multiply colours by the alpha in the last channel, and alpha by ``full``, so that all share one scale."""
+    """Multiply colours by alpha, the last channel, and alpha by ``full``, so that all have one scale."""
     for r in range(rows):
         if channels == 4:  # a literal, so that the compiler vectorises the loop over pixels
             _premultiply(tile, r * pitch, cols, 4, full)
@@ -74,7 +75,7 @@ def _premultiply(tile, start, cols, channels, full):
 
 
 def luminance(tile, pitch, rows, cols, channels, red, green, blue, out, out_pitch):
-    """Combine three colour channels into the luminance; a following alpha is multiplied by the sum of the weights."""
+    """Write the luminance of three colours, and alpha, if any, multiplied by the sum of the weights."""
     out_channels = channels - 2
     for r in range(rows):
         for p in range(cols):

@@ -1,12 +1,12 @@
-"""Load integer samples and their mask into a tile, with the mask as a further channel."""
+"""Load integer samples into a tile, with their mask as a further channel."""
 
 from __future__ import annotations
 
 from convfilter.loops import vectors
 
-#: Rows of prefetching, one step of a program, as in ``load.py``.
+#: Number of rows between a load and its prefetch, as in ``load.py``.
 _ROWS_AHEAD = 4
-#: Samples of one prefetch: at least a cache line.
+#: Number of samples of a prefetch, at least a cache line.
 _LINE = 64
 
 
@@ -14,10 +14,9 @@ def load_masked(
     source, source_pitch, valid, valid_pitch, rows, row_count, cols, col_count, run_start, run_length, channels,
     constant, line, tile, pitch,
 ):  # fmt: skip
-    """Copy selected rows and columns of ``source`` into ``tile``, with their mask as a further channel.
+    """Copy selected rows and columns of ``source`` into ``tile``, with the mask ``valid`` as a further channel.
 
-    ``valid`` is 1, or 0 where a pixel is ignored: all its channels become 0. ``line`` is scratch for a row; other
-    arguments are those of ``load``.
+    All channels of ignored pixels become 0. ``line`` is scratch for a row; the other arguments are those of ``load``.
     """
     for r in range(row_count):
         out = r * pitch
@@ -26,20 +25,20 @@ def load_masked(
             for x in range(col_count * (channels + 1)):
                 tile[out + x] = constant
             continue
-        base, marks = row * source_pitch, row * valid_pitch
+        base, valid_row = row * source_pitch, row * valid_pitch
         if run_length > 0:
             first = cols[run_start]
-            start, mark, to = base + first * channels, marks + first, out + run_start * (channels + 1)
+            start, valid_start, to = base + first * channels, valid_row + first, out + run_start * (channels + 1)
             for x in range(0, run_length * channels, _LINE):
                 vectors.prefetch(source, start + x + _ROWS_AHEAD * source_pitch)
             for p in range(0, run_length, _LINE):
-                vectors.prefetch(valid, mark + p + _ROWS_AHEAD * valid_pitch)
+                vectors.prefetch(valid, valid_start + p + _ROWS_AHEAD * valid_pitch)
             if channels == 3:  # a constant, so that the compiler unrolls the channels
-                _join(source, start, valid, mark, run_length, 3, line)
+                _join(source, start, valid, valid_start, run_length, 3, line)
             elif channels == 1:
-                _join(source, start, valid, mark, run_length, 1, line)
+                _join(source, start, valid, valid_start, run_length, 1, line)
             else:
-                _join(source, start, valid, mark, run_length, channels, line)
+                _join(source, start, valid, valid_start, run_length, channels, line)
             _convert(line, run_length * (channels + 1), tile, to)
         for part in range(2):
             begin = 0 if part == 0 else run_start + run_length
@@ -50,7 +49,7 @@ def load_masked(
                     for c in range(channels + 1):
                         tile[at + c] = constant
                     continue
-                _join(source, base + col * channels, valid, marks + col, 1, channels, line)
+                _join(source, base + col * channels, valid, valid_row + col, 1, channels, line)
                 for c in range(channels + 1):
                     tile[at + c] = line[c]
     return 0
@@ -58,14 +57,14 @@ def load_masked(
 
 def _join(source, i, valid, v, cols, channels, line):
     for p in range(cols):
-        kept = valid[v + p]
+        is_valid = valid[v + p]
         for c in range(channels):
-            line[p * (channels + 1) + c] = source[i + p * channels + c] * kept
-        line[p * (channels + 1) + channels] = kept
+            line[p * (channels + 1) + c] = source[i + p * channels + c] * is_valid
+        line[p * (channels + 1) + channels] = is_valid
 
 
 def _convert(line, length, tile, to):
-    """Convert the samples of a row to those of the tile."""
+    """Write the samples of a row to the tile, converted to its type."""
     lanes = vectors.lanes(tile)
     whole = length - length % (4 * lanes)
     for x in range(0, whole, 4 * lanes):

@@ -1,84 +1,90 @@
-"""Pixels with a mask beside them: as another channel, and back; and a value for pixels that the mask leaves out.
+"""Masks of ignored pixels: made from values, joined to pixels as a further channel, and split from them.
 
-Samples that are copied are bit patterns: ``-valid`` has all bits of a valid pixel and none of an ignored one, so that
-one operation selects samples of any type without a branch.
+Samples are copied as bit patterns. ``-valid`` has all bits set for a valid pixel and none for an ignored one, so one
+bitwise operation selects samples of any type without a branch.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Pixels that are passed over together if all are valid.
+#: Number of pixels that ``fill_ignored`` skips at once if all of them are valid.
 _TOGETHER = 256
 
 
-def join(source, first, pitch, valid, first_valid, valid_pitch, rows, cols, channels, opaque, out, start, out_pitch):
-    """Write pixels of ``channels`` samples with one more: ``opaque[0]`` if they are valid (1); others (0) become 0."""
-    mark = opaque[0]
+def append_mask(
+    source, first, pitch, valid, first_valid, valid_pitch, rows, cols, channels, opaque, out, start, out_pitch
+):
+    """Append the mask to pixels of ``channels`` samples: ``opaque[0]`` for valid pixels; ignored pixels become 0.
+
+    ``first`` and ``first_valid`` are the indices of the first pixel in ``source`` and ``valid``.
+    """
+    full = opaque[0]
     for r in range(rows):
         i, v, o = first + r * pitch, first_valid + r * valid_pitch, start + r * out_pitch
         if channels == 3:  # a constant, so that the compiler unrolls the channels
-            _join(source, i, valid, v, cols, 3, mark, out, o)
+            _append_mask(source, i, valid, v, cols, 3, full, out, o)
         elif channels == 1:
-            _join(source, i, valid, v, cols, 1, mark, out, o)
+            _append_mask(source, i, valid, v, cols, 1, full, out, o)
         else:
-            _join(source, i, valid, v, cols, channels, mark, out, o)
+            _append_mask(source, i, valid, v, cols, channels, full, out, o)
     return 0
 
 
-def _join(source, i, valid, v, cols, channels, mark, out, o):
+def _append_mask(source, i, valid, v, cols, channels, full, out, o):
     for p in range(cols):
-        kept = -np.int64(valid[v + p])
+        bits = -np.int64(valid[v + p])
         for c in range(channels):
-            out[o + p * (channels + 1) + c] = source[i + p * channels + c] & kept
-        out[o + p * (channels + 1) + channels] = mark & kept
+            out[o + p * (channels + 1) + c] = source[i + p * channels + c] & bits
+        out[o + p * (channels + 1) + channels] = full & bits
 
 
-def part(source, pitch, rows, cols, channels, out, start, out_pitch):
-    """Write the first ``channels`` samples of pixels that have one more."""
+def drop_mask(source, pitch, rows, cols, channels, out, start, out_pitch):
+    """Copy the first ``channels`` samples of pixels of ``channels + 1`` samples."""
     for r in range(rows):
         i, o = r * pitch, start + r * out_pitch
         if channels == 3:
-            _part(source, i, cols, 3, out, o)
+            _drop_mask(source, i, cols, 3, out, o)
         elif channels == 1:
-            _part(source, i, cols, 1, out, o)
+            _drop_mask(source, i, cols, 1, out, o)
         else:
-            _part(source, i, cols, channels, out, o)
+            _drop_mask(source, i, cols, channels, out, o)
     return 0
 
 
-def _part(source, i, cols, channels, out, o):
+def _drop_mask(source, i, cols, channels, out, o):
     for p in range(cols):
         for c in range(channels):
             out[o + p * channels + c] = source[i + p * (channels + 1) + c]
 
 
-def apart(joined, count, channels, other, pixels, marks):
-    """Take ``count`` pixels apart whose last sample is a mask of 1 and, with colours of 0, of 0.
+def split_mask(joined, count, channels, other, pixels, valid):
+    """Split ``count`` pixels, whose last sample is the mask, and whose colours are 0 where the mask is 0.
 
-    ``pixels`` gets the colours, with ``other[0]`` for those of ignored pixels, ``marks`` the mask of each colour.
+    The colours are written to ``pixels``, with ``other[0]`` as those of ignored pixels, and the mask of each colour to
+    ``valid``.
     """
     ignored = other[0]
     if channels == 3:  # a constant, so that the compiler unrolls the channels
-        _apart(joined, count, 3, ignored, pixels, marks)
+        _split_mask(joined, count, 3, ignored, pixels, valid)
     elif channels == 1:
-        _apart(joined, count, 1, ignored, pixels, marks)
+        _split_mask(joined, count, 1, ignored, pixels, valid)
     else:
-        _apart(joined, count, channels, ignored, pixels, marks)
+        _split_mask(joined, count, channels, ignored, pixels, valid)
     return 0
 
 
-def _apart(joined, count, channels, ignored, pixels, marks):
+def _split_mask(joined, count, channels, ignored, pixels, valid):
     for p in range(count):
-        mark = joined[p * (channels + 1) + channels]
-        colour = ignored & (np.int64(mark) - 1)
+        is_valid = joined[p * (channels + 1) + channels]
+        colour = ignored & (np.int64(is_valid) - 1)
         for c in range(channels):
             pixels[p * channels + c] = joined[p * (channels + 1) + c] | colour
-            marks[p * channels + c] = mark
+            valid[p * channels + c] = is_valid
 
 
-def put(pixels, valid, count, channels, written, value):
-    """Write ``value[0]`` into the first samples of each of ``count`` pixels that is not valid (0, not 1)."""
+def fill_ignored(pixels, valid, count, channels, written, value):
+    """Write ``value[0]`` to the first ``written`` of the ``channels`` samples of each ignored pixel among ``count``."""
     sample = value[0]
     for first in range(0, count, _TOGETHER):
         last = min(first + _TOGETHER, count)
@@ -88,24 +94,24 @@ def put(pixels, valid, count, channels, written, value):
         if present == last - first:
             continue
         if channels == 3 and written == 3:  # constants, so that the compiler unrolls the channels
-            _put(pixels, valid, first, last, 3, 3, sample)
+            _fill_ignored(pixels, valid, first, last, 3, 3, sample)
         elif channels == 1 and written == 1:
-            _put(pixels, valid, first, last, 1, 1, sample)
+            _fill_ignored(pixels, valid, first, last, 1, 1, sample)
         else:
-            _put(pixels, valid, first, last, channels, written, sample)
+            _fill_ignored(pixels, valid, first, last, channels, written, sample)
     return 0
 
 
-def _put(pixels, valid, first, last, channels, written, sample):
+def _fill_ignored(pixels, valid, first, last, channels, written, sample):
     for p in range(first, last):
-        kept = -np.int64(valid[p])
-        other = sample & ~kept
+        bits = -np.int64(valid[p])
+        other = sample & ~bits
         for c in range(written):
-            pixels[p * channels + c] = pixels[p * channels + c] & kept | other
+            pixels[p * channels + c] = pixels[p * channels + c] & bits | other
 
 
 def ignore_value(pixels, count, channels, colours, value, valid):
-    """Mark pixels as not valid whose first ``colours`` samples all have a value."""
+    """Set the mask to 0 for pixels whose first ``colours`` samples are all ``value``."""
     if channels == 3 and colours == 3:
         _ignore_value(pixels, count, 3, 3, value, valid)
     elif channels == 1 and colours == 1:
@@ -124,7 +130,7 @@ def _ignore_value(pixels, count, channels, colours, value, valid):
 
 
 def ignore_nan(pixels, count, channels, colours, valid):
-    """Mark pixels as not valid that are not a number in one of their first ``colours`` samples."""
+    """Set the mask to 0 for pixels of which one of the first ``colours`` samples is NaN."""
     if channels == 3 and colours == 3:
         _ignore_nan(pixels, count, 3, 3, valid)
     elif channels == 1 and colours == 1:
@@ -143,7 +149,7 @@ def _ignore_nan(pixels, count, channels, colours, valid):
 
 
 def ignore_transparent(pixels, count, channels, valid):
-    """Mark pixels as not valid whose alpha, the last channel, is not above 0."""
+    """Set the mask to 0 for pixels whose alpha, the last channel, is not above 0."""
     for p in range(count):
         valid[p] &= pixels[p * channels + channels - 1] > 0
     return 0

@@ -1,8 +1,8 @@
-"""The horizontal steps of a multirate Gaussian (decimate, blur, interpolate), one row for each lane of a vector.
+"""The horizontal pass of a multirate Gaussian: decimate, blur, interpolate, with one row in each lane of a vector.
 
-Decimation reads every s-th sample of a row, and the weights of interpolation differ from sample to sample, so vectors
-of neighbouring samples do not help. Squares of samples are therefore transposed first: each vector then holds one
-sample of each of ``lanes`` rows, and is one cache line. Results are transposed back.
+Decimation reads every s-th sample of a row, and the weights of interpolation differ from sample to sample, so a vector
+of adjacent samples does not help. Squares of samples are therefore transposed: a vector, which is a cache line, then
+holds one sample of each of ``lanes`` rows. Results are transposed back.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from string import Template
 
 from convfilter.loops import vectors
 
-#: Sums in registers: with fewer, additions wait for each other.
+#: Number of sums in registers. With fewer, additions wait for each other.
 _TOGETHER = 8
-#: Taps of one partial sum, as in ``correlate``.
+#: Number of taps of a partial sum, as in ``correlate``.
 _TAPS = 64
 
 _SUMS = Template('''
-def $name(transposed, $bases, apart, weight, $weights, taps, to):
-    """Write $_TOGETHER weighted sums side by side, each of ``taps`` vectors ``apart`` samples apart; $which."""
+def $name(transposed, $bases, tap_pitch, weight, $weights, taps, to):
+    """Write $_TOGETHER adjacent weighted sums, each of ``taps`` vectors ``tap_pitch`` samples apart; $which."""
     lanes = vectors.lanes(transposed)
 $zeros
     for first in range(0, taps, $_TAPS):
 $new
         for t in range(first, min(first + $_TAPS, taps)):
-            at = t * apart
+            at = t * tap_pitch
 $read
 $add
 $total
@@ -55,12 +55,12 @@ def _sums(name: str, which: str, weights: list[str]) -> str:
     )
 
 
-exec(_sums("_sums_of_one_kernel", "all have the weights from ``w`` on", ["w"] * _TOGETHER))
-exec(_sums("_sums_of_own_kernels", "each has weights of its own", [f"w{k}" for k in range(_TOGETHER)]))
+exec(_sums("_sums_of_one_kernel", "the weights of all begin at ``w``", ["w"] * _TOGETHER))
+exec(_sums("_sums_of_own_kernels", "each has its own weights", [f"w{k}" for k in range(_TOGETHER)]))
 
 
 def _transpose(tile, start, pitch, channels, cols, before, index, places, transposed):
-    """Transpose one row for each lane, and pad: vector p * channels + c holds channel c of padded place p."""
+    """Transpose and pad one row for each lane: vector ``p * channels + c`` holds channel c of place p."""
     lanes = vectors.lanes(tile)
     first, last = max(before, 0), min(before + cols, places)
     count = (last - first) * channels
@@ -86,7 +86,7 @@ def _transpose(tile, start, pitch, channels, cols, before, index, places, transp
 
 
 def _transpose_back(transposed, sums, back, count, out, start, pitch, cols, rows):
-    """Transpose ``count`` vectors of sums back into at most ``rows`` rows of at most ``cols`` samples."""
+    """Transpose ``count`` vectors of sums back, into at most ``rows`` rows of at most ``cols`` samples."""
     lanes = vectors.lanes(out)
     for begin in range(0, min(count, cols), lanes):
         if rows >= lanes and cols - begin >= lanes:
@@ -104,9 +104,9 @@ def multirate_along(
     decimated_at, decimated, down, down_taps, blurred, middle, middle_taps, up_at, up_line, up, up_taps,
     transposed, out, out_pitch, length,
 ):  # fmt: skip
-    """Decimate, blur and interpolate rows of ``cols`` pixels, which one pixel of the padding value follows.
+    """Decimate, blur and interpolate rows of ``cols`` pixels; behind each row, one pixel holds the padding value.
 
-    ``index[p]`` is the column at padded place ``p``, -1 for padding; column 0 is at place ``before``.
+    ``index[p]`` is the column at place ``p``, or -1 for the padding value; column 0 is at place ``before``.
 
     1. Decimated sample ``u`` of ``decimated``: the sum of ``down_taps`` pixels, from sample ``decimated_at[u]`` of the
        padded row on, with the weights ``down``.
@@ -115,8 +115,9 @@ def multirate_along(
     3. Output sample ``x`` of ``length``: the sum of ``up_taps`` blurred pixels, from sample ``up_at[x]`` on, with the
        weights of ``up`` from ``up_line[x]`` on.
 
-    All tables are filled up to a multiple of eight entries, and ``tile`` to a multiple of ``lanes`` rows. Scratch:
-    ``transposed``, a vector for each place and channel, each decimated and each blurred sample, and for six blocks.
+    Tables are filled up to a multiple of eight entries, and ``tile`` to a multiple of ``lanes`` rows. Scratch:
+    ``transposed``, with a vector for each channel of each place, each decimated and each blurred sample, and room for
+    six blocks.
     """
     lanes = vectors.lanes(tile)
     pitch, pixel = (cols + 1) * channels, channels * lanes

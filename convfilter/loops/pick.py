@@ -1,10 +1,10 @@
-"""Gather pixels: selected columns of a few rows."""
+"""Gathers the pixels of selected columns."""
 
 from __future__ import annotations
 
 
 def pick(source, source_pitch, rows, cols, col_count, channels, out, out_pitch):
-    """Copy column ``cols[p]`` of each row to place ``p``.
+    """Copy column ``cols[p]`` of each row to column p of ``out``, for ``col_count`` columns.
 
     Pixels of one or three channels, the common cases, are copied without a loop over channels, in half the time.
     """

@@ -1,4 +1,4 @@
-"""Point functions of real samples, and lookup tables for integer samples."""
+"""Functions of single samples: arithmetic for real samples, lookup tables for integer samples."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 
 
 def apply_function(tile, pitch, rows, cols, channels, colours, function, low, high, divisor, neutral, alpha):
-    """Apply a function to ``colours`` of the ``channels`` of each pixel, after dividing them by ``divisor``.
+    """Divide ``colours`` of the ``channels`` of each pixel by ``divisor``, and apply a function to them.
 
     ``function`` is a number: 0 the larger of x and 0, 1 the magnitude, 2 ``x + low``, 3 ``x * low``, 4 x between
-    ``low`` and ``high``, 5 ``(x - low) * high``, 6 ``high`` from ``low`` on and 0 below, 7 ``high - x``. A further
-    channel is alpha: it goes to ``alpha`` (rows x cols), and the tile's alpha becomes ``neutral``.
+    ``low`` and ``high``, 5 ``(x - low) * high``, 6 ``high`` where x >= ``low``, else 0, 7 ``high - x``. A
+    further channel is alpha: alpha / ``divisor`` is written to ``alpha`` (rows x cols), and the tile's alpha becomes
+    ``neutral``.
     """
     for y in range(rows):
         at = y * pitch
@@ -25,49 +26,52 @@ def apply_function(tile, pitch, rows, cols, channels, colours, function, low, hi
     return 0
 
 
-def apply_premultiplied(tile, pitch, rows, cols, channels, function, low, high, divisor, full, gain, shift, alpha):
-    """Apply a function of straight colours, numbered as in ``apply_function``, to premultiplied colours.
+def apply_premultiplied(
+    tile, pitch, rows, cols, channels, function, low, high, divisor, full, colour_factor, alpha_share, alpha
+):
+    """Apply a function, numbered as in ``apply_function`` and defined for straight colours, to premultiplied colours.
 
-    The function's constants are multiplied by alpha. Colours become ``gain`` times the result plus ``shift`` times
-    alpha. The last channel is alpha: it goes to ``alpha`` (rows x cols), and the tile's alpha becomes 0.
+    The function's constants are multiplied by the opacity. Colours become ``colour_factor * value + alpha_share *
+    alpha``. The last channel is alpha: alpha / ``divisor`` is written to ``alpha`` (rows x cols), and the tile's alpha
+    becomes 0.
     """
     zero = full - full
     for y in range(rows):
         for p in range(cols):
             at = y * pitch + p * channels
-            opacity = tile[at + channels - 1] / divisor
-            share = opacity / full
+            pixel_alpha = tile[at + channels - 1] / divisor
+            opacity = pixel_alpha / full  # 0 to 1
             for c in range(channels - 1):
-                value = _weighted(tile[at + c] / divisor, function, low, high, share)
-                tile[at + c] = gain * value + shift * opacity
+                value = _weighted(tile[at + c] / divisor, function, low, high, opacity)
+                tile[at + c] = colour_factor * value + alpha_share * pixel_alpha
             tile[at + channels - 1] = zero
-            alpha[y * cols + p] = opacity
+            alpha[y * cols + p] = pixel_alpha
     return 0
 
 
-def _weighted(x, function, low, high, share):
-    """Return the function of a premultiplied sample, whose alpha is ``share`` (0 to 1) of full opacity."""
-    zero = share - share
+def _weighted(x, function, low, high, opacity):
+    """Return the value of a function at a premultiplied sample, whose pixel has an ``opacity`` from 0 to 1."""
+    zero = opacity - opacity
     if function == 0:
         return zero if x <= zero else x
     if function == 1:
         return abs(x)
     if function == 2:
-        return x + low * share
+        return x + low * opacity
     if function == 3:
         return x * low
     if function == 4:
-        x = low * share if x < low * share else x
-        return high * share if x > high * share else x
+        x = low * opacity if x < low * opacity else x
+        return high * opacity if x > high * opacity else x
     if function == 5:
-        return (x - low * share) * high
+        return (x - low * opacity) * high
     if function == 6:
-        return high * share if x >= low * share else zero
-    return high * share - x
+        return high * opacity if x >= low * opacity else zero
+    return high * opacity - x
 
 
 def _apply(tile, at, length, function, low, high, divisor):
-    """Apply a function to a run of samples."""
+    """Apply a function to ``length`` adjacent samples."""
     zero = divisor - divisor
     if divisor != zero + 1:
         for x in range(length):
@@ -102,11 +106,11 @@ def _apply(tile, at, length, function, low, high, divisor):
 
 
 def look_up(
-    source, source_pitch, rows, row_count, cols, channels, colours, table, opacities, counts, out, start, out_pitch
+    source, source_pitch, rows, row_count, cols, channels, colours, table, alpha_table, counts, out, start, out_pitch
 ):
-    """Store ``table[sample]`` for colours of selected rows, and ``opacities[sample]`` for a further channel.
+    """Store ``table[sample]`` for each colour of the selected rows, and ``alpha_table[sample]`` for alpha.
 
-    Returns the sum of ``counts[sample]`` over all colours.
+    ``counts[sample]`` is 1 if the table clips a sample, else 0. Returns the number of clipped samples.
     """
     clipped = np.int64(0)
     for r in range(row_count):
@@ -123,5 +127,5 @@ def look_up(
                     sample = np.int64(source[base + p * channels + c])
                     out[o + p * channels + c] = table[sample]
                     clipped += counts[sample]
-                out[o + p * channels + colours] = opacities[np.int64(source[base + p * channels + colours])]
+                out[o + p * channels + colours] = alpha_table[np.int64(source[base + p * channels + colours])]
     return clipped

@@ -1,4 +1,4 @@
-"""Calls of other loops in sequence, without the interpreter in between."""
+"""Runs a program, a list of calls of other loops, without the interpreter between two calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numba import extending, types
 
 @extending.intrinsic
 def _invoke(_context: Any, entry: Any, arguments: Any) -> Any:
-    """Call the packed loop at address ``entry`` with a pointer to its arguments."""
+    """Call the loop whose second entry point is at address ``entry`` with a pointer to its arguments."""
 
     def code(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
         address, packed = values
@@ -23,11 +23,13 @@ def _invoke(_context: Any, entry: Any, arguments: Any) -> Any:
 def run_program(program, calls, width, first, steps, lead, arguments):
     """Run ``calls`` calls in each of ``steps`` steps, numbered from ``first``, and add up their return values.
 
-    Some calls run ahead of the others: ``lead`` steps before the first one run only the calls that are so far ahead.
+    A call may run some steps ahead of the others. ``lead`` is the largest such number: so many steps run before step
+    ``first``, each only the calls that run that far ahead.
 
-    A call is a line of ``width`` triples: (address of the loop's packed entry, number of arguments, sum of results),
-    (0, 0, steps that the call runs ahead), then for each argument (value in step 0, increment for each step, period in
-    steps, or 0 for none).
+    A call is a row of ``width`` triples of ``program``: (address of the loop's second entry point, number of arguments,
+    sum of return values), (0, 0, number of steps that the call runs ahead), then for each argument (value in step 0,
+    increment for each step, period in steps after which values repeat, or 0). ``arguments`` is scratch for the
+    arguments of a call.
     """
     for step in range(first - lead, first + steps):
         for call in range(calls):
@@ -36,9 +38,9 @@ def run_program(program, calls, width, first, steps, lead, arguments):
                 continue
             for k in range(program[line + 1]):
                 word = line + 6 + 3 * k
-                increments = step
+                number = step
                 if program[word + 2] > 0:
-                    increments = step % program[word + 2]
-                arguments[k] = program[word] + program[word + 1] * increments
+                    number = step % program[word + 2]
+                arguments[k] = program[word] + program[word + 1] * number
             program[line + 2] += _invoke(program[line], arguments)  # type: ignore[call-arg]
     return 0

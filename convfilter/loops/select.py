@@ -1,10 +1,10 @@
 """Rank filter by a selection network: a sorting network without the comparisons that do not affect the rank.
 
-The network is a list of pairs of lines. A line holds the samples under one tap for a few vectors of outputs. For each
-pair, the smaller samples go to the first line and the larger ones to the second, whole vectors at a time
+A network is a list of pairs of lines; a line holds the samples under one tap for a few vectors of outputs. Each pair is
+compared, vector by vector: the smaller samples are stored in the first line, the larger ones in the second
 (K. E. Batcher, "Sorting networks and their applications", AFIPS 1968). The columns of a rectangle are sorted once for
 all windows that contain them (A. Adams, "Fast median filters using separable sorting networks", ACM Trans. Graphics
-40, 2021). ``loops/median.py`` has the medians of 3x3 and 5x5.
+40, 2021). ``median.py`` has the medians of 3x3 and 5x5.
 """
 
 from __future__ import annotations
@@ -13,33 +13,29 @@ import numpy as np
 
 from convfilter.loops import vectors
 
-#: Vectors of a line.
+#: Number of vectors of a line.
 _VECTORS = 4
 
 
 def select(
-    tile, pitch, step, rows, length, window_rows, apart, column_pairs, column_pair_count, columns, width,
+    tile, pitch, row_stride, rows, length, window_rows, row_pitch, column_pairs, column_pair_count, columns, width,
     taps, count, pairs, pair_count, first, second, lines, out, next_out, out_pitch,
 ):  # fmt: skip
-    """Run the network for each output; write its lines ``first`` to ``out``, and ``second`` to ``next_out``.
+    """Run the network for each output; write its line ``first`` to ``out``, and its line ``second`` to ``next_out``.
 
-    ``tile`` has rows ``pitch`` samples apart; neighbouring outputs are ``step`` rows apart. Tap ``tap`` of output x is
-    sample ``taps[tap] + x`` of the row or, with ``column_pair_count``, of ``columns``: ``window_rows`` lines of
-    ``width`` samples that hold sorted columns of rows ``apart`` samples apart. A pair is two lines and the results to
-    store: 0 both, 1 the smaller, 2 the larger. ``lines`` has room for ``count`` lines of four vectors; ``tile`` and
-    ``columns`` have four vectors of padding behind them.
+    The rows of ``tile`` are ``pitch`` samples apart, and windows are ``row_stride`` rows apart. Tap ``tap`` of output x
+    is sample ``taps[tap] + x`` of the window's first row. If ``column_pair_count`` is above 0, ``column_pairs`` sort
+    the columns of a window's rows, which are ``row_pitch`` samples apart, and taps are samples of ``columns``:
+    ``window_rows`` rows of ``width`` samples. A pair is the numbers of two lines and of the results to store: 0 both, 1
+    the smaller, 2 the larger. ``tile`` and ``columns`` have four vectors of padding behind them. Scratch: ``columns``,
+    and ``lines`` for ``count`` lines of four vectors.
     """
     size = _VECTORS * vectors.lanes(lines)
     for row in range(rows):
-        start = row * step * pitch
+        start = row * row_stride * pitch
         o = row * out_pitch
         if column_pair_count > 0:
-            for x in range(0, width, size):
-                for tap in range(window_rows):
-                    _read(tile, start + tap * apart + x, lines, tap * size)
-                _compare(lines, column_pairs, column_pair_count)
-                for tap in range(window_rows):
-                    _write(lines, tap * size, columns, tap * width + x, width - x)
+            _sort_columns(tile, start, row_pitch, window_rows, column_pairs, column_pair_count, lines, columns, width)
             for x in range(0, length, size):
                 for tap in range(count):
                     _read(columns, taps[tap] + x, lines, tap * size)
@@ -57,69 +53,78 @@ def select(
 
 
 def select_valid(
-    tile, marks, pitch, step, rows, length, window_rows, apart, column_pairs, column_pair_count, columns, mark_columns,
-    width, taps, count, pairs, pair_count, chosen, firsts, seconds, chosen_count, averages, lines,
-    out, next_out, counts, out_pitch,
+    tile, valid, pitch, row_stride, rows, length, window_rows, row_pitch, column_pairs, column_pair_count, columns,
+    valid_columns, width, taps, count, pairs, pair_count, chosen, firsts, seconds, chosen_count, averages, lines, out,
+    next_out, counts, out_pitch,
 ):  # fmt: skip
-    """Run the network for each output, and write two ranks among the samples whose mark is 1, not 0.
+    """Run the network for each output, and write the samples of two ranks among the valid samples of its window.
 
-    The other samples are the largest of their type, so that they are last. Of the n marked samples of a window, the
-    first rank is the one in line ``chosen[j]`` for the last j for which n is at least ``firsts[j]``; the second,
-    likewise, by ``seconds``. Both are 0 if there is none. ``counts`` gets n. With ``averages``, only ``out`` is
-    written: the mean of both, rounded half to even.
+    ``valid`` is the mask of each sample of ``tile``. Ignored samples must be the largest number of their type, so that
+    the network sorts them last. If n samples of a window are valid, the first result is line ``chosen[j]`` for the
+    largest j with ``firsts[j] <= n``, and the second likewise with ``seconds``; if n is 0, both are 0. They are written
+    to ``out`` and ``next_out``, and n to ``counts``; with ``averages``, only ``out`` is written: the mean of both,
+    rounded half to even.
 
-    ``mark_columns`` is scratch for a line of ``width`` samples, ``lines`` for ``count + 3`` lines; other arguments are
-    those of ``select``.
+    Scratch: ``valid_columns`` for ``width`` samples, ``lines`` for ``count + 3`` lines. The other arguments are those
+    of ``select``.
     """
     size = _VECTORS * vectors.lanes(lines)
-    number, low, high = count * size, (count + 1) * size, (count + 2) * size
+    valid_counts, low, high = count * size, (count + 1) * size, (count + 2) * size
     for row in range(rows):
-        start = row * step * pitch
+        start = row * row_stride * pitch
         o = row * out_pitch
         if column_pair_count > 0:
+            _sort_columns(tile, start, row_pitch, window_rows, column_pairs, column_pair_count, lines, columns, width)
             for x in range(0, width, size):
-                for tap in range(window_rows):
-                    _read(tile, start + tap * apart + x, lines, tap * size)
-                _compare(lines, column_pairs, column_pair_count)
-                for tap in range(window_rows):
-                    _write(lines, tap * size, columns, tap * width + x, width - x)
-                _read(marks, start + x, lines, number)
+                _read(valid, start + x, lines, valid_counts)
                 for tap in range(1, window_rows):
-                    _add(marks, start + tap * apart + x, lines, number)
-                _write(lines, number, mark_columns, x, width - x)
+                    _add(valid, start + tap * row_pitch + x, lines, valid_counts)
+                _write(lines, valid_counts, valid_columns, x, width - x)
         for x in range(0, length, size):
             if column_pair_count > 0:
                 for tap in range(count):
                     _read(columns, taps[tap] + x, lines, tap * size)
-                _read(mark_columns, taps[0] + x, lines, number)
+                _read(valid_columns, taps[0] + x, lines, valid_counts)
                 for tap in range(1, count // window_rows):
-                    _add(mark_columns, taps[tap] + x, lines, number)
+                    _add(valid_columns, taps[tap] + x, lines, valid_counts)
             else:
-                _read(marks, start + taps[0] + x, lines, number)
+                _read(valid, start + taps[0] + x, lines, valid_counts)
                 for tap in range(count):
                     _read(tile, start + taps[tap] + x, lines, tap * size)
                 for tap in range(1, count):
-                    _add(marks, start + taps[tap] + x, lines, number)
+                    _add(valid, start + taps[tap] + x, lines, valid_counts)
             _compare(lines, pairs, pair_count)
-            _choose(lines, number, chosen, firsts, seconds, chosen_count, low, high, size)
+            _select_ranks(lines, valid_counts, chosen, firsts, seconds, chosen_count, low, high, size)
             if averages:
                 _average(lines, low, high, size)
             else:
                 _write(lines, high, next_out, o + x, length - x)
                 for k in range(min(size, length - x)):
-                    counts[o + x + k] = lines[number + k]
+                    counts[o + x + k] = lines[valid_counts + k]
             _write(lines, low, out, o + x, length - x)
     return 0
 
 
-def _choose(lines, number, chosen, firsts, seconds, count, low, high, size):
-    """Write the samples of both ranks of each output: from the last line whose least number its samples reach.
+def _sort_columns(tile, start, row_pitch, window_rows, pairs, pair_count, lines, columns, width):
+    """Sort the columns of the rows of a window, of which the first begins at sample ``start``, into ``columns``."""
+    size = _VECTORS * vectors.lanes(lines)
+    for x in range(0, width, size):
+        for tap in range(window_rows):
+            _read(tile, start + tap * row_pitch + x, lines, tap * size)
+        _compare(lines, pairs, pair_count)
+        for tap in range(window_rows):
+            _write(lines, tap * size, columns, tap * width + x, width - x)
 
-    The first rank needs at least as many samples as the second. Lines that all outputs have passed are skipped.
+
+def _select_ranks(lines, valid_counts, chosen, firsts, seconds, count, low, high, size):
+    """Write both results of each output, as ``select_valid`` describes, to lines ``low`` and ``high``.
+
+    ``firsts[j]`` is at least ``seconds[j]``, so the search begins at the last line whose ``firsts[j]`` all outputs
+    reach.
     """
-    least = vectors.read(lines, number)
+    least = vectors.read(lines, valid_counts)
     for v in range(vectors.lanes(lines), size, vectors.lanes(lines)):
-        least = vectors.lesser(least, vectors.read(lines, number + v))
+        least = vectors.lesser(least, vectors.read(lines, valid_counts + v))
     vectors.write(lines, low, least)
     fewest = lines[low]
     for x in range(vectors.lanes(lines)):
@@ -135,18 +140,18 @@ def _choose(lines, number, chosen, firsts, seconds, count, low, high, size):
     for j in range(begin + 1, count):
         line, first, second = chosen[j] * size, firsts[j], seconds[j]
         for x in range(size):
-            sample, samples = lines[line + x], lines[number + x]
+            sample, samples = lines[line + x], lines[valid_counts + x]
             lower, higher = lines[low + x], lines[high + x]
             lines[low + x] = lower ^ ((lower ^ sample) & -np.int64(samples >= first))
             lines[high + x] = higher ^ ((higher ^ sample) & -np.int64(samples >= second))
-    if fewest <= 0:  # behind the last output, numbers are undefined
+    if fewest <= 0:  # behind the last output of a row, these numbers are undefined
         for x in range(size):
-            lines[low + x] = lines[low + x] if lines[number + x] != 0 else 0
-            lines[high + x] = lines[high + x] if lines[number + x] != 0 else 0
+            lines[low + x] = lines[low + x] if lines[valid_counts + x] != 0 else 0
+            lines[high + x] = lines[high + x] if lines[valid_counts + x] != 0 else 0
 
 
 def _average(lines, low, high, size):
-    """Replace samples by their mean with others, rounded half to even."""
+    """Write the mean of lines ``low`` and ``high``, rounded half to even, to line ``low``."""
     for x in range(size):
         one, other = lines[low + x], lines[high + x]
         down = (one & other) + ((one ^ other) >> 1)

@@ -1,68 +1,70 @@
-"""Rank filter of any window shape and sample type: a histogram that slides along a row.
+"""Rank filter for windows of any shape and samples of any type, by a histogram that slides along a row.
 
-From one window to the next, few samples leave and enter (T. S. Huang, G. J. Yang, G. Y. Tang, "A fast two-dimensional
-median filtering algorithm", IEEE Trans. Acoustics, Speech and Signal Processing 27, 1979). The histogram has counts for
-single keys, for sixteen keys, and for 256; a search starts at the bin of 256 that the last search ended in. Each sample
-counts with its weight, so transparent and ignored samples do not count.
+From one window to the next, a few samples leave the histogram and a few enter it (T. S. Huang, G. J. Yang, G. Y. Tang,
+"A fast two-dimensional median filtering algorithm", IEEE Trans. Acoustics, Speech and Signal Processing 27, 1979). The
+histogram has bins of 1, 16 and 256 keys; a search begins at the bin of 256 keys in which the last search ended. The
+weight of each sample is added to its bins, so transparent and ignored samples, whose weight is 0, do not count.
 """
 
 from __future__ import annotations
 
 
 def slide(
-    keys, pitch, step, rows, col_step, cols, weights, weighed,
-    taps, count, entering, entering_count, leaving, leaving_count, chains,
-    places, fraction, totals, fine, middle, coarse, out, next_out, kinds, out_pitch, out_step,
+    keys, pitch, row_stride, rows, col_stride, cols, weights, weighted,
+    taps, count, entering, entering_count, leaving, leaving_count, phases,
+    ranks, fraction, totals, fine, middle, coarse, out, next_out, kinds, out_pitch, out_pixel_pitch,
 ):  # fmt: skip
-    """Write the two keys that the rank lies between, and the kind of rank, for each window of one channel.
+    """Write the two keys between which the rank of each window lies, for one channel.
 
-    ``keys`` has rows ``pitch`` samples apart; windows are ``step`` rows and ``col_step`` samples apart. ``taps`` and
-    ``entering`` are offsets from a window's first sample, ``leaving`` from that of the window ``chains`` outputs
-    before. With ``weighed``, ``weights`` holds the weight of each sample.
+    The rows of ``keys`` are ``pitch`` samples apart; windows are ``row_stride`` rows and ``col_stride`` samples apart.
+    Only windows ``phases`` outputs apart share columns, so the histogram slides along the row once for each phase.
+    ``taps`` and ``entering`` are offsets from the first sample of a window, ``leaving`` from that of the window before
+    it in its phase. If ``weighted``, ``weights`` holds the weight of each sample; otherwise it is 1.
 
-    If all n samples of weights above 0 have the same weight, ``places[n]`` is the rank of the first key, and ``kinds``
-    becomes n. If weights differ, the rank is at ``fraction`` of their sum, and ``kinds`` becomes -1: both keys are
-    equal unless the fraction falls between two samples.
+    If all n samples of weights above 0 have the same weight, the first rank is ``ranks[n]``, the second is the next,
+    and ``kinds`` becomes n. If weights differ, the rank lies at ``fraction`` of their sum, and ``kinds`` becomes -1;
+    the keys are equal unless the rank lies exactly between two samples.
 
-    ``totals`` is scratch for four numbers; ``fine``, ``middle`` and ``coarse`` hold zeros before and after.
+    Scratch: ``totals`` for four numbers; ``fine``, ``middle`` and ``coarse`` hold zeros before a call and after it.
     """
     for row in range(rows):
-        for chain in range(chains):
-            at = row * step * pitch + chain * col_step
-            for place in range(4):
-                totals[place] = 0
-            o = row * out_pitch + chain * out_step
-            for col in range(chain, cols, chains):
-                if col == chain:
+        for phase in range(phases):
+            at = row * row_stride * pitch + phase * col_stride
+            for index in range(4):
+                totals[index] = 0
+            o = row * out_pitch + phase * out_pixel_pitch
+            for col in range(phase, cols, phases):
+                if col == phase:
                     for tap in range(count):
-                        _count(keys, at + taps[tap], weights, weighed, 1, totals, fine, middle, coarse)
+                        _count(keys, at + taps[tap], weights, weighted, 1, totals, fine, middle, coarse)
                 else:
                     for tap in range(leaving_count):
-                        _count(keys, at + leaving[tap], weights, weighed, -1, totals, fine, middle, coarse)
-                    at += chains * col_step
+                        _count(keys, at + leaving[tap], weights, weighted, -1, totals, fine, middle, coarse)
+                    at += phases * col_stride
                     for tap in range(entering_count):
-                        _count(keys, at + entering[tap], weights, weighed, 1, totals, fine, middle, coarse)
-                _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out, kinds, o)
-                o += chains * out_step
-            if cols > chain:
+                        _count(keys, at + entering[tap], weights, weighted, 1, totals, fine, middle, coarse)
+                _find(ranks, fraction, weighted, totals, fine, middle, coarse, out, next_out, kinds, o)
+                o += phases * out_pixel_pitch
+            if cols > phase:
                 for tap in range(count):
-                    _count(keys, at + taps[tap], weights, weighed, -1, totals, fine, middle, coarse)
+                    _count(keys, at + taps[tap], weights, weighted, -1, totals, fine, middle, coarse)
     return 0
 
 
-#: Indices into ``totals``: number of samples with a weight, sum of weights, sum of their squares, and the bin of 256
-#: that the last search ended in.
+#: Indices into ``totals``: number of samples of weights above 0, sum of weights, sum of their squares, and the coarse
+#: bin in which the last search ended.
 _SAMPLES, _SUM, _SQUARES, _BIN = 0, 1, 2, 3
 
 
-def _count(keys, place, weights, weighed, sign, totals, fine, middle, coarse):
+def _count(keys, index, weights, weighted, sign, totals, fine, middle, coarse):
+    """Add a sample to the histogram or, if ``sign`` is -1, remove it."""
     weight = sign
-    if weighed:
-        weight = sign * weights[place]
+    if weighted:
+        weight = sign * weights[index]
         if weight == 0:
             return
-        totals[_SQUARES] += sign * weights[place] * weights[place]
-    key = int(keys[place])
+        totals[_SQUARES] += sign * weights[index] * weights[index]
+    key = int(keys[index])
     fine[key] += weight
     middle[key >> 4] += weight
     coarse[key >> 8] += weight
@@ -70,18 +72,19 @@ def _count(keys, place, weights, weighed, sign, totals, fine, middle, coarse):
     totals[_SUM] += weight
 
 
-def _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out, kinds, o):
+def _find(ranks, fraction, weighted, totals, fine, middle, coarse, out, next_out, kinds, o):
+    """Write the keys of both ranks of the window in the histogram."""
     samples, total = totals[_SAMPLES], totals[_SUM]
     if samples == 0:
         out[o] = 0
         next_out[o] = 0
         kinds[o] = 0
         return
-    one = total // samples
-    if not weighed or samples * totals[_SQUARES] == total * total:
+    weight = total // samples
+    if not weighted or samples * totals[_SQUARES] == total * total:
         kinds[o] = samples
-        first = places[samples] * one
-        second = min(first + one, total - 1)
+        first = ranks[samples] * weight
+        second = min(first + weight, total - 1)
     else:
         kinds[o] = -1
         cut = fraction * total
@@ -89,23 +92,23 @@ def _find(places, fraction, weighed, totals, fine, middle, coarse, out, next_out
         second = first
         if first == cut and first > 0:
             first -= 1
-    # The bins before ``bin_`` hold a weight of ``below``.
-    bin_ = totals[_BIN]
+    # ``below`` is the sum of weights in the bins before ``coarse_bin``.
+    coarse_bin = totals[_BIN]
     below = 0
-    for other in range(bin_):
+    for other in range(coarse_bin):
         below += coarse[other]
     while below > first:
-        bin_ -= 1
-        below -= coarse[bin_]
-    while below + coarse[bin_] <= first:
-        below += coarse[bin_]
-        bin_ += 1
-    totals[_BIN] = bin_
-    part = bin_ << 4
-    while below + middle[part] <= first:
-        below += middle[part]
-        part += 1
-    key = part << 4
+        coarse_bin -= 1
+        below -= coarse[coarse_bin]
+    while below + coarse[coarse_bin] <= first:
+        below += coarse[coarse_bin]
+        coarse_bin += 1
+    totals[_BIN] = coarse_bin
+    middle_bin = coarse_bin << 4
+    while below + middle[middle_bin] <= first:
+        below += middle[middle_bin]
+        middle_bin += 1
+    key = middle_bin << 4
     while below + fine[key] <= first:
         below += fine[key]
         key += 1

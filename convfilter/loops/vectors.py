@@ -1,10 +1,9 @@
-"""Vectors: as many samples as one register holds.
+"""Vectors: as many samples as one register holds, one in each lane.
 
-Without these functions, the compiler sends sums through memory after every few
-taps, and uses half of the registers' width on processors that it expects to
-lower their clock. As plain Python the functions work on short NumPy arrays; in
-a compiled loop each becomes one or two instructions, see ``native/lowering/``.
-Each lane is summed in the written order, whatever the number of lanes.
+In a compiled loop each function becomes one or two instructions (``native/lowering/``); as plain Python it works on
+short NumPy arrays. Without these functions, the compiler stores sums to memory after every few taps, and uses half of
+the registers' width on processors that it expects to lower their clock for wide vectors. Each lane is summed in the
+written order, so a sum does not depend on the number of lanes.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from convfilter.machine.processor import has_avx512
 
 
 def vector_bytes() -> int:
-    """Return the bytes of a vector on this processor: 64 with AVX-512, else 32."""
+    """Return the size of a vector on this processor in bytes: 64 with AVX-512, else 32."""
     return 64 if has_avx512() else 32
 
 
 def lanes(array):
-    """Return the samples of ``array``, or numbers of its type, in a vector."""
+    """Return the number of lanes of a vector whose samples have the type of ``array``."""
     return vector_bytes() // array.itemsize
 
 
@@ -30,22 +29,22 @@ def spread(array, value):
 
 
 def read(array, index):
-    """Return the vector of samples from ``index`` on."""
+    """Return a vector of the samples of ``array`` from ``index`` on."""
     return array[index : index + lanes(array)].copy()
 
 
 def read_as(kind, array, index):
-    """Return samples of ``array`` from ``index`` on as a vector of the type of ``kind``."""
+    """Return a vector of the samples of ``array`` from ``index`` on, converted to the type of ``kind``."""
     return array[index : index + lanes(kind)].astype(kind.dtype)
 
 
 def write_as(array, index, vector):
-    """Store ``vector``, integers in range, in the type of ``array``."""
+    """Store ``vector``, integers that the type of ``array`` can hold, from ``index`` on."""
     array[index : index + vector.size] = vector.astype(np.int32)
 
 
 def prefetch(array, index):
-    """Prefetch the cache line of a sample; ``index`` may be out of range."""
+    """Prefetch the cache line of the sample at ``index``, which may be out of range."""
 
 
 def write(array, index, vector):
@@ -54,22 +53,22 @@ def write(array, index, vector):
 
 
 def write_part(array, index, vector, count):
-    """Store the first ``count`` samples of ``vector``, and touch no others."""
+    """Store the first ``count`` samples of ``vector`` from ``index`` on; other samples of ``array`` stay unchanged."""
     written = min(max(count, 0), lanes(array))
     array[index : index + written] = vector[:written]
 
 
 def transpose(source, index, pitch, target, to, target_pitch):
-    """Copy and transpose a square of samples, with as many rows as a vector of their type has lanes."""
+    """Transpose a square of samples into ``target``; it has as many rows as a vector of their type has lanes."""
     places = np.arange(lanes(source))
     square = source[index + pitch * places[:, np.newaxis] + places]
     target[to + target_pitch * places[:, np.newaxis] + places] = square.T
 
 
 def transpose_by_float_lanes(source, index, pitch, target, to, target_pitch):
-    """Copy and transpose a square of samples of any type, with as many rows as a vector of float32 has lanes.
+    """Transpose a square of samples of any type into ``target``; it has as many rows as a vector of float32 has lanes.
 
-    Lane-interleaved rows have that many stretches, whatever the type of their samples; see ``interleave.py``.
+    A lane-interleaved row has that many segments, whatever the type of its samples (``interleave.py``).
     """
     places = np.arange(vector_bytes() // 4)
     square = source[index + pitch * places[:, np.newaxis] + places]
@@ -77,7 +76,7 @@ def transpose_by_float_lanes(source, index, pitch, target, to, target_pitch):
 
 
 def next_lane(vector):
-    """Return the vector shifted by one lane towards the first; the last lane keeps its value."""
+    """Return the vector shifted by one lane towards the first lane; the last lane keeps its value."""
     return np.append(vector[1:], vector[-1])
 
 
@@ -107,7 +106,7 @@ def high_product(one, other):
 
 
 def multiply_add(sums, weights, samples):
-    """Return ``sums + weights * samples``, rounded once where the processor can."""
+    """Return ``sums + weights * samples``, rounded once on processors with fused multiply-add."""
     return sums + weights * samples
 
 
@@ -122,7 +121,7 @@ def divide(one, other):
 
 
 def exp2(vector):
-    """Return 2 to the power of numbers of at most 0, but for the last bits; 0 instead of subnormal results."""
+    """Return 2 to the power of numbers of at most 0, up to the last bits; subnormal results become 0."""
     power = np.exp2(vector)
     return np.where(vector < np.finfo(vector.dtype).minexp, np.zeros_like(power), power)
 
@@ -144,9 +143,9 @@ def between(vector, low, high):
 
 
 def find_rank(counts, index, rank):
-    """Find the bin that holds the sample of a rank (from 0) among sixteen counts.
+    """Return the bin of a histogram of 16 bins that holds the sample of a rank, which counts from 0.
 
-    Returns the number of the bin, plus 16 times the sum of the bins before it.
+    The counts begin at ``index``. The sum of the bins before that bin, times 16, is added to its number.
     """
     sums = np.cumsum(counts[index : index + 16], dtype=np.int64)
     place = int(np.sum(sums <= rank))
@@ -154,5 +153,5 @@ def find_rank(counts, index, rank):
 
 
 def unequal(one, other):
-    """Count the lanes that differ."""
+    """Return the number of lanes that differ."""
     return int(np.sum(one != other))

@@ -21,7 +21,7 @@ from convfilter.planning.methods.canny import canny_block_rows, radius_of
 from convfilter.planning.task import CANNY_SIGMAS
 
 SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")
-SLOPES = Loop("canny", "slopes", "D* i8 i8 i8 i8 D*")
+GRADIENT_MAGNITUDE = Loop("canny", "gradient_magnitude", "D* i8 i8 i8 i8 D*")
 RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
 HYSTERESIS = Loop("canny", "hysteresis", "u1* i8 i8 i8 i8 i8* i8")
 
@@ -133,7 +133,7 @@ class _Worker:
         magnitude[:pitch], magnitude[-pitch:] = 0, 0
         margins = magnitude.reshape(block.shape)
         margins[:, 0], margins[:, -1] = 0, 0
-        SLOPES.variant(D=np.float64)(flat, pitch, count, pitch, channels, magnitude)
+        GRADIENT_MAGNITUDE.variant(D=np.float64)(flat, pitch, count, pitch, channels, magnitude)
         target, full, size = self._target.rows(top, bottom), self._source.full, (bottom - top) * cols * channels
         with_alpha = target.shape[2] > channels
         marks = self._scratch.get("marks", size, RIDGE_TYPE)[:size] if with_alpha else target.reshape(-1)

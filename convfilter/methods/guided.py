@@ -191,7 +191,7 @@ class _Worker:
         planes, radius, line, pitch, scratch = len(guide), self._radius, self._line, self._pitch, self._scratch
         count = sum(len(each) for each in ranges)
         slopes = scratch.get("slopes", planes * count * line + self._behind)
-        shifts = scratch.get("shifts", count * line + self._behind)
+        intercepts = scratch.get("intercepts", count * line + self._behind)
         sums, running = (
             scratch.get("sums", _SUMS * pitch),
             scratch.get("running", _SUMS * (pitch + self._behind) + self._behind),
@@ -202,7 +202,7 @@ class _Worker:
             start, line_start = int(starts[number]) * pitch, (int(starts[number]) - 2 * radius * number) * line
             size = pitch, len(each), self._width, radius
             scratches = *middles, self._epsilon, sums, running
-            lines_of_range = slopes[line_start:], shifts[line_start:]
+            lines_of_range = slopes[line_start:], intercepts[line_start:]
             if planes == 1:
                 guides_itself = int(self._guide is None)
                 FIT.variant(D=np.float64)(
@@ -214,8 +214,8 @@ class _Worker:
                     lines_of_range[0], count * line, lines_of_range[1], line,
                 )  # fmt: skip
         EVALUATE.variant(D=np.float64)(
-            slopes, count * line, shifts, line, line_rows, centres.size, self._width, radius, self._windows, flat_guide,
-            guide[0].size, pitch, centres, planes, *middles, sums, running, pitch + self._behind, step,
+            slopes, count * line, intercepts, line, line_rows, centres.size, self._width, radius, self._windows,
+            flat_guide, guide[0].size, pitch, centres, planes, *middles, sums, running, pitch + self._behind, step,
             self._outputs, self._outputs.size, out, self._outputs.size * self._mapped.source.channels,
             self._mapped.source.channels,
         )  # fmt: skip

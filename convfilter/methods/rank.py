@@ -85,7 +85,7 @@ class _Worker:
     def _rank_region(self, region: Region) -> int:
         """Find and store the ranks of a region; return the number of clipped samples."""
         tile = self._loader.load(region)
-        if tile.marks is not None:
+        if tile.valid is not None:
             return self._rank_valid(region, tile)
         fits = tile.keys.dtype.itemsize == self._target.dtype.itemsize
         if self._stores and fits and tile.decode and not tile.has_nan and tile.weights is None:

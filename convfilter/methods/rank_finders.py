@@ -32,7 +32,7 @@ SLIDE = Loop(
 
 #: Entries of a column's histogram.
 _COUNTS = 288
-#: Results of column histograms besides the first sample, as in ``loops/rank.py``: the second sample, or the mean.
+#: Results of column histograms, as in ``loops/rank.py``: the samples of both ranks, or their mean.
 _BOTH, _MEAN = 1, 2
 
 _NONE = np.zeros(0, np.int64)
@@ -134,7 +134,7 @@ class ByNetwork(Finder):
         out: tuple[Samples, Samples, Samples],
         pitch: int,
     ) -> None:
-        assert tile.marks is not None
+        assert tile.valid is not None
         rows, kernel, kind = self._rows, self._mapped.plan.kernel, tile.keys.dtype
         ranks = valid_ranks_of(fraction, kernel.nonzeros)
         network = network_of(kernel, ranks)
@@ -143,15 +143,15 @@ class ByNetwork(Finder):
         firsts = np.searchsorted([first for first, _ in found], ranks) + 1
         seconds = np.searchsorted([first + (share > 0) for first, share in found], ranks) + 1
         taps = self._taps(tile, network)
-        columns, marks = (
+        columns, valid_columns = (
             self._scratch.get(name, (count * tile.pitch if network.columns else 0) + TAIL, kind)
-            for name, count in (("columns", rows.kernel), ("mark columns", 1))
+            for name, count in (("columns", rows.kernel), ("valid columns", 1))
         )
         lines = self._scratch.get("lines", (taps.size + 3) * TAIL // kind.itemsize, kind)
         height, length = region.bottom - region.top, (region.right - region.left) * self._channels
         SELECT_VALID.variant(K=kind)(
-            tile.keys, tile.marks, tile.pitch, rows.stride, height, length, rows.kernel, rows.dilation * tile.pitch,
-            _flat(network.columns), len(network.columns), columns, marks, tile.pitch,
+            tile.keys, tile.valid, tile.pitch, rows.stride, height, length, rows.kernel, rows.dilation * tile.pitch,
+            _flat(network.columns), len(network.columns), columns, valid_columns, tile.pitch,
             taps, taps.size, _flat(network.pairs), len(network.pairs), np.array(network.lines, np.int64),
             firsts, seconds, len(ranks), int(averages), lines, *out, pitch,
         )  # fmt: skip
@@ -193,15 +193,15 @@ class ByColumns(Finder):
         size = (region.bottom - region.top) * pitch
         low, high = (np.empty(size, tile.keys.dtype) for _ in range(2))
         counts = np.empty(size, np.int64)
-        self._count(tile, region, self._places(fraction), _BOTH, (low, high, counts), pitch)
+        self._count(tile, region, self._ranks_by_count(fraction), _BOTH, (low, high, counts), pitch)
         return low, high, counts
 
     def find_means(self, tile: Tile, region: Region, fraction: float, out: Samples, pitch: int) -> None:
         """Write the mean of two keys of each sample."""
-        self._count(tile, region, self._places(fraction), _MEAN, (out, out, _NONE), pitch)
+        self._count(tile, region, self._ranks_by_count(fraction), _MEAN, (out, out, _NONE), pitch)
 
-    def _places(self, fraction: float) -> tuple[Indices, Indices]:
-        """Return the two ranks of each number of samples."""
+    def _ranks_by_count(self, fraction: float) -> tuple[Indices, Indices]:
+        """Return the two ranks for each number of samples."""
         found = [(0, 0.0), *(rank_of(fraction, n) for n in range(1, self._rows.kernel * self._cols.kernel + 1))]
         firsts, shares = (np.array(each) for each in zip(*found, strict=True))
         return firsts, firsts + (shares > 0)
@@ -210,16 +210,16 @@ class ByColumns(Finder):
         self,
         tile: Tile,
         region: Region,
-        places: tuple[Indices, Indices],
-        wanted: int,
+        ranks: tuple[Indices, Indices],
+        results: int,
         out: tuple[Samples, Samples, Indices],
         pitch: int,
     ) -> None:
         counts = self._scratch.get("counts", _COUNTS * tile.columns.count, np.uint16)
-        marks = tile.keys if tile.marks is None else tile.marks
+        valid = tile.keys if tile.valid is None else tile.valid
         BY_COLUMNS.variant(B=np.uint8)(
-            tile.keys, marks, int(tile.marks is not None), tile.pitch, region.bottom - region.top, self._rows.kernel,
-            region.right - region.left, self._cols.kernel, self._channels, *places, wanted, *out, pitch,
+            tile.keys, valid, int(tile.valid is not None), tile.pitch, region.bottom - region.top, self._rows.kernel,
+            region.right - region.left, self._cols.kernel, self._channels, *ranks, results, *out, pitch,
             counts, self._window, self._current,
         )  # fmt: skip
 
@@ -258,13 +258,13 @@ class Sliding(Finder):
         for rank, keys in zip(dict.fromkeys(ranks), out, strict=False):
             unused = self._scratch.get("unused", keys.size, keys.dtype)
             for channel in range(self._channels):
-                places = np.full(count + 1, rank)
-                self._slide(tile, region, channel, places, 0.0, None, (keys, unused, kinds), pitch)
+                constant = np.full(count + 1, rank)
+                self._slide(tile, region, channel, constant, 0.0, None, (keys, unused, kinds), pitch)
 
     def find_valid(self, tile: Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Samples]:
         """Return two keys of each sample, and its number of valid samples."""
-        assert tile.marks is not None
-        weights = tile.marks.astype(np.int64)
+        assert tile.valid is not None
+        weights = tile.valid.astype(np.int64)
         return self._find_voted(tile, region, fraction, [weights] * self._channels)
 
     def find_weighted(self, tile: Tile, region: Region, fraction: float) -> tuple[Samples, Samples, Indices]:
@@ -284,9 +284,9 @@ class Sliding(Finder):
         pitch = (region.right - region.left) * self._channels
         size = (region.bottom - region.top) * pitch
         out = np.empty(size, tile.keys.dtype), np.empty(size, tile.keys.dtype), np.empty(size, np.int64)
-        places = np.array([rank_of(fraction, n)[0] if n else 0 for n in range(self._taps[0].size + 1)])
+        ranks = np.array([rank_of(fraction, n)[0] if n else 0 for n in range(self._taps[0].size + 1)])
         for channel, of_channel in enumerate(weights):
-            self._slide(tile, region, channel, places, fraction, of_channel, out, pitch)
+            self._slide(tile, region, channel, ranks, fraction, of_channel, out, pitch)
         return out
 
     def _slide(
@@ -294,7 +294,7 @@ class Sliding(Finder):
         tile: Tile,
         region: Region,
         channel: int,
-        places: Indices,
+        ranks: Indices,
         fraction: float,
         weights: Indices | None,
         out: tuple[Samples, Samples, Indices],
@@ -315,7 +315,7 @@ class Sliding(Finder):
             tile.keys[channel:], tile.pitch, rows.stride, height, cols.stride * channels, width,
             none if weights is None else weights[channel:], int(weights is not None),
             taps, taps.size, entering, entering.size, leaving, leaving.size, self._phases,
-            places, fraction, np.zeros(4, np.int64), *self._histogram(levels, kind),
+            ranks, fraction, np.zeros(4, np.int64), *self._histogram(levels, kind),
             *(each[channel:] for each in out), pitch, channels,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_wide
 from convfilter.record import record, replace
 
-APART = Loop("mask", "apart", "M* i8 i8 M* M* M*")
+SPLIT_MASK = Loop("mask", "split_mask", "M* i8 i8 M* M* M*")
 
 #: Samples beyond a tile that loops may read and discard: four vectors of bytes.
 TAIL = 4 * 64
@@ -47,7 +47,7 @@ class Tile:
         Whether a sample is NaN; the key of NaN is the largest.
     weights : flat int64 array, or None
         Weight of each sample; None if all are equal.
-    marks : flat array of the type of ``keys``, or None
+    valid : flat array of the type of ``keys``, or None
         With a mask, 1 for each valid sample and 0 for others, whose keys are the largest of the type.
     """
 
@@ -58,7 +58,7 @@ class Tile:
     decode: Callable[[Samples], None] | None = None
     has_nan: bool = False
     weights: Indices | None = None
-    marks: Samples | None = None
+    valid: Samples | None = None
 
     @property
     def holds_samples(self) -> bool:
@@ -97,7 +97,7 @@ class TileLoader:
         if has_integer_keys and not source.gray and not source.premultiplied:
             loaded, pitch = loaded_tile(straight, scratch, source.dtype, rows, columns)
             if source.masked:
-                return self._marked(loaded, rows.size * columns.count, columns)
+                return self._with_mask(loaded, rows.size * columns.count, columns)
             weights = None
             if source.alpha:
                 pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
@@ -107,7 +107,7 @@ class TileLoader:
         loaded, pitch = loaded_tile(straight, scratch, real, rows, columns)
         if source.masked:
             pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
-            return self._keyed_and_marked(pixels, columns)
+            return self._keyed_with_mask(pixels, columns)
         weights = None
         if source.alpha:
             pixels = loaded[: rows.size * pitch].reshape(-1, source.channels)
@@ -118,26 +118,26 @@ class TileLoader:
             weights = _per_sample(weights, source.channels)
         return self._keyed(loaded, rows.size * pitch, pitch, columns, weights)
 
-    def _marked(self, loaded: Samples, count: int, columns: Columns) -> Tile:
+    def _with_mask(self, loaded: Samples, count: int, columns: Columns) -> Tile:
         """Return a tile of integer samples, with their mask."""
         channels, kind = self._channels, loaded.dtype
-        keys, marks = (self._scratch.get(name, count * channels + TAIL, kind) for name in ("keys", "marks"))
-        APART.variant(M=kind)(loaded, count, channels, np.array([np.iinfo(kind).max], kind), keys, marks)
-        marks[count * channels :] = 0
-        return Tile(keys, columns.count * channels, columns, _keys_are_samples, _nothing_to_decode, marks=marks)
+        keys, valid = (self._scratch.get(name, count * channels + TAIL, kind) for name in ("keys", "valid"))
+        SPLIT_MASK.variant(M=kind)(loaded, count, channels, np.array([np.iinfo(kind).max], kind), keys, valid)
+        valid[count * channels :] = 0
+        return Tile(keys, columns.count * channels, columns, _keys_are_samples, _nothing_to_decode, valid=valid)
 
-    def _keyed_and_marked(self, pixels: Samples, columns: Columns) -> Tile:
-        """Return real (pixels, channels) samples, the last of which is the mask, as integer keys with marks."""
+    def _keyed_with_mask(self, pixels: Samples, columns: Columns) -> Tile:
+        """Return real (pixels, channels) samples, the last of which is the mask, as integer keys with their mask."""
         channels, size = self._channels, len(pixels) * self._channels
         loaded = self._scratch.get("colours", size + TAIL, pixels.dtype)
         loaded[:size].reshape(-1, channels)[:] = pixels[:, :-1]
         tile = self._keyed(loaded, size, columns.count * channels, columns, None)
-        marks = self._scratch.get("marks", size + TAIL, np.int32)
-        marks[:size] = np.repeat(pixels[:, -1] > 0, channels)
-        marks[size:] = 0
+        valid = self._scratch.get("valid", size + TAIL, np.int32)
+        valid[:size] = np.repeat(pixels[:, -1] > 0, channels)
+        valid[size:] = 0
         if self._takes_bit_patterns:
-            tile.keys[:size][marks[:size] == 0] = np.iinfo(np.int32).max
-        return replace(tile, marks=marks)
+            tile.keys[:size][valid[:size] == 0] = np.iinfo(np.int32).max
+        return replace(tile, valid=valid)
 
     def _keyed(self, loaded: Samples, size: int, pitch: int, columns: Columns, weights: Indices | None) -> Tile:
         """Return real samples as integer keys in the same order."""

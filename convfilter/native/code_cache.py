@@ -1,4 +1,7 @@
-"""Compiled code on disk: whole files, checked before use, in a folder that only its owner can write."""
+"""Files of compiled code in a folder that only its owner can write to.
+
+Files are written atomically, and used only if owner, permissions and checksum are right.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ from typing import Any
 SUFFIX = ".convfilter-object"
 _MAGIC = b"convfilter object 1\n"
 _DIGEST_BYTES = 32
-#: Seconds to wait for another process: compiling takes a few seconds, so a process that needs longer is suspended.
+#: Seconds to wait for a lock. Compiling a loop takes a few seconds, so a process that holds a lock longer is suspended.
 PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def _sha256() -> Any:
-    """Return SHA-256 without ``hashlib``, which first loads OpenSSL for 3 ms."""
-    for module in ("_sha2", "_sha256"):  # since and until Python 3.12; ``random`` of the standard library does the same
+    """Return SHA-256 without importing ``hashlib``, which loads OpenSSL in 3 ms; ``random`` does the same."""
+    for module in ("_sha2", "_sha256"):  # from Python 3.12 on, and before
         with suppress(ImportError):
             return import_module(module).sha256
     import hashlib
@@ -39,7 +42,7 @@ def fetch(folder: str, name: str) -> bytes | None:
     except OSError:
         return None
     try:
-        # Opened before it is checked, so that the checked file is the one that is read.
+        # The file is opened before it is checked: another process cannot replace it in between.
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=place)
     except OSError:
         return None
@@ -62,7 +65,7 @@ def fetch(folder: str, name: str) -> bytes | None:
 
 
 def store(folder: str, name: str, content: bytes) -> str | None:
-    """Store ``content`` under ``name``; return an error text, or None."""
+    """Store ``content`` under ``name``; return the text of an error, or None."""
     try:
         _make(folder)
         place = _open_folder(folder)
@@ -87,7 +90,7 @@ def store(folder: str, name: str, content: bytes) -> str | None:
 
 
 def mark(folder: str, name: str) -> bool:
-    """Create an empty file in ``folder``; return False if it exists. :func:`clear` removes it."""
+    """Create an empty file for ``name``, which :func:`clear` removes; return False if it exists already."""
     try:
         place = _open_folder(folder)
         try:
@@ -102,7 +105,7 @@ def mark(folder: str, name: str) -> bool:
 
 
 def refusal(folder: str) -> str | None:
-    """Return why ``folder`` cannot be a cache, or None if it can; create the folder if it is missing."""
+    """Return why ``folder`` cannot hold the cache, or None if it can; create the folder if it is missing."""
     probe = f".{SUFFIX}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
         _make(folder)
@@ -119,7 +122,7 @@ def refusal(folder: str) -> str | None:
 
 @contextmanager
 def lock(folder: str, name: str) -> Iterator[None]:
-    """Lock ``name``, so that only one process compiles it; if the folder cannot be written, lock nothing."""
+    """Lock ``name`` while one process compiles it; without effect if the folder cannot be written."""
     file = _lock_file(folder, f".{name}.lock")
     try:
         yield
@@ -131,7 +134,7 @@ def lock(folder: str, name: str) -> Iterator[None]:
 
 
 def _lock_file(folder: str, name: str) -> int | None:
-    """Return the descriptor of the lock file; None if locking is impossible or timed out."""
+    """Return the descriptor of a locked file; None if locking is impossible or timed out."""
     import fcntl
 
     try:
@@ -161,7 +164,7 @@ def _lock_file(folder: str, name: str) -> int | None:
 
 
 def clear(folder: str) -> int:
-    """Remove the stored files of ``folder`` and nothing else; return their number."""
+    """Remove stored files, marks, locks and temporary files from ``folder``; return the number of stored files."""
     removed = 0
     try:
         names = os.listdir(folder)
@@ -176,14 +179,15 @@ def clear(folder: str) -> int:
 
 
 def _make(folder: str) -> None:
-    """Make a folder for its owner alone, and the missing ones above it."""
-    from pathlib import Path  # takes 3 ms to import, and runs that find all code in the cache do not need it
+    """Create a folder that only its owner can use, and its missing parents."""
+    # Importing pathlib takes 3 ms, and runs whose loops are all in the cache do not need it.
+    from pathlib import Path
 
     Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _open_folder(folder: str) -> int:
-    """Open ``folder`` if it belongs to this user and no other user can write to it."""
+    """Open ``folder``, and raise PermissionError unless it belongs to this user and no other user can write to it."""
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     if _is_foreign(os.fstat(place)):
         os.close(place)

@@ -1,14 +1,13 @@
-"""Link object code of a loop once, when it is compiled, so that later runs load it without LLVM.
+"""Links the object code of a loop when it is compiled, so that later runs load it without LLVM.
 
-Importing llvmlite takes as long as filtering a small picture, and a run needs
-little of it: place the sections of an object file in memory, and resolve
-addresses. ``link`` does most of that when the loop is compiled: it lays the
-sections out in one image and applies the relocations between them, which on
-x86-64 are relative, so that the image may lie anywhere. ``load`` adds the
-image's address to some pointers, and looks up functions of the C library.
+Importing llvmlite takes as long as filtering a small picture, and a run needs little of it: a loader that places the
+sections of an object file in memory and resolves addresses. ``link`` does most of that work when the loop is compiled.
+It lays the sections out in one image and applies the relocations between them. These are relative on x86-64, so the
+image may be mapped at any address. ``load`` adds the image's address to some pointers, and looks up functions of the C
+library.
 
-Formats: Tool Interface Standard, Executable and Linking Format 1.2; H. J. Lu et
-al., System V Application Binary Interface, AMD64, section 4.4.
+Formats: Tool Interface Standard, Executable and Linking Format 1.2; H. J. Lu et al., System V Application Binary
+Interface, AMD64, section 4.4.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _RELOCATION = struct.Struct("<QQq")
 _PROGBITS, _SYMTAB, _RELA, _NOBITS = 1, 2, 4, 8  # types of sections
-_ALLOC = 2  # the flag of a section that is loaded
-_UNDEFINED, _COMMON = 0, 0xFFF2  # instead of a symbol's section
+_ALLOC = 2  # the flag of sections that occupy memory
+_UNDEFINED, _COMMON = 0, 0xFFF2  # section numbers of symbols without a section
 _ABS64, _PC64, _GOTOFF64, _GOT64, _GOTPC64 = 1, 24, 25, 27, 29  # relocations that LLVM's large code model uses
 _POINTER = 8
 _LARGEST = 2**24  # bytes of a section: the largest loop has 2**17
@@ -34,18 +33,18 @@ _READ_AND_EXECUTE = 1 | 4
 
 
 class Image(NamedTuple):
-    """Linked code: the bytes to map, and the relocations that depend on the address.
+    """Linked code: the bytes to map, and the relocations that depend on the address of the mapping.
 
     Attributes
     ----------
     content : bytes
-        All sections, and the table of pointers that the code reads (the global offset table).
+        All sections, and the global offset table: pointers that the code reads.
     entries : tuple of int
-        Offsets of the functions that callers call.
+        Offsets of the entry points.
     pointers : tuple of int
         Offsets of 64-bit pointers into the image; each holds the offset of its target until ``load`` adds the address.
     imports : tuple of (int, str)
-        Offsets of 64-bit pointers to functions and variables of the process, with the names of their targets.
+        Offsets of 64-bit pointers to symbols of the process (functions and variables), with the names of their targets.
     """
 
     content: bytes
@@ -66,7 +65,7 @@ def link(code: bytes, entries: Sequence[str]) -> Image | None:
     code : bytes
         An ELF object file for x86-64, in the large code model.
     entries : sequence of str
-        Names of functions to call.
+        Names of the functions that are entry points.
     """
     try:
         return _Linker(code).image(entries)
@@ -84,7 +83,7 @@ class _Linker:
         self._code = code
         self._sections = [_SECTION.unpack_from(code, table + number * entry) for number in range(count)]
         self._content = bytearray()
-        self._places: dict[int, int] = {}  # number of a section -> its offset in the image
+        self._places: dict[int, int] = {}  # section number -> offset in the image
         for number, (_, kind, flags, _, offset, size, _, _, alignment, _) in enumerate(self._sections):
             if flags & _ALLOC and kind in (_PROGBITS, _NOBITS):
                 self._places[number] = self._room(size, alignment)
@@ -92,24 +91,24 @@ class _Linker:
                     place = self._places[number]
                     self._content[place : place + size] = code[offset : offset + size]
         self._symbols = self._read_symbols()
-        self._slots: dict[tuple[str, int], int] = {}  # name and offset of a symbol -> offset of its pointer
+        self._slots: dict[tuple[str, int], int] = {}  # name and offset of a symbol -> offset of its entry in the table
         self._pointers: list[int] = []
         self._imports: list[tuple[int, str]] = []
 
     def image(self, entries: Sequence[str]) -> Image:
-        """Return the image, with all relocations applied that do not depend on its address."""
+        """Return the image, to which all relocations are applied that do not depend on its address."""
         relocations = list(self._read_relocations())
         for kind, _, symbol, _ in relocations:
             if kind == _GOT64:
                 self._slot(*symbol)
-        table = min(self._slots.values(), default=0)  # the code adds offsets to the table's address
+        table = min(self._slots.values(), default=0)  # the code reads entries relative to the table's first
         for kind, place, (name, target), addend in relocations:
             if kind == _GOT64:
                 value = self._slots[name, target] + addend - table
             elif kind == _GOTPC64:
                 value = table + addend - place
             elif target < 0:
-                raise _CannotLinkError  # a symbol of the process, but not through the table
+                raise _CannotLinkError  # a symbol of the process that the code reads without the table
             elif kind == _GOTOFF64:
                 value = target + addend - table
             elif kind == _PC64:
@@ -134,7 +133,10 @@ class _Linker:
         return place
 
     def _read_symbols(self) -> list[tuple[str, int]]:
-        """Return the name and offset of each symbol; offset -1: a symbol of the process, -2: in no loaded section."""
+        """Return the name and offset of each symbol.
+
+        The offset is -1 for symbols of the process, and -2 for symbols in sections that occupy no memory.
+        """
         (table,) = (section for section in self._sections if section[1] == _SYMTAB)
         _, _, _, _, start, size, strings, _, _, _ = table
         names = self._sections[strings][4]
@@ -153,7 +155,7 @@ class _Linker:
         return symbols
 
     def _read_relocations(self) -> list[tuple[int, int, tuple[str, int], int]]:
-        """Return the kind, offset, symbol and addend of each relocation in a loaded section."""
+        """Return the kind, offset, symbol and addend of each relocation in the sections of the image."""
         relocations = []
         for _, kind, _, _, start, size, _, target, _, _ in self._sections:
             if kind == _RELA and target in self._places:
@@ -164,7 +166,7 @@ class _Linker:
         return relocations
 
     def _slot(self, name: str, target: int) -> None:
-        """Add a pointer to a symbol to the table, unless it has one."""
+        """Add an entry for a symbol to the global offset table, unless it has one."""
         if (name, target) in self._slots:
             return
         if target < -1:
@@ -181,7 +183,7 @@ class _Linker:
 
 
 def load(image: Image, address_of: Callable[[str], int]) -> tuple[Any, list[int]]:
-    """Map an image into this process; return the mapping, which must outlive all calls, and the entries' addresses.
+    """Map an image into this process; return the mapping, which must outlive all calls, and the entry addresses.
 
     Parameters
     ----------
@@ -196,7 +198,7 @@ def load(image: Image, address_of: Callable[[str], int]) -> tuple[Any, list[int]
     """
     kind, rights = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ | mmap.PROT_WRITE
     mapping = mmap.mmap(-1, len(image.content), kind, rights)
-    view = ctypes.c_char.from_buffer(mapping)  # also keeps the mapping from being closed
+    view = ctypes.c_char.from_buffer(mapping)  # while it exists, the mapping cannot be closed
     base = ctypes.addressof(view)
     mapping.write(image.content)
     for place in image.pointers:
@@ -212,7 +214,7 @@ def load(image: Image, address_of: Callable[[str], int]) -> tuple[Any, list[int]
     return (mapping, view), [base + offset for offset in image.entries]
 
 
-# In the cache --------------------------------------------------------------------
+# As bytes in the cache -----------------------------------------------------------
 
 
 _COUNTS = struct.Struct("<4sIIIQ")
@@ -220,7 +222,7 @@ _MAGIC = b"CFI1"
 
 
 def packed(image: Image) -> bytes:
-    """Return an image as bytes."""
+    """Return the bytes that represent an image."""
     names = "\n".join(name for _, name in image.imports).encode()
     numbers = [*image.entries, *image.pointers, *(place for place, _ in image.imports)]
     counts = _COUNTS.pack(_MAGIC, len(image.entries), len(image.pointers), len(image.imports), len(names))

@@ -1,4 +1,4 @@
-"""Compiled loops as Python callables: ``ctypes`` calls their machine code without the interpreter's lock."""
+"""Compiled loops as Python callables; ``ctypes`` releases the global interpreter lock while machine code runs."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ _owners: list[Any] = []  # mappings and LLVM engines that own the code, kept unt
 
 
 class Loop:
-    """A loop of ``loops/``, compiled for the sample types it is called with.
+    """A loop of ``loops/``, compiled for each combination of sample types that it is called with.
 
     Parameters
     ----------
     module, function : str
         The loop is ``function`` in ``loops/<module>.py``.
     signature : str
-        Argument types, blank-separated: NumPy type codes (``i8``, ``f4``),
-        or capital letters that stand for a type chosen by :meth:`variant`;
-        ``*`` marks a pointer. All loops return a 64-bit integer.
+        Argument types, separated by blanks: NumPy type codes (``i8``, ``f4``), or capital letters for which
+        :meth:`variant` chooses a type; ``*`` marks a pointer. All loops return a 64-bit integer.
     """
 
     def __init__(self, module: str, function: str, signature: str) -> None:
@@ -45,7 +44,7 @@ class Loop:
         self.letters = sorted({code[0] for code in signature.split() if code[0].isupper()})
 
     def variant(self, **types: npt.DTypeLike) -> Variant:
-        """Return the callable for the given types, loaded or compiled if need be; it passes arrays as pointers."""
+        """Return the callable for the given types, loaded from the cache or compiled; it passes arrays as pointers."""
         key = tuple(types[letter] for letter in self.letters)
         if key not in self._variants:
             undisturbed(partial(self._make, key, self.codes(**types)))
@@ -53,12 +52,12 @@ class Loop:
 
     def _make(self, key: tuple[npt.DTypeLike, ...], codes: tuple[str, ...]) -> None:
         with _lock:
-            if key not in self._variants:  # another thread may have made it
+            if key not in self._variants:  # another thread may have added it
                 code = cached_or_compiled(self.module, self.function, codes)
                 self._variants[key] = Variant(self.function, *_load(code), codes)
 
     def compile(self, **types: npt.DTypeLike) -> None:
-        """Compile the loop for the given types, unless the cache folder has it; load nothing."""
+        """Compile the loop for the given types, unless its code is in the cache folder; do not load it."""
         undisturbed(partial(self._compile, self.codes(**types)))
 
     def _compile(self, codes: tuple[str, ...]) -> None:
@@ -66,20 +65,20 @@ class Loop:
             cached_or_compiled(self.module, self.function, codes)
 
     def codes(self, **types: npt.DTypeLike) -> tuple[str, ...]:
-        """Return the argument types, with letters replaced by types."""
+        """Return the types of the arguments, with the given types in place of letters."""
         names = {letter: np.dtype(types[letter]).str[1:] for letter in self.letters}
         return tuple(names.get(code[0], code.rstrip("*")) + "*" * code.endswith("*") for code in self.signature.split())
 
 
 class Variant:
-    """A loop for given types, loaded into this process.
+    """A loop for one combination of types, loaded into this process.
 
     Attributes
     ----------
     function : str
         The loop's name.
     packed : int
-        Address of a function that takes one pointer to all arguments; see ``lowering/packed.py``.
+        Address of the second entry point, which takes one pointer to all arguments; see ``lowering/packed.py``.
     codes : tuple of str
         Types of the arguments.
     """
@@ -100,13 +99,13 @@ class Variant:
         )
 
     def at_addresses(self, *arguments: Any) -> int:
-        """Run the loop; arrays are passed as addresses, and nothing is checked."""
+        """Run the loop with unchecked arguments; arrays are given as addresses."""
         result: int = self._native(*arguments)
         return result
 
 
 def pointer(array: npt.NDArray[Any], typestr: str) -> int:
-    """Return the address of an array's data; machine code trusts it, so type and layout are checked here."""
+    """Return the address of an array's data, after a check of type and layout, which machine code takes for granted."""
     interface = array.__array_interface__
     if interface["strides"] is not None or interface["typestr"] != typestr:
         raise TypeError(f"a loop takes a contiguous {typestr} array, got {interface['typestr']} {interface['strides']}")
@@ -115,7 +114,7 @@ def pointer(array: npt.NDArray[Any], typestr: str) -> int:
 
 
 def _load(code: ObjectCode) -> tuple[int, int]:
-    """Load a loop; return the addresses of its two entries, as it is and packed."""
+    """Load a loop; return the addresses of its two entry points."""
     linked = image.unpacked(code.code)
     if linked is None:
         return _load_object(code)
@@ -125,13 +124,13 @@ def _load(code: ObjectCode) -> tuple[int, int]:
 
 
 def _load_object(code: ObjectCode) -> tuple[int, int]:
-    """Have LLVM link and load an object file."""
+    """Load an object file with LLVM's linker; return the addresses of the loop's two entry points."""
     import llvmlite.binding as llvm
 
     for name in code.needs:
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, _address_of(name))
-    # One engine for each object: a second object in a finished engine finds its constants zeroed.
+    # Each object has an engine of its own: a finished engine zeroes the constants of a second object.
     empty = llvm.parse_assembly("")
     engine = llvm.create_mcjit_compiler(empty, target_machine())
     engine.remove_module(empty)  # compiling the empty module would take 0.7 ms for each loop
@@ -147,7 +146,7 @@ def _address_of(name: str) -> int:
     Raises
     ------
     OSError
-        No loaded library has it.
+        No library of the process defines it.
     """
     try:
         symbol = getattr(_process(), name)
@@ -162,10 +161,10 @@ def _address_of(name: str) -> int:
 
 @cache
 def _process() -> ctypes.CDLL:
-    """Return all libraries of the process; each object defines a class for its functions."""
+    """Return the symbols of all libraries of the process; cached, since each CDLL defines a class for its functions."""
     return ctypes.CDLL(None)
 
 
-#: Error paths that these loops never take refer to Numba's runtime.
+#: Prefixes of functions of Numba's runtime, which loops refer to only in error paths that they never take.
 _RUNTIME = ("numba_", "NRT_")
 _unreachable = ctypes.CFUNCTYPE(ctypes.c_int64)(lambda: 0)

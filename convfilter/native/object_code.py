@@ -1,16 +1,14 @@
 """Object code of loops: compiled by Numba once per machine, and cached in the user's cache folder.
 
-A program in a Makefile starts again for each target, and importing Numba takes
-longer than filtering most pictures. So a loop is compiled when it is first
-needed, and its code is linked and stored; later runs load it without Numba and LLVM.
+A program in a Makefile starts again for each target, and importing Numba takes longer than filtering most pictures. So
+a loop is compiled when it is first needed, and its code is linked and stored; later runs load it without Numba and
+LLVM.
 
-A stored file is used only if it lies in a folder that nobody else can write,
-belongs to this user, and carries the checksum of its content. Its name is the
-digest of everything that determines the code: the loop's source, its types,
-the versions of Numba, llvmlite and convfilter, and the processor. Any other
-file is compiled again. All versions of Python share the files: machine code
-refers to functions of the C library and, in error paths, to functions of
-Python's stable ABI.
+A stored file is used only if it belongs to this user, lies in a folder that no other user can write to, and holds the
+checksum of its content; otherwise the loop is compiled again. The name of the file is the digest of everything that
+determines the code: the loop's source, its types, the versions of Numba, llvmlite and convfilter, and the processor.
+All versions of Python share the files: machine code refers to functions of the C library and, in error paths, to
+functions of Python's stable ABI.
 """
 
 from __future__ import annotations
@@ -30,19 +28,22 @@ from convfilter.record import NamedTuple
 
 LOOPS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "loops")
 LOWERING = os.path.join(os.path.dirname(__file__), "lowering")
-#: A loop's second entry, which takes a pointer to all arguments, has its name after this; see ``lowering/packed.py``.
+#: Prefix of the name of a loop's second entry point, which takes one pointer to all arguments (``lowering/packed.py``).
 PACKED = "packed_"
 
 
 class ObjectCode(NamedTuple):
-    """A compiled loop: its entry, the symbols it needs, and its linked image (or its object file, if not linkable)."""
+    """A compiled loop: the name of its entry point, the symbols it needs, and its linked image.
+
+    ``code`` is the object file instead, if ``image.link`` cannot link it.
+    """
 
     entry: str
     needs: tuple[str, ...]
     code: bytes
 
 
-#: Notice before the first loop is compiled.
+#: Notice that is sent before the first loop is compiled.
 COMPILING = "compiling for this machine, once (a few seconds)"
 _ADVICE = "set CONVFILTER_CACHE_DIR to a folder of your own"
 #: Notices that this process has sent.
@@ -52,13 +53,16 @@ _notice: Callable[[str], None] | None = None
 
 
 def on_notice(tell: Callable[[str], None] | None) -> None:
-    """Call ``tell`` with a sentence, once, when loops are compiled or cannot be stored; None: nobody is told."""
+    """Pass each notice, that loops are compiled or cannot be stored, to ``tell`` once; None discards notices."""
     global _notice
     _notice = tell
 
 
 def compile_with_lock(locks: bool) -> None:
-    """Choose whether to hold a loop's lock while compiling it: at the lowest priority, others would wait for long."""
+    """Choose whether a loop is locked while it is compiled.
+
+    A process of the lowest priority should not lock, since processes that need the loop would wait for it.
+    """
     global _locks
     _locks = locks
 
@@ -72,7 +76,7 @@ def announce(message: str) -> None:
 
 
 def target_machine(**options: Any) -> Any:
-    """Return LLVM's target machine for this processor, which emits object code and loads it."""
+    """Return LLVM's target machine for this processor, which emits and loads object code."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -81,7 +85,7 @@ def target_machine(**options: Any) -> Any:
 
 
 def cached_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
-    """Return a loop's object code from the cache folder, compiled and stored if missing.
+    """Return a loop's object code from the cache folder; if it is missing there, compile and store it.
 
     Parameters
     ----------
@@ -98,7 +102,7 @@ def cached_or_compiled(module: str, function: str, codes: tuple[str, ...]) -> Ob
     folder, problem = _folder_to_fill()
     if problem:
         announce(f"the compiled code cannot be cached ({problem}), and goes to {folder}; {_ADVICE}")
-    # Parallel workers and make jobs need the same loops at once.
+    # Parallel workers and jobs of make need the same loops at the same time, and one of them compiles a loop for all.
     with code_cache.lock(folder, name) if _locks else nullcontext():
         cached = code_cache.fetch(folder, name)
         if cached is not None:
@@ -121,7 +125,7 @@ def _fetched(name: str) -> bytes | None:
 
 
 def _folder_to_fill() -> tuple[str, str | None]:
-    """Return the folder to store loops in: the cache folder (and None), or a temporary one and why that is needed."""
+    """Return the folder to store loops in, and why it is a temporary one (None: it is the cache folder)."""
     chosen, temporary = cache_path(), _temporary_path()
     problem = code_cache.refusal(chosen)
     if problem is None or chosen == temporary or code_cache.refusal(temporary) is not None:
@@ -130,19 +134,22 @@ def _folder_to_fill() -> tuple[str, str | None]:
 
 
 def is_first_time() -> bool:
-    """Return, and record, whether loops of this version were never compiled here; True if no folder can be written."""
+    """Return whether this is the first call for this version and processor, and record the call in the cache folder.
+
+    True also if no folder can be written.
+    """
     parts = [_shared_digest(LOOPS, LOWERING), repr(_compilers()).encode(), __version__.encode(), description().encode()]
     digest = sha256(b"\0".join(parts)).hexdigest()[:40]
     return code_cache.mark(_folder_to_fill()[0], f"compiled-{digest}")
 
 
 def packed(code: ObjectCode) -> bytes:
-    """Return a compiled loop as the content of a file."""
+    """Return the content of the file of a compiled loop."""
     return "\n".join([code.entry, *code.needs, "", ""]).encode() + code.code
 
 
 def unpacked(data: bytes) -> ObjectCode:
-    """Return the compiled loop that :func:`packed` wrote."""
+    """Return the compiled loop of a file's content; the inverse of :func:`packed`."""
     names, _, code = data.partition(b"\n\n")
     entry, *needs = names.decode().split("\n")
     return ObjectCode(entry, tuple(needs), code)
@@ -162,7 +169,7 @@ def _file_name(module: str, function: str, codes: tuple[str, ...]) -> str:
 
 @cache
 def _shared_digest(loops: str, lowering: str) -> bytes:
-    """Return the digest of the modules on which the code of every loop depends."""
+    """Return the digest of the modules that affect the code of every loop."""
     names = sorted(name for name in os.listdir(lowering) if name.endswith(".py"))
     texts = [_read(loops, "vectors.py"), _read(loops, "blocks.py"), *(_read(lowering, name) for name in names)]
     texts.append(_read(os.path.dirname(image.__file__), "image.py"))
@@ -172,7 +179,7 @@ def _shared_digest(loops: str, lowering: str) -> bytes:
 
 @cache
 def _source(folder: str, name: str) -> bytes:
-    """Return the text of a module, of which a run loads several loops."""
+    """Return the text of a module; cached, since a run loads several loops of one module."""
     return _read(folder, name)
 
 
@@ -185,7 +192,7 @@ def _read(folder: str, name: str) -> bytes:
 def _compilers() -> tuple[str, str]:
     """Return the versions of Numba and llvmlite.
 
-    They are read from folders like ``numba-X.Y.dist-info``: importlib.metadata takes 30 ms to import.
+    They are taken from the names of folders like ``numba-X.Y.dist-info``: importing importlib.metadata takes 30 ms.
     """
     found: dict[str, str] = {}
     for folder in sys.path:
@@ -200,7 +207,7 @@ def _compilers() -> tuple[str, str]:
 
 
 def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCode:
-    """Compile one loop for this processor and return its object file."""
+    """Compile one loop for this processor, and link it."""
     from importlib import import_module
 
     import llvmlite.binding as llvm
@@ -241,17 +248,18 @@ def compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectCo
 
 
 def cache_path() -> str:
-    """Return the folder of compiled loops: ``CONVFILTER_CACHE_DIR``, or the user's cache folder, or a temporary one."""
+    """Return the folder of compiled loops: ``CONVFILTER_CACHE_DIR``, the user's cache folder, or a temporary folder."""
     chosen = os.environ.get("CONVFILTER_CACHE_DIR")
     if chosen:
         return chosen
     folder = _user_cache()
-    return folder if os.path.isabs(folder) else _temporary_path()  # a user without a home, as in containers
+    # In containers, a user may have no home; then the folder is not an absolute path.
+    return folder if os.path.isabs(folder) else _temporary_path()
 
 
 def _user_cache() -> str:
-    """Return this program's folder among the user's caches, which may be relative without a home."""
-    if sys.platform == "linux":  # by the XDG Base Directory Specification; platformdirs takes 8 ms to import
+    """Return this program's folder in the user's cache folder; not an absolute path if the user has no home."""
+    if sys.platform == "linux":  # the XDG Base Directory Specification, without platformdirs, whose import takes 8 ms
         return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "convfilter")
     from platformdirs import user_cache_dir
 
@@ -261,7 +269,7 @@ def _user_cache() -> str:
 
 
 def _temporary_path() -> str:
-    """Return this user's folder among temporary files; files that another user planted there are not used."""
+    """Return this user's folder in the folder for temporary files; files of other users in it are not used."""
     from tempfile import gettempdir
 
     return os.path.join(gettempdir(), f"convfilter-{os.geteuid()}")

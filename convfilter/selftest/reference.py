@@ -108,8 +108,8 @@ def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, geome
         ]
         matrix = np.moveaxis(np.array(pairs), (0, 1), (2, 3)) + epsilon * np.eye(len(own))
         slopes = np.linalg.solve(matrix, with_colour[..., np.newaxis])[..., 0]
-        shift = mean - sum(slopes[..., number] * each for number, each in enumerate(centres))
-        planes.append(means(shift) + sum(means(slopes[..., number]) * each for number, each in enumerate(own)))
+        intercept = mean - sum(slopes[..., number] * each for number, each in enumerate(centres))
+        planes.append(means(intercept) + sum(means(slopes[..., number]) * each for number, each in enumerate(own)))
     return np.stack(planes, axis=2)
 
 

@@ -1,4 +1,4 @@
-"""Lowering of ``loops/vectors.py``: arithmetic of vectors in registers."""
+"""Lowering of ``loops/vectors.py`` to LLVM code: arithmetic, rounding and comparison."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def _lower_multiply_add(_context, builder, _signature, arguments):
 
 
 def fused(builder: Any, sums: Any, weights: Any, samples: Any) -> Any:
-    """Multiply and add, rounding once where the processor can."""
-    # ``contract`` is set explicitly: Numba's option affects only Numba's own operators.
+    """Return ``sums + weights * samples``, rounded once on processors with fused multiply-add."""
+    # The flag ``contract`` is set here, since Numba's option affects only Numba's own operators.
     product = builder.fmul(weights, samples, flags=("contract",))
     return builder.fadd(sums, product, flags=("contract",))
 
@@ -100,8 +100,8 @@ def _lower_divide(_context, builder, _signature, arguments):
     return builder.fdiv(*arguments)
 
 
-#: Minimax polynomials of 2**x for -1/2 <= x <= 1/2, in ascending powers: relative errors of at most 9.1e-8 and 3e-18,
-#: and none at x = 0.
+#: Minimax polynomials of 2**x for -1/2 <= x <= 1/2, in ascending powers. Their relative errors are at most 9.1e-8 and
+#: 3e-18, and 0 at x = 0.
 _POWERS = {
     "float": (1.0, 0.6931469775915042, 0.24022242080355127, 0.05550733754236445, 0.009671512869930253,
               0.0013264723896081697),
@@ -109,7 +109,7 @@ _POWERS = {
                0.0013333558146773102, 0.00015403530457137912, 1.5252733494692751e-05, 1.3215435271273768e-06,
                1.0178198890139143e-07, 7.073784921294532e-09, 4.434877203996615e-10),
 }  # fmt: skip
-#: Bits of the fraction, and the least exponent of a normal number.
+#: Number of bits of the fraction, and the least exponent of a normal number.
 _FORMATS = {"float": (23, -126), "double": (52, -1022)}
 
 
@@ -123,7 +123,7 @@ def _lower_exp2(_context, builder, signature, arguments):
     def everywhere(value: float, of: Any = kind) -> Any:
         return ir.Constant(of, [value] * kind.count)
 
-    # Near 1.5 * 2**bits adjacent floats are 1 apart: the sum is rounded to an integer, which its last bits hold.
+    # Near 1.5 * 2**bits adjacent floats are 1 apart, so the sum is rounded to an integer, which its lowest bits hold.
     shift = everywhere(1.5 * 2.0**bits)
     rounded = builder.fadd(exponents, shift)
     rest = builder.fsub(exponents, builder.fsub(rounded, shift))
@@ -132,7 +132,7 @@ def _lower_exp2(_context, builder, signature, arguments):
         power = fused(builder, coefficient, power, rest)
     steps = builder.shl(builder.bitcast(rounded, whole), everywhere(bits, whole))
     scaled = builder.bitcast(builder.add(builder.bitcast(power, whole), steps), kind)
-    # NaN stays NaN: no comparison with it is true, and the last bits of its sum are zeros.
+    # A NaN stays NaN: the comparison is false, and the lowest bits of the sum, which ``steps`` adds, are zeros.
     return builder.select(builder.fcmp_ordered("<", exponents, everywhere(least)), everywhere(0.0), scaled)
 
 
@@ -165,7 +165,7 @@ def clipped(builder: Any, vector: Any, low: Any, high: Any) -> Any:
 
 
 def differing(builder: Any, one: Any, other: Any, left: Any = None) -> Any:
-    """Count the lanes, or the first ``left`` of them, that differ."""
+    """Return the number of lanes that differ, among all or among the first ``left``."""
     differ = builder.fcmp_unordered("!=", one, other)
     if left is not None:
         differ = builder.and_(differ, lanes_below(builder, left, one.type.count))

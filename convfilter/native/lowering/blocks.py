@@ -1,4 +1,4 @@
-"""Lowering of ``loops/blocks.py``: each vector of a block is lowered separately."""
+"""Lowering of ``loops/blocks.py`` to LLVM code: the same instructions for each vector of a block."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from convfilter.native.lowering.vectors import (
     vector_of,
 )
 
-# Types: if typing fails, Numba tries again with literal integers. ---------
+# Types --------------------------------------------------------------------------
+# A typing function that returns None is called again with the literal values of integers.
 
 
 def _block_of(array: Any, count: Any) -> Any:
@@ -69,7 +70,7 @@ type_callable(blocks.write_rows_clipped_part)(
 )
 
 
-# Blocks --------------------------------------------------------------------------
+# Arithmetic ----------------------------------------------------------------------
 
 
 def _vectors(builder: Any, block: Any) -> list[Any]:
@@ -151,7 +152,7 @@ _PARTS = (*_ROWS[:-1], types.Integer, types.UniTuple)
 
 
 def _in_rows(builder: Any, signature: Any, arguments: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield each vector of a block, its address, and the samples left for it (None: a whole vector)."""
+    """Yield each vector of a block, its index in the array, and the number of its samples to process (None: all)."""
     _array, index, pitch, _, *left, sums = arguments
     count, lanes = signature.args[3].literal_value, sums.type.element.count
     for number, vector in enumerate(_vectors(builder, sums)):
@@ -167,10 +168,10 @@ def _lower_add_rows(context, builder, signature, arguments):
     for vector, place, left in _in_rows(builder, signature, arguments):
         if left is None:
             kind, source = signature.return_type.dtype, signature.args[0].dtype
-            there = read_vector(context, builder, kind, source, arguments[0], place)
+            old = read_vector(context, builder, kind, source, arguments[0], place)
         else:
-            there = read_lanes(builder, vector.type.count, arguments[0], place, left)
-        added.append(builder.fadd(there, vector))
+            old = read_lanes(builder, vector.type.count, arguments[0], place, left)
+        added.append(builder.fadd(old, vector))
     return _block(builder, added)
 
 

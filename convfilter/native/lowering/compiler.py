@@ -1,4 +1,4 @@
-"""Compile a loop, and the functions of its module that it calls, to LLVM code."""
+"""Compiles a loop, and the private functions of its module that it calls, to LLVM code."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ import numba
 import convfilter.native.lowering.blocks  # noqa: F401 - registers vectors and blocks with the compiler
 from convfilter.record import NamedTuple
 
-#: Fused multiply-add is allowed; no other option may change the order of a sum.
+#: Only fused multiply-add is allowed; options that let the compiler reorder sums are not.
 OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
-# Nothing calls a helper from Python or C: these wrappers are a fifth of the time to compile a loop.
+# Only loops call helpers, so helpers need no wrappers for Python and C, which take a fifth of the compile time.
 _OF_HELPERS: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class Decorators(NamedTuple):
-    """Ways to compile: ``helper(function, **options)`` and ``loop(signature, **options)(function)``."""
+    """Decorators that compile: ``helper(function, **options)`` and ``loop(signature, **options)(function)``."""
 
     helper: Callable[..., Any]
     loop: Callable[..., Any]
 
 
-#: Numba's own decorators, which compile to machine code what loops call, too, and take twice as long.
+#: Numba's own decorators. They take twice as long, since they compile helpers to machine code as well.
 PUBLIC = Decorators(numba.njit, numba.cfunc)
 
 
 def short() -> Decorators:
-    """Return the decorators of the shorter pipeline.
+    """Return the decorators of the shorter pipeline (``pipeline.py``).
 
     Raises
     ------
     ImportError
-        This Numba lacks some of the names that the pipeline needs.
+        This version of Numba lacks some of the names that the pipeline needs.
     """
     from convfilter.native.lowering.pipeline import helper, loop
 
@@ -44,21 +44,26 @@ def short() -> Decorators:
 
 
 def compiled(module: ModuleType, function: str, signature: Any) -> Any:
-    """Return a loop as LLVM code that includes all it calls: an object with ``native_name`` and ``inspect_llvm()``."""
-    with suppress(Exception):  # inner parts of Numba have changed, or the loop has an error, which is raised below
+    """Return a loop and its helpers as LLVM code: an object with ``native_name`` and ``inspect_llvm()``."""
+    # An exception means that Numba's internals have changed, or that the loop has an error, which the second attempt
+    # raises again.
+    with suppress(Exception):
         return compiled_by(short(), module, function, signature)
     return compiled_by(PUBLIC, module, function, signature)
 
 
 def compiled_by(decorators: Decorators, module: ModuleType, function: str, signature: Any) -> Any:
-    """Return the same as ``compiled``, by the given decorators."""
+    """Do the same as ``compiled`` with the given decorators."""
     names = _names_with_helpers(decorators, module)
     return decorators.loop(signature, **OPTIONS)(FunctionType(getattr(module, function).__code__, names, function))
 
 
 @cache
 def _names_with_helpers(decorators: Decorators, module: ModuleType) -> dict[str, Any]:
-    """Return the names of a module, its helpers compiled once for each type: the loops of ``box`` share many."""
+    """Return the names of a module, with its private functions decorated as helpers.
+
+    A helper is compiled once for each combination of types; the loops of ``box``, for example, share many helpers.
+    """
     names = dict(vars(module))
     for name, value in vars(module).items():
         if name.startswith("_") and isinstance(value, FunctionType):

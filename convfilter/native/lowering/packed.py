@@ -1,4 +1,7 @@
-"""The second entry of a compiled loop: one pointer to all its arguments, so that one program can call every loop."""
+"""The second entry point of a compiled loop, which takes one pointer to all arguments.
+
+All second entry points have the same type, so one loop (``loops/program.py``) can call any other.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ _FLOATS = {"f4": "FloatType", "f8": "DoubleType"}
 
 
 def packed_entry(entry: str, name: str, codes: Sequence[str]) -> str:
-    """Write, as LLVM assembly, a function ``name`` that unpacks 64-bit words and calls ``entry`` with them.
+    """Return LLVM assembly of a function ``name`` that calls ``entry`` with arguments from an array of 64-bit words.
 
-    Integers and addresses are passed unchanged, real numbers as the bits of a float64.
+    A word holds an integer, an address, or the bits of a float64.
     """
     from llvmlite import ir
 

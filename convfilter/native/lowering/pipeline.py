@@ -1,9 +1,9 @@
 """A shorter pipeline of Numba's compiler for loops: it ends with LLVM code, and takes half of the processor time.
 
-Numba compiles each function to machine code in memory, then again as a part of each function that calls it. Of a loop
-only the object file is run, which is made from the LLVM code of the whole loop. So ``_Codegen`` leaves out machine code
-in memory. ``_Pipeline`` leaves out passes for features that loops do not use, such as closures, ``with`` and parallel
-loops (chapter "Customizing the Compiler" of Numba's documentation), and ``_Helper`` copies of code for zeros.
+Numba compiles each function to machine code in memory, and again as a part of each function that calls it. The program
+needs neither: it makes an object file from the LLVM code of a whole loop. ``_Codegen`` therefore emits no machine code
+in memory. ``_Pipeline`` omits the passes for features that loops do not use, such as closures, ``with`` and parallel
+loops (chapter "Customizing the Compiler" of Numba's documentation). ``_Helper`` omits special versions for zeros.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ _PASSES = (
 
 
 class _Codegen(JITCPUCodegen):
-    """A code generator that optimizes modules and does not load them."""
+    """A code generator that optimises modules and emits no machine code."""
 
     def _add_module(self, module: Any) -> None:
-        """Keep a module from the execution engine, which would compile it to machine code."""
+        """Do not add a module to the execution engine, which would compile it to machine code."""
 
     def set_env(self, env_name: str, env: Any) -> None:
-        """Store no address of a function's constants in machine code that does not exist."""
+        """Do not store the address of a function's constants, since the machine code to store it in does not exist."""
 
 
 @cache
@@ -83,8 +83,9 @@ class _Pipeline(CompilerBase):
 class _Helper(CPUDispatcher):
     """A function that loops call.
 
-    Numba compiles it for each literal integer among its arguments, such as the number of channels. Most zeros are the
-    first index of an array, and code of their own gains nothing: a zero is passed as any other integer.
+    Numba compiles a version of it for each literal integer among its arguments, such as the number of channels. Most
+    zeros are the index of an array's first sample, for which a version of its own gains nothing: they have the type of
+    any other integer.
     """
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
@@ -93,7 +94,7 @@ class _Helper(CPUDispatcher):
 
 
 def helper(function: Any, **options: Any) -> Any:
-    """Return a function that loops may call or pass on; it is compiled when a loop needs it."""
+    """Return a function that loops may call or pass to other helpers; it is compiled when a loop needs it."""
     return _Helper(function, targetoptions={**options, "nopython": True}, pipeline_class=_Pipeline)
 
 

@@ -1,4 +1,4 @@
-"""Lowering of ``loops/vectors.py``: moves of samples between memory and registers."""
+"""Lowering of ``loops/vectors.py`` to LLVM code: loads, stores and transposes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from convfilter.loops.vectors import (
 
 
 class Vector(types.Type):
-    """A register of ``lanes`` samples of one type."""
+    """Numba's type of a register that holds ``lanes`` samples of one type."""
 
     def __init__(self, element: Any) -> None:
         self.element, self.lanes = element, vector_bytes() * 8 // element.bitwidth
@@ -86,7 +86,7 @@ def _lower_spread(context, builder, signature, arguments):
 
 
 def _place(context: Any, builder: Any, vector: Any, arguments: Any) -> Any:
-    """Return the address of a vector, and its alignment in bytes: that of one sample."""
+    """Return the address of a vector, and its alignment in bytes, which is that of one sample."""
     place = builder.gep(arguments[0], [arguments[1]])
     return builder.bitcast(place, context.get_value_type(vector).as_pointer()), vector.element.bitwidth // 8
 
@@ -104,7 +104,7 @@ def _lower_read_as(context, builder, signature, arguments):
 
 
 def read_vector(context: Any, builder: Any, vector: Vector, source: Any, array: Any, index: Any) -> Any:
-    """Load samples of type ``source`` as a vector of another type."""
+    """Load samples of type ``source``, and convert them to the type ``vector``."""
     wanted = context.get_value_type(vector)
     kind = ir.VectorType(context.get_value_type(source), wanted.count)
     place = builder.bitcast(builder.gep(array, [index]), kind.as_pointer())
@@ -112,7 +112,7 @@ def read_vector(context: Any, builder: Any, vector: Vector, source: Any, array: 
     if isinstance(vector.element, types.Integer):
         return builder.zext(samples, wanted)
     if isinstance(source, types.Integer):
-        # Signed integers convert in one instruction; wider signed integers hold all unsigned ones.
+        # One instruction converts signed integers to real numbers, so unsigned ones become wider signed integers first.
         integer: Any = source
         width = 32 if integer.bitwidth < 32 else 64
         extend = builder.sext if integer.signed else builder.zext
@@ -136,7 +136,7 @@ def _lower_prefetch(context, builder, _signature, arguments):
 
 
 def _square(context: Any, builder: Any, count: int, arguments: Any) -> Any:
-    """Copy and transpose a square of ``count`` rows and columns."""
+    """Transpose a square of ``count`` rows and columns into another array."""
     source, index, pitch, target, to, target_pitch = arguments
     kind = ir.VectorType(source.type.pointee, count)
     align = context.get_abi_sizeof(kind.element)
@@ -146,8 +146,8 @@ def _square(context: Any, builder: Any, count: int, arguments: Any) -> Any:
         return [builder.bitcast(builder.gep(memory, [number]), kind.as_pointer()) for number in numbers]
 
     square = [builder.load(place, align=align) for place in places(source, index, pitch)]
-    # Each round interleaves the upper half of the rows with the lower half, like a riffle shuffle; after log2(count)
-    # rounds, rows have become columns.
+    # Each round interleaves the upper half of the rows with the lower half. After log2(count) such perfect shuffles,
+    # rows have become columns.
     mask = ir.VectorType(ir.IntType(32), count)
     halves = [
         ir.Constant(mask, [half + lane // 2 + count * (lane % 2) for lane in range(count)]) for half in (0, count // 2)
@@ -169,7 +169,7 @@ def _lower_transpose(context, builder, signature, arguments):
 
 
 @lower_builtin(transpose_by_float_lanes, *_PLACES)
-def _lower_turn(context, builder, _signature, arguments):
+def _lower_transpose_by_float_lanes(context, builder, _signature, arguments):
     return _square(context, builder, vector_bytes() // 4, arguments)
 
 
@@ -198,12 +198,12 @@ def lanes_below(builder: Any, count: Any, lanes_: int) -> Any:
     return builder.icmp_signed("<", numbers, splat(builder, count, lanes_))
 
 
-#: How LLVM abbreviates its types in the names of functions.
+#: Abbreviations of types in the names of LLVM's intrinsics.
 SHORT = {"float": "f32", "double": "f64"}
 
 
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
-    """Call LLVM's masked load or store."""
+    """Call LLVM's intrinsic for a masked load or store."""
     element = str(vector.element)
     full = f"llvm.masked.{name}.v{vector.count}{SHORT.get(element, element)}.p0"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
@@ -212,7 +212,7 @@ def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -
 
 
 def read_lanes(builder: Any, count: int, array: Any, index: Any, left: Any) -> Any:
-    """Load ``left`` samples as a vector of ``count``; the other lanes are zeros."""
+    """Load the first ``left`` samples of a vector of ``count`` lanes; the other lanes are zeros."""
     kind = ir.VectorType(array.type.pointee, count)
     place = builder.bitcast(builder.gep(array, [index]), kind.as_pointer())
     align = ir.Constant(ir.IntType(32), _size(kind.element))
@@ -234,7 +234,7 @@ def store(builder: Any, array: Any, index: Any, vector: Any, left: Any = None) -
 
 
 def store_integers(builder: Any, array: Any, index: Any, numbers: Any, left: Any = None) -> None:
-    """Store integers in the type of an array that can hold them."""
+    """Truncate integers to the type of an array, which can hold them, and store the first ``left`` or all."""
     store(builder, array, index, builder.trunc(numbers, ir.VectorType(array.type.pointee, numbers.type.count)), left)
 
 
@@ -257,15 +257,15 @@ def _lower_write_as(context, builder, _signature, arguments):
 
 
 def integers(builder: Any, numbers: Any) -> Any:
-    """Convert whole real numbers to integers; integers are returned unchanged."""
+    """Convert real numbers with integral values to integers; integers are returned unchanged."""
     if isinstance(numbers.type.element, ir.IntType):
         return numbers
     return builder.fptosi(numbers, ir.VectorType(ir.IntType(32), numbers.type.count))
 
 
 def nearest_integers(builder: Any, vector: Any) -> Any:
-    """Round real numbers to integers, halves to even; the lowest 22 bits are valid."""
+    """Round real numbers half to even; only the lowest 22 bits of the resulting integers are valid."""
     width, bits = (32, 23) if vector.type.element == ir.FloatType() else (64, 52)
-    # Adding 1.5 * 2**bits puts the integer into the lowest bits of the float, since floats there are integers.
+    # Near 1.5 * 2**bits adjacent floats are 1 apart, so the sum is rounded to an integer, which its lowest bits hold.
     whole = ir.Constant(vector.type, [1.5 * 2.0**bits] * vector.type.count)
     return builder.bitcast(builder.fadd(vector, whole), ir.VectorType(ir.IntType(width), vector.type.count))
