@@ -1,6 +1,6 @@
 """Draw time against sigma and against kernel size: ``python benchmarks/plot_engine.py docs/engine.svg``.
 
-The points are measured as by ``engine.py``. ``--json`` saves them, and ``--from`` draws saved points again.
+The script measures the points as ``engine.py`` does. ``--json`` saves them, and ``--from`` draws saved points again.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def take_turns(
     Parameters
     ----------
     calls : mapping of str to callable
-        What is timed, by name. What a call returns is freed outside its time.
+        The functions to time, by name. Freeing the result of a call is not timed.
     runs : int
         Runs of each.
     patience : float
@@ -140,7 +140,7 @@ def _revision() -> str | None:
 
 
 def versions(distributions: Sequence[str]) -> dict[str, str | None]:
-    """Return the installed version of each distribution, None where there is none."""
+    """Return the installed version of each distribution, or None if it is not installed."""
     found: dict[str, str | None] = {}
     for name in distributions:
         try:

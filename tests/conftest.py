@@ -22,8 +22,8 @@ settings.register_profile("check", max_examples=12, deadline=None, derandomize=T
 settings.register_profile("search", max_examples=600, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
-# A shell starts what runs in the background with Ctrl-C ignored, and nohup what is to outlive a terminal with hang-ups
-# ignored; programs leave it so: those under test as well.
+# Shells start background jobs with SIGINT ignored, and nohup starts programs with SIGHUP ignored. The programs under
+# test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -119,7 +119,7 @@ def windows(
     (row_stride, col_stride), (row_step, col_step), (height, width) = pair(stride), pair(dilation), pair(window)
     reach = row_step * (height - 1), col_step * (width - 1)
     around = pads(padding, reach, picture.shape, stride)
-    if ceil:  # what lies beyond the padding is more of the same
+    if ceil:  # beyond the padding, the border continues in the same mode
         around = tuple((before, after + max(pair(stride))) for before, after in around)
     padded = extend(picture, around, padding_mode, padding_value)
 

@@ -82,7 +82,7 @@ def test_spec_option_and_keyword_agree(spec: str) -> None:
         for place, (text, value) in enumerate(VALUES[name], EXAMPLES.index(spec)):
             if f"{name}=" in spec or (spec.startswith("guided") and text == "constant"):  # which it refuses
                 continue
-            # Padding of its own shows what lies beyond the border, even for a window of one pixel.
+            # A padded window of one pixel reads the samples beyond the border.
             shows = name.startswith("padding_") and "padding" in keywords
             padded = with_option(spec, "padding", "2") if shows else spec
             in_spec = cf.apply(SAMPLES, with_option(padded, name, text))

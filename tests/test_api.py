@@ -32,7 +32,7 @@ FUNCTIONS = {
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
 
-# What comes back ------------------------------------------------------------------
+# Results --------------------------------------------------------------------------
 
 
 @every_function
@@ -65,7 +65,7 @@ def test_the_identity_gives_a_copy():
         assert not np.shares_memory(result, image)
 
 
-# What goes in ---------------------------------------------------------------------
+# Arguments ------------------------------------------------------------------------
 
 
 @every_function

@@ -550,7 +550,7 @@ def test_update_compares_the_content_where_only_the_inode_has_moved(
     assert Path("out/.convfilter_log").read_bytes().startswith(log) and Path("out/.convfilter_log").stat().st_size
     digests.clear()
     assert run(arguments) == 0
-    assert digests == []  # what was found to be the same is not read again
+    assert digests == []  # inputs that are unchanged are not read again
 
 
 def test_update_reads_the_content_where_the_clock_is_too_coarse_to_tell(capfd: pytest.CaptureFixture[str]) -> None:

@@ -99,7 +99,7 @@ def test_transparent_pixels_have_no_vote():
         image[..., 3] = (RNG.choice([0, 0.25, 1], (20, 24)) * white(dtype)).astype(dtype)
         image[5:12, 5:12, 3] = 0
         if dtype == np.float32:
-            image[8, 8, :3] = np.nan  # what is hidden is not looked at
+            image[8, 8, :3] = np.nan  # colours of transparent pixels are not read
         samples = np.where(image[..., 3:] > 0, image, 0).astype(np.float64)
         values = reference.bilateral(samples[..., :3], 1.5, 0.2 * white(dtype), 2, votes=samples[..., 3])
         result = cf.bilateral_filter(image, 1.5, 0.2, radius=2, alpha=True)

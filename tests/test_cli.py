@@ -61,7 +61,7 @@ def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     return status, "".join(line for line in lines if "compiling" not in line and "are clipped" not in line)
 
 
-# What it does -----------------------------------------------------------------
+# Results ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_verbose_says_it_all_on_one_line(capfd: pytest.CaptureFixture[str]) -> N
     assert f"{share:.3%}" in line
 
 
-# What it refuses ----------------------------------------------------------------
+# Errors -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
     assert np.array_equal(opened("out.png"), convfilter.box_blur(samples(), 3))
 
 
-# What it tells ------------------------------------------------------------------
+# Notes and summaries ------------------------------------------------------------
 
 
 def test_version_and_help() -> None:

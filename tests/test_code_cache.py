@@ -56,7 +56,7 @@ def test_only_the_owner_can_write_to_the_code_cache(tmp_path, mask):
     assert fetch(tmp_path / "a" / "b", NAME) == CONTENT
 
 
-# A file that is not what was kept --------------------------------------------
+# Damaged files ---------------------------------------------------------------
 
 
 def test_any_flipped_bit_is_noticed(folder):

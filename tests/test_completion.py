@@ -110,7 +110,7 @@ def test_shells_complete_a_word(
     assert (done.stdout, done.stderr) == ("reflect\n", "")
 
 
-#: What is typed before Tab, and what stands there then; a blank ends what is whole.
+#: The text before Tab, and the text after it; a complete word gets a blank.
 TABS = {
     "apply -f gaus": "apply -f gaussian:",
     "apply -f gaussian:4,tr": "apply -f gaussian:4,truncate=",
@@ -171,7 +171,7 @@ class Terminal:
     def __exit__(self, *_unused: object) -> None:
         os.close(self._master)
         with suppress(ProcessLookupError):
-            os.killpg(self._pid, signal.SIGKILL)  # a forked zsh that loses its terminal would spin for ever
+            os.killpg(self._pid, signal.SIGKILL)  # a forked zsh that loses its terminal would spin without end
         os.waitpid(self._pid, 0)
 
     def type(self, text: str) -> None:

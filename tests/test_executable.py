@@ -374,7 +374,7 @@ def test_a_run_uses_the_executable_that_was_prepared_for_it(name, threads):
     image = picture((70, 40, 3), np.uint8, 5)
     plan = plan_stack([STAGES[name]], image.shape, image.dtype)
     prepare(plan, image.dtype, threads=threads)
-    prepare(plan, image.dtype, threads=threads)  # as by the next picture of a batch
+    prepare(plan, image.dtype, threads=threads)  # as the next picture of a batch does
     (prepared,) = cache._waiting
     sink = Sink(plan.output_shape)
     run(plan, image, sink, threads=threads)

@@ -1,4 +1,4 @@
-"""The table of formats, and what follows from it."""
+"""The table of formats, and the help, completion and errors that use it."""
 
 import importlib.util
 import io

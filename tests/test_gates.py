@@ -101,7 +101,7 @@ def test_gates_fail_for_nan(capfd: pytest.CaptureFixture[str]) -> None:
     [
         ((), {}, False),  # no terminal
         (("--color", "always"), {}, True),
-        (("--color", "always"), {"NO_COLOR": "1"}, True),  # what is typed wins
+        (("--color", "always"), {"NO_COLOR": "1"}, True),  # the command line wins over the environment
         (("--color=never",), {}, False),
     ],
 )

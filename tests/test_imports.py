@@ -11,7 +11,7 @@ import pytest
 import convfilter
 
 PACKAGE = Path(convfilter.__file__).parent
-#: From the bottom up. A folder or module of the package imports what stands on lower lines, and itself.
+#: From the bottom up. A folder or module of the package imports itself, and those on lines below it.
 LEVELS = [
     "errors record",
     "locks",

@@ -1,4 +1,4 @@
-"""Weights from files and inline text: what is read exactly, and what is refused."""
+"""Weights from files and inline text: exact values, and errors."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def entry(kind: str, count: int, width: int, **changes: Any) -> dict[str, Any]:
     return {"weight": {"dtype": kind, "shape": [count, 1, 1, 1], "data_offsets": [0, count * width], **changes}}
 
 
-#: Codes of 8 bits that are finite, and what they mean: sign, exponent, fraction.
+#: Finite numbers of 8 bits, and their values: sign, exponent, fraction.
 FLOAT8 = {
     "F8_E4M3": {0x00: 0.0, 0x01: 2.0**-9, 0x07: 7 * 2.0**-9, 0x08: 2.0**-6, 0x38: 1.0, 0xBC: -1.5, 0x7E: 448.0},
     "F8_E5M2": {0x00: 0.0, 0x01: 2.0**-16, 0x04: 2.0**-14, 0x3C: 1.0, 0xBE: -1.5, 0x7B: 57344.0},

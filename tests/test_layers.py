@@ -446,7 +446,7 @@ def test_channels_that_do_not_fit_name_both_sides() -> None:
         convfilter.apply(image(4), "relu", algorithm="box")
 
 
-# What is written ----------------------------------------------------------------------------------------------------
+# Output -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

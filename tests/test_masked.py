@@ -106,7 +106,7 @@ def same(result, values, tolerance=1e-6):
 def test_weights_are_those_that_fall_on_pixels_that_count(fill, geometry):
     image, counts = picture(), holes()
     missing = np.where(counts, image, np.nan).astype(np.float32)
-    if "padding_value" in geometry:  # what lies beyond the border counts
+    if "padding_value" in geometry:  # padding counts as valid
         widths = (1, 1), (2, 2)
         around = np.pad(image, widths, constant_values=7), np.pad(counts, widths, constant_values=True)
         values = expected(*around, HOOK, fill, padding="valid")

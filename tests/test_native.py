@@ -98,7 +98,7 @@ def test_each_type_is_cached_by_itself(folder, compiled):
     assert len(compiled) == len(os.listdir(folder)) == 2
 
 
-# What stands in the cache is damaged ---------------------------------------------
+# Damaged files in the cache ------------------------------------------------------
 
 
 def truncate(file):

@@ -48,7 +48,7 @@ def test_offsets_that_can_be_fractions_of_full_scale_are_accepted() -> None:
     real = RAMP.astype(np.float32)
     np.testing.assert_array_equal(cf.convolve(real, [[1]], offset=128), real + 128)
     np.testing.assert_array_equal(cf.apply(real, "bias:128"), real + 128)
-    # After a gain, levels beyond full scale are what they say: a contrast of 10 about mid-grey.
+    # After a gain, levels beyond full scale are kept: a contrast of 10 about mid-grey.
     contrast = np.clip(np.rint(10.0 * RAMP - 4.5 * 255), 0, 255)
     np.testing.assert_array_equal(cf.apply(RAMP, "scale:10", "bias:-4.5"), contrast)
 

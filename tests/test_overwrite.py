@@ -147,7 +147,7 @@ def test_no_clobber_keeps_existing_files(capfd: pytest.CaptureFixture[str]) -> N
     Path("convfilter.toml").write_text("no-clobber = true\n")
     assert run([*BLUR, "a.jpg", "b.jpg"]) == 0
     assert Path("b.jpg").read_bytes() == before
-    assert run([*BLUR, "-y", "a.jpg", "b.jpg"]) == 0  # what is typed wins
+    assert run([*BLUR, "-y", "a.jpg", "b.jpg"]) == 0  # the command line wins
     assert Path("b.jpg").read_bytes() != before
 
 

@@ -106,7 +106,7 @@ def run(*words):
     return main([*map(str, words)])
 
 
-# What is in it ----------------------------------------------------------------
+# Contents ---------------------------------------------------------------------
 
 
 def test_a_page_has_the_pictures_the_plan_the_kernels_and_the_timings(folder):
@@ -684,7 +684,7 @@ def test_a_finger_that_scrolls_leaves_the_line_alone(page):
     page.swipe((place, top + 0.9 * height), (place, top + 0.9 * height - 100))
     moved = "(async () => { while (scrollY <= %d) await new Promise(requestAnimationFrame); return scrollY; })()"
     assert page.value(moved % before) > before
-    # The picture still moves for a while: what it shows is read off, not looked at.
+    # The page still animates for a while, so its state is read, not its pixels.
     cut = "getComputedStyle(document.querySelector('.slider')).getPropertyValue('--cut')"
     assert page.value(cut) == "50%"
     assert page.value("document.querySelector('.slider input').value") == "50"

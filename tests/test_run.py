@@ -117,7 +117,7 @@ def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dt
     assert len(results) == 1
 
 
-# What is reported and refused ------------------------------------------------------
+# Notes and errors ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stride", [1, 3])
@@ -303,7 +303,7 @@ NARROW = {
 
 @pytest.mark.parametrize("stage", NARROW.values(), ids=NARROW)
 def test_working_memory_is_bounded_for_kernels_far_wider_than_the_picture(stage, large_image):
-    """Tiles are cut by what they load, of which the picture's own width may be the least part."""
+    """The size of a tile depends on the samples that it loads, which may be many more than the picture's width."""
     assert working_memory(stage, large_image.reshape(-1, 3, 3)[:40_000]) < LIMIT
 
 

@@ -228,7 +228,7 @@ def test_threads_that_share_ticks_decimate_a_picture_in_blocks_higher_than_those
 
 
 def test_rows_of_a_picture_in_memory_do_not_make_blocks_lower(monkeypatch):
-    """A block's result stays in the cache until it is read, and so does what it reads, unless this is the picture."""
+    """The result of a block stays in the cache until it is read, and so do its sources, unless they are the picture."""
     monkeypatch.undo()
     plan, image = planned("maxpool:2 | maxpool:2", (1000, 1000, 3)), picture((1000, 1000, 3))
     nodes, _ = schedule_of(plan, image, 1)

@@ -180,7 +180,7 @@ def test_no_line_is_wider_than_a_terminal(observed):
         assert len(command._line(*what, "BROKEN")) <= 80
 
 
-# What it measures by -------------------------------------------------------------
+# The oracle ----------------------------------------------------------------------
 
 
 @given(pictures.cases(dtypes=("uint8", "uint16")), pictures.pairs(st.integers(1, 7)), st.integers(0, 99))

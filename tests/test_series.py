@@ -97,7 +97,7 @@ def test_each_picture_comes_out_before_the_next_is_read():
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         program.stdin.write(Path("a.ppm").read_bytes() + Path("b.ppm").read_bytes()[:40])
         program.stdin.flush()
-        data = program.stdout.read(size)  # would wait for ever
+        data = program.stdout.read(size)  # would wait without end
         np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, cf.box_blur(first, 3))
         program.stdin.write(Path("b.ppm").read_bytes()[40:])
         program.stdin.close()

@@ -1,4 +1,4 @@
-"""Layers from PyTorch state dicts: which tensors make one, and what is refused."""
+"""Layers from PyTorch state dicts: the tensors of a layer, and errors."""
 
 from __future__ import annotations
 

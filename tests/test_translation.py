@@ -350,7 +350,7 @@ def test_a_translated_call_does_what_the_call_does(
     assert difference.max() <= most
 
 
-#: The most that results of noise differ by, in levels: ImageMagick and vips cut what is behind the point.
+#: Largest difference of results of noise, in levels: ImageMagick and vips truncate fractions.
 PROGRAMS = {
     "convert in.png -blur 0x4 out.png": 1,
     "convert in.png -gaussian-blur 0x1 out.png": 1,

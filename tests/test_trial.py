@@ -40,7 +40,7 @@ def shown(data):
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
-# What is asked for ----------------------------------------------------------------
+# Requests -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FILTERS)

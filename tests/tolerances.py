@@ -78,7 +78,7 @@ def assert_float32(got, values, magnitude, uncertain=False):
 
 
 def _worst(bad, got, expected, values=None):
-    """Say where the first bad sample lies, and what it should have been."""
+    """Return a text with the index of the first bad sample, its value and the expected value."""
     where = tuple(int(index) for index in np.argwhere(bad)[0])
     real = "" if values is None else f" (real result or allowance {np.broadcast_to(values, got.shape)[where]})"
     return f"{bad.sum()} of {bad.size} samples; at {where}: expected {expected[where]}{real}, got {got[where]}"

@@ -1,8 +1,8 @@
 """Conversion of each kind of ONNX node to stages: https://onnx.ai/onnx/operators/.
 
 A function of this module takes a node and the chain of its first input, and returns the chain of its first output. It
-raises KernelFileError for what it does not support. Batch normalisations, factors and activations are fused into the
-layer before, if no other node reads that layer.
+raises KernelFileError for attributes and shapes that it does not support. Batch normalisations, factors and activations
+are fused into the layer before, if no other node reads that layer.
 """
 
 from __future__ import annotations

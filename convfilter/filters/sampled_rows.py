@@ -161,7 +161,7 @@ SAMPLED_ROWS = (
     ),
     Filter(
         "disk",
-        "Mean of a disk, as by a lens out of focus.",
+        "Mean of a disk, the blur of a lens out of focus.",
         "share of each pixel that the disk covers, normalised to sum 1",
         "disk:3.5",
         _disk,

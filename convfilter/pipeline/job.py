@@ -143,7 +143,7 @@ class Job:
         Raises
         ------
         PictureError
-            The format cannot store the result, or the result or what it needs is too large.
+            The format cannot store the result, or the result or the memory for it is too large.
         """
         picture, target, options = self._picture, self._target, self._options
         self.plans = self._planned(self._run_dtype, self._white if target is not None else None)

@@ -18,7 +18,7 @@ _BORDER = "windows of 3x3 repeat the last row and column in ffmpeg, and mirror a
 
 
 def translate(words: Sequence[str], result: Translation) -> None:
-    """Translate what follows the program's name."""
+    """Translate the arguments of a command, without the program's name."""
     waiting = iter(words)
     for word in waiting:
         if word == "-i":

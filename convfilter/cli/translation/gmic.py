@@ -23,7 +23,7 @@ _BOUNDARIES = {
 
 
 def translate(words: Sequence[str], result: Translation) -> None:
-    """Translate what follows the program's name."""
+    """Translate the arguments of a command, without the program's name."""
     waiting = iter(words)
     for word in waiting:
         match word.removeprefix("-"):

@@ -36,7 +36,7 @@ _MOST_REACH = 4
 
 
 def translate(words: Sequence[str], result: Translation) -> None:
-    """Translate what follows the program's name."""
+    """Translate the arguments of a command, without the program's name."""
     waiting = iter(words[1:] if words[:1] == ["convert"] else words)
     for word in waiting:
         if not word.startswith(("-", "+")) or word == "-":

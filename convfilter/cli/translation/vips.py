@@ -29,7 +29,7 @@ _INSIDE, _EITHER = 255.0, 128.0
 
 
 def translate(words: Sequence[str], result: Translation) -> None:
-    """Translate what follows the program's name."""
+    """Translate the arguments of a command, without the program's name."""
     if len(words) < 3:
         raise UsageError("a line of vips has an operation, an input and an output")
     operation, *rest = words

@@ -50,7 +50,7 @@ class Header(NamedTuple):
     premultiplied : bool
         Whether colours are multiplied by alpha.
     lossless : bool
-        Whether colours are stored without a transform, as by lossless encoders.
+        Whether colours are stored without a transform, as lossless encoders do.
     colours : (int, int), or None
         Code points of ITU-T H.273 for primaries and transfer function; None for an ICC profile or custom values.
     gamma : float

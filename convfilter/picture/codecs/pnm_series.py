@@ -153,7 +153,7 @@ class Series(ABC):
         return picture
 
     def _ends(self, magic: bytes, number: int) -> bool:
-        """Return whether the series ends after ``number`` pictures, where the file goes on with ``magic``.
+        """Return whether the series ends after ``number`` pictures; ``magic`` holds the bytes that follow.
 
         Raises
         ------

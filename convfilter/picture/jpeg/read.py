@@ -46,7 +46,7 @@ def read_jpeg(file: BinaryIO, options: ReadOptions) -> Picture:
 
 
 def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
-    """Read a whole picture; with ``lenient``, what is left of a damaged one."""
+    """Read a picture; with ``lenient``, the readable part of a damaged one."""
     layout = layout_of(data)
     if layout is None:
         if _JPEG_LS in data:

@@ -63,7 +63,7 @@ class Metadata:
         PNG chunks, unchanged: colour (gAMA, cHRM, sRGB, cICP, mDCV,
         cLLI), tIME, and a pHYs that gives an aspect ratio only.
     loop : int, or None
-        Number of times that an animation plays, 0 for ever; None if the file does not tell.
+        Number of times that an animation plays, 0 without end; None if the file does not say.
     jpeg : JpegTables, or None
         Compression of the JPEG that was read.
     alpha_at : int

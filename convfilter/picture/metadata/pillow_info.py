@@ -66,7 +66,7 @@ def text_of(value: Any) -> str:
 
 
 def _loop(image: Any) -> int | None:
-    """Return how often an animation plays, 0 for ever; a GIF stores the number of repetitions after the first time."""
+    """Return how many times an animation plays, 0 without end; a GIF stores the repetitions after the first time."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         return 1 if loop is None else loop + 1 if loop else 0

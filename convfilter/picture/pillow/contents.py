@@ -1,4 +1,4 @@
-"""Notes on what is not read of files of several pictures: icons, textures, AVIF, HEIF and JPEG 2000.
+"""Notes on the pictures of a file that are not read: of icons, textures, AVIF, HEIF and JPEG 2000.
 
 DDS: Microsoft's DDS_HEADER and DDS_HEADER_DXT10; HEIF: ISO/IEC 23008-12 (items); JPX: ISO/IEC 15444-2, annex M.
 """

@@ -106,7 +106,7 @@ class HeldBeginning(io.BytesIO):
         self.truncate()
 
     def take_back(self) -> None:
-        """Cut a regular file (``> out.ppm``) back to its size before; a pipe keeps what it got."""
+        """Truncate a regular file (``> out.ppm``) to its size before the output; a pipe keeps the bytes."""
         if self._stream is not None and self._before is not None:
             size, position = self._before
             self._stream.truncate(size)

@@ -48,7 +48,7 @@ class Content:
     transparency : bytes, or None
         Content of the tRNS chunk.
     plays : int, or None
-        Number of times that an animation plays, 0 for ever; None for a still picture.
+        Number of times that an animation plays, 0 without end; None for a still picture.
     metadata : Metadata
     others : list of str
         Names of chunks that are left out.
