@@ -20,7 +20,7 @@ from convfilter.array_run import run_operator, run_stages
 from convfilter.arrays import known_type
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import kernels
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Compass, Correlation, Gradient, Operator, Orientation
 from convfilter.filters.operators import UnsharpMask as _UnsharpMask
 from convfilter.filters.stage import Stage
@@ -301,7 +301,7 @@ def _of_array(weights: npt.ArrayLike) -> Kernel:
     """Return the kernel of an array; kernels of small arrays are cached."""
     if type(weights) is np.ndarray and weights.dtype.kind in "iuf" and 0 < weights.size <= _SMALL:
         return _of_bytes(weights.tobytes(), weights.dtype, weights.shape)
-    return kernels.from_array(weights)
+    return from_array(weights)
 
 
 #: Most weights of a cached kernel.
@@ -310,7 +310,7 @@ _SMALL = 32 * 32
 
 @lru_cache(maxsize=16)
 def _of_bytes(data: bytes, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> Kernel:
-    return kernels.from_array(np.frombuffer(data, dtype).reshape(shape))
+    return from_array(np.frombuffer(data, dtype).reshape(shape))
 
 
 def _derivative(family: str, axis: str, size: int = 3) -> Operator:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from convfilter import pipeline
 from convfilter.errors import ParameterError, PictureError, UsageError, WriteError, shown
 from convfilter.files import about
-from convfilter.filters import kernels, stack
-from convfilter.filters.kernels import Kernel
+from convfilter.filters import stack
+from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.keywords import (
@@ -190,7 +190,7 @@ class Draft:
             A keyword is out of range.
         """
         require_known(keywords, StageKeywords)
-        weights = kernel if isinstance(kernel, Kernel) else kernels.from_array(kernel, normalize=normalize)
+        weights = kernel if isinstance(kernel, Kernel) else from_array(kernel, normalize=normalize)
         return self._and(Stage(Correlation(weights), name="convolve", **stage_values(keywords)))
 
     @documented(PoolStageKeywords)

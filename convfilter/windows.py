@@ -14,7 +14,7 @@ from convfilter.array_run import run_operator
 from convfilter.arrays import as_array, of_known_type
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Bilateral, Canny, Guided, Morphology, Rank
 from convfilter.filters.stage import PaddingMode
 from convfilter.guide_pictures import samples_of

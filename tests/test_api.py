@@ -6,7 +6,7 @@ from processes import run_python
 
 import convfilter
 from convfilter import ConvfilterError, KernelFileError, ParameterError, SizeError, api
-from convfilter.filters import kernels
+from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 
@@ -162,7 +162,7 @@ def test_other_shapes_are_refused(function, shape):
 
 def test_a_kernel_is_anything_that_holds_numbers():
     expected = convfilter.convolve(GRAY, np.array(WEIGHTS, np.float64))
-    for kernel in (WEIGHTS, tuple(map(tuple, WEIGHTS)), np.array(WEIGHTS, np.int8), kernels.from_array(WEIGHTS)):
+    for kernel in (WEIGHTS, tuple(map(tuple, WEIGHTS)), np.array(WEIGHTS, np.int8), from_array(WEIGHTS)):
         np.testing.assert_array_equal(convfilter.convolve(GRAY, kernel), expected)
     np.testing.assert_array_equal(convfilter.convolve(GRAY, [1, 0, -1]), convfilter.convolve(GRAY, [[1, 0, -1]]))
 
@@ -379,7 +379,7 @@ def test_pooling_strides_by_its_window():
 # Stacks ------------------------------------------------------------------------
 
 
-HALF, DOUBLE = (Stage(Correlation(kernels.from_array([[factor]]))) for factor in (0.5, 2.0))
+HALF, DOUBLE = (Stage(Correlation(from_array([[factor]]))) for factor in (0.5, 2.0))
 
 
 def test_a_stack_rounds_only_at_its_end():

@@ -20,16 +20,17 @@ from convfilter.engine.rows import Bands
 from convfilter.executor import chunks
 from convfilter.executor.run import prepare, run, run_array
 from convfilter.filters import kernels, stack
+from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 from convfilter.planning.plan_cache import cached_plan
 
-FULL_RANK = kernels.from_array(np.random.default_rng(0).integers(-9, 9, (5, 7)))
+FULL_RANK = from_array(np.random.default_rng(0).integers(-9, 9, (5, 7)))
 STAGES = {
     "direct": Stage(Correlation(FULL_RANK), map="abs"),
-    "real": Stage(Correlation(kernels.from_array(np.random.default_rng(1).normal(size=(4, 3))))),
-    "row": Stage(Correlation(kernels.from_array([[1, 4, 1]]))),
+    "real": Stage(Correlation(from_array(np.random.default_rng(1).normal(size=(4, 3))))),
+    "row": Stage(Correlation(from_array([[1, 4, 1]]))),
     "gaussian": stack.stages(["gaussian:2"])[0],
     "wide": stack.stages(["gaussian:14"])[0],
     "wide rows": Stage(Correlation(kernels.gaussian(0.6, 20))),

@@ -12,7 +12,7 @@ from scipy import integrate, ndimage, special
 import convfilter
 from convfilter.errors import ParameterError, UsageError
 from convfilter.filters import sampled, stack
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation
 
 RNG = np.random.default_rng(3)

@@ -22,6 +22,7 @@ from convfilter.cli import main
 from convfilter.errors import KernelFileError, ParameterError, SizeError, UsageError
 from convfilter.executor.run import run_array
 from convfilter.filters import kernels, layer_files
+from convfilter.filters.kernel import from_array
 from convfilter.filters.layers import layer
 from convfilter.filters.operators import Correlation, Gradient, Pooling
 from convfilter.filters.stage import Stage
@@ -197,7 +198,7 @@ def test_ties_of_a_layer_go_to_even_as_those_of_a_filter() -> None:
     assert convfilter.conv2d(levels, [[[[1.0]]]], **halved).ravel().tolist() == [56, 58, 58, 60, 60]
     raw = convfilter.conv2d(np.full((3, 3, 1), 7, np.uint8), np.ones((1, 1, 3, 3)), dtype=np.float32, padding=0)
     assert raw.ravel().tolist() == [63.0]
-    half, weight = Stage(Correlation(kernels.from_array([[0.5]]))), np.full((1, 1, 1, 1), 0.5)
+    half, weight = Stage(Correlation(from_array([[0.5]]))), np.full((1, 1, 1, 1), 0.5)
     assert convfilter.apply(pixels, half, in_stack(weight)).ravel().tolist() == [0, 1, 1, 2, 2]
 
 
@@ -255,7 +256,7 @@ GEOMETRY = st.fixed_dictionaries(
 OPERATORS = {
     "layer": lambda: layer(np.array([[[[1.0, -2.0]]]]), [0.25]),
     "1x1 layer": lambda: layer(np.ones((1, 1, 1, 1))),
-    "kernel": lambda: Correlation(kernels.from_array([[1, 2], [0, -1], [3, 1]])),
+    "kernel": lambda: Correlation(from_array([[1, 2], [0, -1], [3, 1]])),
     "box": lambda: Correlation(kernels.box(2, 3)),
     "gaussian": lambda: Correlation(kernels.gaussian(0.6, 12)),
     "gradient": lambda: Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y")),

@@ -20,7 +20,7 @@ from convfilter.executor.masked_box import MaskedBox
 from convfilter.executor.masked_rows import run_rows
 from convfilter.executor.run import run_array, run_stage
 from convfilter.filters import kernels, stack
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Guided
 from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack

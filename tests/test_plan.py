@@ -7,7 +7,7 @@ from planned import methods
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters import kernels, stack
 from convfilter.filters.factors import factored, low_rank
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
 from convfilter.filters.stage import Stage
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
@@ -17,11 +17,11 @@ from convfilter.record import replace
 
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
 RNG = np.random.default_rng(0)
-FULL_RANK = kernels.from_array([[1, 2, 0], [3, -1, 5], [2, 2, -7]])
+FULL_RANK = from_array([[1, 2, 0], [3, -1, 5], [2, 2, -7]])
 
 
 def correlation(weights, **keywords):
-    return Stage(Correlation(weights if isinstance(weights, Kernel) else kernels.from_array(weights)), **keywords)
+    return Stage(Correlation(weights if isinstance(weights, Kernel) else from_array(weights)), **keywords)
 
 
 def plan_one(stage, shape=(40, 50, 3), dtype=np.uint8, **keywords):
@@ -250,12 +250,12 @@ vectors = st.lists(st.integers(-40, 40), min_size=1, max_size=5)
 
 def test_a_kernel_of_low_rank_has_a_product_however_much_may_be_left_out():
     """Without a product, no pass would write the sums."""
-    assert len(low_rank(kernels.from_array([[1e-20, 2e-20], [3e-20, -5e-20]]), 1.0) or ()) == 1
+    assert len(low_rank(from_array([[1e-20, 2e-20], [3e-20, -5e-20]]), 1.0) or ()) == 1
 
 
 @given(column=vectors, row=vectors, scale=st.sampled_from([1, 3, 2**20, 10**6]))
 def test_products_of_whole_vectors_are_found_and_factored_exactly(column, row, scale):
-    kernel = kernels.from_array(np.outer(column, row) * float(scale))
+    kernel = from_array(np.outer(column, row) * float(scale))
     found = factored(kernel)
     assert found.factors is not None
     assert has_exact_factors(found)
@@ -272,22 +272,22 @@ def test_products_of_whole_vectors_are_found_and_factored_exactly(column, row, s
 def test_one_changed_weight_is_noticed(column, row, place, change, scale):
     matrix = np.outer(column, row) * float(scale)
     matrix[place[0] % len(column), place[1] % len(row)] += change
-    found = factored(kernels.from_array(matrix))
+    found = factored(from_array(matrix))
     assert (found.factors is not None) == is_rank_one(matrix)
     assert found.factors is None or has_exact_factors(found)
 
 
 @given(st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=2, max_size=3))
 def test_small_whole_kernels_are_factored_just_when_they_have_rank_one(matrix):
-    found = factored(kernels.from_array(matrix))
+    found = factored(from_array(matrix))
     assert (found.factors is not None) == is_rank_one(matrix)
     assert found.factors is None or has_exact_factors(found)
 
 
 def test_the_largest_whole_weights_are_compared_exactly():
     top = 2.0**53
-    assert factored(kernels.from_array([[top, top], [top, top - 1]])).factors is None
-    assert has_exact_factors(factored(kernels.from_array([[top, top - 2], [top, top - 2]])))
+    assert factored(from_array([[top, top], [top, top - 1]])).factors is None
+    assert has_exact_factors(factored(from_array([[top, top - 2], [top, top - 2]])))
 
 
 @pytest.mark.parametrize("change", [0, 1e-6])
@@ -295,7 +295,7 @@ def test_products_of_real_vectors_are_found_too(change):
     column, row = RNG.normal(size=7), RNG.normal(size=5)
     matrix = np.outer(column, row)
     matrix[3, 3] += change
-    found = factored(kernels.from_array(matrix))
+    found = factored(from_array(matrix))
     assert (found.factors is not None) == (change == 0)
     if found.factors is not None:
         np.testing.assert_allclose(np.outer(*found.factors), matrix, rtol=1e-14)

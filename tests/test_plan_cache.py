@@ -8,7 +8,7 @@ import pytest
 import convfilter
 from convfilter.errors import SizeError
 from convfilter.filters import kernels, stack
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Correlation, Pooling
 from convfilter.filters.stage import Stage
 from convfilter.planning import plan_cache
@@ -81,7 +81,7 @@ def test_few_plans_are_cached_and_the_latest(monkeypatch):
 
 
 def test_large_weights_are_not_cached():
-    large = {"stages": [Stage(Correlation(kernels.from_array(np.random.default_rng(0).normal(size=(120, 120)))))]}
+    large = {"stages": [Stage(Correlation(from_array(np.random.default_rng(0).normal(size=(120, 120)))))]}
     assert planned(**large) is not planned(**large)
 
 

@@ -9,13 +9,14 @@ from hypothesis.extra.numpy import arrays
 
 import convfilter as cf
 from convfilter.filters import kernels
+from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 
 LARGEST = float(np.finfo(np.float32).max)
 NODATA = np.float32(-3.4e38)
-DISK = kernels.from_array((np.hypot(*np.mgrid[-9:10, -9:10]) <= 9) / 253.0)
+DISK = from_array((np.hypot(*np.mgrid[-9:10, -9:10]) <= 9) / 253.0)
 
 
 def blur(kernel, **geometry):
@@ -99,7 +100,7 @@ def test_black_stays_black_beside_light():
     """The rounding errors of a transform at bright samples change no other sample, not even to -1e-17."""
     picture = np.zeros((60, 80), np.float32)
     picture[:, 60:] = np.random.default_rng(0).random((60, 20), np.float32)
-    smooth = kernels.from_array(np.exp(-np.hypot(*np.mgrid[-9:10, -9:10])))
+    smooth = from_array(np.exp(-np.hypot(*np.mgrid[-9:10, -9:10])))
     result = cf.apply(picture, blur(smooth), algorithm="fourier")
     assert not result[:, :50].any() and result.min() == 0
     integers = cf.apply((picture * 255).astype(np.uint8), blur(smooth), algorithm="fourier", dtype=np.float32)
@@ -111,7 +112,7 @@ def test_a_transform_leaves_pictures_with_huge_samples_to_single_taps(after):
     """Also for weights of both signs: the rounding of -3.4e38 would swamp samples near 100."""
     picture = np.random.default_rng(2).uniform(90, 110, (50, 120)).astype(np.float32)
     picture[:, :30] = NODATA
-    kernel = kernels.from_array(np.random.default_rng(3).normal(size=(15, 15)) / 100)
+    kernel = from_array(np.random.default_rng(3).normal(size=(15, 15)) / 100)
     result = cf.apply(picture, *after, blur(kernel), algorithm=None if after else "fourier")[:, 45:]
     expected = reference.correlate(reference.real(picture), kernel.weights)[:, 45:]
     np.testing.assert_allclose(result, expected, atol=1e-3)
@@ -119,9 +120,9 @@ def test_a_transform_leaves_pictures_with_huge_samples_to_single_taps(after):
 
 def test_negative_weights_and_sums_other_than_one_keep_their_bounds_too():
     picture = np.full((30, 30), 7.25, np.float32)
-    minus = Stage(Correlation(kernels.from_array(-DISK.weights)))
+    minus = Stage(Correlation(from_array(-DISK.weights)))
     assert np.all(cf.apply(picture, minus, algorithm="fourier") == np.float32(-7.25))
-    tripled = Stage(Correlation(kernels.from_array(np.ones((15, 15)))), scale=3.0)
+    tripled = Stage(Correlation(from_array(np.ones((15, 15)))), scale=3.0)
     assert np.all(cf.apply(picture, tripled) == np.float32(7.25 * 3 * 225))
 
 

@@ -25,7 +25,8 @@ from convfilter.batch import workers
 from convfilter.cli import html as command
 from convfilter.cli import main, root
 from convfilter.filters import kernels, stack
-from convfilter.filters.kernels import Kernel, gaussian
+from convfilter.filters.kernel import Kernel
+from convfilter.filters.kernels import gaussian
 from convfilter.picture.colour import with_depth
 from convfilter.picture.picture import Picture
 from convfilter.planning.field import Field

@@ -11,6 +11,7 @@ from samples import byte_noise
 from convfilter.errors import ParameterError
 from convfilter.executor.run import may_restart, run_array
 from convfilter.filters import kernels, stack
+from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
 from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
@@ -19,11 +20,11 @@ from convfilter.record import replace
 
 RNG = np.random.default_rng(0)
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
-FULL_RANK = kernels.from_array(RNG.integers(-9, 9, (5, 7)))
+FULL_RANK = from_array(RNG.integers(-9, 9, (5, 7)))
 
 OPERATORS = {
     "full rank": Correlation(FULL_RANK),
-    "real": Correlation(kernels.from_array(RNG.normal(size=(4, 3)))),
+    "real": Correlation(from_array(RNG.normal(size=(4, 3)))),
     "laplacian": Correlation(kernels.laplacian()),
     "gaussian": Correlation(kernels.gaussian(2, 1)),
     "wide gaussian": Correlation(kernels.gaussian(12, 30)),
@@ -95,7 +96,7 @@ def test_one_row_or_channel_alone_gives_what_it_gives_among_others(operator, sha
         and operator.kernel.numerators is not None
         and operator.kernel.has_integer_numerators
     ):
-        transposed = stage_of(Correlation(kernels.from_array(operator.kernel.weights.T)), padding_mode="reflect")
+        transposed = stage_of(Correlation(from_array(operator.kernel.weights.T)), padding_mode="reflect")
         again = run_array(plan_stack([transposed], turned.shape, "uint8"), turned).pixels
         np.testing.assert_array_equal(again.swapaxes(0, 1), whole)
 
@@ -124,7 +125,7 @@ def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dt
 def test_transforms_of_several_tiles_give_what_sums_give(stride):
     """A tile gives only the rows that it was made for: rows beyond are wrapped."""
     weights = np.random.default_rng(1).standard_normal((23, 31))
-    stage = Stage(Correlation(kernels.from_array(weights / np.abs(weights).sum())), stride=(stride, stride))
+    stage = Stage(Correlation(from_array(weights / np.abs(weights).sum())), stride=(stride, stride))
     image = np.random.default_rng(2).integers(0, 256, (1001, 700), np.uint8)
     by_transform, by_sums = (
         run_array(
@@ -154,9 +155,7 @@ def test_transforms_down_columns_give_what_sums_give(window, dilation, goes_down
     """Several blocks of rows and strips of columns, the last of each cut short; spans from 1 to 86 rows."""
     weights = np.random.default_rng(1).standard_normal(window)
     weights.flat[:2] = np.abs(weights.flat[:2]) * (1, -1)  # means of real samples take other methods
-    stage = Stage(
-        Correlation(kernels.from_array(weights / np.abs(weights).sum())), dilation=dilation, padding_mode="reflect"
-    )
+    stage = Stage(Correlation(from_array(weights / np.abs(weights).sum())), dilation=dilation, padding_mode="reflect")
     image = np.random.default_rng(2).integers(0, 256, (245, 1800, channels), np.uint8).astype(dtype)
     plans = [
         plan_stack([stage], image.shape, dtype, out_dtype=np.float32, algorithm=method)
@@ -185,7 +184,7 @@ def test_clipped_samples_are_counted(tone_map, dtype):
 def test_alpha_is_not_counted_as_clipped():
     image = byte_noise((50, 60, 4), "uint8")
     image[..., 3] = 255
-    plan = plan_stack([Stage(Correlation(kernels.from_array([[0.5]])), offset=0.25)], image.shape, "uint8", alpha=True)
+    plan = plan_stack([Stage(Correlation(from_array([[0.5]])), offset=0.25)], image.shape, "uint8", alpha=True)
     assert run_array(plan, image).clipped == 0
 
 
@@ -261,7 +260,7 @@ def working_memory(stage, image):
 NOISE = RNG.normal(size=(31, 31))
 LARGE = {
     "direct": Stage(Correlation(kernels.laplacian())),
-    "direct, strided": Stage(Correlation(kernels.from_array(NOISE[:5, :5])), stride=(8, 8)),
+    "direct, strided": Stage(Correlation(from_array(NOISE[:5, :5])), stride=(8, 8)),
     "separable": Stage(Correlation(kernels.gaussian(4, 4))),
     "multirate": Stage(Correlation(kernels.gaussian(40, 30))),
     "separable, 1201 taps, strided": Stage(Correlation(kernels.gaussian(100, 100, 6)), stride=(32, 32)),
@@ -284,7 +283,7 @@ def test_working_memory_is_bounded(stage, large_image):
 
 
 LARGE_SPANS = {
-    "direct": (Stage(Correlation(kernels.from_array(RNG.normal(size=(101, 101)))), stride=(99, 99)), TWELVE_MEGAPIXELS),
+    "direct": (Stage(Correlation(from_array(RNG.normal(size=(101, 101)))), stride=(99, 99)), TWELVE_MEGAPIXELS),
     "box": (
         Stage(Correlation(kernels.box(101, 101)), stride=(50, 50), padding_mode="constant", padding_value=0.5),
         TWELVE_MEGAPIXELS,
@@ -295,7 +294,7 @@ LARGE_SPANS = {
 
 
 NARROW = {
-    "direct": Stage(Correlation(kernels.from_array(RNG.normal(size=(151, 151)))), stride=(100, 100)),
+    "direct": Stage(Correlation(from_array(RNG.normal(size=(151, 151)))), stride=(100, 100)),
     "separable, strided": Stage(Correlation(kernels.gaussian(30, 30)), stride=(100, 100)),
     "box, dilated": Stage(Correlation(kernels.box(31, 31)), dilation=(20, 20)),
 }
@@ -311,7 +310,7 @@ def test_working_memory_is_bounded_for_tall_kernels_on_wide_pictures(large_image
     """Strips of one width share the tables that say where taps find their rows."""
     for stage in (
         Stage(UnsharpMask(kernels.gaussian(30, 30), 1.0)),
-        Stage(Correlation(kernels.from_array(RNG.normal(size=(129, 5)))), padding=(90, 90, 0, 0)),
+        Stage(Correlation(from_array(RNG.normal(size=(129, 5)))), padding=(90, 90, 0, 0)),
     ):
         assert working_memory(stage, large_image.reshape(-1)[:2_400_000].reshape(3, -1, 1)) < LIMIT
 

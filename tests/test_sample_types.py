@@ -14,6 +14,7 @@ import convfilter as cf
 from convfilter.errors import ParameterError
 from convfilter.executor.run import run, run_array
 from convfilter.filters import kernels, stack
+from convfilter.filters.kernel import from_array
 from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
 from convfilter.sample_types import SAMPLE_TYPES
@@ -44,7 +45,7 @@ KERNELS = {
 def test_weighted_sums_are_exact(dtype, name, geometry):
     weights, divisor = KERNELS[name]
     image = noise(dtype)
-    got = cf.convolve(image, kernels.from_array(weights, divisor=divisor), **geometry)
+    got = cf.convolve(image, from_array(weights, divisor=divisor), **geometry)
     numbers = reference.exact(image.astype(object) if image.dtype.kind != "f" else image.astype(float))
     exact = reference.correlate(numbers, reference.exact(np.array(weights, dtype=object)), **geometry) / divisor
     if image.dtype.kind == "f":
@@ -160,7 +161,7 @@ def test_float64_results_of_any_image_are_exact(dtype):
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=9, max_size=9))
 def test_ties_of_large_numbers_go_to_even(samples):
     image = np.array(samples, np.uint32).reshape(3, 3)
-    got = cf.convolve(image, kernels.from_array([[1, 1]], divisor=2), padding="valid")
+    got = cf.convolve(image, from_array([[1, 1]], divisor=2), padding="valid")
     assert got.tolist() == [[round((int(a) + int(b)) / 2) for a, b in pairwise(row)] for row in image.tolist()]
 
 

@@ -13,13 +13,14 @@ from convfilter.precompile import variants
 from convfilter.executor.run import run_array
 from convfilter.errors import ParameterError
 from convfilter.filters import kernels
+from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Canny, Correlation, Gradient, Morphology, Point, Pooling, Rank, UnsharpMask
 from convfilter.filters.stage import Stage
 from convfilter.planning import Task, applicable, plan_stack
 
 object_code.on_notice(print)
 operators = [
-    Correlation(kernels.from_array([[1, 2, 0], [3, -1, 5], [2, 2, -7]])),
+    Correlation(from_array([[1, 2, 0], [3, -1, 5], [2, 2, -7]])),
     Correlation(kernels.laplacian()),
     Correlation(kernels.box(3, 3)),
     Correlation(kernels.gaussian(1, 1)),
@@ -30,7 +31,7 @@ operators = [
     Pooling("min", (2, 2)),
     Pooling("average", (2, 2)),
     Point("elu", 1.0),
-    *(Morphology(kind, kernels.from_array([[0, 1], [1, 1]])) for kind in ("erode", "dilate", "gradient", "tophat")),
+    *(Morphology(kind, from_array([[0, 1], [1, 1]])) for kind in ("erode", "dilate", "gradient", "tophat")),
     Morphology("gradient", kernels.box(2, 2)),
     Canny(),
     Rank(kernels.box(3, 3)),

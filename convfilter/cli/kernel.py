@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from convfilter.filters.kernels import Kernel, Weights
+    from convfilter.filters.kernel import Kernel, Weights
     from convfilter.filters.stage import Stage
 
 _MOST_ROWS, _MOST_COLS, _MOST_WIDTH = 32, 32, 100
@@ -144,7 +144,7 @@ def _kernels_in_layer(stage: Stage) -> int:
 
 def _kernels_of_layer(stage: Stage) -> Iterator[tuple[str, Kernel]]:
     """Yield the kernels of a layer, from each input channel to each output channel."""
-    from convfilter.filters.kernels import Kernel
+    from convfilter.filters.kernel import Kernel
     from convfilter.filters.operators import Layer
 
     if not isinstance(stage.operator, Layer):

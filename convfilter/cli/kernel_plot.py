@@ -13,7 +13,7 @@ from convfilter.errors import UsageError, printable, shown
 from convfilter.picture.place.atomic import save
 
 if TYPE_CHECKING:
-    from convfilter.filters.kernels import Kernel, Weights
+    from convfilter.filters.kernel import Kernel, Weights
 
 _SUFFIXES = ("png", "svg")
 _INCHES = 3.4

@@ -12,7 +12,7 @@ from convfilter.engine.borders import CONSTANT, Indices, index_map
 from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.held import Held, Span, Valid
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import (
     Bilateral,
     Canny,

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from convfilter.filters.kernels import Kernel, Weights
+from convfilter.filters.kernel import Kernel, Weights
 from convfilter.record import replace
 
 Product: TypeAlias = tuple[Weights, Weights]

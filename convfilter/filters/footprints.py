@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 
 _SIZE = r"(?ai)\d+(x\d+)?"
 _DISK = r"(?ai)disk:(.*)"

@@ -28,8 +28,8 @@ import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, foreign, named, shown
 from convfilter.filters import kernel_text
+from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.kernel_text import Row, weight
-from convfilter.filters.kernels import Kernel, from_array
 from convfilter.record import NamedTuple, record, replace
 
 #: Most weights of a kernel file: 4096x4096.

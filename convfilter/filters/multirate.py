@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.filters.kernels import Weights
+from convfilter.filters.kernel import Weights
 from convfilter.record import record
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
     import numpy as np
     import numpy.typing as npt
 
-    from convfilter.filters.kernels import Kernel
+    from convfilter.filters.kernel import Kernel
     from convfilter.filters.stage import Stage
 
 Pair: TypeAlias = tuple[int, int]
@@ -346,7 +346,7 @@ class Layer:
     @cached_property
     def fractions(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The weights as numerators and one divisor for each output channel; see ``Kernel``."""
-        from convfilter.filters.kernels import fractions_of
+        from convfilter.filters.kernel import fractions_of
 
         return fractions_of(self.weight)
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from convfilter.errors import ParameterError
-from convfilter.filters.kernels import GAUSSIAN_SUPPORT_SIGMAS, Kernel, Weights, gaussian
+from convfilter.filters.kernel import Kernel, Weights
+from convfilter.filters.kernels import GAUSSIAN_SUPPORT_SIGMAS, gaussian
 
 
 def roberts(axis: str) -> Kernel:

@@ -16,7 +16,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.workers import Worker, Workers
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Orientation
 from convfilter.methods.layer import finish
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack

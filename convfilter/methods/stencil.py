@@ -23,7 +23,7 @@ from convfilter.engine.store import Store
 from convfilter.engine.strips import Strip, Strips, strip_of, strips_of
 from convfilter.engine.sums import LINES, StepOutput, Taps, Window, sum_calls
 from convfilter.filters.factors import Product
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Gradient, UnsharpMask
 from convfilter.methods.horizontal import horizontal_of, natural_columns
 from convfilter.native.loop import Loop

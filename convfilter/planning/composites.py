@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Layer, Morphology, MorphologyKind, Pair, Point, Pooling
 from convfilter.filters.stage import Padding, Stage
 from convfilter.record import replace

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import (
     ACTIVATIONS,
     Compass,

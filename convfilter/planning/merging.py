@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convfilter.filters import kernels
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.planning.methods import least_time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.filters.factors import Product
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.multirate import Rates
 from convfilter.filters.operators import Pooling
 from convfilter.filters.stage import Stage

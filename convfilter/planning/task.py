@@ -9,7 +9,8 @@ import numpy as np
 
 from convfilter.errors import ParameterError, named
 from convfilter.filters.factors import factored
-from convfilter.filters.kernels import Kernel, identity
+from convfilter.filters.kernel import Kernel
+from convfilter.filters.kernels import identity
 from convfilter.filters.operators import (
     Bilateral,
     Canny,

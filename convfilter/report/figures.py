@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.filters.kernels import Kernel, Weights
+from convfilter.filters.kernel import Kernel, Weights
 from convfilter.filters.operators import (
     Bilateral,
     Canny,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.filters.kernels import Kernel
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Rank
 from convfilter.planning.method import Method, always, grid_of_samples
 from convfilter.planning.networks import Network, of_rectangle, of_taps
