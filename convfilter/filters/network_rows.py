@@ -45,8 +45,9 @@ def _net(
     order: str,
 ) -> tuple[Stage, ...]:
     from convfilter.filters import onnx_file
+    from convfilter.filters.network_preparation import Preparation
 
-    preparation = onnx_file.Preparation(white, mean or (), std or (), order == "bgr")
+    preparation = Preparation(white, mean or (), std or (), order == "bgr")
     return onnx_file.net(file, until=until, preparation=preparation)
 
 

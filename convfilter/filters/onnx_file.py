@@ -1,105 +1,21 @@
-"""Networks from ONNX files: the chain of stages from the input to a node.
-
-A graph is traversed once, in order. Each tensor that depends on the input has a *chain*: the stages that compute it. A
-node appends a stage to the chain of its input, or joins the chains of several. Unsupported nodes are an error only if
-the requested chain needs them.
-"""
+"""Networks and single convolutions from ONNX files, as stages."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
+from typing import TypeVar
 
 from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
-from convfilter.filters.onnx_branches import JOINS, affine, joined, product, quotient, unpooled
-from convfilter.filters.onnx_channels import gathered, part, repeated, sliced
-from convfilter.filters.onnx_layouts import Layouts
-from convfilter.filters.onnx_node import Node
-from convfilter.filters.onnx_nodes import NODES, NOTHING, indices
-from convfilter.filters.operators import Layer, Point
+from convfilter.filters.network_preparation import Preparation
+from convfilter.filters.onnx_graph import Chain, Graph
+from convfilter.filters.operators import Layer
 from convfilter.filters.stage import Stage
-from convfilter.record import record, replace
 
-if TYPE_CHECKING:
-    import onnx
-
-Array: TypeAlias = npt.NDArray[Any]
-Chain: TypeAlias = tuple[Stage, ...]
 Read = TypeVar("Read")
 
 #: Largest model file, in bytes.
 MOST_BYTES = 512 << 20
-_EXTERNAL = 1  # TensorProto.EXTERNAL
-_INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)  # of TensorProto.DataType
-#: Nodes that choose channels by constants.
-_CHOICES = {"Slice": sliced, "Gather": gathered}
-#: Names of nodes that an error lists.
-_SHOWN = 12
-#: Reasons why nodes of kinds that are supported in part are refused.
-_UNSUPPORTED = {
-    "Squeeze": "only one of the axes 2 and 3 can be removed",
-    "Unsqueeze": "only one of the axes 2 and 3 can be added",
-}
-
-
-@record
-class Preparation:
-    """Preparation of a picture for a network: ``(sample * white - mean) / std``, optionally with reversed channels.
-
-    Attributes
-    ----------
-    white : float
-        Value of white at the network's input: 1, or 255 for networks trained on bytes.
-    mean, std : tuple of float
-        On the scale of ``white``: one number for all channels, or one for each, in the network's order; empty: 0 and 1.
-    reverse : bool
-        Whether the network's first channel is blue.
-    """
-
-    white: float = 1.0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    reverse: bool = False
-
-    def stages(self, channels: int | None) -> Chain:
-        """Return the preparation as stages, possibly none.
-
-        Parameters
-        ----------
-        channels : int or None
-            Channels of the network's input; None if the file does not say.
-
-        Raises
-        ------
-        KernelFileError
-            The numbers do not match the network's channels, or a standard deviation is 0.
-        """
-        if self == Preparation():
-            return ()
-        lengths = {len(numbers) for numbers in (self.mean, self.std) if len(numbers) > 1}
-        channels = channels or max(lengths, default=3)
-        for name, numbers in (("mean", self.mean), ("std", self.std)):
-            if len(numbers) not in (0, 1, channels):
-                raise KernelFileError(
-                    f"{name} must be 1 or {channels} numbers, as the network has channels, got {len(numbers)}"
-                )
-        if 0 in self.std:
-            raise KernelFileError("std must not be 0")
-        if not lengths and not self.reverse:  # all channels are prepared alike
-            (mean_of_all,), (std_of_all,) = self.mean or (0.0,), self.std or (1.0,)
-            factor, shift = self.white / std_of_all, -mean_of_all / std_of_all
-            points = (Point("scale", factor), *((Point("bias", shift),) if shift else ()))
-            return tuple(Stage(point, name="preparation") for point in points)
-        mean = np.broadcast_to(np.array(self.mean or (0.0,)), channels)
-        std = np.broadcast_to(np.array(self.std or (1.0,)), channels)
-        weight = np.diag(self.white / std)[:, ::-1] if self.reverse else np.diag(self.white / std)
-        layer = Layer(np.ascontiguousarray(weight)[:, :, np.newaxis, np.newaxis], -mean / std)
-        return (Stage(layer, name="preparation", padding="valid"),)
 
 
 def net(path: str, *, until: str | None = None, preparation: Preparation | None = None) -> Chain:
@@ -127,7 +43,7 @@ def net(path: str, *, until: str | None = None, preparation: Preparation | None 
         The package ``onnx`` is not installed.
     """
 
-    def read(graph: _Graph) -> Chain:
+    def read(graph: Graph) -> Chain:
         chain = graph.chain(until)
         return (*(preparation or Preparation()).stages(_inputs(chain) or graph.channels), *chain)
 
@@ -152,7 +68,7 @@ def layer(path: str, name: str) -> Stage:
     return _reading(path, lambda graph: graph.convolution(name))
 
 
-def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
+def _reading(path: str, read: Callable[[Graph], Read]) -> Read:
     """Return what ``read`` returns for the graph of a model file; errors begin with the file's name."""
     name = named(path)
     try:
@@ -168,7 +84,7 @@ def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
         if size > MOST_BYTES:
             raise KernelFileError(f"a model may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
         with foreign("this is not a usable ONNX model", KernelFileError):
-            return read(_Graph(onnx.load(path, load_external_data=False)))
+            return read(Graph(onnx.load(path, load_external_data=False)))
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None
     except OSError as error:
@@ -178,222 +94,6 @@ def _reading(path: str, read: Callable[[_Graph], Read]) -> Read:
         raise KernelFileError(f"{name}: cannot be read: {reason}{advice}") from None
 
 
-class _Graph:
-    """A model's graph, with its constants."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._graph = model.graph
-        self._opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
-        self._constants: dict[str, Array] = {}
-        for tensor in self._graph.initializer:
-            self._constants[tensor.name] = _array(tensor)
-        inputs = [each for each in self._graph.input if each.name not in self._constants]
-        if not self._graph.node:
-            raise KernelFileError("this is not a usable ONNX model: it has no nodes")
-        if not inputs:
-            raise KernelFileError("the network has no input")
-        self._input = inputs[0].name
-        self._has_integers = inputs[0].type.tensor_type.elem_type in _INTEGERS
-        self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
-        self._layouts = Layouts(model, self._input, {*self._constants})
-        self._uses = Counter(name for node in self._graph.node for name in node.input)
-
-    @property
-    def channels(self) -> int | None:
-        """Channels of the network's input; None if the file does not say."""
-        return (self._axes[1] or None) if len(self._axes) in (3, 4) else None
-
-    def chain(self, until: str | None) -> Chain:
-        """Return the stages that compute a tensor, by default the first output."""
-        target = self._graph.output[0].name if until is None else self._target(until)
-        chains: dict[str, Chain | str] = {self._input: ()}
-        last = ""  # the last supported node
-        for number, proto in enumerate(self._graph.node):
-            if self._is_constant(proto):
-                continue
-            shared = any(self._uses[name] > 1 for name in proto.input if name in chains)
-            node = Node.of(proto, number, self._constants, self._opset, shared, rank=len(self._axes) or 4)
-            node = replace(node, channels=self.channels, has_integers=self._has_integers)
-            node = self._layouts.laid(node)
-            chain = self._chain_or_reason(node, chains, proto.output[0])
-            if chain is None:
-                continue
-            chains[proto.output[0]] = chain
-            for place, output in enumerate(proto.output):
-                if place and output:
-                    chains[output] = self._chain_of_output(node, place, chains)
-            reason = self._layouts.no_picture(proto.output[0])
-            if not isinstance(chain, str) and not reason:
-                last = node.name
-            if target in proto.output:
-                if reason and not isinstance(chain, str):
-                    chains[target] = f"node {node.described}: {reason}"
-                break
-        result = chains.get(target)
-        if result is None:
-            raise KernelFileError(f"{shown(target)} does not come from the network's input")
-        if isinstance(result, str):
-            raise KernelFileError(f"{result}; until={last} ends the network before it" if last else result)
-        return result
-
-    def convolution(self, name: str) -> Stage:
-        """Return the stage of one convolution."""
-        known = []
-        for number, proto in enumerate(self._graph.node):
-            if self._is_constant(proto) or proto.op_type not in ("Conv", "ConvTranspose"):
-                continue
-            node = Node.of(proto, number, self._constants, self._opset)
-            if name in (node.name, *proto.output, *proto.input[1:2]):
-                return NODES[proto.op_type](node, ())[-1]
-            known.append(node.name)
-        raise KernelFileError(f"no convolution is called {shown(name)}; the network's are {_listed(known)}")
-
-    def _is_constant(self, proto: onnx.NodeProto) -> bool:
-        """Record the output of a node that reads constants only, and return whether it is one."""
-        first = proto.input[0] if proto.input else ""
-        if proto.op_type == "Constant":
-            self._constants[proto.output[0]] = _constant(proto)
-        elif first in self._constants and proto.op_type in ("Identity", "Cast", "CastLike"):
-            self._constants[proto.output[0]] = self._constants[first]
-        elif proto.op_type == "Reshape" and all(name in self._constants for name in proto.input):
-            constant, shape = (self._constants[name] for name in proto.input)
-            self._constants[proto.output[0]] = constant.reshape(
-                [constant.shape[axis] if side == 0 else int(side) for axis, side in enumerate(shape)]
-            )
-        elif first in self._constants and proto.op_type == "Unsqueeze":
-            axes = Node.of(proto, 0, self._constants).axes()
-            self._constants[proto.output[0]] = np.expand_dims(self._constants[first], tuple(axes))
-        else:
-            return False
-        return True
-
-    def _target(self, until: str) -> str:
-        """Return the name of the tensor that ``until`` names, itself or by its node."""
-        names = []
-        for number, proto in enumerate(self._graph.node):
-            node = Node.of(proto, number, {})
-            if until in (node.name, *proto.output):
-                return until if until in proto.output else str(proto.output[0])
-            names.append(node.name)
-        raise KernelFileError(f"no node is called {shown(until)}; the network's are {_listed(names)}")
-
-    def _chain_or_reason(self, node: Node, chains: Mapping[str, Chain | str], output: str) -> Chain | str | None:
-        """Return a node's chain of stages, or the reason why it has none; None if it does not depend on the input."""
-        if node.kind == "Reshape":  # its result's inferred shape decides
-            node = replace(node, inputs=node.inputs[:1])
-        dependent = [chains[name] for name in node.inputs if name in chains]
-        if not dependent:
-            return None
-        for each in dependent:
-            if isinstance(each, str):
-                return each
-        inputs = {name: each for name in node.inputs if not isinstance(each := chains.get(name, ""), str)}
-        missing = [name for name in node.inputs if name and name not in chains and name not in node.constants]
-        if missing:
-            return f"node {node.described} needs {shown(missing[0])}, which is {self._missing(missing[0], node.name)}"
-        try:
-            chain = self._layouts.chain_of(node, inputs, output)
-            return self._chain_of_picture(node, inputs) if chain is None else chain
-        except ConvfilterError as error:
-            return f"node {node.described}: {error}"
-
-    def _missing(self, name: str, reader: str) -> str:
-        """Return why a tensor is not known to the node that reads it."""
-        if any(name == each.name for each in self._graph.input):
-            return "another input of the network; only its first input is the picture"
-        is_before = True
-        for number, proto in enumerate(self._graph.node):
-            is_before = is_before and Node.of(proto, number, {}).name != reader
-            if name in proto.output and is_before:
-                kind = shown(proto.op_type, quotes=False)
-                return f"computed from constants ({kind}); fold constants when exporting the network"
-            if name in proto.output:
-                return "computed after it: the graph has a cycle, or its nodes are not in order"
-        return "neither an input of the network nor the output of a node"
-
-    def _chain_of_output(self, node: Node, number: int, chains: Mapping[str, Chain | str]) -> Chain | str:
-        """Return the chain of a node's second or later output, or the reason why that output has none."""
-        before = chains[node.inputs[0]]
-        if isinstance(before, str):
-            return before
-        try:
-            if node.kind == "Split":
-                return part(node, before, number)
-            if node.kind == "MaxPool":
-                return indices(node, before)
-        except ConvfilterError as error:
-            return f"node {node.described}: {error}"
-        return f"node {node.described}: only its first output is supported"
-
-    def _chain_of_picture(self, node: Node, chains: Mapping[str, Chain]) -> Chain:
-        """Return the chain of a node that reads pictures."""
-        first, *others = [chains[name] for name in node.inputs if name in chains]
-        if node.kind in NOTHING:
-            return first
-        if node.kind in ("Squeeze", "Unsqueeze") and node.axes() in ([2], [3], [-1], [-2]):
-            return first  # a signal of one axis is a picture of one row, or of one column
-        if node.kind in ("Add", "Sub", "Mul", "Div") and not others:
-            return affine(node, first)
-        if node.kind in ("Mul", "Div") and len(others) == 1:
-            activation = (product if node.kind == "Mul" else quotient)(first, others[0], node.name)
-            if activation is not None:
-                return activation
-        if node.kind in JOINS:
-            return joined(node, chains)
-        if node.kind == "MaxUnpool":
-            return unpooled(node, chains)
-        if node.kind == "Split":
-            return part(node, first, 0)
-        if node.kind in _CHOICES:
-            return _CHOICES[node.kind](node, first)
-        if node.kind in ("Resize", "Upsample") and not others:
-            return repeated(node, first)
-        if node.kind not in NODES:
-            raise KernelFileError(_UNSUPPORTED.get(node.kind, "nodes of this kind are not supported"))
-        if others:
-            raise KernelFileError("only its first input may come from the picture; the others must be constants")
-        self._require_axes(node)
-        return NODES[node.kind](node, first)
-
-    def _require_axes(self, node: Node) -> None:
-        """Refuse a convolution along one axis in a network whose input is pictures, unless it squeezes them."""
-        weight = node.constant(1) if node.kind in ("Conv", "ConvTranspose") else None
-        squeezes = any(proto.op_type in ("Squeeze", "Unsqueeze") for proto in self._graph.node)
-        if weight is not None and weight.ndim < len(self._axes) and not squeezes:
-            raise KernelFileError(
-                f"its weight must have {len(self._axes)} axes, as the network's input, got the shape {weight.shape}"
-            )
-
-
 def _inputs(chain: Chain) -> int | None:
     """Return the input channels of the first layer of a chain."""
     return next((stage.operator.inputs for stage in chain if isinstance(stage.operator, Layer)), None)
-
-
-def _array(tensor: onnx.TensorProto) -> Array:
-    """Return the values of a stored tensor; bfloat16 and the like become float32."""
-    from onnx import numpy_helper
-
-    if tensor.data_location == _EXTERNAL:
-        raise KernelFileError(
-            f"the weights of {shown(tensor.name)} lie in another file; "
-            "put all into one with onnx.save(onnx.load(FILE), NEW)"
-        )
-    array: Array = numpy_helper.to_array(tensor)
-    return array.astype(np.float32) if array.dtype.kind == "V" else array
-
-
-def _constant(proto: onnx.NodeProto) -> Array:
-    """Return the value of a Constant node."""
-    from onnx import helper
-
-    attribute = proto.attribute[0]
-    if attribute.name == "value":
-        return _array(attribute.t)
-    return np.asarray(helper.get_attribute_value(attribute))
-
-
-def _listed(names: list[str]) -> str:
-    """Return the first names as text, for messages."""
-    listed = ", ".join(names[:_SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > _SHOWN else "")
-    return shown(listed, quotes=False) if names else "none"
