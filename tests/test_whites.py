@@ -207,6 +207,29 @@ def test_a_jpeg_2000_keeps_its_bits(tmp_path, shape, suffix):
     assert read(out).white == 4095
 
 
+@pytest.mark.parametrize("suffix", ["jp2", "j2k"])
+@pytest.mark.parametrize(
+    ("bits", "shape"),
+    [(1, (64, 80)), (2, (64, 80)), (2, (64, 80, 3)), (4, (64, 80, 3)), (4, (64, 80, 4)), (7, (64, 80, 4))],
+)
+def test_a_jpeg_2000_of_few_bits_is_stretched_to_8_bits(shape, suffix, bits):
+    pixels = noise(shape, 2**bits - 1).astype(np.uint8)
+    data = imagecodecs.jpeg2k_encode(
+        pixels, level=0, codecformat=suffix, reversible=True, bitspersample=bits, mct=False
+    )
+    picture = read(io.BytesIO(data))
+    np.testing.assert_array_equal(picture.pixels, np.rint(pixels.astype(np.float64) * 255 / (2**bits - 1)))
+    assert picture.white is None and f"the JPEG 2000 has {bits}-bit samples" in picture.notes[0]
+
+
+def test_opacity_of_one_bit_in_a_jpeg_2000_is_opaque_or_transparent():
+    pixels = noise((64, 80, 4), 255).astype(np.uint8)
+    pixels[..., 3] = 255
+    data = bytearray(imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, mct=False))
+    data[data.index(b"\xff\x51") + 40 + 3 * 3] = 0  # the depth of the fourth component, less 1
+    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, pixels)
+
+
 @pytest.mark.parametrize(("source", "output"), [("tif", "pgm"), ("pgm", "tif"), ("pgm", "jp2"), ("tif", "jp2")])
 def test_bits_of_samples_pass_from_format_to_format(tmp_path, source, output):
     pixels = noise((64, 80), 4095)

@@ -1,4 +1,6 @@
-"""JPEG 2000, AVIF and SGI of more than 8 bits, which Pillow would silently reduce, the former two through imagecodecs.
+"""JPEG 2000, AVIF and SGI of other depths than 8 bits.
+
+Pillow would silently reduce more bits, which imagecodecs decodes, and leave white below 255 in a JPEG 2000 of fewer.
 
 ISO/IEC 15444-1, annex A.5.1 (SIZ marker segment); AV1 Codec ISO Media File Format Binding 1.3, section 2.3 (av1C box).
 """
@@ -19,6 +21,7 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 #: Bytes of a file that are searched for its codestream or its av1C box.
 _SEARCH_BYTES = 1 << 20
 _SIGNED = 0x80
+_BYTE_BITS, _BYTE_VALUES = 8, 256
 _SGI_BYTES_AT = 3
 _HIGH_BITDEPTH, _TWELVE_BIT, _MONOCHROME = 0x40, 0x20, 0x10
 
@@ -34,7 +37,7 @@ def bits_of(file: BinaryIO, name: str) -> int:
     head = _head_of(file)
     if name == "SGI":
         return 8 * head[_SGI_BYTES_AT]
-    return _jpeg2000_bits(head) if name == "JPEG2000" else _avif_bits(head)
+    return max(_jpeg2000_depths(head)) if name == "JPEG2000" else _avif_bits(head)
 
 
 def _head_of(file: BinaryIO) -> bytes:
@@ -45,7 +48,7 @@ def _head_of(file: BinaryIO) -> bytes:
     return head
 
 
-def _jpeg2000_bits(head: bytes) -> int:
+def _jpeg2000_depths(head: bytes) -> list[int]:
     start = head.find(_CODESTREAM)
     size = head[start + 4 :]
     count = int.from_bytes(size[36:38], "big")
@@ -54,7 +57,36 @@ def _jpeg2000_bits(head: bytes) -> int:
         raise ReadError("the JPEG 2000 is damaged: it has no size marker")
     if any(depth & _SIGNED for depth in depths):
         raise ReadError("a JPEG 2000 of signed samples cannot be filtered; convert it to TIFF first")
-    return max(depths) + 1
+    return [depth + 1 for depth in depths]
+
+
+def stretched(pixels: Pixels, file: BinaryIO) -> tuple[Pixels, list[str]]:
+    """Scale the samples of a JPEG 2000 of fewer than 8 bits, which Pillow has shifted up, so that white becomes 255.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C) array of uint8
+    file : BinaryIO
+        Its position does not change.
+
+    Returns
+    -------
+    pixels : array of uint8
+        The input itself if its components have 8 bits, or if there is a palette.
+    list of str
+        A note, if samples were scaled.
+    """
+    depths = _jpeg2000_depths(_head_of(file))
+    planes = np.atleast_3d(pixels)
+    if min(depths) >= _BYTE_BITS or len(depths) != planes.shape[2]:
+        return pixels, []
+    values = np.arange(_BYTE_VALUES)
+    for channel, bits in enumerate(depths):
+        white = _BYTE_VALUES - 2 ** (_BYTE_BITS - bits)
+        table = np.minimum(np.rint(values * (255 / white)), 255).astype(np.uint8)
+        planes[..., channel] = table[planes[..., channel]]
+    bits = min(depths)
+    return pixels, [f"the JPEG 2000 has {bits}-bit samples; they are read and written in 8 bits, {2**bits - 1} as 255"]
 
 
 def is_monochrome(file: BinaryIO) -> bool:

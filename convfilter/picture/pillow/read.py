@@ -90,7 +90,11 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         if name == "JPEG2000":
             # Its decoder gives all samples or none; for none, a lenient Pillow would return a black picture.
             ImageFile.LOAD_TRUNCATED_IMAGES = False
-        return replace(_picture(image, file, name, options, lenient), notes=tuple(notes))
+        picture = _picture(image, file, name, options, lenient)
+        if name == "JPEG2000" and image.mode != "P":
+            pixels, more = high_depth.stretched(picture.pixels, file)
+            picture, notes = replace(picture, frames=[Frame(pixels)]), [*more, *notes]
+        return replace(picture, notes=tuple(notes))
 
 
 def _high_depth(image: Any, file: BinaryIO, name: str, bits: int, lenient: bool) -> Picture:
