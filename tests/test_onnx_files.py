@@ -575,6 +575,98 @@ def test_a_network_on_the_command_line(
     assert "until is given twice, got until=conv1 and --until relu1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("mode", ["reflect", "edge", "constant"])
+def test_paddings_that_constants_give_as_in_exports_of_pytorch(mode: str, tmp_path: Path) -> None:
+    """``ReflectionPad2d((1, 2, 3, 0))``: its numbers are filled up with zeros, paired, reversed and transposed."""
+    node = helper.make_node
+    nodes = [
+        node("ConstantOfShape", ["four"], ["zeros"], "zeros", value=numpy_helper.from_array(np.int64([0]))),
+        node("Concat", ["sides", "zeros"], ["all"], "all", axis=0),
+        node("Reshape", ["all", "pairs"], ["paired"], "paired"),
+        node("Slice", ["paired", "last", "least", "axis", "last"], ["reversed"], "reversed"),
+        node("Transpose", ["reversed"], ["ends"], "ends", perm=[1, 0]),
+        node("Reshape", ["ends", "last"], ["flat"], "flat"),
+        node("Cast", ["flat"], ["pads"], "cast", to=7),
+        node("Pad", ["picture", "pads"], ["padded"], "pad", mode=mode),
+        node("Conv", ["padded", "w"], ["c"], "conv"),
+    ]
+    weights = [
+        tensor("w", 2, 3, 3, 3), integers("four", 4), integers("sides", 1, 2, 3, 0), integers("pairs", -1, 2),
+        integers("last", -1), integers("least", -(2**63) + 1), integers("axis", 0),
+    ]  # fmt: skip
+    path = saved(tmp_path / "padded.onnx", nodes, weights, "c")
+    (expected,) = ReferenceEvaluator(path).run(None, {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    got = convfilter.apply(IMAGE, f"net:{path}")
+    assert got.shape == (22, 19, 2)
+    np.testing.assert_allclose(got, expected[0].transpose(1, 2, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [["n", 3, 10, 7], [1, 3, "h", "w"]])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_group_normalisations_as_in_exports_of_pytorch(groups: int, shape: list[Any], tmp_path: Path) -> None:
+    node = helper.make_node
+    nodes = [
+        node("Reshape", ["p", "grouped"], ["q"], "join"),
+        node("InstanceNormalization", ["q", "g", "beta"], ["i"], "norm", epsilon=1e-3),
+        node("Shape", ["p"], ["size"], "size"),
+        node("Reshape", ["i", "size"], ["back"], "back"),
+        node("Mul", ["back", "gamma"], ["m"], "mul"),
+        node("Relu", ["m"], ["y"], "relu"),
+    ]
+    weights = [
+        integers("grouped", 0, groups, -1), positive("g", groups), tensor("beta", groups), positive("gamma", 4, 1, 1),
+    ]  # fmt: skip
+    path = classifier(tmp_path / "net.onnx", nodes, weights, "y", shape=shape)
+    picture = IMAGE[:10, :7]
+    (expected,) = ReferenceEvaluator(path).run(None, {"picture": picture.transpose(2, 0, 1)[np.newaxis]})
+    np.testing.assert_allclose(convfilter.apply(picture, f"net:{path}"), expected[0].transpose(1, 2, 0), atol=2e-5)
+    with pytest.raises(
+        KernelFileError, match=r"node 'join' \(Reshape\): channels in groups are no picture; an Instance"
+    ):
+        convfilter.apply(picture, f"net:{path},until=join")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            [("Reshape", ["p", "two"], {}), ("Relu", ["x0"], {})],
+            r"node 'n1' \(Relu\): channels in groups are no picture",
+        ),
+        ([("Reshape", ["p", "three"], {})], "only all samples of a map can become one vector"),
+        (
+            [("Reshape", ["p", "two"], {}), ("Reshape", ["x0", "turned"], {})],
+            r"node 'n1' \(Reshape\): channels in groups are no picture",
+        ),
+        (
+            [("Reshape", ["p", "two"], {}), ("InstanceNormalization", ["x0", "g", "g"], {})],
+            "its scale and bias must be 2 numbers, got 4 and 4",
+        ),
+    ],
+)
+def test_groups_that_do_not_become_a_picture_again(tmp_path: Path, nodes: list[Any], message: str) -> None:
+    made = [
+        helper.make_node(kind, inputs, [f"x{number}"], f"n{number}", **attributes)
+        for number, (kind, inputs, attributes) in enumerate(nodes)
+    ]
+    weights = [integers("two", 0, 2, -1), integers("three", 0, 3, 16), integers("turned", 1, 4, 3, 4), positive("g", 4)]
+    path = classifier(tmp_path / "net.onnx", made, weights, made[-1].output[0], shape=[1, 3, 10, 7])
+    with pytest.raises(KernelFileError, match=message):
+        convfilter.apply(IMAGE[:10, :7], f"net:{path}")
+
+
+@pytest.mark.parametrize("shape", [(2**20, 2**20), (-1, 3), (2**62, 4)])
+def test_constants_of_any_number_of_samples_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    nodes = [helper.make_node("ConstantOfShape", ["s"], ["k"], "fill"), _of("Add", "k")]
+    path = saved(tmp_path / "large.onnx", nodes, [integers("s", *shape)], "y")
+    with pytest.raises(KernelFileError, match=r"which is computed from constants \(ConstantOfShape\)"):
+        convfilter.apply(IMAGE, f"net:{path}")
+    doubled = [helper.make_node("Concat", [f"k{n}"] * 2, [f"k{n + 1}"], f"n{n}", axis=0) for n in range(40)]
+    path = saved(tmp_path / "doubled.onnx", [*doubled, _of("Add", "k40")], [integers("k0", 1, 2)], "y")
+    with pytest.raises(KernelFileError, match=r"which is computed from constants \(Concat\)"):
+        convfilter.apply(IMAGE, f"net:{path}")
+
+
 def classifier(path: Path, nodes: list[Any], weights: list[Any], *outputs: str, shape: list[Any]) -> str:
     """Save a network whose input has a size, with a convolution of 3 to 4 channels and a pooling before ``nodes``."""
     node = helper.make_node

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from convfilter.errors import ConvfilterError, KernelFileError, shown
 from convfilter.filters.onnx_branches import JOINS, affine, joined, product, quotient, unpooled
 from convfilter.filters.onnx_channels import gathered, part, repeated, sliced
+from convfilter.filters.onnx_constants import folded
 from convfilter.filters.onnx_layouts import Layouts
 from convfilter.filters.onnx_node import Node
 from convfilter.filters.onnx_nodes import NODES, NOTHING, indices
@@ -114,22 +115,12 @@ class Graph:
 
     def _is_constant(self, proto: onnx.NodeProto) -> bool:
         """Record the output of a node that reads constants only, and return whether it is one."""
-        first = proto.input[0] if proto.input else ""
-        if proto.op_type == "Constant":
-            self._constants[proto.output[0]] = _constant(proto)
-        elif first in self._constants and proto.op_type in ("Identity", "Cast", "CastLike"):
-            self._constants[proto.output[0]] = self._constants[first]
-        elif proto.op_type == "Reshape" and all(name in self._constants for name in proto.input):
-            constant, shape = (self._constants[name] for name in proto.input)
-            self._constants[proto.output[0]] = constant.reshape(
-                [constant.shape[axis] if side == 0 else int(side) for axis, side in enumerate(shape)]
-            )
-        elif first in self._constants and proto.op_type == "Unsqueeze":
-            axes = Node.of(proto, 0, self._constants).axes()
-            self._constants[proto.output[0]] = np.expand_dims(self._constants[first], tuple(axes))
-        else:
-            return False
-        return True
+        value = _constant(proto) if proto.op_type == "Constant" else None
+        if value is None and all(name in self._constants for name in proto.input[:1]):
+            value = folded(Node.of(proto, 0, self._constants))
+        if value is not None:
+            self._constants[proto.output[0]] = value
+        return value is not None
 
     def _target(self, until: str) -> str:
         """Return the name of the tensor that ``until`` names, itself or by its node."""

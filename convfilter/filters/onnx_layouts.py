@@ -1,4 +1,4 @@
-"""Nodes that reorder or flatten axes (Transpose, Flatten, Reshape), and Gemm and MatMul of vectors as convolutions.
+"""Nodes that reorder, join or flatten axes (Transpose, Reshape, Flatten), and Gemm and MatMul as convolutions.
 
 A product of a matrix with all samples of a map of C channels and H x W pixels is a convolution with kernels of H x W
 pixels and no padding: on a picture of the network's own size it gives one pixel, and on a larger one it moves over the
@@ -7,6 +7,7 @@ map (J. Long, E. Shelhamer, T. Darrell, "Fully convolutional networks for semant
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import numpy as np
 from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers
 from convfilter.filters.onnx_node import Chain, Node
-from convfilter.filters.onnx_nodes import ACTIVATION_NODES, ELEMENTWISE, NODES, NOTHING
+from convfilter.filters.onnx_nodes import ACTIVATION_NODES, ELEMENTWISE, NODES, NOTHING, normalized_groups
 from convfilter.filters.stage import Stage
 from convfilter.record import cached_property, record, replace
 
@@ -32,6 +33,7 @@ _PRODUCTS = ("Gemm", "MatMul")
 #: Nodes that treat each sample of a vector alike, and those that may read the channels of one pixel.
 _POINTWISE = {*NOTHING, "Clip", "Neg", *ACTIVATION_NODES} - {"PRelu"}
 _OF_VECTORS = {*ELEMENTWISE, "Neg", "BatchNormalization"}
+_GROUPS = "channels in groups are no picture; an InstanceNormalization and a Reshape back must follow"
 _TRANSPOSE = "only transposes between (N, H, W, C) and (N, C, H, W) are supported, and others before a Flatten"
 
 
@@ -78,6 +80,10 @@ class Layouts:
         self._model, self._input = model, picture
         self._channels_last = _channels_last(model.graph.node, constants)
         self._vectors: dict[str, _Vector] = {}
+        #: (channels, groups) of maps with the shape (N, groups, samples of a group).
+        self._groups: dict[str, tuple[int, int]] = {}
+        #: Shapes of these maps before they were joined.
+        self._maps: dict[str, list[int]] = {}
         #: Orders of axes that only a Flatten may read.
         self._orders: dict[str, tuple[int, ...]] = {}
 
@@ -107,6 +113,8 @@ class Layouts:
         """Return why a tensor that has a chain is no picture; "" if it is one."""
         if name in self._orders:
             return _TRANSPOSE
+        if name in self._groups:
+            return _GROUPS
         vector = self._vectors.get(name)
         if vector is None or vector.is_pixel:
             return ""
@@ -132,6 +140,8 @@ class Layouts:
         vectors = [self._vectors[name] for name in node.inputs if name in self._vectors]
         if vectors:
             return self._of_vectors(node, chains, output, vectors)
+        if source in self._groups or (node.kind == "Reshape" and self._joins_groups(node, output)):
+            return self._of_groups(node, chains[source], output)
         if node.kind in _FLATTENING or (node.kind == "Squeeze" and node.axes() in ([2, 3], [-2, -1])):
             self._vectors[output] = _flattened(self._shapes.get(source), self._shapes.get(output), self._order(node))
             return chains[source]
@@ -143,6 +153,29 @@ class Layouts:
         if node.kind == "ReduceMean" and not node.number("keepdims", 1):
             return self._mean(node, chains[source], output)
         return None
+
+    def _joins_groups(self, node: Node, output: str) -> bool:
+        """Whether a Reshape joins neighbouring channels of a picture, from (N, C, H, W) to (N, groups, samples)."""
+        before, after = self._shapes.get(node.inputs[0], []), self._shapes.get(output, [])
+        if len(before) != _AXES or len(after) != 3 or self._order(node) != _CHANNELS_FIRST:
+            return False
+        channels, groups = before[1], after[1]
+        return channels > 0 and groups > 0 and channels % groups == 0 and after[2] == math.prod(before[1:]) // groups
+
+    def _of_groups(self, node: Node, chain: Chain, output: str) -> Chain:
+        """Return the chain of a Reshape to groups of channels or back, or of a normalisation of groups."""
+        source = node.inputs[0]
+        before, after = self._shapes.get(source, []), self._shapes.get(output, [])
+        if source not in self._groups:
+            self._groups[output] = before[1], after[1]
+            self._maps[output] = before
+            return chain
+        if node.kind == "InstanceNormalization":
+            self._groups[output], self._maps[output] = self._groups[source], self._maps[source]
+            return normalized_groups(node, chain, *self._groups[source])
+        if node.kind == "Reshape" and after[1:] == self._maps[source][1:]:
+            return chain
+        raise KernelFileError(_GROUPS)
 
     def _order(self, node: Node) -> tuple[int, ...]:
         """Return the order of axes of a node's first input."""

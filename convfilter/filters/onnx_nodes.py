@@ -163,6 +163,25 @@ def _of_each_picture(node: Node, chain: Chain) -> Chain:
     groups = int(node.number("num_groups", gamma.size))
     if gamma.size % groups:
         raise KernelFileError(f"its {gamma.size} channels do not divide into {groups} groups")
+    return _normalized(node, chain, gamma, beta, groups)
+
+
+def normalized_groups(node: Node, chain: Chain, channels: int, groups: int) -> Chain:
+    """Convert an InstanceNormalization of channels that a Reshape has joined to groups.
+
+    Raises
+    ------
+    KernelFileError
+        Scale or bias are not one number for each group.
+    """
+    gamma, beta = (node.needed(place, name).astype(np.float64) for place, name in ((1, "scale"), (2, "bias")))
+    if gamma.shape != (groups,) or beta.shape != (groups,):
+        raise KernelFileError(f"its scale and bias must be {groups} numbers, got {gamma.size} and {beta.size}")
+    each = channels // groups
+    return _normalized(node, chain, np.repeat(gamma, each), np.repeat(beta, each), groups)
+
+
+def _normalized(node: Node, chain: Chain, gamma: Array, beta: Array, groups: int) -> Chain:
     epsilon = node.number("epsilon", 1e-5)
     normalized = normalizations.instance(epsilon, channels=gamma.size, groups=groups, name=node.name)
     return scaled(node, (*chain, *normalized), gamma, beta)
