@@ -120,6 +120,15 @@ def test_filters_of_little_work_wake_no_thread(monkeypatch):
         assert (made.threads, made.sharing) == (1, [1] * len(nodes))
 
 
+def test_bytes_that_a_filter_reads_and_writes_are_work(monkeypatch):
+    monkeypatch.undo()
+    image = picture((1000, 1000, 3))
+    _, alone = schedule_of(planned("maxpool:2", image.shape), image, 2)
+    assert alone.threads == 1
+    _, before_another = schedule_of(planned("maxpool:2 | gaussian:2", image.shape), image, 2)
+    assert before_another.sharing == [2, 2]  # four times the bytes are written
+
+
 def test_bands_that_take_too_much_memory_are_not_made(monkeypatch):
     by_bands(monkeypatch)
     plan, image = planned(STACKS[3]), picture()

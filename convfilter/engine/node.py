@@ -75,6 +75,8 @@ class Node(ABC):
         Input rows that two neighbouring blocks share.
     cost : float
         Multiply-adds of the whole result.
+    read_bytes : int
+        Bytes of the input; 0 if reading them takes little of the node's time.
     scratch_bytes : int
         Working memory of one crew.
     reads : tuple of int
@@ -99,6 +101,7 @@ class Node(ABC):
     jump: float = 1.0
     overlap: float = 0.0
     cost: float = 0.0
+    read_bytes: int = 0
     scratch_bytes: int = 1
     reads: tuple[int, ...] = (1,)
     table_bytes: int = 0
@@ -256,6 +259,7 @@ class StageNode(Node):
         self.block_rows, self.dtype = stage.block_rows, stage.dtype
         self.jump, self.overlap = plan.rows.stride, max(0, plan.rows.span + 1 - plan.rows.stride)
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels
+        self.read_bytes = plan.rows.input * stage.source.buffer.row_samples * stage.source.dtype.itemsize
         self.scratch_bytes = plan.scratch_bytes
         self.table_bytes = _INDEX_MAPS * 8 * (plan.rows.padded + plan.cols.padded)
 

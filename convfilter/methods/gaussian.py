@@ -105,6 +105,7 @@ class _Decimate(_CoarseNode):
 
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.input + 1)
+        self.read_bytes = stage.plan.rows.input * stage.source.buffer.row_samples * stage.source.dtype.itemsize
         rates = coarse.rates
         self.jump = rates.step
         self.overlap = rates.decimation.size + (rates.blur.size - 2) * rates.step
@@ -223,6 +224,7 @@ class _Interpolate(StageNode):
         super().__init__(stage)
         self._coarse = coarse
         self.cost /= 3
+        self.read_bytes = coarse.count * self.row_shape[0] * self.row_shape[1] * np.dtype(self.plan.precision).itemsize
         self.scratch_bytes = rows_bytes(self.plan, 0) // 2
         self.jump, self.overlap = coarse.axis.stride / coarse.rates.step, coarse.rates.interpolation_taps
         needs_picture = isinstance(self.plan.stage.operator, UnsharpMask)
