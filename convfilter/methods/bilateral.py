@@ -14,7 +14,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Bilateral
-from convfilter.methods.layer import central_alpha
+from convfilter.methods.straight import central_alpha
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.record import replace

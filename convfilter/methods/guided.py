@@ -27,7 +27,7 @@ from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Guided
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.bilateral import SPLIT
-from convfilter.methods.layer import central_alpha
+from convfilter.methods.straight import central_alpha
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.planning.arithmetic import AxisPlan

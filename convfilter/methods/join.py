@@ -16,7 +16,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.operators import Join, Pair, Unpooling
-from convfilter.methods.layer import Real, finish
+from convfilter.methods.straight import Real, finish
 from convfilter.methods.values import straight
 from convfilter.planning import StagePlan
 from convfilter.planning.chains import block_rows

@@ -18,7 +18,7 @@ from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, plac
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Orientation
-from convfilter.methods.layer import finish
+from convfilter.methods.straight import finish
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.record import replace

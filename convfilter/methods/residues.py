@@ -16,7 +16,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Morphology
-from convfilter.methods.layer import central_alpha
+from convfilter.methods.straight import central_alpha
 from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.planning.composites import opening

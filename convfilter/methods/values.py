@@ -17,7 +17,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.operators import Constant, LocalResponse, MaxIndices, Softmax
-from convfilter.methods.layer import central_alpha, finish
+from convfilter.methods.straight import central_alpha, finish
 
 Real = npt.NDArray[np.float64]
 #: Float64 arrays of a block that are alive at once.
