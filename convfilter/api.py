@@ -24,15 +24,13 @@ from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Compass, Correlation, Gradient, Operator, Orientation
 from convfilter.filters.operators import UnsharpMask as _UnsharpMask
 from convfilter.filters.stage import Stage
+from convfilter.images import Image, ImageLike, require_shape
 from convfilter.keywords import (
     FilterKeywords,
     FloatPair,
-    Image,
-    ImageLike,
     IntPair,
     documented,
     pair_of,
-    require_shape,
     stages_of,
     whole_pair,
 )

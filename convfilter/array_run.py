@@ -11,13 +11,11 @@ from convfilter import arrays
 from convfilter.executor.run import run_array
 from convfilter.filters.operators import Operator
 from convfilter.filters.stage import Stage
+from convfilter.images import Image, ImageLike, checked
 from convfilter.keywords import (
     FilterKeywords,
-    Image,
-    ImageLike,
     PoolKeywords,
     RunKeywords,
-    checked,
     masking_of,
     planned,
     stage_values,

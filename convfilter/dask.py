@@ -16,7 +16,8 @@ from convfilter.errors import ParameterError, UsageError
 from convfilter.executor.chunks import Chunk, Side, boundaries, chunk_of, run_chunk
 from convfilter.filters.operators import Join, MaxIndices, Point
 from convfilter.filters.stage import Stage
-from convfilter.keywords import FilterKeywords, documented, masking_of, planned, require_image, stages_of
+from convfilter.images import require_image
+from convfilter.keywords import FilterKeywords, documented, masking_of, planned, stages_of
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.methods import grid_of
 

@@ -1,4 +1,4 @@
-"""Keywords and image types that the functions on arrays share, and the conversion of keywords to stages and plans.
+"""Keywords that the functions on arrays share, and their conversion to stages and plans.
 
 Pairs are (rows, cols), or one number for both.
 """
@@ -6,39 +6,24 @@ Pairs are (rows, cols), or one number for both.
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.checks import is_integer
+from convfilter.filters.checks import is_integer, require_flag
 from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
 from convfilter.guide_pictures import with_guides
 from convfilter.locks import import_before_handlers
-from convfilter.planning import ALGORITHMS, Plan, require_sample_type
+from convfilter.planning import ALGORITHMS, Plan
 from convfilter.planning.plan_cache import cached_plan
 
 if TYPE_CHECKING:
     from convfilter.executor.masked import Masking
 
 
-class SupportsArray(Protocol):
-    """An object that ``numpy.asarray`` accepts, such as a ``Picture`` or an xarray ``DataArray``."""
-
-    def __array__(self) -> npt.NDArray[Any]: ...
-
-
-class SupportsDLPack(Protocol):
-    """An array of another library that shares its memory by DLPack."""
-
-    def __dlpack__(self) -> Any: ...
-
-
-Image: TypeAlias = npt.NDArray[Any]
-ImageLike: TypeAlias = Image | SupportsArray | SupportsDLPack
 IntPair: TypeAlias = int | tuple[int, int]
 FloatPair: TypeAlias = float | tuple[float, float]
 PaddingLike: TypeAlias = (
@@ -47,8 +32,6 @@ PaddingLike: TypeAlias = (
 
 #: Keywords that are True or False.
 _FLAGS = frozenset({"ceil", "flip", "alpha", "premultiplied", "gray", "fill"})
-#: Least sides for which an image with that many channels is probably (C, H, W).
-_LEAST_SIDE = 32
 
 
 class PoolStageKeywords(TypedDict, total=False):
@@ -243,63 +226,6 @@ def masking_of(keywords: Keywords, mask: Any) -> Masking:
     return Masking(ignore, mask)
 
 
-def checked(image: Image, alpha: bool) -> Image:
-    """Return an image as an array in native byte order; refuse an invalid image."""
-    pixels = np.asarray(image)
-    require_image(pixels.shape, pixels.dtype, alpha=alpha)
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
-def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) -> None:
-    """Refuse an invalid image, and warn of one whose channels seem to come first.
-
-    Raises
-    ------
-    ParameterError
-        The sample type, the shape or the number of channels is wrong.
-    """
-    require_sample_type(dtype)
-    if len(shape) not in (2, 3) or min(shape) < 1:
-        raise ParameterError(f"an image is (rows, cols) or (rows, cols, channels), none of them 0, got {shape}")
-    if alpha and (len(shape) != 3 or shape[2] not in (2, 4)):
-        raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}{_channels_first(shape)}")
-    if _channels_first(shape) and min(shape[1:]) >= _LEAST_SIDE:
-        message = f"an image is (H, W, C), got shape {shape}{_channels_first(shape)}"
-        warnings.warn(message, UserWarning, stacklevel=_level_of_call())
-
-
-def _level_of_call() -> int:
-    """Return the level, for a warning of the caller, of the first frame outside this package."""
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("convfilter."):
-        level, frame = level + 1, frame.f_back
-    return level - 1
-
-
-def require_shape(shape: Any, dtype: np.dtype[Any], *, alpha: bool, gray: bool) -> tuple[int, ...]:
-    """Return the shape of an image as a tuple.
-
-    Raises
-    ------
-    ParameterError
-        There is no such image, or ``alpha`` or ``gray`` is no flag.
-    """
-    _require_flag(alpha, "alpha")
-    _require_flag(gray, "gray")
-    if not isinstance(shape, tuple | list) or not all(is_integer(side) for side in shape):
-        raise ParameterError(f"a shape is (rows, cols) or (rows, cols, channels), got {shown(shape)}")
-    sides = tuple(int(side) for side in shape)
-    require_image(sides, dtype, alpha=alpha)
-    return sides
-
-
-def _channels_first(shape: tuple[int, ...]) -> str:
-    """Return advice for an image that seems to have its channels first, or ""."""
-    if len(shape) != 3 or shape[0] not in (3, 4) or shape[2] <= 4:
-        return ""
-    return ", which looks like (C, H, W); rearrange it with transpose(1, 2, 0)"
-
-
 def stage_values(keywords: Keywords) -> dict[str, Any]:
     """Return the keywords of a stage, with pairs and padding in the stage's own form."""
     require_known(keywords, FilterKeywords)
@@ -320,14 +246,8 @@ def stage_values(keywords: Keywords) -> dict[str, Any]:
 def _require_types(keywords: Keywords) -> None:
     """Refuse flags and a number of threads of another type; a flag may be a number, too."""
     for name in _FLAGS & keywords.keys():
-        _require_flag(keywords[name], name)  # type: ignore[literal-required]
+        require_flag(name, keywords[name])  # type: ignore[literal-required]
     require_threads(keywords.get("threads"))
-
-
-def _require_flag(value: Any, name: str) -> None:
-    """Refuse a value that is neither True, False nor an integer."""
-    if not is_integer(value):
-        raise ParameterError(f"{name} must be True or False, got {shown(value)}")
 
 
 def require_threads(threads: Any) -> None:

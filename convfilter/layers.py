@@ -14,10 +14,9 @@ from convfilter.array_run import run_stages
 from convfilter.errors import ParameterError
 from convfilter.filters.operators import Layer, Pooling
 from convfilter.filters.stage import Stage
+from convfilter.images import Image, ImageLike
 from convfilter.keywords import (
     FilterKeywords,
-    Image,
-    ImageLike,
     IntPair,
     PaddingLike,
     PoolKeywords,

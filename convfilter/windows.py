@@ -18,10 +18,9 @@ from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Bilateral, Canny, Guided, Morphology, Rank
 from convfilter.filters.stage import PaddingMode
 from convfilter.guide_pictures import samples_of
+from convfilter.images import Image, ImageLike
 from convfilter.keywords import (
     FilterKeywords,
-    Image,
-    ImageLike,
     IntPair,
     RunKeywords,
     ScaledKeywords,

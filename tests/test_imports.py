@@ -24,7 +24,7 @@ LEVELS = [
     "executor",
     "picture",
     "guide_pictures",
-    "arrays files keywords",
+    "arrays files images keywords",
     "array_run",
     "api dask_masks layers windows",
     "comparison dask pipeline",

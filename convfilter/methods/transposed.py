@@ -11,7 +11,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Rows
 from convfilter.filters.operators import Layer
-from convfilter.methods.im2col import Windows, load_padded, window_matrix
+from convfilter.methods.im2col import Windows, load_padded, weight_matrices, window_matrix
 from convfilter.planning import AxisPlan
 from convfilter.record import NamedTuple
 
