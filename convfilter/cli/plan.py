@@ -153,7 +153,8 @@ def _draw(plan: Plan, path: str) -> None:
 def _explore(plan: Plan, stages: Sequence[Stage], path: str, source: str | None) -> None:
     """Write the page of receptive fields, for the middle of a picture or for an example picture."""
     from convfilter.picture.place.atomic import save
-    from convfilter.report.explorer import Explored, example, goes_across, of_channels
+    from convfilter.report.exploration_steps import goes_across
+    from convfilter.report.explorer import Explored, example, of_channels
     from convfilter.report.page import exploring
 
     if not path.lower().endswith((".html", ".htm")):

@@ -18,42 +18,18 @@ from convfilter.engine.borders import index_map
 from convfilter.executor.region import run_region
 from convfilter.filters import stack
 from convfilter.filters.operators import (
-    Correlation,
-    Gradient,
     Join,
-    Layer,
-    NetworkOperator,
-    Orientation,
-    Point,
     Pooling,
-    UnsharpMask,
 )
 from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, full_scale, plan_stack
-from convfilter.planning.composites import expanded, sized
+from convfilter.planning.composites import expanded
 from convfilter.record import NamedTuple, replace
-from convfilter.report.figures import titled_kernels
+from convfilter.report.exploration_steps import Span, described, goes_across, is_across, patch, steps
 from convfilter.sample_types import real_of
 
-#: Most outputs along a side of the patch, and most cells along a side of any grid.
-_MOST_OUTPUTS = 12
-_MOST_CELLS = 56
 #: Most channels of a level, for layers across channels.
 _MOST_CHANNELS = 16
-
-Span = tuple[int, int]
-
-
-def goes_across(stages: Sequence[Stage]) -> bool:
-    """Whether a stage computes its outputs from more than one channel."""
-    return any(_across(stage) for stage in stages)
-
-
-def _across(stage: Stage) -> bool:
-    operator = stage.operator
-    if isinstance(operator, Layer):
-        return operator.weight.shape[:2] != (1, 1)
-    return isinstance(operator, Orientation | NetworkOperator)
 
 
 def example(rows: int, cols: int, channel: int = 0) -> npt.NDArray[np.uint8]:
@@ -97,17 +73,17 @@ def exploration(
     branched = next((stage.name for stage in stages if isinstance(stage.operator, Join)), None)
     if branched is not None:
         return f"{branched} has branches, whose windows differ"
-    steps = _steps(stages, pixels.shape)
-    most = max(step.channels for step in steps)
+    parts = steps(stages, pixels.shape)
+    most = max(step.channels for step in parts)
     if most > _MOST_CHANNELS:
         return f"{most} channels are more than the {_MOST_CHANNELS} that are drawn"
-    spans = [_patch([each.axes[axis] for each in steps], at[axis]) for axis in (0, 1)]
+    spans = [patch([each.axes[axis] for each in parts], at[axis]) for axis in (0, 1)]
     if spans[0] is None or spans[1] is None:
         return "the receptive field of one output is too large to be drawn pixel by pixel"
     levels: list[dict[str, Any]] = []
     values = np.empty((0, 0, 0))
-    for number in range(len(steps) + 1):
-        before, following = (steps[number - 1] if number else None), (steps[number] if number < len(steps) else None)
+    for number in range(len(parts) + 1):
+        before, following = (parts[number - 1] if number else None), (parts[number] if number < len(parts) else None)
         ranges = spans[0][number], spans[1][number]
         size = pixels.shape[:2] if before is None else tuple(axis.output for axis in before.axes)
         mode = _mode(following.stage) if following is not None else "edge"
@@ -128,7 +104,7 @@ def exploration(
             level |= {"maps": [_as_json(each) for each in values], "names": list(names)}
         levels.append(level)
     scale = white or full_scale(pixels.dtype)
-    return {"levels": levels, "stages": [_described(step, scale) for step in steps]}
+    return {"levels": levels, "stages": [described(step, scale) for step in parts]}
 
 
 def of_channels(
@@ -170,76 +146,6 @@ class Explored(NamedTuple):
 
     patch: dict[str, Any] | str
     about: str
-
-
-class _Step(NamedTuple):
-    """A step from one level to the next: a stage, or the zero insertion of a transposed convolution.
-
-    Attributes
-    ----------
-    stage : Stage
-    number : int
-        Number of the stage, from 0.
-    axes : pair of AxisPlan
-        Geometry of rows and columns, without inserted zeros.
-    channels : int
-        Channels of the result.
-    spreads : bool
-        Whether the step inserts zeros, by the stride of the axes.
-    """
-
-    stage: Stage
-    number: int
-    axes: tuple[AxisPlan, AxisPlan]
-    channels: int
-    spreads: bool = False
-
-    @property
-    def name(self) -> str:
-        """Title of the step."""
-        return "zeros between samples" if self.spreads else self.stage.name
-
-
-def _steps(stages: Sequence[Stage], shape: tuple[int, ...]) -> list[_Step]:
-    """Return the geometry of each stage on its rows and columns; a transposed convolution is two steps."""
-    steps = []
-    size = shape
-    for number, each in enumerate(stages):
-        stage = sized(each, size)
-        (planned,) = plan_stack([stage], size, np.float32).stages
-        axes = planned.rows, planned.cols
-        if any(axis.inserted for axis in axes):
-            apart = [AxisPlan(axis.input, 1, axis.step, 1, 0, 0, inserted=axis.inserted) for axis in axes]
-            wide = [replace(axis, stride=1) for axis in apart]
-            steps.append(_Step(stage, number, (wide[0], wide[1]), planned.channels, True))
-            axes = (
-                replace(axes[0], input=axes[0].spaced, inserted=0),
-                replace(axes[1], input=axes[1].spaced, inserted=0),
-            )
-        steps.append(_Step(stage, number, axes, planned.output_channels))
-        size = planned.rows.output, planned.cols.output, planned.output_channels
-    return steps
-
-
-def _patch(axes: Sequence[AxisPlan], at: float) -> list[Span] | None:
-    """Choose outputs of the last stage, and return the range that they read of each level; None if no output fits.
-
-    The larger the receptive field, the fewer outputs fit.
-    """
-    last = axes[-1].output
-    for count in range(min(_MOST_OUTPUTS, last), 0, -1):
-        first = round(at * (last - count))
-        spans = [(first, first + count)]
-        for axis in reversed(axes):
-            low, high = max(spans[0][0], 0), min(spans[0][1], axis.output)
-            if axis.inserted:
-                spans.insert(0, (low // axis.step, (high - 1) // axis.step + 1))
-            else:
-                end = (high - 1) * axis.stride - axis.before + axis.span + 1
-                spans.insert(0, (low * axis.stride - axis.before, end))
-        if max(high - low for low, high in spans) <= _MOST_CELLS:
-            return spans
-    return None
 
 
 def _spread(
@@ -326,60 +232,6 @@ def _as_json(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
 
 def _names(names: Sequence[str], values: npt.NDArray[np.float64], stage: Stage | None) -> Sequence[str]:
     """Return the names of a level's channels: those of the level before, unless the stage goes across channels."""
-    if len(names) == len(values) and (stage is None or not _across(stage)):
+    if len(names) == len(values) and (stage is None or not is_across(stage)):
         return names
     return [f"{'channel' if stage is None else 'map'} {number}" for number in range(len(values))]
-
-
-def _described(step: _Step, white: float) -> dict[str, Any]:
-    """Describe how a step computes a pixel from its window."""
-    stage, operator = step.stage, step.stage.operator
-    if step.spreads:
-        pairs: dict[str, Any] = {
-            "size": [1, 1],
-            "stride": [axis.step for axis in step.axes],
-            "dilation": [1, 1],
-            "before": [0, 0],
-        }
-        return {"name": step.name, "kind": "spread", "kernels": [], "scale": 1, "offset": 0, **pairs}
-    kernels = [
-        {"title": title, "numerators": kernel.matrix.tolist(), "divisor": kernel.divisor}
-        for title, kernel in titled_kernels(stage)
-        if max(kernel.shape) <= _MOST_CELLS
-    ]
-    facts: dict[str, Any] = {
-        "name": stage.name,
-        "kind": "window",
-        "kernels": kernels,
-        "size": [axis.kernel for axis in step.axes],
-        "stride": [axis.stride for axis in step.axes],
-        "dilation": [axis.dilation for axis in step.axes],
-        "before": [axis.before for axis in step.axes],
-        "scale": stage.scale,
-        "offset": stage.offset * white,
-    }
-    match operator:
-        case Correlation():
-            facts["kind"] = "sum"
-            facts["offset"] += operator.shift
-        case Gradient():
-            facts["kind"] = "magnitude"
-        case UnsharpMask():
-            facts |= {"kind": "unsharp", "amount": operator.amount, "threshold": operator.threshold * white}
-        case Pooling() if operator.kind != "power":
-            facts["kind"] = operator.kind
-        case Layer() if _across(stage):
-            facts |= {"kind": "mix", "groups": operator.groups, "slots": operator.weight.shape[1]}
-            facts |= {"activation": operator.activation, "bias": (operator.bias * white).tolist()}
-            weights = operator.weight.reshape(-1, *operator.weight.shape[2:])
-            facts["kernels"] = [{"title": "weights", "numerators": each.tolist(), "divisor": 1.0} for each in weights]
-        case Layer() if operator.activation == "none":
-            facts["kind"] = "sum"
-            facts["offset"] += operator.bias[0] * white * stage.scale
-            weights = operator.weight[0, 0].tolist()
-            facts["kernels"] = [{"title": "weights", "numerators": weights, "divisor": 1.0}]
-        case Point():
-            facts["kind"] = "point"
-        case _ if _across(stage):
-            facts |= {"kind": "across", "kernels": []}
-    return facts

@@ -18,7 +18,8 @@ from convfilter.planning.field import Field
 from convfilter.planning.figures import figures
 from convfilter.record import NamedTuple, record
 from convfilter.report import plan_text
-from convfilter.report.explorer import Explored, goes_across, of_channels
+from convfilter.report.exploration_steps import goes_across
+from convfilter.report.explorer import Explored, of_channels
 from convfilter.report.thumbnails import Thumbnail, thumbnail
 from convfilter.sample_types import is_integer
 
