@@ -85,25 +85,39 @@ def layer(
     slopes = _slopes(slope, activation, channels)
     if channels % groups:
         raise KernelFileError(f"the {channels} output channels of weight do not divide into {groups} groups")
-    shift = np.zeros(channels) if bias is None else _per_channel("bias", bias, channels)
+    biases = np.zeros(channels) if bias is None else _per_channel("bias", bias, channels)
     if mean is not None or var is not None:
-        if not (is_finite(eps) and eps > 0):
-            raise ParameterError(f"eps must be a finite number above 0, got {shown(eps)}")
-        spread = np.ones(channels) if var is None else _per_channel("var", var, channels)
-        if spread.min() < 0:
-            raise KernelFileError(f"var must not be negative, got {spread.min():g}")
-        scale = np.ones(channels) if gamma is None else _per_channel("gamma", gamma, channels)
-        factor = scale / np.sqrt(spread + eps)
-        centre = np.zeros(channels) if mean is None else _per_channel("mean", mean, channels)
-        shift = (shift - centre) * factor
-        if beta is not None:
-            shift = shift + _per_channel("beta", beta, channels)
-        weights = weights * factor[:, np.newaxis, np.newaxis, np.newaxis]
+        weights, biases = _normalised(weights, biases, mean, var, gamma, beta, eps)
     elif gamma is not None or beta is not None:
         raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
     _require_float32("weight with its batch normalisation", weights)
-    _require_float32("bias with its batch normalisation", shift)
-    return Layer(weights, shift, groups, activation, slopes, transposed, output_padding)
+    _require_float32("bias with its batch normalisation", biases)
+    return Layer(weights, biases, groups, activation, slopes, transposed, output_padding)
+
+
+def _normalised(
+    weights: npt.NDArray[np.float64],
+    biases: npt.NDArray[np.float64],
+    mean: npt.ArrayLike | None,
+    var: npt.ArrayLike | None,
+    gamma: npt.ArrayLike | None,
+    beta: npt.ArrayLike | None,
+    eps: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return weights and biases into which a batch normalisation is folded."""
+    if not (is_finite(eps) and eps > 0):
+        raise ParameterError(f"eps must be a finite number above 0, got {shown(eps)}")
+    channels = len(biases)
+    variance = np.ones(channels) if var is None else _per_channel("var", var, channels)
+    if variance.min() < 0:
+        raise KernelFileError(f"var must not be negative, got {variance.min():g}")
+    scale = np.ones(channels) if gamma is None else _per_channel("gamma", gamma, channels)
+    factor = scale / np.sqrt(variance + eps)
+    centre = np.zeros(channels) if mean is None else _per_channel("mean", mean, channels)
+    biases = (biases - centre) * factor
+    if beta is not None:
+        biases = biases + _per_channel("beta", beta, channels)
+    return weights * factor[:, np.newaxis, np.newaxis, np.newaxis], biases
 
 
 def _flipped(weights: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:

@@ -84,36 +84,18 @@ def _is_cloud_optimised(file: BinaryIO) -> bool:
 
 
 def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Picture:
-    """Check all pages, then decode them or prepare decoding; ``count`` is the number of directories."""
+    """Read a picture from the pages of a TIFF; ``count`` is the number of directories."""
     images, notes = images_of(tiff, file, count)
     if _is_cloud_optimised(file):
         notes.append("the TIFF is cloud-optimised (COG), and a result is not; gdal_translate -of COG makes it one")
     total = len(images)
     if options.frame is not None:
         images = [chosen(images, options.frame)]
-    pixels = needed = 0
-    for image in images:
-        _require_readable(image.page, options)
-        pixels += int(image.page.imagewidth) * int(image.page.imagelength)
-        needed += sum(_needed_bytes(page) for page in (image.page, image.mask) if page is not None)
-    limits.require_frames(len(images), pixels, options.max_pixels)
-    limits.require_memory(needed)
-    size = size_of(file)
-    pages = []
-    for image in images:
-        _require_data(image, size, options, notes)
-        pages.append(opened(image, file, options, notes) if len(images) == 1 else decoded(image, options, notes))
-    has_mask = any(image.mask is not None for image in images)
-    if has_mask:
-        pages = [page.with_alpha() for page in pages]
-    if len({page.premultiplied for page in pages}) > 1:
-        pages = [page.straight() for page in pages]
+    _require_room(images, options)
+    pages = _pages(images, file, options, notes)
     first = pages[0]
-    if any(page.kind != first.kind for page in pages):
-        raise ReadError(
-            f"the {len(pages)} pages differ in colour, transparency or depth", remedy="choose one with {frame=N}"
-        )
     metadata = _metadata(images[0].page, first, file)
+    has_mask = any(image.mask is not None for image in images)
     metadata.mask = has_mask and not any(_has_alpha(image.page) for image in images)
     frames, losses = _frames(images, pages, total, file)
     return Picture(
@@ -129,6 +111,35 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
         premultiplied=first.premultiplied,
         file_dtype=first.file_dtype,
     )
+
+
+def _require_room(images: Sequence[Image], options: ReadOptions) -> None:
+    """Refuse pages that cannot be read, or that exceed the memory or the quota of pixels."""
+    pixels = needed = 0
+    for image in images:
+        _require_readable(image.page, options)
+        pixels += int(image.page.imagewidth) * int(image.page.imagelength)
+        needed += sum(_needed_bytes(page) for page in (image.page, image.mask) if page is not None)
+    limits.require_frames(len(images), pixels, options.max_pixels)
+    limits.require_memory(needed)
+
+
+def _pages(images: Sequence[Image], file: BinaryIO, options: ReadOptions, notes: list[str]) -> list[Decoded]:
+    """Decode several pages, or prepare the decoding of a single one; all have the same kind of samples."""
+    size = size_of(file)
+    pages = []
+    for image in images:
+        _require_data(image, size, options, notes)
+        pages.append(opened(image, file, options, notes) if len(images) == 1 else decoded(image, options, notes))
+    if any(image.mask is not None for image in images):
+        pages = [page.with_alpha() for page in pages]
+    if len({page.premultiplied for page in pages}) > 1:
+        pages = [page.straight() for page in pages]
+    if any(page.kind != pages[0].kind for page in pages):
+        raise ReadError(
+            f"the {len(pages)} pages differ in colour, transparency or depth", remedy="choose one with {frame=N}"
+        )
+    return pages
 
 
 def _metadata(page: Any, decoded_page: Decoded, file: BinaryIO) -> Metadata:
