@@ -14,7 +14,8 @@ import numpy as np
 from convfilter.arrays import known_type, of_known_type
 from convfilter.errors import ParameterError, UsageError
 from convfilter.executor.chunks import Chunk, Side, boundaries, chunk_of, run_chunk
-from convfilter.filters.operators import Join, MaxIndices, Point
+from convfilter.filters.network_operators import Join, MaxIndices
+from convfilter.filters.operators import Point
 from convfilter.filters.stage import Stage
 from convfilter.images import require_image
 from convfilter.keywords import FilterKeywords, documented, masking_of, planned, stages_of

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from convfilter.array_run import run_stages
 from convfilter.errors import ParameterError
-from convfilter.filters.operators import Layer, Pooling
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Pooling
 from convfilter.filters.stage import Stage
 from convfilter.images import Image, ImageLike
 from convfilter.keywords import (

@@ -9,7 +9,7 @@ import tolerances
 import convfilter as cf
 from convfilter.cli import main
 from convfilter.filters.layers import layer
-from convfilter.filters.operators import Join, MaxIndices
+from convfilter.filters.network_operators import Join, MaxIndices
 from convfilter.filters.stage import Stage
 from convfilter.planning import plan_stack
 

@@ -578,7 +578,7 @@ def test_responses_are_those_of_the_transform(spec):
 
 
 def test_layers_say_what_is_not_drawn():
-    from convfilter.filters.operators import Layer
+    from convfilter.filters.network_operators import Layer
 
     layer = Layer(np.ones((40, 20, 23, 3), np.float32), np.zeros(40, np.float32))
     drawn, text = figures.layer_map(layer)

@@ -10,7 +10,7 @@ import pytest
 import convfilter
 from convfilter.errors import KernelFileError
 from convfilter.filters import layer_files
-from convfilter.filters.operators import Layer
+from convfilter.filters.network_operators import Layer
 from convfilter.filters.stage import Stage
 
 RNG = np.random.default_rng(9)

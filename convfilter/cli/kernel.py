@@ -136,7 +136,7 @@ def show(spec: str, plot: str | None) -> None:
 
 def _kernels_in_layer(stage: Stage) -> int:
     """Return the number of kernels of a layer, 0 for other filters."""
-    from convfilter.filters.operators import Layer
+    from convfilter.filters.network_operators import Layer
 
     layer = stage.operator
     return layer.weight.shape[0] * layer.weight.shape[1] if isinstance(layer, Layer) else 0
@@ -145,7 +145,7 @@ def _kernels_in_layer(stage: Stage) -> int:
 def _kernels_of_layer(stage: Stage) -> Iterator[tuple[str, Kernel]]:
     """Yield the kernels of a layer, from each input channel to each output channel."""
     from convfilter.filters.kernel import Kernel
-    from convfilter.filters.operators import Layer
+    from convfilter.filters.network_operators import Layer
 
     if not isinstance(stage.operator, Layer):
         return
@@ -158,7 +158,7 @@ def _kernels_of_layer(stage: Stage) -> Iterator[tuple[str, Kernel]]:
 
 def _layer_lines(stage: Stage) -> Iterator[str]:
     """Describe a layer: shape, range, biases, activation."""
-    from convfilter.filters.operators import Layer
+    from convfilter.filters.network_operators import Layer
 
     layer = stage.operator
     if not isinstance(layer, Layer):

@@ -17,14 +17,13 @@ from convfilter.engine.layout import centre_columns
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.program import Call, Moving
 from convfilter.engine.tone import Tone, has_divisor
+from convfilter.filters.network_operators import Layer, NetworkOperator
 from convfilter.filters.operators import (
     Bilateral,
     Compass,
     Gradient,
     Guided,
-    Layer,
     Morphology,
-    NetworkOperator,
     Orientation,
     Point,
     Pooling,

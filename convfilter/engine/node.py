@@ -20,7 +20,8 @@ from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.store import Range, Store
 from convfilter.engine.tone import Tone, tone_of
-from convfilter.filters.operators import Layer, Orientation, Point
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Orientation, Point
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 

@@ -20,7 +20,8 @@ from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
 from convfilter.engine.store import Range
 from convfilter.engine.tone import rounding_of, stretched
-from convfilter.filters.operators import Layer, Point
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Point
 from convfilter.locks import import_before_handlers
 from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan

@@ -25,7 +25,8 @@ from convfilter.executor.masked_canny import canny_stages
 from convfilter.executor.masked_rows import BandedStage, Judge, run_array
 from convfilter.executor.masked_stage import MaskedStage, Setting
 from convfilter.executor.run import Result
-from convfilter.filters.operators import Canny, Constant, Join, Layer, MaxIndices, Point, Rank
+from convfilter.filters.network_operators import Constant, Join, Layer, MaxIndices
+from convfilter.filters.operators import Canny, Point, Rank
 from convfilter.filters.stage import Stage
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import full_scale

@@ -8,7 +8,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk
 from convfilter.executor.group import takes_range
 from convfilter.executor.run import run_array
-from convfilter.filters.operators import Constant, MaxIndices
+from convfilter.filters.network_operators import Constant, MaxIndices
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.methods import grid_of

@@ -13,6 +13,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.kernel import Kernel
+from convfilter.filters.network_operators import Layer, NetworkOperator
 from convfilter.filters.operators import (
     Bilateral,
     Canny,
@@ -20,9 +21,7 @@ from convfilter.filters.operators import (
     Correlation,
     Gradient,
     Guided,
-    Layer,
     Morphology,
-    NetworkOperator,
     Orientation,
     Point,
     Pooling,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 from convfilter.errors import ParameterError, shown
+
+Pair: TypeAlias = tuple[int, int]
 
 
 def is_integer(value: Any) -> bool:

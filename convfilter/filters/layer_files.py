@@ -20,7 +20,7 @@ import numpy.typing as npt
 from convfilter.errors import ConvfilterError, KernelFileError, foreign, named, shown
 from convfilter.filters import array_files, safetensors_file
 from convfilter.filters.layers import layer
-from convfilter.filters.operators import Layer
+from convfilter.filters.network_operators import Layer
 from convfilter.filters.stage import Stage
 from convfilter.filters.state_dicts import Modules, is_state_dict
 from convfilter.record import replace

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, ParameterError, shown
 from convfilter.filters.checks import is_finite
-from convfilter.filters.operators import LAYER_ACTIVATIONS, Layer
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import LAYER_ACTIVATIONS
 
 _AXES = 4
 _SLOPE = 0.01

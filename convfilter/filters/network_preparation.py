@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.errors import KernelFileError
-from convfilter.filters.operators import Layer, Point
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Point
 from convfilter.filters.stage import Stage
 from convfilter.record import record
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from convfilter.filters.operators import LAYER_ACTIVATIONS, Softmax
+from convfilter.filters.network_operators import Softmax
+from convfilter.filters.operators import LAYER_ACTIVATIONS
 from convfilter.filters.parameters import Choice, Key, Number, Numbers, Pair, Parameter, Text
 from convfilter.filters.row import ALL_KEYWORDS, OF_POINTS, Filter
 from convfilter.filters.stage import Stage

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.filters.operators import Join, LocalResponse, Point, Pooling
+from convfilter.filters.network_operators import Join, LocalResponse
+from convfilter.filters.operators import Point, Pooling
 from convfilter.filters.stage import Stage
 
 

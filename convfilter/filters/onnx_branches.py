@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 
 from convfilter.errors import KernelFileError
+from convfilter.filters.network_operators import Constant, Join, Unpooling
 from convfilter.filters.onnx_node import Array, Chain, Node, scaled
-from convfilter.filters.operators import Constant, Join, Point, Unpooling
+from convfilter.filters.operators import Point
 from convfilter.filters.stage import Stage
 from convfilter.record import replace
 

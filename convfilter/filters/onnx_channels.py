@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers
+from convfilter.filters.network_operators import Constant, Join, Layer, Softmax
 from convfilter.filters.onnx_node import Chain, Node
-from convfilter.filters.operators import Constant, Join, Layer, Softmax
 from convfilter.filters.stage import Stage
 
 _AXES = 4

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from convfilter.errors import ConvfilterError, KernelFileError, UsageError, foreign, named, shown
+from convfilter.filters.network_operators import Layer
 from convfilter.filters.network_preparation import Preparation
 from convfilter.filters.onnx_graph import Chain, Graph
 from convfilter.filters.onnx_weights import load_weights
-from convfilter.filters.operators import Layer
 from convfilter.filters.stage import Stage
 
 Read = TypeVar("Read")

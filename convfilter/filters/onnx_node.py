@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers
-from convfilter.filters.operators import Layer, Point
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Point
 from convfilter.filters.stage import Stage
 from convfilter.record import record, replace
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from convfilter.errors import KernelFileError
 from convfilter.filters import kernels, layers, normalizations
+from convfilter.filters.network_operators import Layer, MaxIndices
 from convfilter.filters.onnx_channels import softmax
 from convfilter.filters.onnx_node import BROADCAST, Array, Chain, Node, scaled, with_layer
-from convfilter.filters.operators import Correlation, Layer, MaxIndices, Point, PointKind, Pooling
+from convfilter.filters.operators import Correlation, Point, PointKind, Pooling
 from convfilter.filters.stage import PaddingMode, Stage
 from convfilter.record import replace
 

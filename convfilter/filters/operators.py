@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.checks import is_finite, is_integer, number_text, require_choice, require_flag, require_integers
+from convfilter.filters.checks import (
+    Pair,
+    is_finite,
+    is_integer,
+    number_text,
+    require_choice,
+    require_flag,
+    require_integers,
+)
+from convfilter.filters.network_operators import Layer, NetworkOperator
 from convfilter.record import cached_property, record
 
 if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
@@ -13,9 +22,6 @@ if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
     import numpy.typing as npt
 
     from convfilter.filters.kernel import Kernel
-    from convfilter.filters.stage import Stage
-
-Pair: TypeAlias = tuple[int, int]
 
 #: Largest radius of a guided filter.
 _MOST_RADIUS = 5000
@@ -243,49 +249,6 @@ class Orientation:
     turn: float = 0.0
 
 
-@record
-class LocalResponse:
-    """Local response normalisation: each sample over a power of the squares of ``size`` channels around it.
-
-    ``x / (bias + alpha / size * sum of squares)**beta`` for samples whose white is 1; opacity is not a channel.
-    """
-
-    size: int
-    alpha: float = 1e-4
-    beta: float = 0.75
-    bias: float = 1.0
-
-
-@record
-class Softmax:
-    """Shares of the channels of each pixel: ``exp(x) / sum of exp(x)`` for samples whose white is 1.
-
-    ``kind`` "log" is the natural logarithm of the shares; "hard" is 1 for the first largest channel, and 0 for the
-    others. Opacity is not a channel.
-    """
-
-    kind: Literal["soft", "log", "hard"] = "soft"
-
-
-@record
-class MaxIndices:
-    """Index of the largest sample of each window: ``(channel * rows + row) * cols + col`` of the picture.
-
-    The first of equal samples counts. With ``by_columns``, the index is ``(channel * cols + col) * rows + row``. White
-    stands for 1, as in a layer.
-    """
-
-    size: Pair
-    by_columns: bool = False
-
-
-@record(eq=False)
-class Constant:
-    """Constant samples: a (rows, cols, channels) array; a side of 1 is broadcast to the input."""
-
-    values: npt.NDArray[np.float64]
-
-
 PointKind = Literal[
     "relu", "abs", "bias", "scale", "clip", "normalize", "threshold", "invert",
     "leaky_relu", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "gelu_tanh", "softplus", "softsign",
@@ -319,80 +282,6 @@ class Point:
         return self.kind != "scale"
 
 
-@record(eq=False)
-class Layer:
-    """Kernels across channels, then an activation; ``layers.layer`` checks the numbers and makes a layer.
-
-    ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both float64, for samples whose white is 1. If
-    ``transposed``, the stage's stride is the distance of the input's samples on the grid of the result, its padding is
-    cut off, and ``output_padding`` adds rows and columns at the end; ``output_size`` sets the size of the result
-    instead. ``slope`` is the slope of leaky_relu, or the (C_out,) slopes of prelu.
-    """
-
-    weight: npt.NDArray[np.float64]
-    bias: npt.NDArray[np.float64]
-    groups: int = 1
-    activation: str = "none"
-    slope: float | npt.NDArray[np.float64] = 0.01
-    transposed: bool = False
-    output_padding: Pair = (0, 0)
-    output_size: Pair | None = None
-
-    @property
-    def inputs(self) -> int:
-        """Number of input channels."""
-        return int(self.weight.shape[1]) * self.groups
-
-    @cached_property
-    def fractions(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The weights as numerators and one divisor for each output channel; see ``Kernel``."""
-        from convfilter.filters.kernel import fractions_of
-
-        return fractions_of(self.weight)
-
-    @cached_property
-    def reach(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """For each output channel: the sum of its numerators' magnitudes, and whether all are integers."""
-        numerators = self.fractions[0].reshape(len(self.weight), -1)
-        return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)
-
-
-@record
-class Unpooling:
-    """A pooling to invert: its window, stride and padding (top, bottom, left, right), and the size of the result.
-
-    Indices refer to the picture before pooling, whose size follows from these numbers; a larger ``output_size`` adds
-    zeros at the end.
-    """
-
-    window: Pair
-    stride: Pair
-    padding: tuple[int, int, int, int]
-    output_size: Pair | None = None
-
-    def pooled(self, rows: int, cols: int) -> Pair:
-        """Return the size before pooling to ``rows`` x ``cols``."""
-        top, bottom, left, right = self.padding
-        height = (rows - 1) * self.stride[0] + self.window[0] - top - bottom
-        return height, (cols - 1) * self.stride[1] + self.window[1] - left - right
-
-
-@record
-class Join:
-    """Branches with the same input, joined by sum, product, quotient, or concatenation of channels.
-
-    An empty branch is the input itself. All branches have one size; a branch may have a single pixel unless branches
-    are concatenated. With ``unpooling`` there are two branches: samples, and the indices of ``MaxIndices`` that place
-    them among zeros.
-    """
-
-    kind: Literal["add", "multiply", "divide", "concat", "unpool"]
-    branches: tuple[tuple[Stage, ...], ...]
-    unpooling: Unpooling | None = None
-
-
-#: Operators of networks besides layers.
-NetworkOperator: TypeAlias = Join | LocalResponse | Softmax | MaxIndices | Constant
 Operator: TypeAlias = (
     Correlation
     | Gradient

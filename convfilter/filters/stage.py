@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, get_args
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.checks import is_finite, require_choice, require_flag, require_integers
-from convfilter.filters.operators import Operator, Pair
+from convfilter.filters.checks import Pair, is_finite, require_choice, require_flag, require_integers
+from convfilter.filters.operators import Operator
 from convfilter.record import record
 
 Padding: TypeAlias = str | tuple[int, int, int, int]

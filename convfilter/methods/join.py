@@ -15,7 +15,8 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.workers import Worker, Workers
-from convfilter.filters.operators import Join, Pair, Unpooling
+from convfilter.filters.checks import Pair
+from convfilter.filters.network_operators import Join, Unpooling
 from convfilter.methods.straight import Real, finish
 from convfilter.methods.values import straight
 from convfilter.planning import StagePlan

@@ -12,7 +12,8 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Workers
-from convfilter.filters.operators import ACTIVATIONS, Layer
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import ACTIVATIONS
 from convfilter.filters.point_rows import default_numbers
 from convfilter.methods.im2col import Windows, load_padded, loaded_scale, weight_matrices, window_matrix
 from convfilter.methods.pointwise import ACTIVATE

@@ -10,7 +10,7 @@ from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.buffer import Samples
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Rows
-from convfilter.filters.operators import Layer
+from convfilter.filters.network_operators import Layer
 from convfilter.methods.im2col import Windows, load_padded, weight_matrices, window_matrix
 from convfilter.planning import AxisPlan
 from convfilter.record import NamedTuple

@@ -16,7 +16,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Worker, Workers
-from convfilter.filters.operators import Constant, LocalResponse, MaxIndices, Softmax
+from convfilter.filters.network_operators import Constant, LocalResponse, MaxIndices, Softmax
 from convfilter.methods.straight import central_alpha, finish
 
 Real = npt.NDArray[np.float64]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from convfilter.errors import ParameterError, SizeError, UsageError
 from convfilter.executor.run import run_array
-from convfilter.filters.operators import Layer, Orientation
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Orientation
 from convfilter.filters.stage import Stage
 from convfilter.picture.limits import require_memory
 from convfilter.picture.outline import Outline

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from convfilter.errors import ReadError, UsageError, WriteError
 from convfilter.filters import stack
-from convfilter.filters.operators import Layer, Pooling
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Pooling
 from convfilter.filters.stage import Stage
 from convfilter.picture.codecs import pnm_series
 from convfilter.picture.loss import Loss, notes_of

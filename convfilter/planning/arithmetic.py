@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError
-from convfilter.filters.operators import Layer, Operator, Pooling
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Operator, Pooling
 from convfilter.filters.stage import Stage
 from convfilter.record import cached_property, record, replace
 

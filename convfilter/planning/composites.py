@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from convfilter.filters.checks import Pair
 from convfilter.filters.kernel import Kernel
-from convfilter.filters.operators import Correlation, Layer, Morphology, MorphologyKind, Pair, Point, Pooling
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Correlation, Morphology, MorphologyKind, Point, Pooling
 from convfilter.filters.stage import Padding, Stage
 from convfilter.record import replace
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from convfilter.filters.operators import Correlation, Gradient, Layer, Orientation, UnsharpMask
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Correlation, Gradient, Orientation, UnsharpMask
 from convfilter.planning.field import Field
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan

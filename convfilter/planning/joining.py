@@ -7,7 +7,7 @@ from math import prod
 from typing import TypeAlias
 
 from convfilter.errors import ParameterError
-from convfilter.filters.operators import Constant, Join, Unpooling
+from convfilter.filters.network_operators import Constant, Join, Unpooling
 from convfilter.planning.field import Field
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import MOST_INDICES

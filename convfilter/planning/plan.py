@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.kernels import identity
-from convfilter.filters.operators import Constant, Correlation, Join, NetworkOperator, Point, Softmax
+from convfilter.filters.network_operators import Constant, Join, NetworkOperator, Softmax
+from convfilter.filters.operators import Correlation, Point
 from convfilter.filters.stage import Stage
 from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded, sized

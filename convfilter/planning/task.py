@@ -11,26 +11,28 @@ from convfilter.errors import ParameterError, named
 from convfilter.filters.factors import factored
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.kernels import identity
-from convfilter.filters.operators import (
-    Bilateral,
-    Canny,
-    Compass,
+from convfilter.filters.network_operators import (
     Constant,
-    Correlation,
-    Gradient,
-    Guided,
     Join,
     Layer,
     LocalResponse,
     MaxIndices,
-    Morphology,
     NetworkOperator,
+    Softmax,
+)
+from convfilter.filters.operators import (
+    Bilateral,
+    Canny,
+    Compass,
+    Correlation,
+    Gradient,
+    Guided,
+    Morphology,
     Operator,
     Orientation,
     Point,
     Pooling,
     Rank,
-    Softmax,
     UnsharpMask,
 )
 from convfilter.filters.stage import Stage

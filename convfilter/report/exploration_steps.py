@@ -7,16 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convfilter.filters.operators import (
-    Correlation,
-    Gradient,
-    Layer,
-    NetworkOperator,
-    Orientation,
-    Point,
-    Pooling,
-    UnsharpMask,
-)
+from convfilter.filters.network_operators import Layer, NetworkOperator
+from convfilter.filters.operators import Correlation, Gradient, Orientation, Point, Pooling, UnsharpMask
 from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, plan_stack
 from convfilter.planning.composites import sized

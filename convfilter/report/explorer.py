@@ -17,10 +17,8 @@ import numpy.typing as npt
 from convfilter.engine.borders import index_map
 from convfilter.executor.region import run_region
 from convfilter.filters import stack
-from convfilter.filters.operators import (
-    Join,
-    Pooling,
-)
+from convfilter.filters.network_operators import Join
+from convfilter.filters.operators import Pooling
 from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, full_scale, plan_stack
 from convfilter.planning.composites import expanded

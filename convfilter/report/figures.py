@@ -13,18 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.filters.kernel import Kernel, Weights
-from convfilter.filters.operators import (
-    Bilateral,
-    Canny,
-    Compass,
-    Gradient,
-    Guided,
-    Layer,
-    NetworkOperator,
-    Orientation,
-    Point,
-    Pooling,
-)
+from convfilter.filters.network_operators import Layer, NetworkOperator
+from convfilter.filters.operators import Bilateral, Canny, Compass, Gradient, Guided, Orientation, Point, Pooling
 from convfilter.filters.stage import Stage
 from convfilter.record import NamedTuple
 from convfilter.report.markup import shown

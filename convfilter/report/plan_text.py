@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from convfilter.filters.operators import Layer
+from convfilter.filters.network_operators import Layer
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.budget import budget
 from convfilter.planning.field import Field

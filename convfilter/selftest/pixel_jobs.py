@@ -11,7 +11,8 @@ import numpy as np
 from convfilter import layers, windows
 from convfilter.executor.run import run_array as engine_run
 from convfilter.filters import kernels
-from convfilter.filters.operators import Correlation, Join, Point
+from convfilter.filters.network_operators import Join
+from convfilter.filters.operators import Correlation, Point
 from convfilter.filters.stage import Stage
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, plan_stack
 from convfilter.selftest.jobs import PLAIN, ExpectPixels, Job, Keywords, Samples, in_stack, nothing

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convfilter.filters.network_operators import Join, Layer
 from convfilter.filters.operators import (
     Bilateral,
     Canny,
@@ -14,8 +15,6 @@ from convfilter.filters.operators import (
     Correlation,
     Gradient,
     Guided,
-    Join,
-    Layer,
     Morphology,
     Operator,
     Orientation,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.filters.operators import Layer
+from convfilter.filters.network_operators import Layer
 from convfilter.planning.method import Grid, Method, always
 from convfilter.planning.precision import SINGLE_LEVELS, SINGLE_RANGE, SINGLE_WHOLE
 from convfilter.planning.stage_plan import StagePlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from convfilter.filters.operators import Constant, LocalResponse, MaxIndices, Softmax
+from convfilter.filters.network_operators import Constant, LocalResponse, MaxIndices, Softmax
 from convfilter.planning.method import Method, never
 
 RESPONSE = Method("response", lambda _: 20.0, fits_single=never)
