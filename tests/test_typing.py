@@ -52,9 +52,20 @@ SURFACE = [
     "numpy.*",
     *(
         f"convfilter{name}"
-        for name in ("", ".api", ".draft", ".errors", ".files", ".keywords", ".layers", ".record", ".windows")
+        for name in (
+            "",
+            ".api",
+            ".draft",
+            ".errors",
+            ".files",
+            ".images",
+            ".keywords",
+            ".layers",
+            ".record",
+            ".windows",
+        )
     ),
-    *(f"convfilter.filters.{name}" for name in ("kernels", "stage")),
+    *(f"convfilter.filters.{name}" for name in ("kernel", "kernels", "stage")),
     *(f"convfilter.picture.{name}" for name in ("options", "picture", "pixels")),
     "convfilter.planning",
     "convfilter.planning.plan",
