@@ -97,9 +97,17 @@ def test_steps_of_small_results_are_whole(monkeypatch):
     (band,) = made.bands
     assert [tick for tick in band.ticks] == [[(k, list(range(node.blocks)))] for k, node in enumerate(nodes)]
     assert made.sharing == [2, 2]
+    assert made.crews == [2, 1]  # point functions have no strips
     by_steps(monkeypatch)
     _, made = schedule_of(planned(STACKS[0]), picture(), 2)
     assert len(made.bands[0].ticks) > 4
+
+
+def test_threads_share_columns_where_shares_of_rows_would_overlap_too_much(monkeypatch):
+    by_whole_results(monkeypatch)
+    _, made = schedule_of(planned("gaussian:60 | gaussian:1"), picture(), 2)
+    assert made.sharing == [2] * 4
+    assert made.crews == [1, 1, 1, 2]
 
 
 def test_little_work_is_not_shared(monkeypatch):

@@ -24,6 +24,7 @@ from convfilter.engine.order import Tick
 from convfilter.engine.program import Slot
 from convfilter.engine.schedule import scheduled
 from convfilter.engine.threads import cut, run_blocks
+from convfilter.engine.workers import CrewsSideBySide
 
 #: Number of a node, a callable of its crew, and the argument of the call.
 _Task: TypeAlias = tuple[int, Callable[[Any], None], Any]
@@ -131,18 +132,19 @@ class Executable:
     def _crews_of(self, number: int) -> _BandCrews:
         """Return the crews of a band, whose line buffers follow the band's own order."""
         if number not in self._crews_of_bands:
-            self._crews_of_bands[number] = self._band_crews(self._schedule.bands[number].places, self._schedule.sharing)
+            self._crews_of_bands[number] = self._band_crews(self._schedule.bands[number].places)
         return self._crews_of_bands[number]
 
-    def _band_crews(self, places: Sequence[Indices | int], sharing: Sequence[int]) -> _BandCrews:
+    def _band_crews(self, places: Sequence[Indices | int]) -> _BandCrews:
         buffers = [LineBuffer(Slot(samples), held) for samples, held in zip(self._buffers, places, strict=True)]
-        return _BandCrews(self._nodes, [_array_of(self._source), *buffers, _array_of(self._sink)], sharing)
+        buffers = [_array_of(self._source), *buffers, _array_of(self._sink)]
+        return _BandCrews(self._nodes, buffers, self._schedule.sharing, self._schedule.crews)
 
     def _any_crews(self, idle: list[_BandCrews]) -> _BandCrews:
         """Return crews for any band, where no line buffers lie between nodes."""
         with suppress(IndexError):
             return idle.pop()
-        crews = self._band_crews([], self._schedule.sharing)
+        crews = self._band_crews([])
         while self._crews_of_bands.setdefault(number := len(self._crews_of_bands), crews) is not crews:
             assert number >= 0  # another thread took this number
         return crews
@@ -175,12 +177,18 @@ class _BandEvents:
 class _BandCrews:
     """Crews of the nodes, which compute from one line buffer into the next, for one band at a time."""
 
-    def __init__(self, nodes: Sequence[Node], buffers: Sequence[LineBuffer], sharing: Sequence[int]) -> None:
-        self._nodes, self._sharing, self._result = nodes, sharing, buffers[-1]
-        self._crews: list[Crew] = [
-            node.crew([buffers[number + 1 - back] for back in node.reads], buffers[number + 1], sharing[number])
-            for number, node in enumerate(nodes)
-        ]
+    def __init__(
+        self, nodes: Sequence[Node], buffers: Sequence[LineBuffer], sharing: Sequence[int], crews: Sequence[int]
+    ) -> None:
+        self._nodes, self._buffers, self._sharing, self._result = nodes, buffers, sharing, buffers[-1]
+        self._crews = [self._crew(number, count) for number, count in enumerate(crews)]
+
+    def _crew(self, number: int, count: int) -> Crew:
+        node, target = self._nodes[number], self._buffers[number + 1]
+        sources = [self._buffers[number + 1 - back] for back in node.reads]
+        if count == 1:
+            return node.crew(sources, target, self._sharing[number])
+        return CrewsSideBySide([node.crew(sources, target, 1) for _ in range(count)])
 
     def begin(self) -> None:
         """Reset for another picture."""

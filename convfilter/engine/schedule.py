@@ -46,6 +46,8 @@ _MOST_BUFFERS = 32 * 2**20
 _TICK_BYTES = 2**20
 #: Largest share of a run's multiply-adds in blocks that two bands both compute.
 _MOST_TWICE = 0.1
+#: Largest share of its input that a node loads twice so that threads share rows.
+_MOST_LOADED_TWICE = 1 / 16
 #: Largest share of a run's multiply-adds in blocks that the lower band computes for the upper band, too.
 MOST_SHARED = 0.25
 
@@ -60,6 +62,8 @@ class Schedule:
         Bands that are computed side by side.
     sharing : list of int
         For each node, the threads that share the blocks of a step.
+    crews : list of int
+        For each node, the crews that compute a step: one for all threads that share it, or one for each.
     bands : list of Band
         From the top down.
     rows : list of int
@@ -68,6 +72,7 @@ class Schedule:
 
     threads: int
     sharing: list[int]
+    crews: list[int]
     bands: list[Band]
     rows: list[int]
 
@@ -80,21 +85,22 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     if len(nodes) == 1:
         threads = min(threads, blocks, max(1, room // _crew_bytes(nodes)))
         alike = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
-        return Schedule(threads, alone, [_single(steps) for steps in alike], [])
+        return Schedule(threads, alone, alone, [_single(steps) for steps in alike], [])
     if any(node.in_order for node in nodes):
         return _streamed(nodes, threads, room)
     if 1 < threads <= blocks:
         side_by_side = _side_by_side(nodes, threads)
         if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * _crew_bytes(nodes) <= room:
-            return Schedule(threads, alone, *side_by_side)
-        left = room - _crew_bytes(nodes, threads)
-        if _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, left):
+            return Schedule(threads, alone, alone, *side_by_side)
+        if _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, room - threads * _crew_bytes(nodes)):
             steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
-            return Schedule(1, _sharing(nodes, threads, steps), *_one_band(nodes, one_by_one(steps)))
+            sharing = _sharing(nodes, threads, steps)
+            crews = [count if _shares_rows(node, count) else 1 for node, count in zip(nodes, sharing, strict=True)]
+            return Schedule(1, sharing, crews, *_one_band(nodes, one_by_one(steps)))
     if threads == 1:
         bands, rows = _one_band(nodes, one_by_one(order_of(nodes, 0, blocks)))
         if _bytes(nodes, rows) + _crew_bytes(nodes) <= room:
-            return Schedule(1, alone, bands, rows)
+            return Schedule(1, alone, alone, bands, rows)
     else:
         for node in nodes:
             node.lower_blocks(shared=True)
@@ -113,7 +119,7 @@ def _by_ticks(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     buffer_bytes = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
     threads = min(threads, _most_threads(nodes, room - buffer_bytes))
     if threads == 1:
-        return Schedule(1, alone, *_one_band(nodes, ticks))
+        return Schedule(1, alone, alone, *_one_band(nodes, ticks))
     room -= _crew_bytes(nodes, threads)
     sizes = _sizes(nodes, threads)
     while True:
@@ -123,7 +129,7 @@ def _by_ticks(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
             if _bytes(nodes, rows) <= room:
                 break
         if _bytes(nodes, rows) <= room or max(sizes[1:]) == 1:
-            return Schedule(1, _sharing(nodes, threads, steps), bands, rows)
+            return Schedule(1, _sharing(nodes, threads, steps), alone, bands, rows)
         sizes = _halved(sizes)
 
 
@@ -146,7 +152,7 @@ def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     steps[0] = max(steps)
     worth = _WORTH_IN_STREAM * WORTH_A_THREAD
     sharing = [threads if _cost(node) > worth * some else 1 for node, some in zip(nodes, steps, strict=True)]
-    return Schedule(1, sharing, [Band(stream, stream.heights, 0, 0)], stream.heights)
+    return Schedule(1, sharing, [1] * len(nodes), [Band(stream, stream.heights, 0, 0)], stream.heights)
 
 
 def _halved(sizes: Sequence[int]) -> list[int]:
@@ -165,6 +171,14 @@ def _sharing(nodes: Sequence[Node], threads: int, steps: Sequence[Step]) -> list
     """Return, for each node, the threads that share the blocks of a step."""
     count = Counter(number for number, _ in steps)
     return [threads if _cost(node) > WORTH_A_THREAD * count[number] else 1 for number, node in enumerate(nodes)]
+
+
+def _shares_rows(node: Node, threads: int) -> bool:
+    """Whether threads share the rows of a whole result, each in strips of its own, rather than columns.
+
+    Strips of fewer columns compute more columns twice, rows of fewer blocks are loaded twice.
+    """
+    return node.splits_columns and (threads - 1) * node.overlap <= _MOST_LOADED_TWICE * node.jump * node.rows
 
 
 def _crew_bytes(nodes: Sequence[Node], threads: int = 1) -> int:

@@ -1,4 +1,4 @@
-"""Crews of workers: Python functions that compute blocks of rows, each in its own scratch memory."""
+"""Crews of workers, which are functions that compute blocks of rows in scratch memory of their own; crews of crews."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Protocol
 from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.mapped_stage import Region
-from convfilter.engine.node import Rows, Task
+from convfilter.engine.node import Crew, Rows, Task
+from convfilter.engine.threads import cut
 
 
 class Worker(Protocol):
@@ -62,6 +63,36 @@ class Workers:
     def held_bytes(self) -> int:
         """Return the bytes of all workers."""
         return self._count * self._bytes
+
+
+class CrewsSideBySide:
+    """Crews of one node: each computes a share of neighbouring blocks, in memory of its own."""
+
+    def __init__(self, crews: Sequence[Crew]) -> None:
+        self._crews = crews
+
+    def begin(self) -> None:
+        """Begin with another picture."""
+        for crew in self._crews:
+            crew.begin()
+
+    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+        """Return the tasks of each crew for its share."""
+        shares = cut(len(blocks), -(-len(blocks) // len(self._crews)))
+        return [
+            task
+            for crew, (first, last) in zip(self._crews, shares, strict=False)
+            for task in crew.tasks(blocks[first:last])
+        ]
+
+    @property
+    def clipped(self) -> int:
+        """Number of clipped samples."""
+        return sum([crew.clipped for crew in self._crews])
+
+    def held_bytes(self) -> int:
+        """Return the bytes of all crews."""
+        return sum([crew.held_bytes() for crew in self._crews])
 
 
 class TileWorker:
