@@ -1,5 +1,6 @@
 """QOI, farbfeld and SGI: samples survive writing and reading, also in other decoders."""
 
+import base64
 import io
 import struct
 
@@ -89,3 +90,80 @@ def test_an_sgi_of_16_bits_keeps_them(channels, run_lengths):
     rest = read(io.BytesIO(cut), ReadOptions(lenient=True))
     assert rest.notes == ("the SGI is truncated or damaged",)
     np.testing.assert_array_equal(np.atleast_3d(rest.pixels)[-4:, :, 0], np.atleast_3d(pixels)[-4:, :, 0])
+
+
+def sun_raster(pixels, kind, rows):
+    height, width = pixels.shape[:2]
+    depth = 8 * (3 if pixels.ndim == 3 else 1)
+    return struct.pack(">8I", 0x59A66A95, width, height, depth, len(rows), kind, 0, 0) + rows
+
+
+def run_lengths(data):
+    """Encode a run for each value that is repeated, and 0x80 as two bytes."""
+    out = b""
+    for at, value in enumerate(data):
+        if at and value == data[at - 1] and out[-3:-2] == b"\x80" and out[-2] < 255:
+            out = out[:-2] + bytes([out[-2] + 1, value])
+        elif data[at : at + 2] == bytes([value, value]):
+            out += bytes([0x80, 0, value])
+        else:
+            out += b"\x80\0" if value == 0x80 else bytes([value])
+    return out
+
+
+@pytest.mark.parametrize("width", [12, 13])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_run_lengths_of_a_sun_raster_count_the_byte_that_fills_an_odd_row(width, channels):
+    pixels = np.random.default_rng(4).integers(120, 130, (9, width, channels), np.uint8)
+    pixels[2:5] = 0x80
+    pixels = pixels[..., 0] if channels == 1 else pixels
+    stored = (pixels[..., ::-1] if channels == 3 else pixels).reshape(9, -1)  # blue, green, red
+    rows = np.pad(stored, ((0, 0), (0, stored.shape[1] % 2)), constant_values=7).tobytes()
+    for data in (sun_raster(pixels, 1, rows), sun_raster(pixels, 2, run_lengths(rows))):
+        np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, pixels)
+    for cut in range(40, len(data) - 4, 7):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(data[:cut]))
+
+
+def test_the_bits_of_an_xbm_that_are_set_are_black():
+    data = b"#define a_width 9\n#define a_height 2\nstatic char a_bits[] = {\n0x01, 0x01, 0xfe, 0x00};\n"
+    expected = [[0, 255, 255, 255, 255, 255, 255, 255, 0], [255, 0, 0, 0, 0, 0, 0, 0, 255]]
+    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, expected)
+
+
+#: 9x7 luminance and 5x4 chrominance, stored without loss by libavcodec.
+SUBSAMPLED_JP2 = (
+    "AAAADGpQICANCocKAAAAFGZ0eXBqcDIgAAAAAGpwMiAAAAAtanAyaAAAABZpaGRyAAAABwAAAAkAAwgHAAAAAAAPY29scgEAAAAAABIA"
+    "AAFZanAyY/9P/1EALwAAAAAACQAAAAcAAAAAAAAAAAAAAQAAAAEAAAAAAAAAAAAAAwcBAQcCAgcCAv9SAAwAAAABAAYCAgAB/1wAFiBA"
+    "SEhQSEhQSEhQSEhQSEhQSEhQ/2QAEAABTGF2YzYzLjEuMTAy/5AACgAAAAAA5AAB/5PA6CAJw+QCCMDoIAcAAAAAAADD5wQIfwAAwfIB"
+    "h84OB8gIAAMifwF/wfIBBsPnBAXfx9QLH1A8faDADm5kR78LC3tHPnV/C1FIKIZ/wPhBh84OD5wQAQA2fwa/wHQYfODg+cEAAQt2PwQ/"
+    "z7RKfaIz8A4X3G1xF9b6+ruh+QeROz3wZ8EGXh7s5ynpoxNjRzEfmCwr3wxQrLbQC5n03pFdLyqvw+cJH1A8PqBQCURlPw+VeGZapH8L"
+    "h1QIv8fUCx9QPH2goAtaxA1fB6AvxuoSfxBmIe4t/9k="
+)
+
+
+def test_subsampled_chrominance_of_a_jpeg_2000_covers_odd_sizes():
+    luminance = np.array(
+        [
+            [153, 172, 63, 173, 125, 132, 148, 100, 197],
+            [67, 98, 113, 139, 117, 78, 66, 60, 66],
+            [80, 199, 86, 151, 165, 92, 99, 120, 96],
+            [196, 84, 185, 171, 178, 76, 114, 147, 129],
+            [153, 154, 152, 68, 194, 137, 186, 98, 110],
+            [183, 86, 68, 112, 155, 77, 181, 107, 91],
+            [136, 185, 183, 182, 102, 62, 168, 159, 167],
+        ]
+    )
+    blue = np.array(
+        [[90, 92, 125, 113, 120], [155, 104, 126, 112, 110], [146, 100, 112, 98, 100], [109, 138, 130, 121, 101]]
+    )
+    red = np.array(
+        [[145, 145, 106, 94, 112], [100, 145, 126, 125, 110], [125, 157, 106, 143, 91], [111, 155, 150, 96, 149]]
+    )
+    blue, red = (plane.repeat(2, axis=0).repeat(2, axis=1)[:7, :9] - 128 for plane in (blue, red))
+    green = luminance - 0.344136 * blue - 0.714136 * red
+    expected = np.dstack([luminance + 1.402 * red, green, luminance + 1.772 * blue]).clip(0, 255)
+    picture = read(io.BytesIO(base64.b64decode(SUBSAMPLED_JP2)))
+    assert picture.model == "rgb" and picture.white is None
+    np.testing.assert_allclose(picture.pixels, expected, atol=1)

@@ -1,6 +1,7 @@
 """JPEG 2000, AVIF and SGI of other depths than 8 bits.
 
-Pillow would silently reduce more bits, which imagecodecs decodes, and leave white below 255 in a JPEG 2000 of fewer.
+Pillow would silently reduce more bits, which imagecodecs decodes as it does a JPEG 2000 with subsampled chrominance,
+and leave white below 255 in a JPEG 2000 of fewer bits.
 
 ISO/IEC 15444-1, annex A.5.1 (SIZ marker segment); AV1 Codec ISO Media File Format Binding 1.3, section 2.3 (av1C box).
 """
@@ -48,13 +49,28 @@ def _head_of(file: BinaryIO) -> bytes:
     return head
 
 
-def _jpeg2000_depths(head: bytes) -> list[int]:
+def _jpeg2000_components(head: bytes) -> bytes:
+    """Return depth, horizontal and vertical distance of the samples of each component, a byte each."""
     start = head.find(_CODESTREAM)
     size = head[start + 4 :]
     count = int.from_bytes(size[36:38], "big")
-    depths = size[38 : 38 + 3 * count : 3]
-    if start < 0 or not 0 < count <= 16384 or len(depths) < count:
+    components = size[38 : 38 + 3 * count]
+    if start < 0 or not 0 < count <= 16384 or len(components) < 3 * count:
         raise ReadError("the JPEG 2000 is damaged: it has no size marker")
+    return components
+
+
+def is_subsampled(file: BinaryIO) -> bool:
+    """Whether a component of a JPEG 2000 has a lower resolution: Pillow misplaces its samples if a size is odd.
+
+    The position does not change.
+    """
+    components = _jpeg2000_components(_head_of(file))
+    return max(components[1::3] + components[2::3]) > 1
+
+
+def _jpeg2000_depths(head: bytes) -> list[int]:
+    depths = _jpeg2000_components(head)[::3]
     if any(depth & _SIGNED for depth in depths):
         raise ReadError("a JPEG 2000 of signed samples cannot be filtered; convert it to TIFF first")
     return [depth + 1 for depth in depths]

@@ -17,9 +17,10 @@ from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
-from convfilter.picture.pillow import container_metadata, contents, gif, gif_frames, high_depth, webp
+from convfilter.picture.pillow import container_metadata, contents, gif, gif_frames, high_depth, sun, webp
 from convfilter.picture.pillow.guards import decoding, with_lenient_retry
 from convfilter.picture.pixels import Model, Pixels, channels_of
+from convfilter.picture.place.source import content_of
 from convfilter.record import NamedTuple, replace
 
 #: Pillow's plugin and class by format: importing all plugins takes 74 ms.
@@ -84,9 +85,11 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         notes = contents.notes_on(image, name, file)
         if name in high_depth.FORMATS and not getattr(image, "is_animated", False):
             bits = high_depth.bits_of(file, name)
-            if bits > 8:
+            if bits > 8 or (bits == 8 and name == "JPEG2000" and high_depth.is_subsampled(file)):
                 options.require_frame(1)
                 return replace(_high_depth(image, file, name, bits, lenient), notes=tuple(notes))
+        if name == "SUN" and (unpacked := sun.unpacked(content_of(file))) is not None:
+            image = _opened(io.BytesIO(unpacked), lenient, options)
         if name == "JPEG2000":
             # Its decoder gives all samples or none; for none, a lenient Pillow would return a black picture.
             ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -170,7 +173,10 @@ def _decoded(image: Any, number: int, count: int, options: ReadOptions) -> _Deco
     delay = (round(image.info.get("duration", 0)), 1000) if is_animated else None
     plain = _plain(image)
     model, alpha = _MODELS[plain.mode]
-    return _Decoded(np.array(plain), model, alpha, delay)
+    pixels = np.array(plain)
+    if image.format == "XBM":
+        pixels = ~pixels  # bits that are set are black, which Pillow makes white
+    return _Decoded(pixels, model, alpha, delay)
 
 
 def _drawn(placed: Sequence[gif_frames.Placed], numbers: Sequence[int], width: int, height: int) -> list[_Decoded]:
