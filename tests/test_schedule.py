@@ -123,7 +123,7 @@ def test_little_work_is_not_shared(monkeypatch):
 def test_filters_of_little_work_wake_no_thread(monkeypatch):
     monkeypatch.undo()
     image = picture((256, 256, 3))
-    for text in ("gaussian:2", "gaussian:2 | relu", "gaussian:2 | gaussian:2"):
+    for text in ("gaussian:2", "gaussian:2 | relu", "gaussian:2 | gaussian:2", "box:3 | gaussian:2 | gaussian:1"):
         nodes, made = schedule_of(planned(text, image.shape), image, 2)
         assert (made.threads, made.sharing) == (1, [1] * len(nodes))
 

@@ -28,8 +28,9 @@ from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
 #: costs: it wakes after 70 us, and the first thread some 50 us after the end of the second. On two cores of an AMD
-#: EPYC, runs of 8 to 12 million take 1.0 to 1.8 times as long on two threads as on one; only `maxpool:2` takes 0.85.
-WORTH_A_THREAD = 12_000_000
+#: EPYC, runs of 8 to 13 million take 1.0 to 1.8 times as long on two threads as on one; `maxpool:2` at 1 megapixel in
+#: front of another filter, 13.5 million, lets the stack take 0.87.
+WORTH_A_THREAD = 13_000_000
 #: The same for a step of a stream, in which other threads read and write rows meanwhile, over the number above.
 _WORTH_IN_STREAM = 2 / 3
 #: Multiply-adds that take as long as reading or writing a byte. With them a thousand take 13 to 60 ns, in most nodes 23
