@@ -122,8 +122,28 @@ def stage_defaults(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def run_options() -> list[Option]:
     """Make the options that say how pictures are read, filtered and written."""
-    percent = Number("N", minimum=1, maximum=100, integer=True)
     count = Number("N", minimum=1, maximum=MOST_PIXELS, integer=True)
+    return [
+        *_result_options(),
+        *_file_options(),
+        _run_option("--threads", count, "Threads, at most.  [one a core]", None, "Run"),
+        algorithm_option("Use this algorithm, not the cheapest (see plan)."),
+        *_many_options(),
+        *config_options(),
+        Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
+        Option(
+            "--html",
+            section="Run",
+            type=FILE,
+            help="Write a page: before and after with a slider, plan, kernels, timings.",
+        ),
+        Option("--explain", section="Run", is_flag=True, help="Print the plan on stderr before it runs (see plan)."),
+        *common_options(),
+    ]
+
+
+def _result_options() -> list[Option]:
+    """Make the options that say which samples are filtered, and in which form the result is."""
     return [
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance; the result is grey."),
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
@@ -135,6 +155,13 @@ def run_options() -> list[Option]:
             "--mask", section="Result", type=FILE, help="Ignore pixels where this picture, of the same size, is black."
         ),
         Option("--fill", section="Result", is_flag=True, help="Compute ignored pixels from their neighbours."),
+    ]
+
+
+def _file_options() -> list[Option]:
+    """Make the options that say how files are read and written."""
+    percent = Number("N", minimum=1, maximum=100, integer=True)
+    return [
         Option(
             "--format",
             section="Files",
@@ -169,19 +196,6 @@ def run_options() -> list[Option]:
         Option("-y", "--overwrite", section="Files", is_flag=True, help="Replace an OUT that looks like an input."),
         Option("-n", "--no-clobber", section="Files", is_flag=True, help="Skip outputs that exist already."),
         Option("--in-place", section="Files", is_flag=True, help="Overwrite IN, without an OUT."),
-        _run_option("--threads", count, "Threads, at most.  [one a core]", None, "Run"),
-        algorithm_option("Use this algorithm, not the cheapest (see plan)."),
-        *_many_options(),
-        *config_options(),
-        Option("-v", "--verbose", section="Run", is_flag=True, help="Sizes, algorithm, time and clipping on stderr."),
-        Option(
-            "--html",
-            section="Run",
-            type=FILE,
-            help="Write a page: before and after with a slider, plan, kernels, timings.",
-        ),
-        Option("--explain", section="Run", is_flag=True, help="Print the plan on stderr before it runs (see plan)."),
-        *common_options(),
     ]
 
 

@@ -85,8 +85,8 @@ def copy_rows(data, end, scan, tables, codes, state, rows, kept_rows, out):
     ``data`` ends at ``end`` or at a marker. ``scan`` holds the number of MCUs in a row and of blocks in an MCU, then
     for each block its component, whether it is the component's first, and the index of its tables for DC and AC in
     ``tables``. ``codes`` holds the codes of DC categories for each component. ``state`` is the position from which the
-    loop copies: at first the offset of the codes in ``data``, and zeros. A call moves it to the end of row
-    ``kept_rows``.
+    loop copies: at first the offset of the codes in ``data``, and zeros. A call moves it to the end of the
+    first ``kept_rows`` rows.
     """
     at = state[0]
     window = np.uint64(state[1]) << np.uint64(32) | np.uint64(state[2])  # the next bits, highest first

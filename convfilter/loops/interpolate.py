@@ -1,4 +1,4 @@
-"""Linear interpolation between samples of two ranks, computed as by ``numpy.percentile``."""
+"""Linear interpolation between samples of two ranks, with the rounding of ``numpy.percentile``."""
 
 from __future__ import annotations
 
