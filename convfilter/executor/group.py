@@ -26,7 +26,7 @@ from convfilter.locks import import_before_handlers
 from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
 from convfilter.planning.chains import alone_block_rows, block_rows
-from convfilter.planning.plan import for_any_numbers
+from convfilter.planning.method_choice import for_any_numbers
 from convfilter.record import replace
 
 #: Samples whose range is found at a time: several float64 copies of them fit a core's cache.

@@ -21,7 +21,7 @@ from convfilter.methods.straight import Real, finish
 from convfilter.methods.values import straight
 from convfilter.planning import StagePlan
 from convfilter.planning.chains import block_rows
-from convfilter.planning.plan import for_any_numbers
+from convfilter.planning.method_choice import for_any_numbers
 
 
 def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> list[Node]:

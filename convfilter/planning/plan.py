@@ -1,4 +1,4 @@
-"""Plan a stack of stages: geometry, algorithm, precision, cost.
+"""Plan a stack of stages.
 
 ``plan_stack`` makes a task of each stage, merges neighbours where that is exact and faster, and lets the fastest method
 plan each task. All functions are pure, and need neither pictures nor threads.
@@ -21,11 +21,10 @@ from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded, sized
 from convfilter.planning.field import Field
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
-from convfilter.planning.method import ALGORITHMS, Algorithm
-from convfilter.planning.methods import capable, chosen_method, fastest
+from convfilter.planning.method import ALGORITHMS
+from convfilter.planning.method_choice import plan_stage
 from convfilter.planning.offsets import in_fractions
 from convfilter.planning.stage_plan import Group, StagePlan
-from convfilter.planning.strips import window_block_rows
 from convfilter.planning.task import Mask, Task, compares_samples, takes_alpha_as_colour
 from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_integer, real_of
@@ -278,60 +277,3 @@ def _whites(
         return None
     before = white or full_scale(incoming)
     return before, (out_white or full_scale(result)) if is_integer(result) else before
-
-
-def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> StagePlan:
-    """Plan one stage, with the cheapest method or with ``algorithm``.
-
-    Raises
-    ------
-    ParameterError
-        ``algorithm`` cannot compute the stage.
-    """
-    methods = capable(task)
-    chosen = fastest(methods, task) if algorithm is None else next((m for m in methods if m.name == algorithm), None)
-    if chosen is None:
-        names = " or ".join(method.name for method in methods)
-        raise ParameterError(f"{prefix}algorithm {shown(algorithm)} cannot compute this; try {names}")
-    plan = StagePlan(
-        task.stage,
-        task.rows,
-        task.cols,
-        task.channels,
-        task.alpha,
-        chosen.name,
-        task.kernel,
-        task.scale,
-        chosen.precision(task),
-        task.is_exact,
-        chosen.multiply_adds(task),
-        scratch_bytes=0,
-        block_rows=chosen.block_rows(task),
-        rates=chosen.rates(task),
-        products=chosen.products(task),
-        sides=chosen.sides(task),
-        output_channels=task.output_channels,
-        preserves_white=task.preserves_white,
-        premultiplied=task.premultiplied,
-        masked=bool(task.mask),
-        bounded=task.is_bounded,
-        by_taps=chosen.by_taps(task),
-        result=task.result,
-    )
-    plan = replace(plan, window=chosen.window(plan))
-    return replace(plan, scratch_bytes=chosen.scratch_bytes(plan, task))
-
-
-def for_any_numbers(plan: StagePlan) -> StagePlan:
-    """Return a plan with a tap-by-tap method, which keeps infinite samples and NaN within their windows."""
-    if not chosen_method(plan).spreads:
-        return plan
-    algorithm: Algorithm = "separable" if plan.products else "direct"
-    local = replace(
-        plan,
-        algorithm=algorithm,
-        block_rows=window_block_rows(plan.rows),
-        rates=(None, None),
-        sides=(0, 0),
-    )
-    return replace(local, window=chosen_method(local).window(local))
