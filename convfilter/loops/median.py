@@ -6,7 +6,7 @@ it; elsewhere, where windows overlap the padding, samples are first copied to sc
 The median of three sorted columns is the median of three samples: the largest of the columns' minima, the median of
 their medians, and the smallest of their maxima (J. L. Smith, "Implementing median filters in XC4000E FPGAs", Xcell 23,
 1996). Two windows, one above the other, share two rows, which are compared once. For 5x5, each column of five is sorted
-once for all windows that contain it, some thousand samples at a time; ``select.py`` explains such networks.
+once for all windows that contain it, some thousand samples at a time; ``selection_network.py`` explains such networks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Largest and smallest samples of windows by running extremes, and means of real samples by sums of blocks.
 
-The cost hardly depends on the window; see ``loops/extreme.py``. ``box.py`` has the means of integers; ``stencil.py``
+The cost hardly depends on the window; see ``loops/pooling.py``. ``box.py`` has the means of integers; ``stencil.py``
 sums means over small windows of real samples tap by tap.
 """
 
@@ -30,9 +30,9 @@ from convfilter.planning.methods.extremes import BETWEEN_ROWS, blocks_of, compar
 from convfilter.record import replace
 
 _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
-LARGEST = Loop("extreme", "largest", _SIGNATURE)
-LEAST = Loop("extreme", "least", _SIGNATURE)
-SUMS = Loop("extreme", "sums", _SIGNATURE.replace("X", "A"))
+LARGEST = Loop("pooling", "largest", _SIGNATURE)
+LEAST = Loop("pooling", "least", _SIGNATURE)
+SUMS = Loop("pooling", "sums", _SIGNATURE.replace("X", "A"))
 
 _Sums = Callable[[int, int], Iterator[tuple[Region, Samples, int]]]
 

@@ -1,8 +1,8 @@
 """Erosion, dilation and their compositions: extremes under footprints of any shape.
 
-Rectangles use the loop of pooling (``loops/extreme.py``). Other footprints are runs of consecutive taps
-(``loops/footprint.py``), or nested rows in panels (``loops/panels.py``). Real samples are compared by their bit
-patterns, which have the order of the numbers. With alpha, premultiplied colours are compared, as in pooling.
+Rectangles use the loop of pooling (``loops/pooling.py``). Other footprints are runs of consecutive taps
+(``loops/footprint_runs.py``), or nested rows in panels (``loops/footprint_panels.py``). Real samples are compared by
+their bit patterns, which have the order of the numbers. With alpha, premultiplied colours are compared, as in pooling.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from convfilter.planning.methods.morphology import cells_of, footprint_cols, is_
 from convfilter.record import replace
 
 _SIGNATURE = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8* i8 i8 i8 i8 M* i8 M* i8"
-LARGEST_UNDER = Loop("footprint", "largest_under", _SIGNATURE)
-LEAST_UNDER = Loop("footprint", "least_under", _SIGNATURE)
+LARGEST_UNDER = Loop("footprint_runs", "largest_under", _SIGNATURE)
+LEAST_UNDER = Loop("footprint_runs", "least_under", _SIGNATURE)
 _NESTED = "M* i8 i8 i8 i8 i8* i8* i8 i8* i8 i8 M* i8 M* i8 i8"
-LARGEST_OF_NESTED = Loop("panels", "largest_of_nested", _NESTED)
-LEAST_OF_NESTED = Loop("panels", "least_of_nested", _NESTED)
+LARGEST_OF_NESTED = Loop("footprint_panels", "largest_of_nested", _NESTED)
+LEAST_OF_NESTED = Loop("footprint_panels", "least_of_nested", _NESTED)
 
 
 def nodes(stage: StageSetup) -> list[Node]:

@@ -1,9 +1,9 @@
 """Rank filters: medians and percentiles of windows of any shape.
 
-Samples are compared as integer keys (``rank_tiles.py``). Three methods find the result (``rank_finders.py``): a
-selection network (``loops/select.py``, ``medians.py``), column histograms (``loops/rank.py``), and a histogram that
-slides along a row (``loops/slide.py``). With alpha, a pixel's vote has the weight of its alpha. With a mask, the valid
-pixels of a window are ranked; their number decides about the rank.
+Samples are compared as integer keys (``rank_tiles.py``). Three methods find the result: a selection network
+(``rank_network.py``, ``medians.py``), column histograms (``rank_columns.py``), and a histogram that slides along a row
+(``rank_sliding.py``). With alpha, a pixel's vote has the weight of its alpha. With a mask, the valid pixels of a window
+are ranked; their number decides about the rank.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from convfilter.engine.threads import cut
 from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Rank
 from convfilter.methods import medians
-from convfilter.methods.rank_finders import Sliding, finder_for
+from convfilter.methods.rank_columns import ByColumns
+from convfilter.methods.rank_network import ByNetwork
+from convfilter.methods.rank_sliding import Sliding
 from convfilter.methods.rank_tiles import Tile, TileLoader
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
@@ -65,7 +67,7 @@ class _Worker:
         assert isinstance(operator, Rank)
         self._mapped, self._epilogue, self._target, self._fraction = mapped, epilogue, target, operator.fraction
         self._scratch = Scratch(mapped.plan.precision)
-        self._finder = finder_for(mapped, self._scratch)
+        self._finder = _finder_for(mapped, self._scratch)
         self._loader = TileLoader(mapped, self._scratch, self._finder.columns, self._finder.takes_bit_patterns)
         first, self._share = rank_of(operator.fraction, mapped.plan.kernel.nonzeros)
         self._ranks = (first, first + (self._share > 0))
@@ -162,3 +164,13 @@ class _Worker:
         numbers = _NO_NUMBERS if numbers is None else numbers
         INTERPOLATE.variant(X=low.dtype)(low, high, shares, numbers, numbered, low.size, values)
         return values
+
+
+def _finder_for(mapped: MappedStage, scratch: Scratch) -> ByNetwork | ByColumns | Sliding:
+    """Return the finder of a stage's method."""
+    match mapped.plan.algorithm:
+        case "network":
+            return ByNetwork(mapped, scratch)
+        case "histograms":
+            return ByColumns(mapped, scratch)
+    return Sliding(mapped, scratch)

@@ -1,4 +1,4 @@
-"""Comparator networks that select samples of given ranks; ``loops/select.py`` generates loops from them.
+"""Comparator networks that select samples of given ranks; ``loops/selection_network.py`` generates loops from them.
 
 A pair (one, other, live) puts the smaller of two samples into line ``one`` and the larger into line ``other``. ``live``
 says which of the two affects the rank: 0 both, 1 the smaller, 2 the larger.

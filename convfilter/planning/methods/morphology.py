@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ROWS_BYTES = 2**20
 #: Least output columns of a tile.
 _LEAST_COLS = 256
-#: Bytes of the panels of ``loops/panels.py``, which stay in that cache, too.
+#: Bytes of the panels of ``loops/footprint_panels.py``, which stay in that cache, too.
 PANELS_BYTES = 2**20
 #: Least rows of a block: each block reads the rows of a window again.
 _LEAST_ROWS = 32
