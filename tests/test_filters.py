@@ -281,6 +281,15 @@ def test_activations(spec: str) -> None:
     assert np.isnan(ends[2]) and not np.isnan(ends[:2]).any()
 
 
+@pytest.mark.parametrize("spec", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_of_infinities_are_those_of_their_formulas(spec: str, dtype: type[np.generic]) -> None:
+    ends = np.array([[-np.inf, np.inf]], dtype)
+    with np.errstate(all="ignore"):
+        expected = ACTIVATIONS[spec](ends)
+    np.testing.assert_array_equal(convfilter.apply(ends, spec), expected)
+
+
 def test_instance_normalisation_gives_each_channel_mean_0_and_variance_1() -> None:
     image = RNG.random((40, 33, 3), np.float32) * np.float32([1, 5, 0.1]) + np.float32([3, 0, -2])
     real = image.astype(np.float64)

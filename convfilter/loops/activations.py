@@ -80,7 +80,7 @@ def _activated(x, function, low, high):
     if function == 7:
         return half * x * (one + math.tanh(_TANH_SCALE * (x + 0.044715 * x * x * x)))
     if function == 8:
-        return _softplus(x)
+        return _softplus(x, zero)
     if function == 9:
         return x / (one + abs(x))
     if function == 10:
@@ -90,7 +90,7 @@ def _activated(x, function, low, high):
     if function == 12:
         return x * _between(x / 6 + half)
     if function == 13:
-        return x * math.tanh(_softplus(x))
+        return x * math.tanh(_softplus(x, zero))
     if function == 14:
         return x * _sigmoid(low * x)
     if function == 15:
@@ -105,12 +105,12 @@ def _sigmoid(x):
     return small / (1 + small) if x < 0 else 1 / (1 + small)
 
 
-def _softplus(x):
-    positive = x if x > 0 else x - x
+def _softplus(x, zero):
+    positive = x if x > 0 else zero
     return positive + math.log1p(math.exp(-abs(x)))
 
 
 def _between(x):
     """Clip x to 0 ... 1."""
-    x = x - x if x < 0 else x
+    x = 0.0 if x < 0 else x
     return 1.0 if x > 1 else x
