@@ -167,3 +167,23 @@ def test_subsampled_chrominance_of_a_jpeg_2000_covers_odd_sizes():
     picture = read(io.BytesIO(base64.b64decode(SUBSAMPLED_JP2)))
     assert picture.model == "rgb" and picture.white is None
     np.testing.assert_allclose(picture.pixels, expected, atol=1)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 24, 32])
+def test_run_lengths_of_a_tga_may_cross_rows(depth):
+    pixels = np.random.default_rng(4).integers(0, 256, (6, 13, depth // 8), np.uint8)
+    pixels[1:4] = pixels[0, 0]
+    pixels[..., -1] |= 0 if depth == 16 else 128
+    kind = 3 if depth == 8 else 2
+    head = struct.pack("<BBBHHBHHHHBB", 2, 0, kind, 0, 0, 0, 0, 0, 13, 6, depth, 0x20 | (8 if depth == 32 else 0))
+    packets, samples = b"", pixels.reshape(-1, depth // 8)
+    for start, count, repeated in ((0, 13, False), (13, 39, True), (52, 20, False), (72, 6, False)):
+        part = samples[start : start + 1] if repeated else samples[start : start + count]
+        packets += bytes([count - 1 | (0x80 if repeated else 0)]) + part.tobytes()
+    expected = read(io.BytesIO(head + b"id" + samples.tobytes())).pixels
+    coded = head[:2] + bytes([kind + 8]) + head[3:] + b"id" + packets
+    picture = read(io.BytesIO(coded))
+    np.testing.assert_array_equal(picture.pixels, expected)
+    assert picture.metadata.text[0].value == "id"
+    with pytest.raises(ReadError, match="lenient"):
+        read(io.BytesIO(coded[:-3]))

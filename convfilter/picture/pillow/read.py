@@ -17,7 +17,7 @@ from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
-from convfilter.picture.pillow import container_metadata, contents, gif, gif_frames, high_depth, sun, webp
+from convfilter.picture.pillow import container_metadata, contents, gif, gif_frames, high_depth, sun, tga, webp
 from convfilter.picture.pillow.guards import decoding, with_lenient_retry
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.picture.place.source import content_of
@@ -93,7 +93,13 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         if name == "JPEG2000":
             # Its decoder gives all samples or none; for none, a lenient Pillow would return a black picture.
             ImageFile.LOAD_TRUNCATED_IMAGES = False
-        picture = _picture(image, file, name, options, lenient)
+        try:
+            picture = _picture(image, file, name, options, lenient)
+        except OSError:
+            unpacked = tga.unpacked(content_of(file)) if name == "TGA" else None
+            if unpacked is None:
+                raise
+            picture = _picture(_opened(io.BytesIO(unpacked), lenient, options), file, name, options, lenient)
         if name == "JPEG2000" and image.mode != "P":
             pixels, more = high_depth.stretched(picture.pixels, file)
             picture, notes = replace(picture, frames=[Frame(pixels)]), [*more, *notes]
