@@ -1142,6 +1142,17 @@ def fill_ignored(rng, M):
         yield Case([pixels.ravel(), valid, count, channels, written, np.array([9], M)], {0: expected})
 
 
+def copy_filled(rng, M):
+    for channels, upper in product((1, 2, 3), (0, 1)):
+        picture, valid = samples(rng, (5, 70, channels), M), rng.integers(0, 2, (5, 70)).astype(np.uint8)
+        rows, neutral = np.array([3, 0, 0, 4]), np.iinfo(M).max * upper
+        expected = unset((4, 70, channels), M)
+        expected[:] = np.where(valid[..., np.newaxis] == 1, picture, neutral)[rows]
+        where = 70 * channels, valid.ravel(), 70, rows, 4, 70, channels, upper
+        marks, out = unset(70 * channels, M), unset(expected.size, M)
+        yield Case([picture.ravel(), *where, marks, out], {9: None, 10: expected})
+
+
 def ignore_value(rng, S):
     for channels, colours in ((1, 1), (3, 3), (4, 3), (2, 1)):
         pixels, valid = samples(rng, (500, channels), S), rng.integers(0, 2, 500).astype(np.uint8)
@@ -1169,7 +1180,8 @@ def ignore_transparent(rng, S):
 def masked_means(rng, S, W, R):
     more = vector_bytes()
     windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 2), 0), (2, (4, 2), (1, 1), 1), (3, (5, 1), (2, 3), 0))
-    for channels, window, steps, before in (*windows, (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2)):
+    cases = product((*windows, (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2)), range(3))
+    for (channels, window, steps, before), leaves_out in cases:
         if np.dtype(W).itemsize == 2 and window[0] * window[1] > 15:
             continue
         picture, valid = samples(rng, (7, 40, channels), S), rng.integers(0, 4, (7, 40)).astype(np.uint8) != 1
@@ -1185,15 +1197,18 @@ def masked_means(rng, S, W, R):
             for each in padded
         )
         expected = unset((len(total), total.shape[1] * channels + 3), S)
-        expected[:, :-3] = np.rint(total / np.maximum(present, 1)[..., np.newaxis]).reshape(len(total), -1)
+        wanted = rng.integers(0, 3, present.shape) > 0
+        found = wanted & (present > 0) if leaves_out == 2 else wanted
+        kept = found[..., np.newaxis] | (leaves_out == 0)
+        expected[:, :-3] = np.rint(total / np.maximum(present, 1)[..., np.newaxis] * kept).reshape(len(total), -1)
         places, bits = (cols.size + 1) * channels + more, (window[0] * window[1] * 255).bit_length()
         yield Case(
             [picture.ravel(), 40 * channels, valid.astype(np.uint8).ravel(), 40, valid.all(axis=1).astype(np.uint8),
              rows, window[0], steps[0], cols, cols.size, before, 40, channels, window[1], steps[1],
              bits, np.zeros(places, W), np.zeros(places, W), np.zeros((total.shape[1] + 1) * channels + more, W),
-             unset(40 * channels, np.uint8), unset(2, R), unset(expected.size, S), expected.shape[1], total.shape[1],
-             len(total)],
-            {**dict.fromkeys((16, 17, 18, 19, 20)), 21: expected},
+             unset(2 * 40 * channels, np.uint8), unset(2, R), unset(expected.size, S), expected.shape[1],
+             total.shape[1], len(total), wanted.astype(np.uint8).ravel(), leaves_out],
+            {**dict.fromkeys((16, 17, 18, 19, 20)), 21: expected, 25: found.astype(np.uint8)},
         )  # fmt: skip
 
 

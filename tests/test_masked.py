@@ -301,6 +301,23 @@ def test_whole_samples_are_rounded_once():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(
+    "geometry", ["2", "3x5,stride=1", "9,stride=2,padding=3", "3,dilation=2,stride=1", "40,stride=1"]
+)
+def test_extremes_of_whole_samples_are_those_of_pictures_with_the_neutral_element(geometry, channels, dtype):
+    rng, full = np.random.default_rng(13), np.iinfo(dtype).max
+    image = rng.integers(0, full, (203, 67, channels), dtype=dtype, endpoint=True)
+    for share in (0.02, 0.6, 0.97):
+        counts = rng.random(image.shape[:2]) >= share
+        valid = cf.apply(counts.astype(np.uint8), f"maxpool:{geometry}") > 0
+        for kind, neutral in (("maxpool", 0), ("minpool", full)):
+            filled = cf.apply(np.where(counts[..., np.newaxis], image, neutral).astype(dtype), f"{kind}:{geometry}")
+            result = cf.apply(image, f"{kind}:{geometry}", mask=counts, threads=2)
+            np.testing.assert_array_equal(result, filled * valid[..., np.newaxis])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [0, 2, 3])
 @pytest.mark.parametrize(
     ("size", "geometry"),
@@ -316,7 +333,8 @@ def test_whole_samples_are_rounded_once():
         ((3, 300), {"padding_mode": "reflect"}),
     ],
 )
-def test_means_of_boxes_of_whole_samples_are_exact(size, geometry, channels, dtype):
+@pytest.mark.parametrize("fill", [False, True])
+def test_means_of_boxes_of_whole_samples_are_exact(size, geometry, channels, dtype, fill):
     rng, counts = np.random.default_rng(12), holes()
     full = np.iinfo(dtype).max
     image = rng.integers(0, full, (*SHAPE, channels) if channels else SHAPE, dtype=dtype, endpoint=True)
@@ -326,8 +344,10 @@ def test_means_of_boxes_of_whole_samples_are_exact(size, geometry, channels, dty
     places = counts if not channels else counts[..., np.newaxis]
     sums, seen = (reference.box_sum(each.astype(np.int64), size, **geometry) for each in (ignored, places))
     expected = np.rint(sums / np.maximum(seen, 1)).astype(dtype)
+    if not fill:
+        expected[~reference.centre(counts, size, **geometry)] = 0
     for threads in (1, 2):
-        found = cf.box_blur(image, size, mask=counts, fill=True, threads=threads, **geometry)
+        found = cf.box_blur(image, size, mask=counts, fill=fill, threads=threads, **geometry)
         np.testing.assert_array_equal(found, expected)
 
 

@@ -48,11 +48,24 @@ class Masked:
 
     def taken(self, places: Indices, axis: int) -> Masked:
         """Return selected rows or columns."""
-        return Masked(np.take(self.pixels, places, axis=axis), np.take(self.valid, places, axis=axis))
+        return type(self)(np.take(self.pixels, places, axis=axis), np.take(self.valid, places, axis=axis))
 
     def contiguous(self) -> Masked:
         """Return the picture and its mask as C-contiguous arrays."""
-        return Masked(np.ascontiguousarray(self.pixels), np.ascontiguousarray(self.valid))
+        return type(self)(np.ascontiguousarray(self.pixels), np.ascontiguousarray(self.valid))
+
+
+class Filled(Masked):
+    """A picture and its mask in place of an array whose ignored pixels have the neutral element of an extreme.
+
+    Only extremes of stored samples can read it; see ``methods/extremes.py``.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the array that it stands for."""
+        rows, cols, channels = self.pixels.shape
+        return rows, cols, channels
 
 
 class MaskedSlot(Slot):

@@ -8,13 +8,13 @@ import numpy as np
 
 from convfilter.engine.borders import index_map
 from convfilter.engine.buffer import Samples
-from convfilter.executor.held import Held, Span
+from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.operators import Pooling
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import Plan, full_scale
 
-_ARGUMENTS = "S* i8 u1* i8 u1* i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 i8 W* W* W* u1* R* S* i8 i8 i8"
+_ARGUMENTS = "S* i8 u1* i8 u1* i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 i8 W* W* W* u1* R* S* i8 i8 i8 u1* i8"
 MASKED_MEANS = Loop("masked_box", "masked_means", _ARGUMENTS)
 
 #: Types of samples, of sums with the number of their pixels, and of quotients.
@@ -27,6 +27,8 @@ TYPES = (
 )
 #: Most bits of a sum and its number in each type of sums; float64 holds the last exactly.
 _SHORT, _SINGLE, _LONG = 16, 31, 53
+
+_NONE = np.empty(0, np.uint8)
 
 
 class MaskedBox:
@@ -52,8 +54,19 @@ class MaskedBox:
             "R": np.float32 if short else np.float64,
         }
 
-    def run(self, held: Held, span: Span, out: Samples) -> None:
-        """Write the means of a span of rows; 0 where a window has no valid pixel."""
+    def run(self, held: Held, span: Span, out: Samples, found: Valid | None = None, *, finds: bool = False) -> None:
+        """Write the means of a span of rows; 0 where a window has no valid pixel.
+
+        Parameters
+        ----------
+        held : Held
+        span : (first, last + 1)
+        out : (rows, cols, channels) array
+        found : (rows, cols) array of bool, C-contiguous, optional
+            False where the mean shall be 0.
+        finds : bool
+            Whether ``found`` becomes False where a window has no valid pixel.
+        """
         rows, cols = self._planned.rows, self._planned.cols
         begin = span[0] * rows.stride
         table = self._rows[begin : begin + (span[1] - span[0] - 1) * rows.stride + rows.kernel]
@@ -68,8 +81,9 @@ class MaskedBox:
             pixels, width * channels, valid.view(np.uint8), width, valid.all(axis=1).view(np.uint8),
             table, rows.kernel, rows.stride, self._cols, cols.padded, cols.before, width, channels,
             cols.kernel, cols.stride, self._shift, np.zeros(places, short), np.zeros(places, short),
-            np.zeros(cols.output * channels + spare, short), np.empty(width * channels, np.uint8),
+            np.zeros(cols.output * channels + spare, short), np.empty(max(2 * width, cols.output) * channels, np.uint8),
             np.empty(2, self._types["R"]), out, cols.output * channels, cols.output, span[1] - span[0],
+            found.view(np.uint8) if found is not None else _NONE, 0 if found is None else 1 + finds,
         )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import run_blocks
-from convfilter.executor.bands import Operation, bands_of, joined, reach_of, run_band
+from convfilter.executor.bands import Operation, bands_of
+from convfilter.executor.filled import FilledBands
 from convfilter.executor.group import takes_range
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
@@ -185,7 +186,7 @@ class MaskedStage:
 
         def leave_out(span: Span, rows: Samples) -> None:
             valid_rows = valid[span[0] - top : span[1] - top]
-            valid_rows[:] = self._validity.of(held, span)
+            self._validity.write(held, span, valid_rows)
             put(rows, valid_rows, 0)
 
         def run(span: Span) -> None:
@@ -198,9 +199,15 @@ class MaskedStage:
                 counts.append(straight.store(rows, stored))
 
         if in_turn:
-            for span in spans:
-                compute(span, out[span[0] - top : span[1] - top])
-        run_blocks(bands if in_turn else spans, lambda: run, threads)
+            computed, spans = spans, []
+            for span in computed:
+                place = slice(span[0] - top, span[1] - top)
+                if isinstance(operation, Means) and operation.marks_results(span):
+                    operation.run_marked(held, span, out[place], valid[place], self._validity, threads)
+                else:
+                    compute(span, out[place])
+                    spans += [band for band in bands if span[0] <= band[0] < span[1]]
+        run_blocks(spans, lambda: run, threads)
         return sum(counts)
 
 
@@ -304,49 +311,6 @@ def _neutral_pixel(operator: Operator, setting: Setting) -> tuple[float, float]:
     if dtype.kind == "f":
         return value, float(np.finfo(dtype).tiny)
     return (np.iinfo(dtype).max if value < 0 else 0), value  # the product with white is the least sample
-
-
-class FilledBands:
-    """Bands of a stage that is computed without the mask, after one value has replaced ignored pixels.
-
-    Parameters
-    ----------
-    plan : Plan
-    value : number
-        Replaces ignored pixels. Before ``normalize`` a valid pixel replaces them instead, so that the range is that of
-        valid pixels.
-    alpha : number, optional
-        Replaces their last channel, by default ``value``.
-    """
-
-    in_turn = False
-
-    def __init__(self, plan: Plan, value: float, alpha: float | None = None) -> None:
-        self.plans: tuple[Plan, ...] = (plan,)
-        self._value, self._alpha = value, value if alpha is None else alpha
-        self._takes_range = takes_range(plan.stages)
-
-    def reach(self, span: Span) -> Span:
-        """Return the rows of the source that some rows of the result read."""
-        return reach_of(self.plans, span)
-
-    def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
-        """Return neighbouring bands joined to as few as suit the threads."""
-        return joined(bands, threads, self.plans[0])
-
-    def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
-        """Write the rows of a span."""
-        first, last = self.reach(span)
-        pixels, valid = held.rows([(first, last)])
-        if not valid.all():
-            if self._takes_range:
-                place = np.unravel_index(int(valid.argmax()), valid.shape)
-                pixels = np.where(valid[..., np.newaxis], pixels, pixels[place])
-            else:
-                pixels = put(np.array(pixels), valid, self._value)
-                if self._alpha != self._value:
-                    np.copyto(pixels[..., -1], pixels.dtype.type(self._alpha), where=~valid)
-        return run_band(self.plans[0], Held(first, pixels, valid), span, out, threads)
 
 
 class _PaddedBands:

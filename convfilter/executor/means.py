@@ -8,7 +8,7 @@ it, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import ceil
 
@@ -23,6 +23,7 @@ from convfilter.executor.held import Held, Span, Valid
 from convfilter.executor.masked_box import MaskedBox, is_unscaled_box
 from convfilter.executor.patches import with_mask
 from convfilter.executor.run import run_array
+from convfilter.executor.validity import Validity
 from convfilter.filters.kernels import box
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
@@ -85,7 +86,8 @@ class Means:
         """Write the rows of a span."""
         computation = self._computations.get(span[0]) or self._computation(held, span)
         if isinstance(computation, MaskedBox):
-            self._run_box(computation, held, span, out, threads)
+            box = computation
+            _run_parts(span, threads, lambda part, rows: box.run(held, part, out[rows]))
             return 0
         if computation is self.plans[0]:
             return run_band(computation, held, span, out, threads)
@@ -94,6 +96,21 @@ class Means:
         joins = _joins_mask(computation)
         masked = Masked(pixels, valid) if joins else with_mask(pixels, valid, 1, threads=threads)
         return run_chunk_to(computation, 0, chunk, masked, out, threads)
+
+    def marks_results(self, span: Span) -> bool:
+        """Whether :meth:`run_marked` may compute a span of :meth:`spans` instead of :meth:`run`."""
+        return isinstance(self._computations.get(span[0]), MaskedBox)
+
+    def run_marked(self, held: Held, span: Span, out: Samples, valid: Valid, validity: Validity, threads: int) -> None:
+        """Write the rows of a span, 0 where they are not valid, and their valid pixels."""
+        box = self._box
+        assert box is not None
+
+        def run(part: Span, rows: slice) -> None:
+            valid[rows] = validity.centres(held, part)
+            box.run(held, part, out[rows], valid[rows], finds=bool(validity.plans))
+
+        _run_parts(span, threads, run)
 
     def _computation(self, held: Held, span: Span) -> Plan | MaskedBox:
         """Return the plan or the loop that computes a band, chosen by its mask."""
@@ -112,20 +129,22 @@ class Means:
         row_bytes = plan.stages[0].cols.input * plan.stages[0].channels * plan.dtype.itemsize
         return -(-(last - first) * row_bytes // MOST_BYTES)
 
-    def _run_box(self, box: MaskedBox, held: Held, span: Span, out: Samples, threads: int) -> None:
-        rows = span[1] - span[0]
-
-        def run(part: Span) -> None:
-            box.run(held, (span[0] + part[0], span[0] + part[1]), out[slice(*part)])
-
-        run_blocks(cut(rows, -(-rows // threads)), lambda: run, threads)
-
     def _is_dense(self, held: Held, span: Span) -> bool:
         """Whether each valid pixel that a band reads has a share of at least ``_DENSE`` valid pixels around it."""
         stage = self.plans[1].stages[0]
         assert stage.kernel.sigma is not None
         _, valid = held.rows(band(stage, span).rows.ranges)
         return are_dense(valid, *(ceil(sigma) for sigma in stage.kernel.sigma))
+
+
+def _run_parts(span: Span, threads: int, run: Callable[[Span, slice], None]) -> None:
+    """Call ``run`` on each thread with some rows of a span, and with their place in it."""
+    count = span[1] - span[0]
+
+    def run_part(part: Span) -> None:
+        run((span[0] + part[0], span[0] + part[1]), slice(*part))
+
+    run_blocks(cut(count, -(-count // threads)), lambda: run_part, threads)
 
 
 def _joins_mask(plan: Plan) -> bool:

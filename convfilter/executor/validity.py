@@ -94,25 +94,37 @@ class Validity:
         starts, stops = zip(*(reaches or [(0, 1)]), strict=True)
         return min(starts), max(stops)
 
-    def of(self, held: Held, span: Span) -> Valid:
-        """Return the valid pixels of some rows of the result."""
+    def write(self, held: Held, span: Span, out: Valid) -> None:
+        """Write the valid pixels of some rows of the result."""
         if held.are_valid([self.reach(span)]):
-            return np.ones((span[1] - span[0], self._planned.cols.output), bool)
-        is_central = self._centres or not self.plans
-        shape = span[1] - span[0], self._planned.cols.output
-        valid: Valid = self._central(held, span) if is_central else np.ones(shape, bool)
+            out[:] = True
+            return
+        if self.plans and not (self._centres or self.sums):  # the extreme of a mask is a mask
+            self._run(self.plans[0], held, span, out.view(np.uint8))
+            return
+        out[:] = self.centres(held, span)
         for plan in self.plans:
-            valid = valid & (self._of_mask(plan, held, span, np.uint8) > 0)
+            out &= self._of_mask(plan, held, span, np.uint8) > 0
         for plan in self.sums:
-            valid = valid & (self._of_mask(plan, held, span, np.float32) > self._least)
-        return valid
+            out &= self._of_mask(plan, held, span, np.float32) > self._least
+
+    def centres(self, held: Held, span: Span) -> Valid:
+        """Return whether the pixel at the centre of each of some results is valid; True where it does not decide."""
+        if self._centres or not self.plans:
+            return self._central(held, span)
+        return np.broadcast_to(np.True_, (span[1] - span[0], self._planned.cols.output))
 
     def _of_mask(self, plan: Plan, held: Held, span: Span, dtype: type[np.generic]) -> Samples:
         """Return some rows of the result of a plan on the mask."""
+        out = np.empty((span[1] - span[0], self._planned.cols.output), dtype)
+        self._run(plan, held, span, out)
+        return out
+
+    @staticmethod
+    def _run(plan: Plan, held: Held, span: Span, out: Samples) -> None:
+        """Write some rows of the result of a plan on the mask."""
         marks = Held(held.first, np.ascontiguousarray(held.valid).view(np.uint8)[..., np.newaxis], held.valid)
-        out = np.empty((span[1] - span[0], self._planned.cols.output, 1), dtype)
-        run_band(plan, marks, span, out, 1)
-        return out[..., 0]
+        run_band(plan, marks, span, out[..., np.newaxis], 1)
 
     def _central(self, held: Held, span: Span) -> Valid:
         """Return the validity of the centre pixel of each result; centres beyond the border are valid."""

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from convfilter.loops import vectors
+
 #: Number of pixels that ``fill_ignored`` skips at once if all of them are valid.
 _TOGETHER = 256
+#: Rows of prefetching, and samples of one prefetch, as in ``load_masked.py``.
+_ROWS_AHEAD, _LINE = 4, 64
 
 
 def append_mask(
@@ -108,6 +112,51 @@ def _fill_ignored(pixels, valid, first, last, channels, written, sample):
         other = sample & ~bits
         for c in range(written):
             pixels[p * channels + c] = pixels[p * channels + c] & bits | other
+
+
+def copy_filled(source, pitch, valid, valid_pitch, rows, row_count, cols, channels, upper, expanded, out):
+    """Copy selected rows of unsigned integers, with another number for ignored pixels.
+
+    That number is 0 or, with ``upper``, the largest of the type. ``expanded`` is scratch for a row.
+    """
+    length = cols * channels
+    lanes = vectors.lanes(source)
+    whole = length - length % lanes
+    zeros, ones = vectors.spread(source, 0), vectors.spread(source, 1)
+    for r in range(row_count):
+        i, v, o = rows[r] * pitch, rows[r] * valid_pitch, r * length
+        for x in range(0, length, _LINE):
+            vectors.prefetch(source, i + x + _ROWS_AHEAD * pitch)
+        for p in range(0, cols, _LINE):
+            vectors.prefetch(valid, v + p + _ROWS_AHEAD * valid_pitch)
+        if channels == 3:  # a constant, so that the compiler unrolls the channels
+            _expand(valid, v, cols, 3, expanded)
+        elif channels == 1:
+            _expand(valid, v, cols, 1, expanded)
+        else:
+            _expand(valid, v, cols, channels, expanded)
+        # Comparisons with all bits or none; the compiler computes a loop of samples and pixels in 64 bits.
+        if upper == 0:
+            for x in range(0, whole, lanes):
+                bits = vectors.subtract(zeros, vectors.read(expanded, x))
+                vectors.write(out, o + x, vectors.lesser(vectors.read(source, i + x), bits))
+        else:
+            for x in range(0, whole, lanes):
+                bits = vectors.subtract(vectors.read(expanded, x), ones)
+                vectors.write(out, o + x, vectors.greater(vectors.read(source, i + x), bits))
+        for x in range(whole, length):
+            if upper == 0:
+                out[o + x] = source[i + x] & -np.int64(expanded[x])
+            else:
+                out[o + x] = source[i + x] | (np.int64(expanded[x]) - 1)
+    return 0
+
+
+def _expand(valid, v, cols, channels, expanded):
+    """Write the mask of each pixel for each of its samples."""
+    for p in range(cols):
+        for c in range(channels):
+            expanded[p * channels + c] = valid[v + p]
 
 
 def ignore_value(pixels, count, channels, colours, value, valid):

@@ -18,6 +18,7 @@ def masked_means(
     source, pitch, valid, valid_pitch, full, rows, window_rows, row_stride,
     cols, places, before, width, channels, window_cols, col_stride, count_shift,
     line, sums, window_sums, expanded, kind, out, out_pitch, out_cols, count,
+    found, leaves_out,
 ):  # fmt: skip
     """Store the means of integers over the valid pixels of each window, or 0 if no pixel of a window is valid.
 
@@ -27,8 +28,11 @@ def masked_means(
     The sum of a window is below ``1 << count_shift``. Quotients have the type of ``kind``, which holds all sums
     exactly.
 
+    With ``leaves_out``, means are 0 where ``found`` is 0 (else 1); if it is 2, ``found`` also becomes 0 where no pixel
+    of a window is valid.
+
     Scratch: ``line`` for the column sums, ``sums`` of as many samples, ``window_sums`` for an output row, all with room
-    for a vector and a pixel more; ``expanded`` for a source row; ``kind``, two numbers.
+    for a vector and a pixel more; ``expanded`` for two source rows, and for an output row; ``kind``, two numbers.
     """
     at, unit = before * channels, 1 << count_shift
     span, length = window_cols * channels, out_cols * channels
@@ -44,8 +48,13 @@ def masked_means(
         else:
             for r in range(first - row_stride, first):
                 new, old = rows[r + window_rows], rows[r]
-                if new >= 0 and old >= 0 and full[new] != 0 and full[old] != 0:
-                    _replace(line, at, source, new * pitch, old * pitch, width * channels)
+                if new >= 0 and old >= 0:
+                    if full[new] != 0 and full[old] != 0:
+                        _replace(line, at, source, new * pitch, old * pitch, width * channels)
+                    else:
+                        _exchange(
+                            source, pitch, valid, valid_pitch, new, old, unit, line, at, width, channels, expanded
+                        )
                     continue
                 for row, sign in ((old, -1), (new, 1)):
                     _add(source, pitch, valid, valid_pitch, full, row, unit, sign, line, at, width, channels, expanded)
@@ -66,6 +75,16 @@ def masked_means(
             else:
                 _decimate_differences(sums, span, col_stride, channels, window_sums, out_cols)
         _store(window_sums, count_shift, kind, out, y * out_pitch, length)
+        if leaves_out != 0:
+            finds = leaves_out == 2 and not _are_full(full, rows, first, window_rows)
+            f, o = y * out_cols, y * out_pitch
+            if finds or not _are_marked(found, f, out_cols):
+                if channels == 3:
+                    _leave_out(window_sums, unit, finds, expanded, found, f, out, o, out_cols, 3)
+                elif channels == 1:
+                    _leave_out(window_sums, unit, finds, expanded, found, f, out, o, out_cols, 1)
+                else:
+                    _leave_out(window_sums, unit, finds, expanded, found, f, out, o, out_cols, channels)
     return 0
 
 
@@ -99,6 +118,25 @@ def _replace(line, at, source, new, old, length):
         line[at + x] = line[at + x] - source[old + x] + source[new + x]
 
 
+def _exchange(source, pitch, valid, valid_pitch, new, old, unit, line, at, width, channels, expanded):
+    """Replace a row by another in the column sums."""
+    fresh, stale, length = new * pitch, old * pitch, width * channels
+    _expand(valid, new * valid_pitch, width, channels, expanded, 0)
+    _expand(valid, old * valid_pitch, width, channels, expanded, length)
+    lanes = vectors.lanes(line)
+    whole = length - length % lanes
+    units = vectors.spread(line, unit)
+    for x in range(0, whole, lanes):  # the compiler does not vectorise the same loop over samples
+        entering = vectors.add(vectors.read_as(line, source, fresh + x), units)
+        leaving = vectors.add(vectors.read_as(line, source, stale + x), units)
+        entering = vectors.multiply(entering, vectors.read_as(line, expanded, x))
+        leaving = vectors.multiply(leaving, vectors.read_as(line, expanded, length + x))
+        vectors.write(line, at + x, vectors.subtract(vectors.add(vectors.read(line, at + x), entering), leaving))
+    for x in range(whole, length):
+        entering = (np.int64(source[fresh + x]) + unit) * expanded[x]
+        line[at + x] = line[at + x] + entering - (np.int64(source[stale + x]) + unit) * expanded[length + x]
+
+
 def _add(source, pitch, valid, valid_pitch, full, row, unit, sign, line, at, width, channels, expanded):
     """Add a row to the column sums or, if ``sign`` is -1, subtract it; rows of padding are skipped."""
     i, v = row * pitch, row * valid_pitch
@@ -108,21 +146,25 @@ def _add(source, pitch, valid, valid_pitch, full, row, unit, sign, line, at, wid
         for x in range(width * channels):
             line[at + x] = line[at + x] + sign * (np.int64(source[i + x]) + unit)
         return
-    if channels == 3:  # a constant, so that the compiler unrolls the channels
-        _expand(valid, v, width, 3, expanded)
-    elif channels == 1:
-        _expand(valid, v, width, 1, expanded)
-    else:
-        _expand(valid, v, width, channels, expanded)
+    _expand(valid, v, width, channels, expanded, 0)
     for x in range(width * channels):
         line[at + x] = line[at + x] + sign * (np.int64(source[i + x]) + unit) * expanded[x]
 
 
-def _expand(valid, at, width, channels, expanded):
+def _expand(valid, at, width, channels, expanded, to):
     """Write the mask of each pixel for each of its samples."""
+    if channels == 3:  # a constant, so that the compiler unrolls the channels
+        _repeat(valid, at, width, 3, expanded, to)
+    elif channels == 1:
+        _repeat(valid, at, width, 1, expanded, to)
+    else:
+        _repeat(valid, at, width, channels, expanded, to)
+
+
+def _repeat(valid, at, width, channels, expanded, to):
     for p in range(width):
         for c in range(channels):
-            expanded[p * channels + c] = valid[at + p]
+            expanded[to + p * channels + c] = valid[at + p]
 
 
 # Horizontal pass ---------------------------------------------------------------
@@ -210,3 +252,23 @@ def _store(window_sums, count_shift, kind, out, o, length):
         kind[0] = window_sums[x] & low
         kind[1] = max(window_sums[x] >> count_shift, 1)
         out[o + x] = np.int32(np.rint(kind[0] / kind[1]))
+
+
+def _are_marked(found, f, cols):
+    marked = np.uint8(1)
+    for p in range(cols):
+        marked = np.uint8(marked & found[f + p])
+    return marked != 0
+
+
+def _leave_out(window_sums, unit, finds, expanded, found, f, out, o, cols, channels):
+    """Write 0 where ``found`` is 0; if it ``finds``, also where no pixel is valid, there ``found`` becomes 0."""
+    if finds:
+        for x in range(cols * channels):  # every sample: picking one of each pixel here takes thrice the time
+            expanded[x] = window_sums[x] >= unit
+        for p in range(cols):
+            found[f + p] &= expanded[p * channels]
+    for p in range(cols):
+        kept = -np.int64(found[f + p])
+        for c in range(channels):
+            out[o + p * channels + c] = out[o + p * channels + c] & kept

@@ -17,6 +17,7 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, distinct_rows
 from convfilter.engine.load import LOAD
 from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.masked import MaskedSlot
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, Slot
 from convfilter.engine.store import Store
@@ -33,6 +34,10 @@ _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X
 LARGEST = Loop("pooling", "largest", _SIGNATURE)
 LEAST = Loop("pooling", "least", _SIGNATURE)
 SUMS = Loop("pooling", "sums", _SIGNATURE.replace("X", "A"))
+COPY_FILLED = Loop("mask", "copy_filled", "M* i8 u1* i8 i8* i8 i8 i8 i8 M* M*")
+
+#: Most bytes of the rows that a step fills, so that they stay in a core's L2 cache; but few steps share many rows.
+_FILLED_BYTES, _LEAST_STEP = 2**18, 4
 
 _Sums = Callable[[int, int], Iterator[tuple[Region, Samples, int]]]
 
@@ -87,13 +92,23 @@ class _Extremes(StageNode):
 
     def _direct_strip(self, mapped: MappedStage, row_index: Indices, target: LineBuffer) -> Strip:
         """Return the strip that stores the extremes as samples of the source's type."""
-        windows, pitch, steps = self._windows(mapped), target.row_samples, self.block_rows
+        windows, pitch, steps = self._windows(mapped), target.row_samples, self._steps(mapped)
 
         def program(rows: int) -> Program:
             start = Counting(0, steps * pitch)
             return Program(windows.calls(mapped.source.slot, row_index, rows, steps, target.slot, start, pitch), steps)
 
         return Strip.of_steps(target, self.rows, steps, program, persists=False)
+
+    def _steps(self, mapped: MappedStage) -> int:
+        """Return the rows of a step: of the whole block, or fewer where rows with a mask are filled first."""
+        rows, steps = self.plan.rows, self._between
+        if not isinstance(mapped.source.slot, MaskedSlot):
+            return self.block_rows
+        row_bytes = rows.stride * mapped.source.slot.shape[1] * mapped.source.channels * mapped.source.dtype.itemsize
+        while steps % 2 == 0 and steps * row_bytes > _FILLED_BYTES and steps * rows.stride >= _LEAST_STEP * rows.span:
+            steps //= 2
+        return steps
 
     def _epilogue_strip(self, mapped: MappedStage, row_index: Indices, epilogue: Epilogue, target: LineBuffer) -> Strip:
         """Return the strip that finds extremes, a few rows at a time, and passes them to the epilogue."""
@@ -180,7 +195,7 @@ class Windows:
     def __init__(self, kind: str, rows: AxisPlan, cols: AxisPlan, channels: int, dtype: npt.DTypeLike) -> None:
         loop = {"max": LARGEST, "min": LEAST, "average": SUMS}[kind]
         self._loop = loop.variant(**dict.fromkeys(loop.letters, dtype))
-        self._rows, self._cols, self._channels = rows, cols, channels
+        self._kind, self._rows, self._cols, self._channels = kind, rows, cols, channels
         self._nearest = nearest_cells(cols) + cols.before
         self._length = length = min(cols.input, cols.padded - cols.before) * channels
         self._blocks = block, blocks = blocks_of(rows)
@@ -212,13 +227,29 @@ class Windows:
         """Return the calls that write the first ``count`` rows of each step; a step has ``step_rows`` rows."""
         rows, pitch = self._rows, self._cols.input * self._channels
         tops = np.arange(-(-rows.output // step_rows))[:, np.newaxis] * (step_rows * rows.stride)
-        result = []
+
+        def moving(places: Indices) -> Moving:
+            table = np.ascontiguousarray(row_index[np.minimum(tops + places, row_index.size - 1)])
+            return Moving(table.reshape(-1), 0, table.shape[1])
+
+        result: list[Call] = []
+        read: Samples | Slot = source
+        if isinstance(source, MaskedSlot):
+            places = np.arange((count - 1) * rows.stride + rows.span + 1)
+            read, spare = (aligned_array(size, source.dtype) for size in (places.size * pitch, pitch))
+            result.append(self._fill_call(source, moving(places), places.size, spare, read))
         for phase in dilation_phases(rows, count):
-            table = np.ascontiguousarray(row_index[np.minimum(tops + phase.places, row_index.size - 1)])
-            where = Moving(table.reshape(-1), 0, table.shape[1])
+            where = moving(phase.places) if read is source else phase.places
             place = out, start._replace(start=start.start + phase.first * out_pitch), phase.spacing * out_pitch
-            result.append(self._call(phase, source, pitch, where, *place))
+            result.append(self._call(phase, read, pitch, where, *place))
         return result
+
+    def _fill_call(self, source: MaskedSlot, rows: Moving, count: int, spare: Samples, out: Samples) -> Call:
+        """Return the call that copies ``count`` rows, with the neutral element of the extreme for ignored pixels."""
+        cols, channels = self._cols.input, self._channels
+        picture = source.pixels, cols * channels, source.valid, cols
+        arguments = *picture, rows, count, cols, channels, int(self._kind == "min"), spare, out
+        return Call(COPY_FILLED.variant(M=source.dtype), arguments)
 
     def _call(
         self,

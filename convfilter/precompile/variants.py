@@ -104,7 +104,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever uses this combination of types."""
     if loop.function == "store_masked":
         return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
-    if loop.function == "split_mask":
+    if loop.function in ("split_mask", "copy_filled"):
         return types["M"] in (np.uint8, np.uint16)
     if loop.module == "mask":
         return True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from convfilter import api, windows
+from convfilter import api, layers, windows
 from convfilter.selftest.jobs import PLAIN, Job, Keywords, Samples
 from convfilter.selftest.pixel_jobs import pixel_job, split, with_alpha
 from convfilter.selftest.reference import Real, Weights, weighted_sums, with_border
@@ -36,6 +36,25 @@ def masked_median() -> Job:
         return with_alpha(medians, None), with_alpha(magnitudes, None)
 
     return pixel_job(run, expect, geometries=({},))
+
+
+def masked_pool(kind: Literal["max", "min"]) -> Job:
+    """Take the largest or least of the pixels of 2x3 that a mask counts: four of six."""
+    pool, extreme = (layers.max_pool, np.nanmax) if kind == "max" else (layers.min_pool, np.nanmin)
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return pool(picture, (2, 3), mask=_two_of_three(picture)[..., 0], **keywords)
+
+    def windows_of(picture: Samples, how: Keywords) -> Real:
+        samples = np.where(_two_of_three(picture) > 0, split(picture, how)[0], np.nan)
+        return np.lib.stride_tricks.sliding_window_view(samples, (2, 3), (0, 1))
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        extremes: Real = extreme(windows_of(picture, how), axis=(3, 4))
+        magnitudes: Real = np.nanmax(windows_of(np.abs(picture), how), axis=(3, 4))
+        return with_alpha(extremes, None), with_alpha(magnitudes, None)
+
+    return pixel_job(run, expect, geometries=({"stride": 1, "padding": 0},))
 
 
 def masked_sharpening() -> Job:

@@ -31,7 +31,14 @@ from convfilter.selftest.jobs import (
     sharpening,
     stretched,
 )
-from convfilter.selftest.masked_jobs import masked_box, masked_mean, masked_median, masked_sharpening, mean_without
+from convfilter.selftest.masked_jobs import (
+    masked_box,
+    masked_mean,
+    masked_median,
+    masked_pool,
+    masked_sharpening,
+    mean_without,
+)
 from convfilter.selftest.pixel_jobs import (
     ACTIVATIONS,
     activation,
@@ -219,6 +226,8 @@ def _masks() -> list[Job]:
         masked_box(3, 5),  # sums of bytes in 16 bits, then sums in 32 bits, then quotients in float64
         masked_box(31, 17),
         masked_box(257, 257),
+        masked_pool("max"),
+        masked_pool("min"),
         mean_without(0.0),
         mean_without(np.nan),
     ]

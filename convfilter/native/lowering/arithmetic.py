@@ -91,8 +91,9 @@ def fused(builder: Any, sums: Any, weights: Any, samples: Any) -> Any:
 
 
 @lower_builtin(multiply, Vector, Vector)
-def _lower_multiply(_context, builder, _signature, arguments):
-    return builder.fmul(*arguments)
+def _lower_multiply(_context, builder, signature, arguments):
+    whole = isinstance(signature.return_type.element, types.Integer)
+    return (builder.mul if whole else builder.fmul)(*arguments)
 
 
 @lower_builtin(divide, Vector, Vector)
