@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from convfilter.engine.threads import cut, run_blocks
-from convfilter.errors import WriteError
 from convfilter.executor.run import may_restart, prepare, run_array
 from convfilter.executor.run import run as engine_run
 from convfilter.filters.stage import Stage
@@ -17,7 +16,6 @@ from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_pixels
-from convfilter.picture.loss import Loss, notes_of
 from convfilter.picture.outline import Outline
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
@@ -27,10 +25,11 @@ from convfilter.picture.stored import dropping, stored_outline
 from convfilter.picture.write import check, write
 from convfilter.pipeline import feature_maps, linear_light, nan_results
 from convfilter.pipeline.georeference import georeferenced
+from convfilter.pipeline.result_losses import ResultLosses
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
 from convfilter.planning import Plan, full_scale, is_integer, plan_stack
 from convfilter.record import replace
-from convfilter.sample_types import can_leave, computed_in, real_of
+from convfilter.sample_types import computed_in, real_of
 
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
@@ -153,8 +152,13 @@ class Job:
         self.outline = self.stored = self._outline()
         if target is not None:
             self._target, lost = check(target, self.outline, options.write)
-            self.notes += lost + self._lost_light() + self._lost_curve()
             assert self._target.format is not None
+            self._losses = ResultLosses(picture, self._target.format, options.write)
+            self.notes += lost
+            if self._straightens and self.form == "picture":
+                self.notes += self._losses.of_light()
+            if self.outline.model == "gray":
+                self.notes += self._losses.of_grey_curve(self._metadata.icc, severe=options.gray)
             if self.form == "picture":
                 self.stored = self._stored_outline(self._target.format)
         fmt = self._target.format if self._target else None
@@ -211,7 +215,8 @@ class Job:
             samples += result.samples
         if ignored_pixels is not None:
             self.notes += ignored_pixels.notes()
-        self._refuse_nan(nan_samples)
+        if nan_samples:
+            self.notes += self._losses.of_nan(nan_samples)
         self._count(clipped, finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
@@ -268,7 +273,7 @@ class Job:
         if self._options.before_writing is not None:
             self._options.before_writing(destination)
         assert self._target is not None
-        self.notes += self._page_losses()
+        self.notes += self._losses.of_page(self.stored)
         finish, drop = self._finish(), dropping(self.result, self.stored)
         steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
         prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
@@ -287,33 +292,6 @@ class Job:
             self.notes += ignored_pixels.notes()
         self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
 
-    @property
-    def _format(self) -> Format:
-        """The format of a result that is a picture."""
-        assert self._target is not None
-        assert self._target.format is not None
-        return self._target.format
-
-    def _accept(self, found: Iterable[Loss]) -> tuple[str, ...]:
-        """Return losses as notes, and refuse those that the options do not accept."""
-        return notes_of(found, self._options.write, WriteError)
-
-    def _page_losses(self) -> tuple[str, ...]:
-        """Note or refuse the loss of fields of a TIFF page that do not describe the result."""
-        if not self.stored.pages:
-            return ()
-        from convfilter.picture import losses
-
-        shape = self.stored.shape[:2] if self.stored.shape[2] == 1 else self.stored.shape
-        return self._accept(losses.of_page(self.stored.pages[0], shape, self.stored.dtype, 1, self._format))
-
-    def _refuse_nan(self, samples: int) -> None:
-        """Note or refuse the loss of samples that are NaN, unless ``WriteOptions.nan`` is stored for them."""
-        if samples and self._options.write.nan is None:
-            from convfilter.picture import sample_losses
-
-            self.notes += self._accept(sample_losses.of_nan(samples, self._format))
-
     def _finish(self) -> Finish:
         """Return a new converter of the engine's rows to stored rows."""
         divide = self._run_dtype.kind == "f" and self.converted.dtype.kind == "u"
@@ -325,34 +303,8 @@ class Job:
 
     def _count(self, clipped: int, finished: int, samples: int) -> None:
         """Set :attr:`clipped` from the samples clipped by the engine and by ``Finish``, and note or refuse the loss."""
-        clipped += finished
-        self.clipped = clipped / samples
-        if self._dtype.kind == "f" and finished:
-            from convfilter.picture import sample_losses
-
-            self.notes += self._accept(sample_losses.of_infinity(finished, self._format))
-        elif self._dtype.kind != "f" and clipped and can_leave(self._picture.outline.dtype, self._dtype):
-            from convfilter.picture import sample_losses
-
-            # Samples of the picture outside the output's range are a loss; results are clipped without a note.
-            self.notes += self._accept(sample_losses.of_range(self._picture, self._format))
-
-    def _lost_light(self) -> tuple[str, ...]:
-        """Note or refuse the loss of colours brighter than their alpha, which straight alpha cannot store."""
-        if not self._straightens or self.form != "picture":
-            return ()
-        from convfilter.picture import sample_losses
-
-        return self._accept(sample_losses.of_glow(self._picture, self._format))
-
-    def _lost_curve(self) -> tuple[str, ...]:
-        """Note or refuse a grey result whose profile has no tone curve for grey."""
-        metadata = self._metadata
-        if self.outline.model != "gray" or not metadata.icc or self._options.write.strip == "all":
-            return ()
-        from convfilter.picture import losses
-
-        return self._accept(losses.of_curve(metadata.icc, severe=self._options.gray))
+        self.clipped = (clipped + finished) / samples
+        self.notes += self._losses.of_clipping(self._dtype, clipped, finished)
 
     def _other_reason(self) -> str:
         """Return why rows cannot be streamed, apart from files and filters; "" if they can."""
