@@ -111,18 +111,25 @@ class _Decimate(_CoarseNode):
         self.overlap = rates.decimation.size + (rates.blur.size - 2) * rates.step
         self._decimation = Decimation(stage, coarse)
         self.table_bytes = self._decimation.table_bytes
-        self._set_blocks(in_memory=stage.in_memory)
+        self._set_blocks(in_memory=stage.in_memory, in_place=self._decimation.in_place)
 
     def lower_blocks(self, *, shared: bool = False) -> None:
         """Lower the blocks to those of threads that share ticks, or of a node that reads a line buffer."""
         self.forget_demand()
-        self._set_blocks(in_memory=shared and self.stage.in_memory, shared=shared)
+        in_place = shared and self._decimation.in_place
+        self._set_blocks(in_memory=shared and self.stage.in_memory, shared=shared, in_place=in_place)
 
-    def _set_blocks(self, *, in_memory: bool, shared: bool = False) -> None:
+    def _set_blocks(self, *, in_memory: bool, shared: bool = False, in_place: bool = False) -> None:
         """Set the block height, and what depends on it."""
         stage, decimation = self.stage, self._decimation
         self.block_rows = coarse_block_rows(
-            self.plan, self.coarse.rates, self.rows, alone=stage.alone, in_memory=in_memory, shared=shared
+            self.plan,
+            self.coarse.rates,
+            self.rows,
+            alone=stage.alone,
+            in_memory=in_memory,
+            shared=shared,
+            in_place=in_place,
         )
         self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
         row_bytes = self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize

@@ -34,8 +34,10 @@ _SHARED_COARSE_ROWS = 48
 _COARSE_BLOCKS = 4
 #: All rows are one block in a stage that runs alone, if the whole grid has at most this many samples.
 COARSE_SAMPLES = 2**22
-#: Most source rows, and samples of them, of a block of coarse rows, where a line buffer holds the source.
+#: Most source rows, and samples of them, of a block of coarse rows, where a line buffer holds the source,
 _COARSE_DEMAND, _COARSE_DEMAND_SAMPLES = 256, 2**24
+#: and most of its rows where it takes the place of a ring: each block reads the rows under the window above it again.
+_COARSE_DEMAND_IN_PLACE = 448
 #: Coarse rows of a group, of which one vector holds a sample each.
 COARSE_GROUP = 16
 
@@ -95,16 +97,25 @@ def _wide_row_time(task: Task) -> float:
 
 
 def coarse_block_rows(
-    plan: StagePlan, rates: Rates, count: int, *, alone: bool, in_memory: bool, shared: bool = False
+    plan: StagePlan,
+    rates: Rates,
+    count: int,
+    *,
+    alone: bool,
+    in_memory: bool,
+    shared: bool = False,
+    in_place: bool = False,
 ) -> int:
     """Return the block height on a coarse grid of ``count`` rows.
 
-    Few rows where a line buffer holds the input, since each coarse row needs many source rows; fewer
-    rows of a picture where threads share ticks (``shared``) than elsewhere.
+    Few rows where a line buffer holds the input, since each coarse row needs many source rows, but more if they are
+    read ``in_place``; fewer rows of a picture where threads share ticks (``shared``) than elsewhere.
     """
     if not in_memory:
-        most = min(_COARSE_DEMAND, _COARSE_DEMAND_SAMPLES // (plan.cols.input * plan.channels))
-        return next((rows for rows in (2 * COARSE_GROUP, COARSE_GROUP) if rows * rates.step <= most), STEP_ROWS)
+        most = _COARSE_DEMAND_IN_PLACE if in_place else _COARSE_DEMAND
+        most = min(most, _COARSE_DEMAND_SAMPLES // (plan.cols.input * plan.channels))
+        heights = range(_SHARED_COARSE_ROWS if in_place else 2 * COARSE_GROUP, 0, -COARSE_GROUP)
+        return next((rows for rows in heights if rows * rates.step <= most), STEP_ROWS)
     row = max(plan.cols.input + 1, plan.cols.output) * plan.channels
     is_one_block = alone and not shared and count * row <= COARSE_SAMPLES
     most = _SHARED_COARSE_ROWS if shared else _COARSE_ROWS
