@@ -238,10 +238,15 @@ def test_a_line_buffer_leaves_out_the_rows_in_a_lane_interleaved_ring(monkeypatc
 
 
 def test_threads_that_share_ticks_decimate_a_picture_in_blocks_higher_than_those_of_a_line_buffer(monkeypatch):
-    nodes, made = planned_large("gaussian:20 | gaussian:20", monkeypatch)
+    nodes, made = planned_large("gaussian:20 | gaussian:20,padding_mode=constant", monkeypatch)
     assert len(made.bands) == 1
     assert 2 in made.sharing
     assert nodes[0].block_rows == 3 * nodes[3].block_rows
+
+
+def test_rows_that_are_decimated_in_place_have_blocks_as_high_as_those_of_a_picture(monkeypatch):
+    nodes, _ = planned_large("gaussian:20 | gaussian:20", monkeypatch)
+    assert nodes[0].block_rows == nodes[3].block_rows
 
 
 def test_rows_of_a_picture_in_memory_do_not_make_blocks_lower(monkeypatch):
