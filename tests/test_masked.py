@@ -246,6 +246,17 @@ def test_a_lone_pixel_in_a_hole_is_sparse_wherever_the_hole_lies(col):
     assert means.are_dense(valid, 7, 9)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_masks_are_dense_if_a_count_around_each_pixel_says_so(seed):
+    rng = np.random.default_rng(seed)
+    height, width, rows, cols = rng.integers((3, 3, 1, 1), (90, 700, 20, 40)).tolist()
+    valid = rng.random((height, width)) >= rng.choice([0.01, 0.3, 0.6, 0.7, 0.75, 0.8])
+    top, left = rng.integers(0, (height, width))
+    valid[top : top + 40, left : left + 60] = seed % 2 == 0
+    around = ndimage.uniform_filter(valid.astype(np.float64), (2 * rows + 1, 2 * cols + 1), mode="nearest")
+    assert means.are_dense(valid, rows, cols) == (np.rint(255 * around[valid]) >= 51).all()
+
+
 @pytest.mark.parametrize(
     ("spec", "dtype"),
     [

@@ -40,8 +40,6 @@ _ALL, _DENSE = 255, 51
 MOST_BYTES = 2**26
 #: Pixels around columns are counted in whole steps of so many columns, since plans are cached by width.
 _COUNTED = 512
-#: Share of valid pixels in each rectangle of a band for which ``_DENSE`` holds without a count around each pixel.
-_FILLED = 0.6
 
 
 class Means:
@@ -154,35 +152,44 @@ def _joins_mask(plan: Plan) -> bool:
 
 def are_dense(valid: Valid, rows: int, cols: int) -> bool:
     """Whether each valid pixel has a share of at least ``_DENSE`` valid ones among those ``rows`` and ``cols`` away."""
-    unfilled = _unfilled_cols(valid, rows, cols)
-    if unfilled is None:
+    thin = _thin_cols(valid, rows, cols)
+    if thin is None:
         return True
     # The windows that reach into these columns, and the columns that they read.
-    left, right = max(0, unfilled[0] - cols), unfilled[1] + cols
+    left, right = max(0, thin[0] - cols), thin[1] + cols
     begin, end = max(0, left - cols) // _COUNTED * _COUNTED, -(-(right + cols) // _COUNTED) * _COUNTED
     around = valid[:, begin:end]
     sparse = around & (_shares(around, rows, cols) < _DENSE)
     return not sparse[:, left - begin : right - begin].any()
 
 
-def _unfilled_cols(valid: Valid, rows: int, cols: int) -> Span | None:
-    """Return the columns of rectangles, ``rows`` by half of ``cols``, of which less than ``_FILLED`` is valid.
+def _thin_cols(valid: Valid, rows: int, cols: int) -> Span | None:
+    """Return the columns of blocks that hold fewer valid pixels than ``_DENSE`` requires of the windows around them.
 
-    Any window of twice ``rows`` by twice ``cols`` contains three such rectangles, which cover at least a third of it.
-    None: there is no such rectangle.
+    The window around any pixel contains a block: three by three cells of half of ``rows`` by half of ``cols``, on the
+    picture or its padding. None: there is no such block.
     """
-    if rows > len(valid) or cols > valid.shape[1]:
-        return 0, valid.shape[1]
-    half = -(-cols // 2)
-    in_column, in_rectangle = (np.min_scalar_type(count) for count in (rows, rows * half))
-    tops = np.append(np.arange(0, len(valid) - rows, rows), len(valid) - rows)
-    down = np.array([np.add.reduce(valid[top : top + rows].view(np.uint8), dtype=in_column) for top in tops])
-    width = valid.shape[1] // half * half
-    sums = down[:, :width:half].astype(in_rectangle)
-    for col in range(1, half):
-        sums += down[:, col:width:half]
-    unfilled = np.flatnonzero(sums.min(axis=0) < _FILLED * rows * half)
-    return (int(unfilled[0]) * half, int(unfilled[-1] + 1) * half) if unfilled.size else None
+    width = valid.shape[1]
+    high, wide = -(-rows // 2), -(-cols // 2)
+    down = np.pad(_in_columns(valid, high), ((0, 0), (wide, wide + -width % wide)), mode="edge")
+    cells = down[:, ::wide].astype(np.min_scalar_type(9 * high * wide))
+    for col in range(1, wide):
+        cells += down[:, col::wide]
+    blocks = cells[:-2] + cells[1:-1] + cells[2:]
+    blocks = blocks[:, :-2] + blocks[:, 1:-1] + blocks[:, 2:]
+    thin = np.flatnonzero(blocks.min(axis=0) < _DENSE / _ALL * (2 * rows + 1) * (2 * cols + 1))
+    return (max(0, int(thin[0]) - 1) * wide, min(width, (int(thin[-1]) + 2) * wide)) if thin.size else None
+
+
+def _in_columns(valid: Valid, high: int) -> Samples:
+    """Count the valid pixels of each column in steps of ``high`` rows, from one step above the picture to one below."""
+    height, width = valid.shape
+    marks, whole, dtype = valid.view(np.uint8), height // high * high, np.min_scalar_type(high)
+    down = np.add.reduce(marks[:whole].reshape(-1, high, width), axis=1, dtype=dtype)
+    above, below = (marks[row : row + 1].astype(dtype) * high for row in (0, height - 1))
+    rest = np.add.reduce(marks[whole:], axis=0, keepdims=True, dtype=dtype)
+    rest += marks[-1].astype(dtype) * (whole + high - height)
+    return np.concatenate([above, down, rest, below] if whole < height else [above, down, below])
 
 
 def _shares(valid: Valid, rows: int, cols: int) -> Samples:
