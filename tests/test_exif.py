@@ -98,6 +98,14 @@ def test_a_directory_without_a_whole_link_stays_as_long_as_it_is():
         assert exif.cleaned(data, upright=True) == data
 
 
+def test_a_unicode_comment_has_the_byte_order_of_its_block():
+    comment = b"UNICODE\0" + "höhe".encode("utf-16-be")
+    swapped = ifd.reordered({37510: ifd.Field(37510, 7, comment)}, ">", "<")[37510].data
+    assert swapped == b"UNICODE\0" + "höhe".encode("utf-16-le")
+    ascii_comment = ifd.Field(37510, 7, b"ASCII\0\0\0abcd")
+    assert ifd.reordered({37510: ascii_comment}, ">", "<")[37510] == ascii_comment
+
+
 def test_orientation_from_xmp():
     for text in (b'<a tiff:Orientation="8"/>', b"<tiff:Orientation>8</tiff:Orientation>"):
         assert exif.orientation(None, text) == 8

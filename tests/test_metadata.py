@@ -237,3 +237,67 @@ def test_resources_end_at_the_first_malformed_one(rest):
     assert [each.data for each in photoshop.parsed(whole + whole)] == [b"iptc records"] * 2
     assert [each.data for each in photoshop.parsed(whole + rest + whole)] == [b"iptc records"]
     assert [each.data for each in photoshop.parsed(whole + rest)] == [b"iptc records"]
+
+
+def raw_profile(name, data):
+    lines = "\n".join(data.hex()[at : at + 72] for at in range(0, 2 * len(data), 72))
+    return Text(f"Raw profile type {name}", f"\n{name}\n{len(data):8}\n{lines}\n")
+
+
+RESOURCES = photoshop.wrapped(b"\x1c\x02\x5a\0\4Bonn")
+SHOWN = b"8BIM\x04\x0c\0\0" + (28).to_bytes(4, "big") + bytes(28)
+
+
+@pytest.mark.parametrize("name", ["exif", "APP1"])
+def test_exif_in_a_text_of_a_png_is_exif(tmp_path, name):
+    upright, turned = (struct.pack(">HHIHH", 274, 3, 1, orientation, 0) for orientation in (1, 6))
+    block = exif().replace(upright, turned)
+    text = raw_profile(name, b"Exif\0\0" + block)
+    write(tmp_path / "a.png", picture(exif=None, text=[text], resolution=None, icc=None))
+    read_again = read(tmp_path / "a.png")
+    assert read_again.pixels.shape == (24, 16, 3) and read_again.metadata.text == []
+    for suffix in ("png", "jpg"):
+        write(tmp_path / f"b.{suffix}", read_again)
+        with Image.open(tmp_path / f"b.{suffix}") as image:
+            assert image.getexif()[271] == "Maker" and image.getexif()[274] == 1
+            assert "Raw profile type" not in "".join(map(str, image.info))
+
+
+def test_xmp_and_profiles_in_texts_of_a_png_have_their_fields(tmp_path):
+    texts = [raw_profile("xmp", XMP), raw_profile("icc", PROFILE), raw_profile("other", b"data"), Text("Comment", "a")]
+    write(tmp_path / "a.png", picture(xmp=None, icc=None, text=texts))
+    metadata = read(tmp_path / "a.png").metadata
+    assert (metadata.xmp, metadata.icc, metadata.text) == (XMP, PROFILE, texts[2:])
+
+
+@pytest.mark.parametrize(("name", "data"), [("8bim", SHOWN + RESOURCES), ("iptc", RESOURCES), ("iptc", RESOURCES[12:])])
+def test_iptc_in_a_text_of_a_png_stays_there_and_moves_to_other_formats(tmp_path, name, data):
+    write(tmp_path / "a.png", picture(text=[raw_profile(name, data)]))
+    whole = read(tmp_path / "a.png")
+    kept = data.removeprefix(SHOWN)
+    assert whole.metadata.text == [raw_profile(name, kept)]
+    for suffix in ("jpg", "tif"):
+        assert write(tmp_path / f"b.{suffix}", whole) == ()
+        metadata = read(tmp_path / f"b.{suffix}").metadata
+        assert photoshop.has_iptc(metadata.photoshop) and b"Bonn" in metadata.photoshop and not metadata.text
+    assert any("without IPTC" in note for note in write(tmp_path / "b.webp", whole))
+    assert write(tmp_path / "b.png", whole) == ()
+    assert read(tmp_path / "b.png").metadata.text == [raw_profile(name, kept)]
+
+
+def test_a_damaged_profile_in_a_text_stays_a_text(tmp_path):
+    texts = [
+        Text("Raw profile type exif", value) for value in ("", "\nexif\n 9\nff\n", "\nexif\n x\nff", "\nexif\n 1\nfg")
+    ]
+    write(tmp_path / "a.png", picture(exif=None, text=texts))
+    metadata = read(tmp_path / "a.png").metadata
+    assert metadata.text == texts and metadata.exif is None
+
+
+@pytest.mark.parametrize("form", ["<a tiff:ImageWidth=\"9\" tiff:ImageLength = '8'>", "<exif:PixelXDimension>9<x>"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_sizes_in_xmp_are_those_of_the_result(tmp_path, form, suffix):
+    write(tmp_path / f"a.{suffix}", picture(xmp=form.encode(), icc=None, resolution=None, text=[]))
+    filter_file(str(tmp_path / f"a.{suffix}"), str(tmp_path / f"b.{suffix}"), Options(["avgpool:2x4"]))
+    expected = form.replace("9", "12").replace("8", "4").encode()
+    assert read(tmp_path / f"b.{suffix}").metadata.xmp == expected

@@ -115,9 +115,10 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
         if picture.format == "TIFF":
             _refuse_raw(where)
         if picture.metadata.text:
-            from convfilter.picture.metadata import mark
+            from convfilter.picture.metadata import mark, raw_profiles
 
             mark.remove(picture.metadata)
+            raw_profiles.take(picture.metadata)
         if picture.metadata.icc:
             from convfilter.picture.metadata import icc
 

@@ -14,7 +14,7 @@ from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.outline import Outline
 from convfilter.picture.picture import Picture
-from convfilter.picture.pixels import CHANNELS, Model, Pixels
+from convfilter.picture.pixels import CHANNELS, Pixels
 from convfilter.record import replace
 from convfilter.sample_types import can_leave, full_scale, is_signed, overflowed
 
@@ -32,7 +32,7 @@ def stored_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Outl
         extras=outline.extras if fmt.extras else 0,
         dtype=dtype.name,
         white=fmt.white_for(dtype, outline.white),
-        metadata=_fitted(outline.metadata, fmt, outline.model, options),
+        metadata=_fitted(outline, fmt, options),
     )
 
 
@@ -108,7 +108,7 @@ def prepared(picture: Picture, fmt: Format, options: WriteOptions) -> Picture:
         alpha = False
     if options.strip is not None:
         frames = [frame.with_tiff(_stripped_fields(frame, options.strip)) for frame in frames]
-    metadata = _fitted(picture.metadata, fmt, picture.model, options)
+    metadata = _fitted(picture.outline, fmt, options)
     metadata.from_integers |= picture.dtype.kind != "f"
     prepared = replace(picture, frames=frames, alpha=alpha, metadata=metadata, white=white)
     if takes_thumbnail(metadata, fmt):
@@ -148,14 +148,18 @@ def _converted(pixels: Pixels, picture: Picture, background: str | None, fmt: Fo
     return colour.with_depth(pixels, dtype, white, out_white)
 
 
-def _fitted(metadata: Metadata, fmt: Format, model: Model, options: WriteOptions) -> Metadata:
+def _fitted(outline: Outline, fmt: Format, options: WriteOptions) -> Metadata:
     """Return the metadata to store: what ``options`` do not strip and the format has fields for."""
-    metadata = _stripped(metadata, options.strip)
+    model, metadata = outline.model, _stripped(outline.metadata, options.strip)
     if not metadata.is_empty:
         from convfilter.picture.metadata import carry
 
         metadata = carry.fitted(metadata, fmt, model)
         metadata.text = [text for text in metadata.text if carry.has_field(text, fmt)]
+    if metadata.xmp:
+        from convfilter.picture.metadata import xmp_clean
+
+        metadata.xmp = xmp_clean.with_size(metadata.xmp, outline.width, outline.height)
     if metadata.icc:
         from convfilter.picture.metadata import icc
 

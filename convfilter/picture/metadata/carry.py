@@ -32,6 +32,9 @@ def fitted(metadata: Metadata, fmt: Format, model: Model = "rgb") -> Metadata:
     if moved.resolution is None and not fmt.holds.exif:
         moved.resolution = exif.resolution(moved.exif)
     if moved.text and fmt.holds.text != ANY_TEXT:
+        from convfilter.picture.metadata import raw_profiles
+
+        raw_profiles.move_resources(moved)
         _move_texts(moved, fmt)
     if moved.resolution and not (fmt.holds.resolution and has_room(moved, fmt, "resolution")):
         _move_resolution(moved, fmt)

@@ -16,6 +16,8 @@ from convfilter.record import NamedTuple
 
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 34665, 34853, 40965
 ORIENTATION = 274
+#: The tag of a comment, and its beginning if the text is UTF-16 in the byte order of the block.
+_USER_COMMENT, _UNICODE = 37510, b"UNICODE\0"
 #: Fields of the first directory that describe the picture, not the storage of its samples.
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
 _FIRST = frozenset((*DESCRIPTIVE, ORIENTATION, EXIF_IFD, GPS_IFD))
@@ -226,8 +228,10 @@ def reordered(fields: dict[int, Field], source: str, target: str) -> dict[int, F
 
 
 def _swapped(field: Field) -> bytes:
-    unit = _SIZES[field.kind][1]
-    return b"".join(field.data[at : at + unit][::-1] for at in range(0, len(field.data), unit))
+    unit, start = _SIZES[field.kind][1], 0
+    if field.tag == _USER_COMMENT and field.data.startswith(_UNICODE):
+        unit, start = 2, len(_UNICODE)
+    return field.data[:start] + b"".join(field.data[at : at + unit][::-1] for at in range(start, len(field.data), unit))
 
 
 def packed(fields: dict[int, Field], offset: int, order: str, *, big: bool = False) -> bytes:

@@ -12,6 +12,10 @@ from convfilter.picture.metadata import xmp_extended
 
 _THUMBNAILS = rb"(?:xmp|xap):Thumbnails"
 _ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)([1-8])")
+_WIDTH, _HEIGHT = (
+    re.compile(rb"((?:%b)(?:\s*=\s*[\"']|>)\s*)\d+" % names)
+    for names in (rb"tiff:ImageWidth|exif:PixelXDimension", rb"tiff:ImageLength|exif:PixelYDimension")
+)
 THUMBNAIL = "a thumbnail"
 _GAIN_MAP, _CONTAINER, _DEPTH, _ORIGINAL = (
     "a gain map",
@@ -46,6 +50,11 @@ def orientation_of(packet: bytes) -> int:
 def with_orientation_reset(packet: bytes) -> bytes:
     """Return a packet whose orientation, if it has one, is 1 (upright)."""
     return _ORIENTATION.sub(rb"\g<1>1", packet)
+
+
+def with_size(packet: bytes, width: int, height: int) -> bytes:
+    """Return a packet whose properties for the size of the picture, if it has some, are true of a result."""
+    return _HEIGHT.sub(rb"\g<1>%d" % height, _WIDTH.sub(rb"\g<1>%d" % width, packet))
 
 
 def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
