@@ -1,5 +1,6 @@
 """AVIF: 8, 10 and 12 bits come back; metadata are where other decoders look for them."""
 
+import base64
 import io
 import struct
 from fractions import Fraction
@@ -192,3 +193,37 @@ def test_colours_are_those_of_the_primary_picture(is_large):
     properties = box(b"iprp", box(b"ipco", *levels), associations)
     meta = box(b"meta", bytes(4), box(b"pitm", bytes(4), struct.pack(">H", 7)), properties)
     assert colours(io.BytesIO(meta)).light == struct.pack(">II", 6_000_000, 2_000_000)
+
+
+#: 16x12 pixels of the values 16 * column + row, of which libavif's clap box shows 8x6 from column 4 and row 2 on; the
+#: second has 10 bits, and is turned by an irot box.
+CROPPED = (
+    "AAAAHGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZgAAARltZXRhAAAAAAAAAChoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAbGliYXZpZgAA"
+    "AAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAE9AAAASQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xv"
+    "cgAAAACRaXBycAAAAHFpcGNvAAAAFGlzcGUAAAAAAAAAEAAAAAwAAAAOcGl4aQAAAAABCAAAAAxhdjFDgQAcAAAAABNjb2xybmNseAABAA0A"
+    "BoAAAAAoY2xhcAAAAAgAAAABAAAABgAAAAEAAAAAAAAAAf////8AAAABAAAAGGlwbWEAAAAAAAAAAQABBQECgwSFAAAAUW1kYXQSAAoIGAz+"
+    "2GAhoNQyOxAAbgETrxLdjC4CM2fbFN9IilGH94WMrpCS0rqi2+6I5rhTFDQha2czgLAYBkNvOMSebfnwi0dtGmBl"
+)
+CROPPED_AND_TURNED = (
+    "AAAAHGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZgAAASNtZXRhAAAAAAAAAChoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAbGliYXZpZgAA"
+    "AAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAFHAAAAYQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xv"
+    "cgAAAACbaXBycAAAAHppcGNvAAAAFGlzcGUAAAAAAAAAEAAAAAwAAAAOcGl4aQAAAAABCgAAAAxhdjFDgQBcAAAAABNjb2xybmNseAABAA0A"
+    "BoAAAAAoY2xhcAAAAAgAAAABAAAABgAAAAEAAAAAAAAAAf////8AAAABAAAACWlyb3QBAAAAGWlwbWEAAAAAAAAAAQABBgECgwSFhgAAAGlt"
+    "ZGF0EgAKCBgM/tjgIaDUMlMQAG4EWzlLY//den79pHHyKc/wjXrVWXu2q/kBOKaArw8cJTRE1XommqMPEXWIs+JuEUKvBOVnAun5Gcqun6V8"
+    "OOHAfQLDIbI4SLordh4hDZgHRg=="
+)
+
+
+def test_a_clean_aperture_is_the_picture():
+    rows, cols = np.mgrid[2:8, 4:12]
+    data = base64.b64decode(CROPPED)
+    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, 16 * cols + rows)
+    turned = read(io.BytesIO(base64.b64decode(CROPPED_AND_TURNED)))
+    np.testing.assert_allclose(turned.pixels, np.rot90((16 * cols + rows) * (1023 / 255)), atol=1)
+    at = data.index(b"clap") + 4
+    for width, offset in ((7, 0), (20, 0), (8, 9), (0, 0)):  # between two pixels, and outside of the picture
+        changed = bytearray(data)
+        changed[at : at + 4], changed[at + 16 : at + 20] = struct.pack(">I", width), struct.pack(">I", offset)
+        picture = read(io.BytesIO(changed))
+        assert picture.pixels.shape == (12, 16)
+        assert "the part of the AVIF that is to be shown (clap) is malformed; the whole is read" in picture.notes

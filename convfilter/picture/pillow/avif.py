@@ -53,6 +53,39 @@ def colours(file: BinaryIO) -> Colours:
     )
 
 
+def clean_aperture(file: BinaryIO, width: int, height: int) -> tuple[slice, slice] | None:
+    """Return the rows and columns of the primary picture that are to be shown: the content of its clap box.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; its position changes.
+    width, height : int
+        Size of the decoded picture.
+
+    Returns
+    -------
+    (slice, slice), or None
+        None without such a box; slices of 0 pixels if it is malformed.
+    """
+    content = dict(_properties(file)).get(b"clap")
+    if content is None:
+        return None
+    from fractions import Fraction
+
+    numbers = struct.unpack(">IIIIiIiI", content[:32]) if len(content) >= 32 else (0,) * 8
+    parts = []
+    for size, shown, offset in ((height, numbers[2:4], numbers[6:8]), (width, numbers[0:2], numbers[4:6])):
+        if not (shown[1] and offset[1]):
+            return slice(0), slice(0)
+        length = Fraction(*shown)
+        start = (size - length) / 2 + Fraction(*offset)
+        if start.denominator != 1 or length.denominator != 1 or start < 0 or not 0 < length <= size - start:
+            return slice(0), slice(0)
+        parts.append(slice(int(start), int(start + length)))
+    return parts[0], parts[1]
+
+
 def _properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
     """List the properties of the primary picture, except profiles."""
     meta = next(meta_boxes(file), {})

@@ -17,7 +17,7 @@ from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
-from convfilter.picture.pillow import container_metadata, contents, gif, gif_frames, high_depth, sun, tga, webp
+from convfilter.picture.pillow import avif, container_metadata, contents, gif, gif_frames, high_depth, sun, tga, webp
 from convfilter.picture.pillow.guards import decoding, with_lenient_retry
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.picture.place.source import content_of
@@ -87,7 +87,8 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
             bits = high_depth.bits_of(file, name)
             if bits > 8 or (bits == 8 and name == "JPEG2000" and high_depth.is_subsampled(file)):
                 options.require_frame(1)
-                return replace(_high_depth(image, file, name, bits, lenient), notes=tuple(notes))
+                picture = _high_depth(image, file, name, bits, lenient)
+                return replace(_shown(picture, file, notes), notes=tuple(notes))
         if name == "SUN" and (unpacked := sun.unpacked(content_of(file))) is not None:
             image = _opened(io.BytesIO(unpacked), lenient, options)
         if name == "JPEG2000":
@@ -103,7 +104,22 @@ def _read(file: BinaryIO, options: ReadOptions, lenient: bool) -> Picture:
         if name == "JPEG2000" and image.mode != "P":
             pixels, more = high_depth.stretched(picture.pixels, file)
             picture, notes = replace(picture, frames=[Frame(pixels)]), [*more, *notes]
-        return replace(picture, notes=tuple(notes))
+        return replace(_shown(picture, file, notes), notes=tuple(notes))
+
+
+def _shown(picture: Picture, file: BinaryIO, notes: list[str]) -> Picture:
+    """Return the part of a still AVIF that is to be shown, and add a note if it is malformed."""
+    if picture.format != "AVIF" or len(picture.frames) > 1:
+        return picture
+    height, width = picture.pixels.shape[:2]
+    part = avif.clean_aperture(file, width, height)
+    if part is None:
+        return picture
+    pixels = picture.pixels[part]
+    if not pixels.size:
+        notes.append("the part of the AVIF that is to be shown (clap) is malformed; the whole is read")
+        return picture
+    return replace(picture, frames=[picture.frames[0].with_pixels(np.ascontiguousarray(pixels))])
 
 
 def _high_depth(image: Any, file: BinaryIO, name: str, bits: int, lenient: bool) -> Picture:
