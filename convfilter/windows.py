@@ -115,7 +115,8 @@ def erode(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeyword
     image : (H, W) or (H, W, C) array
         With ``alpha``, colours times alpha are compared, as in pooling.
     window : int, (rows, cols), str or (K_h, K_w) array_like
-        The footprint; as for :func:`median`.
+        The footprint; as for :func:`median`. The origin of an even side K is cell (K - 1) // 2; in a dilation it is
+        cell K // 2, so that both read the same pixels.
     **keywords
         See Other Parameters.
 
