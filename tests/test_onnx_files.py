@@ -835,6 +835,29 @@ def test_a_pixel_needs_no_size_of_the_picture(means: list[Any], tmp_path: Path) 
     np.testing.assert_allclose(convfilter.apply(IMAGE, f"net:{path}")[0, 0], expected[0], atol=1e-6)
 
 
+def test_a_reshape_whose_numbers_come_from_the_shape_of_its_map(tmp_path: Path) -> None:
+    """As in exports of PaddlePaddle, for version 11 of ONNX's operators, whose inference leaves these numbers out."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["p"], ["a"], "mean"),
+        helper.make_node("Shape", ["a"], ["size"], "size"),
+        helper.make_node("Cast", ["size"], ["cast"], "cast", to=6),
+        helper.make_node("Slice", ["cast", "zero", "one", "zero"], ["n"], "first"),
+        helper.make_node("Gather", ["size", "one"], ["channels"], "second"),
+        helper.make_node("Cast", ["n"], ["batch"], "back", to=7),
+        helper.make_node("Concat", ["batch", "channels"], ["all"], "all", axis=-1),
+        helper.make_node("Reshape", ["a", "all"], ["v"], "reshape"),
+        helper.make_node("MatMul", ["v", "m"], ["d"], "dense"),
+        helper.make_node("Softmax", ["d"], ["y"], "softmax", axis=1),
+    ]
+    weights = [tensor("m", 4, 5), integers("zero", 0), integers("one", 1)]
+    path = classifier(tmp_path / "net.onnx", nodes, weights, "y", shape=[-1, 3, "h", "w"])
+    model = onnx.load(path)
+    model.opset_import[0].version, model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 11, -1
+    onnx.save(model, path)
+    (expected,) = ReferenceEvaluator(path).run(None, {"picture": IMAGE.transpose(2, 0, 1)[np.newaxis]})
+    np.testing.assert_allclose(convfilter.apply(IMAGE, f"net:{path}")[0, 0], expected[0], atol=1e-6)
+
+
 @pytest.mark.parametrize(("attributes", "power"), [({}, 2), ({"p": 1}, 1), ({"p": 3}, 3)])
 def test_global_lp_pooling_is_that_of_a_window_as_large_as_the_map(tmp_path, attributes, power) -> None:
     """The reference has no GlobalLpPool, only LpPool."""

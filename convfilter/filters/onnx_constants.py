@@ -22,20 +22,22 @@ def folded(node: Node) -> Array | None:
     first = node.constant(0)
     if first is not None and node.kind in ("Identity", "Cast", "CastLike"):
         return first
-    values = [node.constant(place) for place, name in enumerate(node.inputs) if name]
-    if first is None or any(value is None for value in values):
+    values = [value for place in range(len(node.inputs)) if (value := node.constant(place)) is not None]
+    if first is None or len(values) < sum(map(bool, node.inputs)):
         return None
     if node.kind == "Reshape":
         shape = node.needed(1, "shape")
         return first.reshape([first.shape[axis] if side == 0 else int(side) for axis, side in enumerate(shape)])
     if node.kind == "Unsqueeze":
         return np.expand_dims(first, tuple(node.axes()))
+    if node.kind == "Gather" and first.ndim == 1 and values[1].ndim <= 1 and values[1].size <= first.size:
+        return first[values[1].astype(np.int64)]
     if node.kind == "Transpose":
         return first.transpose(node.integers("perm") or None)
     if node.kind == "Slice":
         return _sliced(node, first)
-    if node.kind == "Concat" and sum(value.size for value in values if value is not None) <= _MOST_COMPUTED:
-        return np.concatenate([value for value in values if value is not None], int(node.number("axis", 0)))
+    if node.kind == "Concat" and sum(value.size for value in values) <= _MOST_COMPUTED:
+        return np.concatenate(values, int(node.number("axis", 0)))
     value = node.attributes.get("value")
     sides = [int(side) for side in first.reshape(-1)]
     if node.kind == "ConstantOfShape" and sides and min(sides) >= 0 and prod(sides) <= _MOST_COMPUTED:

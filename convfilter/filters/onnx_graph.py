@@ -114,12 +114,20 @@ class Graph:
 
     def _is_constant(self, proto: onnx.NodeProto) -> bool:
         """Record the output of a node that reads constants only, and return whether it is one."""
-        value = _constant(proto) if proto.op_type == "Constant" else None
+        value = _constant(proto) if proto.op_type == "Constant" else self._shape(proto)
         if value is None and all(name in self._constants for name in proto.input[:1]):
             value = folded(Node.of(proto, 0, self._constants))
         if value is not None:
             self._constants[proto.output[0]] = value
         return value is not None
+
+    def _shape(self, proto: onnx.NodeProto) -> Array | None:
+        """Return the value of a Shape node whose input has a known shape, else None."""
+        shape = self._layouts.known_shape(proto.input[0]) if proto.op_type == "Shape" else []
+        if not shape:
+            return None
+        node = Node.of(proto, 0, {})
+        return np.array(shape[int(node.number("start", 0)) : int(node.number("end", len(shape)))], np.int64)
 
     def _target(self, until: str) -> str:
         """Return the name of the tensor that ``until`` names, itself or by its node."""
@@ -134,6 +142,7 @@ class Graph:
     def _chain_or_reason(self, node: Node, chains: Mapping[str, Chain | str], output: str) -> Chain | str | None:
         """Return a node's chain of stages, or the reason why it has none; None if it does not depend on the input."""
         if node.kind == "Reshape":  # its result's inferred shape decides
+            self._layouts.add_shape(node, output)
             node = replace(node, inputs=node.inputs[:1])
         dependent = [chains[name] for name in node.inputs if name in chains]
         if not dependent:

@@ -94,7 +94,7 @@ class Layouts:
 
         for each in self._model.graph.input:
             batch = each.type.tensor_type.shape.dim[:1]
-            if each.name == self._input and batch and not batch[0].dim_value:
+            if each.name == self._input and batch and batch[0].dim_value < 1:  # PaddlePaddle writes -1
                 batch[0].dim_value = 1
         graph = shape_inference.infer_shapes(self._model, data_prop=True).graph
         return {
@@ -102,6 +102,22 @@ class Layouts:
             for each in (*graph.input, *graph.value_info, *graph.output)
             if each.type.tensor_type.HasField("shape")
         }
+
+    def known_shape(self, name: str) -> list[int]:
+        """Return the inferred shape of a tensor for one picture; empty if a size is unknown."""
+        shape = self._shapes.get(name, [])
+        return shape if min(shape, default=0) > 0 else []
+
+    def add_shape(self, node: Node, output: str) -> None:
+        """Add the shape of a Reshape's result that inference has left out, if its second input is known."""
+        before, sides = self.known_shape(node.inputs[0]), node.constant(1)
+        if self._shapes.get(output) or not before or sides is None or sides.size > _AXES:
+            return
+        shape = [before[axis] if side == 0 and axis < len(before) else int(side) for axis, side in enumerate(sides)]
+        rest = -math.prod(shape)
+        if -1 in shape and rest > 0:
+            shape[shape.index(-1)] = math.prod(before) // rest
+        self._shapes[output] = shape
 
     def laid(self, node: Node) -> Node:
         """Return the node with the layout of its inputs: ``channels_last``, and ``rank`` if they are vectors."""
