@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
@@ -18,7 +19,7 @@ from convfilter.picture.jpeg import metadata as jpeg_metadata
 from convfilter.picture.jpeg import rows as jpeg_rows
 from convfilter.picture.jpeg import write as jpeg_write
 from convfilter.picture.jpeg.layout import layout_of, restarts_of
-from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
+from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text, subsampling_of
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions, WriteOptions
 from convfilter.picture.picture import Picture
@@ -167,6 +168,44 @@ def test_quality_is_kept_by_its_tables(tmp_path, quality, subsampling, progressi
         assert image.quantization == before.quantization
         assert get_sampling(image) == subsampling
         assert bool(image.info.get("progressive")) == progressive
+
+
+@pytest.mark.parametrize(("source", "written"), [("444", 0), ("422", 1), ("420", 2), ("440", 0), ("411", 1)])
+@pytest.mark.parametrize("lenient", [False, True])
+def test_chrominance_does_not_lose_resolution(tmp_path, source, written, lenient):
+    data = imagecodecs.jpeg8_encode(scene(), level=90, subsampling=source)
+    picture = read(io.BytesIO(data + bytes(9)), ReadOptions(lenient=lenient))
+    write(tmp_path / "a.jpg", picture)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert get_sampling(image) == written
+
+
+@pytest.mark.parametrize(
+    ("factors", "number"),
+    [
+        ([(2, 2), (2, 2), (2, 2)], 0), ([(2, 2), (1, 1), (2, 2)], 0), ([(1, 1), (2, 2), (1, 1)], 0),
+        ([(4, 2), (1, 1), (1, 1)], 2), ([(3, 1), (2, 1), (1, 1)], 0), ([(2, 2)], -1), ([(0, 1)] * 3, -1),
+    ],
+)  # fmt: skip
+def test_sampling_factors_become_the_strongest_subsampling_that_loses_nothing(factors, number):
+    assert subsampling_of(factors) == number
+
+
+def test_coarse_tables_are_kept_without_a_message_of_libjpeg(tmp_path, capfd):
+    tables = [[1] * 63 + [255], [1] * 63 + [255]]
+    data = bytearray(encoded(scene(), qtables=tables))
+    at = data.index(b"\xff\xdb")
+    while data[at : at + 2] == b"\xff\xdb":  # 16 bits for each value
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        wide = b"".join((4 * value).to_bytes(2, "big") for value in data[at + 5 : at + 69])
+        segment = b"\xff\xdb" + (size + 64).to_bytes(2, "big") + bytes([0x10 | data[at + 4]]) + wide
+        data[at : at + 2 + size] = segment
+        at += len(segment)
+    data[data.index(b"\xff\xc0") + 1] = 0xC1
+    capfd.readouterr()
+    with rewritten(bytes(data), tmp_path / "a.jpg") as image:
+        assert image.quantization[0] == [4] * 63 + [1020]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_quality_and_subsampling_may_be_requested(tmp_path):

@@ -14,7 +14,7 @@ from convfilter.picture.jpeg import segments as jpeg
 from convfilter.picture.jpeg.segments import APP0, APP1, APP2, APP13, APP14, APP15, COM, DHT, DQT, DRI, SOS, packed
 from convfilter.picture.metadata.density import PER_INCH_OR_CENTIMETRE
 from convfilter.picture.metadata.exif import valid_resolution
-from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
+from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text, subsampling_of
 from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, text_of
 from convfilter.picture.metadata.tiff_numbers import CM_PER_INCH
 
@@ -29,12 +29,6 @@ _BLOCK = 64
 _INCH, _CENTIMETRE = 1, 2
 #: Offset of the density, and of its unit, in a JPEG that begins with a JFIF segment.
 _DENSITY = 13
-#: Sampling factors of the three components, and Pillow's number for them.
-_SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
-    ((1, 1), (1, 1), (1, 1)): 0,
-    ((2, 1), (1, 1), (1, 1)): 1,
-    ((2, 2), (1, 1), (1, 1)): 2,
-}
 #: Row-major index in a block of each coefficient, in zigzag order.
 _ZIGZAG = sorted(range(_BLOCK), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[1 - sum(divmod(at, 8)) % 2]))
 
@@ -171,7 +165,7 @@ def _tables(marker: int, frame: bytes, tables: Sequence[bytes]) -> JpegTables:
     """Return the quantisation tables, row by row, and the chroma subsampling."""
     if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3) or len(frame) != 6 + 3 * frame[5]:
         raise _UnsupportedError
-    factors = tuple((frame[at] >> 4, frame[at] & 15) for at in range(7, len(frame), 3))
+    factors = [(frame[at] >> 4, frame[at] & 15) for at in range(7, len(frame), 3)]
     quantization: dict[int, list[int]] = {}
     for content in tables:
         at = 0
@@ -185,7 +179,7 @@ def _tables(marker: int, frame: bytes, tables: Sequence[bytes]) -> JpegTables:
                 table[place] = int.from_bytes(values[index * size : (index + 1) * size], "big")
             quantization[number] = table
             at += 1 + _BLOCK * size
-    return JpegTables(quantization, _SUBSAMPLINGS.get(factors, -1), marker == _PROGRESSIVE)
+    return JpegTables(quantization, subsampling_of(factors), marker == _PROGRESSIVE)
 
 
 def encoded(parameters: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ any number of threads writes the same bytes.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -33,6 +34,8 @@ _MOST_HEAD_BYTES = 1 << 12
 _SOF0, _RST0 = 0xC0, 0xD0
 _RESTARTS = 8
 _END = b"\xff\xd9"
+#: Largest value of a quantisation table in a baseline JPEG, and a part of what libjpeg prints about larger ones.
+_BASELINE_MAX, _TOO_COARSE = 255, b"too coarse for baseline"
 _MAX_SIDE = 65500  # libjpeg's limit
 #: Most bytes of samples in a band: at most 16,384 MCUs. A DRI segment can count 65,535.
 BAND_BYTES = 1 << 20
@@ -60,7 +63,17 @@ def write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         return
     from convfilter.picture.pillow.write import write_pillow
 
-    write_pillow(file, replace(picture, format="JPEG", metadata=metadata), options)
+    picture = replace(picture, format="JPEG", metadata=metadata)
+    tables = metadata.jpeg.quantization.values() if metadata.jpeg else ()
+    if max(map(max, tables), default=0) <= _BASELINE_MAX:
+        write_pillow(file, picture, options)
+        return
+    from convfilter.picture.codecs import library_output
+
+    data = io.BytesIO()  # not the file, which may be one of the captured descriptors
+    with library_output.captured(_TOO_COARSE):
+        write_pillow(data, picture, options)
+    file.write(data.getbuffer())
 
 
 def streaming_obstacle(stored: Outline, options: WriteOptions) -> str:

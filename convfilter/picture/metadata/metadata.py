@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convfilter.record import NamedTuple, field, record
@@ -27,12 +28,32 @@ class JpegTables(NamedTuple):
     """Compression of a JPEG that was read, for an output with the same tables.
 
     ``quantization`` has the 64 values of each table, row by row, by the number of the table; ``subsampling`` is
-    Pillow's number: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0, -1 any other.
+    Pillow's number: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0; -1 for grey and CMYK.
     """
 
     quantization: dict[int, list[int]]
     subsampling: int
     progressive: bool = False
+
+
+def subsampling_of(factors: Sequence[tuple[int, int]]) -> int:
+    """Return the strongest subsampling that is written and loses no chrominance.
+
+    Parameters
+    ----------
+    factors : sequence of (int, int)
+        Horizontal and vertical sampling factors of each component.
+
+    Returns
+    -------
+    int
+        Pillow's number: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0; -1 unless there are three components.
+    """
+    if len(factors) != 3 or not all(map(all, factors)):
+        return -1
+    across, down = (max(each) // max(each[1:]) for each in zip(*factors, strict=True))
+    is_whole = factors[0] == tuple(map(max, zip(*factors, strict=True)))  # luminance has the full resolution
+    return (2 if down > 1 else 1) if is_whole and across > 1 else 0
 
 
 @record(eq=False, frozen=False)

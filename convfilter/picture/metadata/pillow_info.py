@@ -6,7 +6,7 @@ from typing import Any
 
 from convfilter.picture.jpeg.segments import APP1, APP13, COM, packed
 from convfilter.picture.metadata import exif, photoshop
-from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text
+from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text, subsampling_of
 
 EXIF_PREFIX = b"Exif\0\0"
 PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
@@ -74,10 +74,10 @@ def _loop(image: Any) -> int | None:
 
 
 def _jpeg_tables(image: Any) -> JpegTables:
-    from PIL.JpegImagePlugin import get_sampling
-
     tables = {key: list(table) for key, table in image.quantization.items()}
-    return JpegTables(tables, get_sampling(image), bool(image.info.get("progressive")))
+    return JpegTables(
+        tables, subsampling_of([layer[1:3] for layer in image.layer]), bool(image.info.get("progressive"))
+    )
 
 
 def pillow_parameters(metadata: Metadata) -> dict[str, Any]:
