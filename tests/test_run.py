@@ -118,6 +118,26 @@ def test_all_ways_to_compute_a_box_agree(shape, size, stride, dilation, mode, dt
     assert len(results) == 1
 
 
+@pytest.mark.parametrize("mode", ["edge", "constant", "reflect", "wrap"])
+@pytest.mark.parametrize("shape", [(2, 8300, 1), (6, 8300, 1), (19, 2750, 3)])
+def test_boxes_of_wide_rows_which_are_summed_two_at_a_time(shape, mode):
+    image = byte_noise(shape, "uint8")
+    stage = Stage(Correlation(kernels.box(3, 3)), padding_mode=mode)
+    by_box, by_taps = (
+        run_array(plan_stack([stage], shape, "uint8", algorithm=name), image).pixels for name in ("box", "direct")
+    )
+    np.testing.assert_array_equal(by_box, by_taps)
+
+
+def test_means_of_dilated_windows_of_wide_rows():
+    image = byte_noise((19, 2750, 3), "uint8")
+    stage = Stage(Pooling("average", (3, 3)), dilation=(2, 3), stride=(1, 1), padding=(0, 0, 0, 0))
+    rows, cols = 19 - 4, 2750 - 6
+    total = sum(image[2 * i : 2 * i + rows, 3 * j : 3 * j + cols].astype(int) for i in range(3) for j in range(3))
+    pixels = run_array(plan_stack([stage], image.shape, "uint8"), image).pixels
+    np.testing.assert_array_equal(pixels, np.rint(total / 9))
+
+
 # Notes and errors ------------------------------------------------------------------
 
 

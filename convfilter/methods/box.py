@@ -112,7 +112,9 @@ class _StripOfSums:
         places = max(cols.padded * channels, cols.before * channels + self._width)
         kind = np.uint16 if self._narrow else np.int32
         pitch = places + -places % CACHE_LINE
-        self._lines = aligned_array(self._spacing * pitch, kind).reshape(self._spacing, pitch)
+        # Means of three columns are stored two rows at a time.
+        rows_at_once = 2 if self._narrow else 1
+        self._lines = aligned_array(self._spacing * rows_at_once * pitch, kind).reshape(self._spacing, -1)
         self._scratch = (
             aligned_array(cols.padded * channels, kind),
             aligned_array((cols.padded + cols.dilation) * channels, np.int32),
