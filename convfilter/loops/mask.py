@@ -12,7 +12,7 @@ from convfilter.loops import vectors
 
 #: Number of pixels that ``fill_ignored`` skips at once if all of them are valid.
 _TOGETHER = 256
-#: Rows of prefetching, and samples of one prefetch, as in ``load_masked.py``.
+#: Number of rows between a load and its prefetch, and of samples of a prefetch, as in ``load_masked.py``.
 _ROWS_AHEAD, _LINE = 4, 64
 
 
@@ -115,9 +115,9 @@ def _fill_ignored(pixels, valid, first, last, channels, written, sample):
 
 
 def copy_filled(source, pitch, valid, valid_pitch, rows, row_count, cols, channels, upper, expanded, out):
-    """Copy selected rows of unsigned integers, with another number for ignored pixels.
+    """Copy selected rows of unsigned integers, and fill ignored pixels with one number.
 
-    That number is 0 or, with ``upper``, the largest of the type. ``expanded`` is scratch for a row.
+    It is 0 or, if ``upper``, the largest of the type. ``expanded`` is scratch for a row.
     """
     length = cols * channels
     lanes = vectors.lanes(source)
@@ -135,7 +135,7 @@ def copy_filled(source, pitch, valid, valid_pitch, rows, row_count, cols, channe
             _expand(valid, v, cols, 1, expanded)
         else:
             _expand(valid, v, cols, channels, expanded)
-        # Comparisons with all bits or none; the compiler computes a loop of samples and pixels in 64 bits.
+        # An extreme with all bits or none selects; the compiler would compute bitwise operations in 64 bits.
         if upper == 0:
             for x in range(0, whole, lanes):
                 bits = vectors.subtract(zeros, vectors.read(expanded, x))

@@ -28,8 +28,8 @@ def masked_means(
     The sum of a window is below ``1 << count_shift``. Quotients have the type of ``kind``, which holds all sums
     exactly.
 
-    With ``leaves_out``, means are 0 where ``found`` is 0 (else 1); if it is 2, ``found`` also becomes 0 where no pixel
-    of a window is valid.
+    ``found`` is the mask of the result: ``count`` rows of ``out_cols`` pixels. If ``leaves_out`` is 1 or 2, means are 0
+    where it is 0; if it is 2, the loop first sets it to 0 where no pixel of a window is valid.
 
     Scratch: ``line`` for the column sums, ``sums`` of as many samples, ``window_sums`` for an output row, all with room
     for a vector and a pixel more; ``expanded`` for two source rows, and for an output row; ``kind``, two numbers.
@@ -78,7 +78,7 @@ def masked_means(
         if leaves_out != 0:
             finds = leaves_out == 2 and not _are_full(full, rows, first, window_rows)
             f, o = y * out_cols, y * out_pitch
-            if finds or not _are_marked(found, f, out_cols):
+            if finds or not _all_found(found, f, out_cols):
                 if channels == 3:
                     _leave_out(window_sums, unit, finds, expanded, found, f, out, o, out_cols, 3)
                 elif channels == 1:
@@ -119,22 +119,22 @@ def _replace(line, at, source, new, old, length):
 
 
 def _exchange(source, pitch, valid, valid_pitch, new, old, unit, line, at, width, channels, expanded):
-    """Replace a row by another in the column sums."""
-    fresh, stale, length = new * pitch, old * pitch, width * channels
+    """Slide the column sums down by one row: add one row and subtract another, of which some pixels are ignored."""
+    i, j, length = new * pitch, old * pitch, width * channels
     _expand(valid, new * valid_pitch, width, channels, expanded, 0)
     _expand(valid, old * valid_pitch, width, channels, expanded, length)
     lanes = vectors.lanes(line)
     whole = length - length % lanes
     units = vectors.spread(line, unit)
     for x in range(0, whole, lanes):  # the compiler does not vectorise the same loop over samples
-        entering = vectors.add(vectors.read_as(line, source, fresh + x), units)
-        leaving = vectors.add(vectors.read_as(line, source, stale + x), units)
+        entering = vectors.add(vectors.read_as(line, source, i + x), units)
+        leaving = vectors.add(vectors.read_as(line, source, j + x), units)
         entering = vectors.multiply(entering, vectors.read_as(line, expanded, x))
         leaving = vectors.multiply(leaving, vectors.read_as(line, expanded, length + x))
         vectors.write(line, at + x, vectors.subtract(vectors.add(vectors.read(line, at + x), entering), leaving))
     for x in range(whole, length):
-        entering = (np.int64(source[fresh + x]) + unit) * expanded[x]
-        line[at + x] = line[at + x] + entering - (np.int64(source[stale + x]) + unit) * expanded[length + x]
+        entering = (np.int64(source[i + x]) + unit) * expanded[x]
+        line[at + x] = line[at + x] + entering - (np.int64(source[j + x]) + unit) * expanded[length + x]
 
 
 def _add(source, pitch, valid, valid_pitch, full, row, unit, sign, line, at, width, channels, expanded):
@@ -254,21 +254,21 @@ def _store(window_sums, count_shift, kind, out, o, length):
         out[o + x] = np.int32(np.rint(kind[0] / kind[1]))
 
 
-def _are_marked(found, f, cols):
-    marked = np.uint8(1)
+def _all_found(found, f, cols):
+    every = np.uint8(1)
     for p in range(cols):
-        marked = np.uint8(marked & found[f + p])
-    return marked != 0
+        every = np.uint8(every & found[f + p])
+    return every != 0
 
 
 def _leave_out(window_sums, unit, finds, expanded, found, f, out, o, cols, channels):
-    """Write 0 where ``found`` is 0; if it ``finds``, also where no pixel is valid, there ``found`` becomes 0."""
+    """Write 0 where ``found`` is 0; if ``finds``, first set ``found`` to 0 where no pixel of a window is valid."""
     if finds:
-        for x in range(cols * channels):  # every sample: picking one of each pixel here takes thrice the time
+        for x in range(cols * channels):  # all samples: one of each pixel takes three times as long
             expanded[x] = window_sums[x] >= unit
         for p in range(cols):
             found[f + p] &= expanded[p * channels]
     for p in range(cols):
-        kept = -np.int64(found[f + p])
+        bits = -np.int64(found[f + p])
         for c in range(channels):
-            out[o + p * channels + c] = out[o + p * channels + c] & kept
+            out[o + p * channels + c] = out[o + p * channels + c] & bits
