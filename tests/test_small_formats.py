@@ -187,3 +187,56 @@ def test_run_lengths_of_a_tga_may_cross_rows(depth):
     assert picture.metadata.text[0].value == "id"
     with pytest.raises(ReadError, match="lenient"):
         read(io.BytesIO(coded[:-3]))
+
+
+def icons(*pictures, kind=1, depths=True):
+    """Encode pictures, (pixels of 4 channels, bits), as an icon file (1) or a cursor file (2)."""
+    bodies, entries = b"", b""
+    for pixels, bits in pictures:
+        height, width = pixels.shape[:2]
+        bottom_up = pixels[::-1]
+        if bits == 32:
+            colours = bottom_up[..., [2, 1, 0, 3]].tobytes()
+        else:
+            colours = np.pad(bottom_up[..., 2::-1].reshape(height, -1), ((0, 0), (0, -width * 3 % 4))).tobytes()
+        mask = np.packbits(bottom_up[..., 3] == 0, axis=1)
+        mask = np.pad(mask, ((0, 0), (0, -mask.shape[1] % 4))).tobytes()
+        head = struct.pack("<I2i2H6I", 40, width, 2 * height, 1, bits, 0, 0, 0, 0, 0, 0)
+        body = head + colours + mask
+        at = 6 + 16 * len(pictures) + len(bodies)
+        spot = (bits, 3) if kind == 2 else (1, bits if depths else 0)
+        entries += struct.pack("<4B2H2I", width, height, 0, 0, *spot[:: 1 if kind == 1 else -1], len(body), at)
+        bodies += body
+    return struct.pack("<3H", 0, kind, len(pictures)) + entries + bodies
+
+
+def icon_pixels(height=7, width=13, seed=1):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 4), np.uint8)
+    pixels[..., 3] = np.where(pixels[..., 3] > 99, 255, 0)
+    pixels[pixels[..., 3] == 0] = 0
+    return pixels
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("bits", [24, 32])
+def test_masks_of_icons_and_cursors_are_opacity(kind, bits):
+    pixels = icon_pixels()
+    np.testing.assert_array_equal(read(io.BytesIO(icons((pixels, bits), kind=kind))).pixels, pixels)
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_the_icon_with_the_most_colours_of_the_largest_is_read(kind):
+    small, coarse, fine = icon_pixels(4, 4), icon_pixels(), icon_pixels(seed=2)
+    fine[..., 3] = np.where(fine[..., 3] == 0, 0, 77)
+    for pictures in ([(small, 32), (coarse, 24), (fine, 32)], [(fine, 32), (coarse, 24), (small, 32)]):
+        picture = read(io.BytesIO(icons(*pictures, kind=kind, depths=False)))
+        np.testing.assert_array_equal(picture.pixels, fine)
+        assert picture.notes == ("the file holds 3 icons; the largest is read",)
+
+
+def test_an_icon_of_no_opacity_at_all_has_that_of_its_mask():
+    pixels = icon_pixels()
+    data = bytearray(icons((pixels, 32)))
+    start = 6 + 16 + 40
+    data[start + 3 : start + 4 * 7 * 13 : 4] = bytes(7 * 13)
+    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, pixels)

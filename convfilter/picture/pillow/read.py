@@ -17,7 +17,18 @@ from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.pillow_info import metadata_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
-from convfilter.picture.pillow import avif, container_metadata, contents, gif, gif_frames, high_depth, sun, tga, webp
+from convfilter.picture.pillow import (
+    avif,
+    container_metadata,
+    contents,
+    gif,
+    gif_frames,
+    high_depth,
+    ico,
+    sun,
+    tga,
+    webp,
+)
 from convfilter.picture.pillow.guards import decoding, with_lenient_retry
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.picture.place.source import content_of
@@ -58,6 +69,8 @@ _CONVERSIONS = {
     **{"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB", "PA": "RGBA"},
     **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
 }
+#: Beginnings of icons and cursors.
+_ICONS = (b"\0\0\1\0", b"\0\0\2\0")
 _RIFF_NAME_AND_SIZE_BYTES = 8
 
 
@@ -273,6 +286,8 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
     for size in contents.embedded_sizes(head, file):  # Pillow decodes icons when it opens them
         limits.require_pixels(*size, options.max_pixels)
+    if head[:4] in _ICONS and (icon := ico.best(content_of(file))) is not None:
+        file, head = io.BytesIO(icon), icon
     Image.init()
     for other in _OTHERS:
         factory, accept = Image.OPEN[other]
