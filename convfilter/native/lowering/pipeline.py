@@ -3,7 +3,8 @@
 Numba compiles each function to machine code in memory, and again as a part of each function that calls it. The program
 needs neither: it makes an object file from the LLVM code of a whole loop. ``_Codegen`` therefore emits no machine code
 in memory. ``_Pipeline`` omits the passes for features that loops do not use, such as closures, ``with`` and parallel
-loops (chapter "Customizing the Compiler" of Numba's documentation). ``_Helper`` omits special versions for zeros.
+loops (chapter "Customizing the Compiler" of Numba's documentation). ``_Library`` omits an optimisation, ``_Typing``
+repeated searches for the types of operations, and ``_Helper`` special versions for zeros.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numba
 from numba.core import types
-from numba.core.codegen import JITCPUCodegen
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
@@ -25,6 +26,7 @@ from numba.core.typed_passes import (
     NopythonTypeInference,
     PreLowerStripPhis,
 )
+from numba.core.typing.context import Context
 from numba.core.untyped_passes import (
     DeadBranchPrune,
     FixupArgs,
@@ -50,8 +52,22 @@ _PASSES = (
 )
 
 
+class _Library(JITCodeLibrary):
+    """Modules that are optimised once.
+
+    Numba first runs cheaper passes, for the sake of reference counts. Loops have none, and their code is the same
+    without these passes.
+    """
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
 class _Codegen(JITCPUCodegen):
     """A code generator that optimises modules and emits no machine code."""
+
+    _library_class = _Library
 
     def _add_module(self, module: Any) -> None:
         """Do not add a module to the execution engine, which would compile it to machine code."""
@@ -66,11 +82,40 @@ def _loop_context(context: Any) -> Any:
     return context.subtarget(_internal_codegen=_Codegen("loops"))
 
 
+class _Typing(Context):
+    """Numba's typing context, which here remembers the types of operations and of built-in functions.
+
+    A search for the types of ``a + b`` tries dozens of templates, and loops repeat it hundreds of times.
+    """
+
+    def __init__(self, context: Any) -> None:
+        vars(self).update(vars(context))
+        self._found: dict[Any, Any] = {}
+
+    def resolve_function_type(self, function: Any, args: Any, kws: Any) -> Any:
+        """Return the signature of ``function`` for these types of its arguments."""
+        if kws or not isinstance(function, types.Function):
+            return super().resolve_function_type(function, args, kws)
+        key = function, args
+        if key not in self._found:
+            signature = super().resolve_function_type(function, args, kws)
+            if signature is None:
+                return None
+            self._found[key] = signature
+        return self._found[key]
+
+
+@cache
+def _loop_typing(context: Any) -> Any:
+    """Return Numba's typing context with the memory above."""
+    return _Typing(context)
+
+
 class _Pipeline(CompilerBase):
     """The passes that loops need."""
 
     def __init__(self, typing_context: Any, target_context: Any, *state: Any) -> None:
-        super().__init__(typing_context, _loop_context(target_context), *state)
+        super().__init__(_loop_typing(typing_context), _loop_context(target_context), *state)
 
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("loop")
