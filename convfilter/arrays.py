@@ -42,7 +42,7 @@ def converted(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, 
     Raises
     ------
     ParameterError
-        The image is text, a path or bytes, or has integers beyond 2**53, which float64 does not hold.
+        The image is text, a path, bytes or no array, or has integers beyond 2**53, which float64 does not hold.
     """
     if type(image) is np.ndarray:
         return of_known_type(image), keywords
@@ -58,7 +58,10 @@ def converted(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, 
     # A masked array exists only after its module has been imported, which takes 10 ms.
     if "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray):
         keywords = {**_masked(image), **keywords}
-    return of_known_type(as_array(image, "the image")), keywords
+    array = as_array(image, "the image")
+    if array.dtype.kind == "O" and not array.ndim:
+        raise ParameterError(f"the image must be an array of numbers, got {shown(image)}")
+    return of_known_type(array), keywords
 
 
 def as_array(values: Any, name: str) -> Array:

@@ -85,6 +85,12 @@ def test_records_refuse_fields_of_a_wrong_type(kind, field):
             kind(**{**RECORDS[kind], field: wrong})
 
 
+@pytest.mark.parametrize("image", [None, {}, {1, 2}, object()])
+def test_an_image_that_is_no_array_is_named(image):
+    with pytest.raises(ParameterError, match=r"^the image must be an array of numbers, got (None|\{|<object)"):
+        cf.box_blur(image, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "keyword", "value"),
     [
