@@ -95,8 +95,9 @@ def test_hostile_headers_and_damage():
     for damaged in (data[:40], data[:-4], data[:110], data.replace(b"-Y 6 +X 9", b"-Y 5000 +X 5000")):
         with pytest.raises(ReadError):
             read(io.BytesIO(damaged))
-    with pytest.raises(ReadError, match="rows from the top down"):
-        read(io.BytesIO(data.replace(b"-Y 6 +X 9", b"+X 9 -Y 6")))
+    for size in (b"-Y 6 +Y 9", b"-X 6 +X 9", b"-Y six +X 9"):
+        with pytest.raises(ReadError, match="the Radiance HDR is damaged: its size is '-"):
+            read(io.BytesIO(data.replace(b"-Y 6 +X 9", size)))
     with pytest.raises(ReadError, match=r"32-bit_rle_xyze cannot be filtered"):
         read(io.BytesIO(data.replace(b"rgbe", b"xyze")))
 
@@ -128,3 +129,33 @@ def test_primaries_of_the_header_go_to_openexr(tmp_path):
     with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
         np.testing.assert_allclose(file.header()["chromaticities"], [0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.333, 0.333])
         np.testing.assert_array_equal(file.channels()["G"].pixels, picture.pixels[..., 1])
+
+
+@pytest.mark.parametrize("vertical", [b"-Y", b"+Y"])
+@pytest.mark.parametrize("horizontal", [b"+X", b"-X"])
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_lines_of_any_direction_are_turned(vertical, horizontal, by_columns):
+    pixels = np.exp2(np.arange(6 * 9 * 3).reshape(6, 9, 3) % 5).astype(np.float32)
+    stored = pixels[:: -1 if vertical == b"+Y" else 1, :: -1 if horizontal == b"-X" else 1]
+    if by_columns:
+        data = hdr(np.ascontiguousarray(stored.swapaxes(0, 1))).replace(
+            b"-Y 9 +X 6", horizontal + b" 9 " + vertical + b" 6"
+        )
+    else:
+        data = hdr(np.ascontiguousarray(stored)).replace(b"-Y 6 +X 9", vertical + b" 6 " + horizontal + b" 9")
+    np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, pixels)
+
+
+def test_runs_of_whole_pixels_are_expanded():
+    first, second = bytes([200, 100, 50, 130]), bytes([130, 20, 250, 120])
+    run = bytes([1, 1, 1])
+    # 1 + 5 pixels, then 1 + 3 + 1 * 256, one, and 1 + 37
+    body = first + run + b"\5" + second + run + b"\3" + run + b"\1" + first + second + run + b"\x25"
+    head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 305\n"
+    expected = np.array([first] * 6 + [second] * 260 + [first] + [second] * 38, dtype="S4").view(np.uint8)
+    expected = expected.reshape(1, 305, 4)
+    values = expected[..., :3] * np.exp2(expected[..., 3:].astype(float) - 136)
+    np.testing.assert_array_equal(read(io.BytesIO(head + body)).pixels, values.astype(np.float32))
+    for damaged in (body[:-1], body[4:], body[:-1] + b"\x24", body[:-1] + b"\x26", run + b"\xff" + body):
+        with pytest.raises(ReadError):
+            read(io.BytesIO(head + damaged))

@@ -31,6 +31,9 @@ _TOLERANCE = 1e-3
 #: Longest header, and longest line with the size.
 _HEAD_BYTES = 1 << 16
 _SIZE = re.compile(rb"([-+][XY]) (\d+) ([-+][XY]) (\d+)\Z")
+#: Lengths of lines that may have runs of each mantissa.
+_NEW_RUN_WIDTHS = range(8, 0x8000)
+_MOST_SHIFT = 32
 _MANTISSA_BITS = 8
 #: Limits of a pixel's largest sample: below the first, the pixel is black; above the second, it is clipped; above the
 #: third, it is scaled down for rounding.
@@ -52,19 +55,55 @@ def read_hdr(file: BinaryIO, options: ReadOptions) -> Picture:
     if kinds and kinds[-1].strip() != _FORMAT:
         raise ReadError(f"a Radiance HDR of {kinds[-1][7:].decode('latin-1')} cannot be filtered; convert it to RGBE")
     match = _SIZE.match(lines[-1])
-    if match is None or (match[1], match[3]) != (b"-Y", b"+X"):
-        raise ReadError("a Radiance HDR must have its rows from the top down, and columns from the left")
-    height, width = int(match[2]), int(match[4])
+    if match is None or match[1][1:] == match[3][1:]:
+        raise ReadError(f"the Radiance HDR is damaged: its size is {lines[-1][:40].decode('latin-1')!r}")
+    height, width = int(match[2]), int(match[4])  # of the stored lines, which may be columns
     limits.require_size(width, height, options)
     limits.require_memory(2 * 12 * width * height)
     if len(data) - start < 4 * height * min(width, 2):  # least bytes of a row: its header, or one pixel
         raise ReadError("the Radiance HDR is truncated")
-    minimal = b"".join([_MAGIC, _FORMAT, b"\n\n", lines[-1], b"\n", data[start:]])
+    samples = data[start:]
+    if not _has_new_runs(samples, width):
+        samples = _without_runs(samples, height * width)
+    minimal = b"".join([_MAGIC, _FORMAT, b"\n\n-Y %d +X %d\n" % (height, width), samples])
     pixels = np.asarray(imagecodecs.rgbe_decode(minimal, header=True))
     if pixels.shape != (height, width, 3):
         raise ReadError(f"a Radiance HDR of the shape {pixels.shape} cannot be filtered")
+    pixels = _upright(pixels, match[1], match[3])
     copied = tuple(line for line in lines[1:-2] if not line.startswith((b"FORMAT=", b"#?")))
     return Picture([Frame(pixels)], "rgb", False, "HDR", Metadata(radiance=copied, png=_colours(copied)))
+
+
+def _upright(pixels: Pixels, first: bytes, second: bytes) -> Pixels:
+    """Return rows from the top down and columns from the left; Y points up, and the lines lie along ``second``."""
+    turned = pixels if first.endswith(b"Y") else pixels.swapaxes(0, 1)
+    turned = turned[::-1] if b"+Y" in (first, second) else turned
+    return np.ascontiguousarray(turned[:, ::-1] if b"-X" in (first, second) else turned)
+
+
+def _has_new_runs(data: bytes, width: int) -> bool:
+    """Whether the lines have runs of each mantissa, as most files have."""
+    return width in _NEW_RUN_WIDTHS and data[:4] == b"\2\2" + width.to_bytes(2, "big")
+
+
+def _without_runs(data: bytes, count: int) -> bytes:
+    """Expand runs of whole pixels, as before 1991: mantissas of 1 repeat the pixel before, as their exponent says.
+
+    A second such pixel counts 256 times as much, a third 65,536 times.
+    """
+    pixels = np.frombuffer(data, np.uint8, len(data) // 4 * 4).reshape(-1, 4)[:count]
+    is_run = (pixels[:, :3] == 1).all(axis=1)
+    if not is_run.any():
+        return data
+    places = np.arange(len(pixels))
+    source = np.maximum.accumulate(np.where(is_run, 0, places))
+    shift = np.minimum(8 * (places - source - 1).clip(0), _MOST_SHIFT)
+    times = np.where(is_run, pixels[:, 3].astype(np.int64) << shift, 1)
+    ends = np.cumsum(np.minimum(times, count))
+    whole = int(np.searchsorted(ends, count)) + 1
+    if is_run[0] or whole > len(pixels) or ends[whole - 1] != count:
+        raise ReadError("the Radiance HDR is truncated or damaged")
+    return bytes(pixels[np.repeat(source[:whole], times[:whole])].tobytes())
 
 
 def _colours(lines: Sequence[bytes]) -> list[Chunk]:
