@@ -240,3 +240,38 @@ def test_an_icon_of_no_opacity_at_all_has_that_of_its_mask():
     start = 6 + 16 + 40
     data[start + 3 : start + 4 * 7 * 13 : 4] = bytes(7 * 13)
     np.testing.assert_array_equal(read(io.BytesIO(data)).pixels, pixels)
+
+
+MASKS = [
+    (32, (0xFF, 0xFF00, 0xFF0000)),
+    (32, (0xFF, 0xFF00, 0xFF0000, 0xFF000000)),
+    (32, (0xFF00, 0x7F0000, 0x7, 0xF0000000)),
+    (16, (0xF00, 0xF0, 0xF)),
+    (16, (0xF00, 0xF0, 0xF, 0xF000)),
+    (16, (0x7C00, 0x3E0, 0x1F, 0x8000)),
+    (32, (0xFF0000, 0xFF00, 0xFF)),
+]
+
+
+@pytest.mark.parametrize(("bits", "masks"), MASKS)
+@pytest.mark.parametrize("head_bytes", [40, 56, 124])
+@pytest.mark.parametrize("downwards", [False, True])
+def test_masks_of_a_bmp(bits, masks, head_bytes, downwards):
+    with_alpha = len(masks) == 4
+    kind = 6 if with_alpha and head_bytes == 40 else 3
+    shifts = [(mask & -mask).bit_length() - 1 for mask in masks]
+    most = [mask >> shift for mask, shift in zip(masks, shifts, strict=True)]
+    values = np.random.default_rng(4).integers(0, np.array(most) + 1, (5, 7, len(masks)))
+    values[..., 3:] = np.maximum(values[..., 3:], 1)
+    stored = sum(values[..., n].astype(np.uint32) << shift for n, shift in enumerate(shifts))
+    rows = np.pad(stored.astype(f"<u{bits // 8}"), ((0, 0), (0, 7 % (32 // bits))))[:: 1 if downwards else -1].tobytes()
+    head = struct.pack("<I2i2H6I", head_bytes, 7, -5 if downwards else 5, 1, bits, kind, len(rows), 3937, 3937, 0, 0)
+    head = (head + struct.pack(f"<{len(masks)}I", *masks)).ljust(head_bytes, b"\0")
+    data = b"BM" + struct.pack("<I4xI", 14 + len(head) + len(rows), 14 + len(head)) + head + rows
+    picture = read(io.BytesIO(data))
+    np.testing.assert_array_equal(picture.pixels, np.rint(values * 255 / np.array(most)))
+    assert picture.alpha == with_alpha and picture.metadata.resolution == pytest.approx((100, 100), abs=0.1)
+    with pytest.raises(ReadError):
+        read(io.BytesIO(data[:-4]))
+    with pytest.raises(SizeError):
+        read(io.BytesIO(data), ReadOptions(max_pixels=34))

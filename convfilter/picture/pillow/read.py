@@ -19,6 +19,7 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pillow import (
     avif,
+    bmp,
     container_metadata,
     contents,
     gif,
@@ -69,6 +70,8 @@ _CONVERSIONS = {
     **{"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB", "PA": "RGBA"},
     **{"I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"},
 }
+#: Bytes of a BMP with its masks.
+_BMP_HEAD_BYTES = 70
 #: Beginnings of icons and cursors.
 _ICONS = (b"\0\0\1\0", b"\0\0\2\0")
 _RIFF_NAME_AND_SIZE_BYTES = 8
@@ -283,6 +286,11 @@ def _opened(file: BinaryIO, lenient: bool, options: ReadOptions) -> Any:
                 limits.require_size(width, height, options)
                 raise ReadError(problem.text, remedy=DECODE_THE_REST)
             file = io.BytesIO(gif.completed(file.read()))
+        if name == "BMP" and (layout := bmp.masked(file.read(_BMP_HEAD_BYTES))):
+            limits.require_size(layout.width, abs(layout.height), options)
+            limits.require_memory(12 * layout.width * abs(layout.height))
+            file = io.BytesIO(bmp.unmasked(content_of(file), layout))
+        file.seek(0)  # behind the head of a BMP
         return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
     for size in contents.embedded_sizes(head, file):  # Pillow decodes icons when it opens them
         limits.require_pixels(*size, options.max_pixels)
