@@ -17,7 +17,7 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.masked import Masked
 from convfilter.engine.threads import cut, run_blocks
-from convfilter.executor.bands import band, joined, reach_of, run_band
+from convfilter.executor.bands import band, joined, joins_mask, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.executor.masked_box import MaskedBox, is_unscaled_box
@@ -28,7 +28,6 @@ from convfilter.filters.kernels import box
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.planning import Plan
-from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan_cache import cached_plan
 
 #: A share of 1, and the least share of valid pixels within a sigma of each valid pixel for which the multirate method
@@ -91,7 +90,7 @@ class Means:
             return run_band(computation, held, span, out, threads)
         chunk = band(computation.stages[0], span)
         pixels, valid = held.rows(chunk.rows.ranges)
-        joins = _joins_mask(computation)
+        joins = joins_mask(computation)
         masked = Masked(pixels, valid) if joins else with_mask(pixels, valid, 1, threads=threads)
         return run_chunk_to(computation, 0, chunk, masked, out, threads)
 
@@ -121,7 +120,7 @@ class Means:
 
     def _pieces(self, plan: Plan, bands: Sequence[Span]) -> int:
         """Return the least number of spans whose rows, with their mask, take at most ``MOST_BYTES``."""
-        if plan is self.plans[0] or _joins_mask(plan):
+        if plan is self.plans[0] or joins_mask(plan):
             return 1
         first, last = reach_of([plan], (bands[0][0], bands[-1][1]))
         row_bytes = plan.stages[0].cols.input * plan.stages[0].channels * plan.dtype.itemsize
@@ -143,11 +142,6 @@ def _run_parts(span: Span, threads: int, run: Callable[[Span, slice], None]) -> 
         run((span[0] + part[0], span[0] + part[1]), slice(*part))
 
     run_blocks(cut(count, -(-count // threads)), lambda: run_part, threads)
-
-
-def _joins_mask(plan: Plan) -> bool:
-    """Whether the mask is joined to rows when they are loaded; else a copy of them has it as a further channel."""
-    return plan.dtype.kind in "iu" and chosen_method(plan.stages[0]).joins_masks
 
 
 def are_dense(valid: Valid, rows: int, cols: int) -> bool:

@@ -6,20 +6,22 @@ long; the others without a mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from convfilter.engine.buffer import Samples
+from convfilter.engine.masked import Masked
 from convfilter.engine.threads import cut, run_blocks
-from convfilter.executor.bands import reach_of, run_band
+from convfilter.executor.bands import band, joins_mask, reach_of, run_band
 from convfilter.executor.chunks import Side, chunk_of, run_chunk_counted, run_chunk_to
 from convfilter.executor.held import Held, Span, Valid, bits_of
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.methods import grid_of
+from convfilter.planning.plan_cache import cached_value
 
 DROP_MASK = Loop("mask", "drop_mask", "M* i8 i8 i8 i8 M* i8 i8")
 APPEND_MASK = Loop("mask", "append_mask", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 i8")
@@ -28,6 +30,10 @@ APPEND_MASK = Loop("mask", "append_mask", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 
 _ROWS, _COLS, _SPANS = 128, 512, 2
 #: Largest share of rectangles that read an ignored pixel; above, the whole band is filtered with the mask.
 MOST_MASKED = 0.5
+
+#: Cache of the columns of rectangles, by identity of the stage's plan.
+_columns: dict[int, tuple[StagePlan, dict[Span, Side]]] = {}
+_MOST_COLUMNS = 32
 
 Rectangle = tuple[Span, Span]
 
@@ -64,8 +70,9 @@ class Patches:
         grid = grid_of(stage)
         rows = cut(span[1] - span[0], _side(stage.rows, grid.rows, _ROWS))
         rows = [(span[0] + first, span[0] + last) for first, last in rows]
-        cols = cut(stage.cols.output, _side(stage.cols, grid.cols, _COLS) if grid.cols else stage.cols.output)
-        masked = dict(zip(product(rows, cols), _are_masked(held, stage, rows, cols), strict=True))
+        sides = _columns_of(stage)
+        cols = list(sides)
+        masked = dict(zip(product(rows, cols), _are_masked(held, stage, rows, sides.values()), strict=True))
         if sum(masked.values()) <= MOST_MASKED * len(masked):
             clipped = run_band(unweighted, held, span, out, threads)
             if clipped == 0 or not any(masked.values()):  # otherwise the places of clipped samples are unknown
@@ -79,9 +86,14 @@ class Patches:
         """Write a rectangle without its ignored pixels into ``out``, which begins with row ``top``."""
         plan, ((first, last), (left, right)) = self.plans[1], rectangle
         place = out[first - top : last - top, left:right]
-        chunk = chunk_of(plan.stages[0], *rectangle)
+        is_band = right - left == plan.stages[0].cols.output
+        chunk = band(plan.stages[0], rectangle[0]) if is_band else chunk_of(plan.stages[0], *rectangle)
         pixels, valid = held.rows(chunk.rows.ranges)
-        joined = with_mask(pixels, valid, self._opaque, chunk.cols)
+        joined: Samples | Masked = (
+            Masked(pixels, valid)
+            if is_band and self._opaque == 1 and joins_mask(plan)
+            else with_mask(pixels, valid, self._opaque, chunk.cols)
+        )
         if place.flags.c_contiguous and plan.stages[0].output_channels == out.shape[2]:
             return run_chunk_to(plan, 0, chunk, joined, place, threads)
         result, clipped = run_chunk_counted(plan, 0, chunk, joined, out.dtype, threads)
@@ -97,12 +109,23 @@ def _side(axis: AxisPlan, step: int, least: int) -> int:
     return -(-max(least, _SPANS * axis.span // axis.stride) // step) * step
 
 
-def _are_masked(held: Held, stage: StagePlan, rows: Sequence[Span], cols: Sequence[Span]) -> Iterator[bool]:
+def _columns_of(stage: StagePlan) -> dict[Span, Side]:
+    """Return the columns of the rectangles of a band, and those that they read."""
+
+    def found() -> tuple[StagePlan, dict[Span, Side]]:
+        step, width = grid_of(stage).cols, stage.cols.output
+        cols = cut(width, _side(stage.cols, step, _COLS) if step else width)
+        rows = 0, stage.rows.output
+        return stage, {along: chunk_of(stage, rows, along).cols for along in cols}
+
+    return cached_value(_columns, id(stage), found, _MOST_COLUMNS)[1]
+
+
+def _are_masked(held: Held, stage: StagePlan, rows: Sequence[Span], cols: Iterable[Side]) -> Iterator[bool]:
     """Yield of each rectangle, row by row, whether it reads an ignored pixel."""
-    sides = [chunk_of(stage, rows[0], along).cols for along in cols]
     for down in rows:
-        _, valid = held.rows(chunk_of(stage, down, cols[0]).rows.ranges)
-        for side in sides:
+        _, valid = held.rows(band(stage, down).rows.ranges)
+        for side in cols:
             yield not all(valid[:, left:right].all() for left, right in side.ranges)
 
 

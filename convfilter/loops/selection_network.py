@@ -9,8 +9,6 @@ all windows that contain them (A. Adams, "Fast median filters using separable so
 
 from __future__ import annotations
 
-import numpy as np
-
 from convfilter.loops import vectors
 
 #: Number of vectors of a line.
@@ -125,37 +123,28 @@ def _select_ranks(lines, valid_counts, chosen, firsts, seconds, count, low, high
     least = vectors.read(lines, valid_counts)
     for v in range(vectors.lanes(lines), size, vectors.lanes(lines)):
         least = vectors.lesser(least, vectors.read(lines, valid_counts + v))
-    vectors.write(lines, low, least)
-    fewest = lines[low]
-    for x in range(vectors.lanes(lines)):
-        fewest = min(fewest, lines[low + x])
     begin = 0
     for j in range(1, count):
-        if fewest >= firsts[j]:
+        if begin == j - 1 and vectors.unequal(vectors.greater(least, vectors.spread(lines, firsts[j])), least) == 0:
             begin = j
-    line = chosen[begin] * size
-    for x in range(size):
-        lines[low + x] = lines[line + x]
-        lines[high + x] = lines[line + x]
-    for j in range(begin + 1, count):
-        line, first, second = chosen[j] * size, firsts[j], seconds[j]
-        for x in range(size):
-            sample, samples = lines[line + x], lines[valid_counts + x]
-            lower, higher = lines[low + x], lines[high + x]
-            lines[low + x] = lower ^ ((lower ^ sample) & -np.int64(samples >= first))
-            lines[high + x] = higher ^ ((higher ^ sample) & -np.int64(samples >= second))
-    if fewest <= 0:  # behind the last output of a row, these numbers are undefined
-        for x in range(size):
-            lines[low + x] = lines[low + x] if lines[valid_counts + x] != 0 else 0
-            lines[high + x] = lines[high + x] if lines[valid_counts + x] != 0 else 0
+    nothing, one = vectors.spread(lines, 0), vectors.spread(lines, 1)
+    for v in range(0, size, vectors.lanes(lines)):
+        numbers = vectors.read(lines, valid_counts + v)
+        first = vectors.read(lines, chosen[begin] * size + v)
+        second = first
+        for j in range(begin + 1, count):
+            sample = vectors.read(lines, chosen[j] * size + v)
+            first = vectors.choose(numbers, vectors.spread(lines, firsts[j]), sample, first)
+            second = vectors.choose(numbers, vectors.spread(lines, seconds[j]), sample, second)
+        vectors.write(lines, low + v, vectors.choose(numbers, one, first, nothing))
+        vectors.write(lines, high + v, vectors.choose(numbers, one, second, nothing))
 
 
 def _average(lines, low, high, size):
     """Write the mean of lines ``low`` and ``high``, rounded half to even, to line ``low``."""
-    for x in range(size):
-        one, other = lines[low + x], lines[high + x]
-        down = (one & other) + ((one ^ other) >> 1)
-        lines[low + x] = down + ((one ^ other) & down & 1)
+    for v in range(0, size, vectors.lanes(lines)):
+        mean = vectors.mean(vectors.read(lines, low + v), vectors.read(lines, high + v))
+        vectors.write(lines, low + v, mean)
 
 
 def _add(source, i, lines, to):

@@ -100,6 +100,17 @@ def greater(one, other):
     return np.maximum(one, other)
 
 
+def choose(numbers, least, one, other):
+    """Return, lane by lane, ``one`` where an integer of ``numbers`` is at least that of ``least``, else ``other``."""
+    return np.where(numbers >= least, one, other)
+
+
+def mean(one, other):
+    """Return the mean of two integers, rounded half to even, lane by lane."""
+    down = (one & other) + ((one ^ other) >> 1)
+    return down + ((one ^ other) & down & 1)
+
+
 def high_product(one, other):
     """Return the upper 16 bits of the product of 16-bit numbers, lane by lane."""
     return (one.astype(np.uint32) * other >> 16).astype(np.uint16)

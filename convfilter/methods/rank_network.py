@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -77,11 +78,7 @@ class ByNetwork(Finder):
         assert tile.valid is not None
         rows, kernel, kind = self._rows, self._mapped.plan.kernel, tile.keys.dtype
         ranks = valid_ranks_of(fraction, kernel.nonzeros)
-        network = network_of(kernel, ranks)
-        found = [rank_of(fraction, count) for count in range(1, kernel.nonzeros + 1)]
-        # The least number of samples, counted from 1, whose rank is at least the one in a line.
-        firsts = np.searchsorted([first for first, _ in found], ranks) + 1
-        seconds = np.searchsorted([first + (share > 0) for first, share in found], ranks) + 1
+        network, (firsts, seconds) = network_of(kernel, ranks), _least_numbers(fraction, kernel.nonzeros, ranks)
         taps = self._taps(tile, network)
         columns, valid_columns = (
             self._scratch.get(name, (count * tile.pitch if network.columns else 0) + TAIL, kind)
@@ -93,7 +90,7 @@ class ByNetwork(Finder):
             tile.keys, tile.valid, tile.pitch, rows.stride, height, length, rows.kernel, rows.dilation * tile.pitch,
             _flat(network.columns), len(network.columns), columns, valid_columns, tile.pitch,
             taps, taps.size, _flat(network.pairs), len(network.pairs), np.array(network.lines, np.int64),
-            firsts, seconds, len(ranks), int(averages), lines, *out, pitch,
+            firsts, seconds, firsts.size, int(averages), lines, *out, pitch,
         )  # fmt: skip
 
     def _taps(self, tile: Tile, network: Network) -> Indices:
@@ -105,6 +102,14 @@ class ByNetwork(Finder):
             down, along = np.nonzero(self._mapped.plan.kernel.matrix)
             taps = down * rows.dilation * tile.pitch + offsets[along]
         return np.ascontiguousarray(taps)
+
+
+@lru_cache
+def _least_numbers(fraction: float, count: int, ranks: tuple[int, ...]) -> tuple[Indices, Indices]:
+    """Return, for each rank, the least numbers of samples whose first and whose second rank are at least that rank."""
+    found = [rank_of(fraction, number) for number in range(1, count + 1)]
+    firsts = np.searchsorted([first for first, _ in found], ranks) + 1
+    return firsts, np.searchsorted([first + (share > 0) for first, share in found], ranks) + 1
 
 
 def _flat(pairs: Sequence[tuple[int, int, int]]) -> Indices:

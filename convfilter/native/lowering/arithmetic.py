@@ -11,12 +11,14 @@ from numba.extending import lower_builtin, type_callable
 from convfilter.loops.vectors import (
     add,
     between,
+    choose,
     divide,
     exp2,
     greater,
     high_product,
     lesser,
     magnitude,
+    mean,
     multiply,
     multiply_add,
     nearest,
@@ -34,6 +36,8 @@ type_callable(divide)(lambda _context: lambda one, other: one)
 type_callable(multiply)(lambda _context: lambda one, other: one)
 type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
+type_callable(choose)(lambda _context: lambda numbers, least, one, other: one)
+type_callable(mean)(lambda _context: lambda one, other: one)
 type_callable(high_product)(lambda _context: lambda one, other: one)
 type_callable(add)(lambda _context: lambda one, other: one)
 type_callable(subtract)(lambda _context: lambda one, other: one)
@@ -68,6 +72,22 @@ def _lower_greater(_context, builder, signature, arguments):
 def _below(builder: Any, signature: Any, one: Any, other: Any) -> Any:
     compare = builder.icmp_signed if signature.return_type.element.signed else builder.icmp_unsigned
     return compare("<", one, other)
+
+
+@lower_builtin(choose, Vector, Vector, Vector, Vector)
+def _lower_choose(_context, builder, signature, arguments):
+    numbers, least, one, other = arguments
+    return builder.select(_below(builder, signature, numbers, least), other, one)
+
+
+@lower_builtin(mean, Vector, Vector)
+def _lower_mean(_context, builder, signature, arguments):
+    one, other = arguments
+    bit = ir.Constant(one.type, [1] * one.type.count)
+    differing_bits = builder.xor(one, other)
+    shift = builder.ashr if signature.return_type.element.signed else builder.lshr
+    down = builder.add(builder.and_(one, other), shift(differing_bits, bit))
+    return builder.add(down, builder.and_(builder.and_(differing_bits, down), bit))
 
 
 @lower_builtin(high_product, Vector, Vector)
@@ -167,7 +187,8 @@ def clipped(builder: Any, vector: Any, low: Any, high: Any) -> Any:
 
 def differing(builder: Any, one: Any, other: Any, left: Any = None) -> Any:
     """Return the number of lanes that differ, among all or among the first ``left``."""
-    differ = builder.fcmp_unordered("!=", one, other)
+    whole = isinstance(one.type.element, ir.IntType)
+    differ = builder.icmp_unsigned("!=", one, other) if whole else builder.fcmp_unordered("!=", one, other)
     if left is not None:
         differ = builder.and_(differ, lanes_below(builder, left, one.type.count))
     number = builder.bitcast(differ, ir.IntType(one.type.count))

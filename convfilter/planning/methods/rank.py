@@ -49,6 +49,7 @@ def ranks_of(operator: Rank) -> tuple[int, int]:
     return first, first + (share > 0)
 
 
+@lru_cache
 def valid_ranks_of(fraction: float, most: int) -> tuple[int, ...]:
     """Return the ranks that results interpolate if 1 to ``most`` samples of a window are valid, rising."""
     firsts = (rank_of(fraction, count) for count in range(1, most + 1))
@@ -159,6 +160,7 @@ NETWORK = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_network_bytes,
+    joins_masks=True,
     fits_single=samples_fit,
     terms=lambda _: 0,
 )
@@ -171,6 +173,7 @@ HISTOGRAMS = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_histogram_bytes,
+    joins_masks=True,
     fits_single=samples_fit,
     terms=lambda _: 0,
 )
@@ -182,6 +185,7 @@ SLIDING = Method(
     has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_sliding_bytes,
+    joins_masks=True,
     fits_single=samples_fit,
     terms=lambda _: 0,
 )
