@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup test lint format check fuzz bench docs site clean
+OLDEST := .venv-oldest
+
+.PHONY: help setup test oldest lint format check fuzz bench docs site clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,6 +20,14 @@ $(VENV)/ready: pyproject.toml
 
 test: setup ## run the tests
 	$(RUN) -m pytest -n auto --dist worksteal
+
+oldest: ## run the tests on the oldest packages that pyproject.toml allows
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install -q -e . $$($(PYTHON) -c 'import tomllib; \
+	    project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	    asked = project["dependencies"] + project["optional-dependencies"]["test"]; \
+	    print(*(each.replace(">=", "==") + ".*" for each in asked))')
+	$(OLDEST)/bin/python -m pytest -n auto --dist worksteal
 
 lint: setup ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -54,4 +64,4 @@ site: setup ## build docs/ as a site, in site/
 	$(VENV)/bin/mkdocs build --strict
 
 clean: ## remove .venv and what tools leave behind
-	rm -rf $(VENV) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
+	rm -rf $(VENV) $(OLDEST) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info

@@ -424,7 +424,7 @@ def test_another_python_uses_the_same_code(folder, compiled, monkeypatch):
 #: Functions and variables of Python's stable ABI, which every later Python 3 has (PEP 384), in error paths.
 STABLE = {"PyBytes_FromStringAndSize", "PyErr_Clear", "PyErr_SetNone", "PyErr_SetString", "PyErr_WriteUnraisable"}
 STABLE |= {"PyExc_RuntimeError", "PyExc_StopIteration", "PyExc_SystemError", "PyUnicode_FromString", "Py_DecRef"}
-LIBC = {"erf", "exp", "expm1", "log1p", "memcpy", "memmove", "memset", "pow", "tanh"}
+LIBC = {"erf", "exp", "expm1", "log1p", "memcpy", "memmove", "memset", "pow", "sqrt", "sqrtf", "tanh"}
 
 
 def test_code_depends_on_no_version_of_python():
