@@ -10,12 +10,11 @@ from convfilter.errors import ConvfilterError, KernelFileError, UsageError, fore
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.network_preparation import Preparation
 from convfilter.filters.onnx_graph import Chain, Graph
-from convfilter.filters.onnx_weights import load_weights
 from convfilter.filters.stage import Stage
 
 Read = TypeVar("Read")
 
-#: Largest model file, in bytes, and most bytes of its weights in other files.
+#: Largest model file, in bytes.
 MOST_BYTES = 512 << 20
 
 
@@ -85,9 +84,7 @@ def _reading(path: str, read: Callable[[Graph], Read]) -> Read:
         if size > MOST_BYTES:
             raise KernelFileError(f"a model may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
         with foreign("this is not a usable ONNX model", KernelFileError):
-            model = onnx.load(path, load_external_data=False)
-            load_weights(model, os.path.dirname(path), MOST_BYTES)
-            return read(Graph(model))
+            return read(Graph(onnx.load(path, load_external_data=False)))
     except ConvfilterError as error:
         raise KernelFileError(f"{name}: {error}") from None
     except OSError as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = npt.NDArray[Any]
 Chain: TypeAlias = tuple[Stage, ...]
 
+_EXTERNAL = 1  # TensorProto.EXTERNAL
 _INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)  # of TensorProto.DataType
 #: Nodes that choose channels by constants.
 _CHOICES = {"Slice": sliced, "Gather": gathered}
@@ -232,6 +233,11 @@ def _array(tensor: onnx.TensorProto) -> Array:
     """Return the values of a stored tensor; bfloat16 and the like become float32."""
     from onnx import numpy_helper
 
+    if tensor.data_location == _EXTERNAL:
+        raise KernelFileError(
+            f"the weights of {shown(tensor.name)} lie in another file; "
+            "put all into one with onnx.save(onnx.load(FILE), NEW)"
+        )
     array: Array = numpy_helper.to_array(tensor)
     return array.astype(np.float32) if array.dtype.kind == "V" else array
 

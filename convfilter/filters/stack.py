@@ -186,8 +186,6 @@ def paths_of(specs: Iterable[str | FilterSpec]) -> list[str]:
             for path in dict.fromkeys((value.text, *(value.text.rpartition(mark)[0] for mark in ",#"))):
                 if path and exists(path):
                     paths[path] = None
-                    if path.endswith(".onnx") and exists(f"{path}.data"):  # weights of PyTorch's exports
-                        paths[f"{path}.data"] = None
     return list(paths)
 
 
