@@ -244,9 +244,9 @@ def test_threads_that_share_ticks_decimate_a_picture_in_blocks_higher_than_those
     assert nodes[0].block_rows == 3 * nodes[3].block_rows
 
 
-def test_rows_that_are_decimated_in_place_have_blocks_as_high_as_those_of_a_picture(monkeypatch):
+def test_rows_that_are_decimated_in_place_have_higher_blocks_than_those_in_a_ring(monkeypatch):
     nodes, _ = planned_large("gaussian:20 | gaussian:20", monkeypatch)
-    assert nodes[0].block_rows == nodes[3].block_rows
+    assert nodes[3].block_rows == 32
 
 
 def test_rows_of_a_picture_in_memory_do_not_make_blocks_lower(monkeypatch):

@@ -114,8 +114,7 @@ def coarse_block_rows(
     if not in_memory:
         most = _COARSE_DEMAND_IN_PLACE if in_place else _COARSE_DEMAND
         most = min(most, _COARSE_DEMAND_SAMPLES // (plan.cols.input * plan.channels))
-        heights = range(_SHARED_COARSE_ROWS if in_place else 2 * COARSE_GROUP, 0, -COARSE_GROUP)
-        return next((rows for rows in heights if rows * rates.step <= most), STEP_ROWS)
+        return next((rows for rows in (2 * COARSE_GROUP, COARSE_GROUP) if rows * rates.step <= most), STEP_ROWS)
     row = max(plan.cols.input + 1, plan.cols.output) * plan.channels
     is_one_block = alone and not shared and count * row <= COARSE_SAMPLES
     most = _SHARED_COARSE_ROWS if shared else _COARSE_ROWS
