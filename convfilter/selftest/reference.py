@@ -20,6 +20,8 @@ Geometry: TypeAlias = Mapping[str, Any]
 
 #: Truncation of a Gaussian in sigmas, where it is below 1e-14 of its peak.
 _GAUSSIAN_REACH = 8
+#: Filter byte of PNG's Paeth predictor.
+_PAETH = 4
 
 
 def with_border(image: npt.NDArray[Any], value: float) -> Real:
@@ -260,8 +262,11 @@ def unfiltered(data: npt.NDArray[np.uint8], distance: int) -> npt.NDArray[np.uin
         for place, byte in enumerate(line):
             a, c = (row[place - distance], above[place - distance]) if place >= distance else (0, 0)
             b = above[place]
-            paeth = min((a, b, c), key=lambda near: abs(a + b - c - near))
-            row.append((byte + (0, a, b, (a + b) // 2, paeth)[kind]) % 256)
+            if kind == _PAETH:
+                predicted = min((a, b, c), key=lambda near: abs(a + b - c - near))
+            else:
+                predicted = (0, a, b, (a + b) // 2)[kind]
+            row.append((byte + predicted) % 256)
         rows.append(row)
         above = row
     return np.array(rows, np.uint8)
