@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +186,13 @@ def test_the_pixels_of_the_output_that_is_there_are_not_decoded(name: str) -> No
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_marked_output_above_the_usual_limit_of_pixels_is_replaced() -> None:
+    assert run([*BLUR, "a.png", "large.png"]) == 0
+    data = bytearray(Path("large.png").read_bytes())
+    data[16:24] = struct.pack(">II", 20_000, 20_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    Path("large.png").write_bytes(data)
+    assert run([*BLUR, "a.png", "large.png"]) == 2
+    assert run([*BLUR, "--max-pixels", "4e8", "a.png", "large.png"]) == 0

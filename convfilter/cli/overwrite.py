@@ -7,7 +7,7 @@ import os
 from convfilter.cli.request import Request
 from convfilter.errors import PictureError, UsageError
 from convfilter.picture import formats
-from convfilter.picture.options import ReadOptions
+from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions
 
 
 def require_own(request: Request, source: str, destination: str) -> None:
@@ -23,7 +23,8 @@ def require_own(request: Request, source: str, destination: str) -> None:
     """
     if request.overwrite or request.output or not request.is_pair or "-" in (source, destination):
         return
-    if not _are_neighbours(source, destination) or _is_own(destination):
+    limit = int(request.max_pixels or DEFAULT_MAX_PIXELS)
+    if not _are_neighbours(source, destination) or _is_own(destination, limit):
         return
     raise UsageError(
         "it exists and convfilter did not write it; did a pattern match two files?",
@@ -47,7 +48,7 @@ def _are_neighbours(source: str, destination: str) -> bool:
     return os.path.samefile(*(os.path.dirname(name) or os.curdir for name in (source, destination)))
 
 
-def _is_own(path: str) -> bool:
+def _is_own(path: str, max_pixels: int) -> bool:
     """Whether a file may be overwritten: convfilter's mark is in it, its format has no mark, or it is not a picture."""
     from convfilter.picture.metadata import mark
 
@@ -59,9 +60,9 @@ def _is_own(path: str) -> bool:
             if formats.sniff(file.read(formats.HEAD_BYTES)) is None:
                 return True
         try:
-            return _is_marked(path, ReadOptions(allow_loss=True))
+            return _is_marked(path, ReadOptions(allow_loss=True, max_pixels=max_pixels))
         except PictureError:  # damaged: reading it leniently decodes all pixels
-            return _is_marked(path, ReadOptions(lenient=True, allow_loss=True))
+            return _is_marked(path, ReadOptions(lenient=True, allow_loss=True, max_pixels=max_pixels))
     except PictureError:
         return False
     except OSError:  # a file may be written that must not be read
