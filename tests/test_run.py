@@ -330,7 +330,7 @@ def test_working_memory_is_bounded_for_tall_kernels_on_wide_pictures(large_image
     """Strips of one width share the tables that say where taps find their rows."""
     for stage in (
         Stage(UnsharpMask(kernels.gaussian(30, 30), 1.0)),
-        Stage(Correlation(from_array(RNG.normal(size=(129, 5)))), padding=(90, 90, 0, 0)),
+        Stage(Correlation(from_array(RNG.normal(size=(129, 5)))), padding=(66, 66, 0, 0)),
     ):
         assert working_memory(stage, large_image.reshape(-1)[:2_400_000].reshape(3, -1, 1)) < LIMIT
 
