@@ -25,6 +25,7 @@ from processes import run_bytes as program
 import convfilter
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.root import Session, root, run
+from convfilter.cli.standard_streams import ClosedStream
 
 HOME = Path(convfilter.__file__).parents[1]
 
@@ -429,6 +430,37 @@ def test_closed_streams_are_called_closed() -> None:
         done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == 2
         assert done.stderr.startswith(f"convfilter: standard {name} is closed; name a file, or use a pipe")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--version", "blur --help", "info in.png", "info --json in.png", "formats", "compare in.png in.png",
+        "plan -f box:3 --size 9x9", "kernel list", "kernel show box:3", "from 'gaussian_filter(x, 2)'", "cache path",
+        "completion bash", "apply -f identity --json in.png out.png", "apply -f identity --json in.png in.png outs",
+    ],
+)  # fmt: skip
+def test_printing_to_a_closed_output_fails(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: str
+) -> None:
+    Path("outs").mkdir()
+    monkeypatch.setattr("sys.stdout", ClosedStream("standard output"))
+    status, errors = said(capfd, *shlex.split(arguments))
+    assert (status, errors.splitlines()[-1]) == (1, "convfilter: standard output is closed")
+
+
+def test_a_closed_output_matters_only_to_what_is_printed() -> None:
+    for arguments, status in (("info in.png", 1), ("apply -f identity in.png out.png", 0)):
+        command = f"'{sys.executable}' -m convfilter {arguments} >&-"
+        done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (status, "convfilter: standard output is closed\n" if status else "")
+
+
+def test_no_file_gets_the_number_of_a_closed_stream() -> None:
+    """What a library prints would otherwise go into a picture."""
+    source = "import os, sys; from convfilter.cli.standard_streams import reserve; reserve(); sys.exit(os.dup(0))"
+    command = f"'{sys.executable}' -c '{source}' <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode >= 3
 
 
 # How it ends --------------------------------------------------------------------

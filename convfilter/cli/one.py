@@ -14,6 +14,7 @@ from convfilter.cli.messages import failure, say
 from convfilter.cli.overwrite import keeps, require_own
 from convfilter.cli.request import Request, misused, pipeline_options
 from convfilter.cli.root import fail
+from convfilter.cli.standard_streams import ClosedStream
 from convfilter.errors import UsageError, WriteError
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ def _named_files(request: Request) -> tuple[str, str]:
     if source == request.mask == "-":
         raise misused("standard input can be the picture or the --mask, and not both; name a file for one of them")
     if source == "-":
-        _require_pipe(sys.stdin, "standard input is closed", "a picture is not read from a terminal")
+        _require_pipe(sys.stdin, "a picture is not read from a terminal")
     if destination == "-":
-        _require_pipe(sys.stdout, "standard output is closed", "a picture is not written to a terminal")
+        _require_pipe(sys.stdout, "a picture is not written to a terminal")
     if os.path.isdir(destination) and source != "-":
         folder, destination = destination, os.path.join(destination, os.path.basename(source))
         if not request.follow:
@@ -101,6 +102,8 @@ def _require_below(folder: str, destination: str) -> None:
         raise
 
 
-def _require_pipe(stream: TextIO | None, closed: str, terminal: str) -> None:
-    if stream is None or stream.isatty():
-        raise misused(f"{closed if stream is None else terminal}; name a file, or use a pipe")
+def _require_pipe(stream: TextIO, terminal: str) -> None:
+    if isinstance(stream, ClosedStream):
+        raise misused(f"{stream.name} is closed; name a file, or use a pipe")
+    if stream.isatty():
+        raise misused(f"{terminal}; name a file, or use a pipe")

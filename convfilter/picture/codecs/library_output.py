@@ -56,7 +56,8 @@ def _pass_on(text: io.StringIO, stream: TextIO | None, marks: tuple[bytes, ...],
         if any(mark.decode() in line for mark in marks):
             lines.append(line.strip())
         elif stream is not None:
-            stream.write(line)
+            with suppress(OSError):
+                stream.write(line)
 
 
 def _redirected(descriptor: int) -> IO[bytes]:
