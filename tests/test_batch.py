@@ -651,6 +651,18 @@ def test_make_reads_the_depfile() -> None:
     assert "do out/a.png" in make()
 
 
+def test_one_file_with_a_depfile_is_no_batch(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*BLUR, "--depfile", "deps.mk", "photos/a.png", "out.png"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert Path("deps.mk").read_text() == "out.png: photos/a.png\n\nphotos/a.png:\n"
+    assert run([*BLUR, "--depfile", "deps.mk", "photos/a.png", "-"]) == 2
+    assert "'-' is a pipe, and --depfile is for files; give file names" in capfd.readouterr().err
+    Path("out").mkdir()
+    assert run([*BLUR, "--depfile", "deps.mk", "photos/a.png", "out"]) == 0
+    assert Path("deps.mk").read_text().startswith("out/a.png: photos/a.png\n")
+    assert os.listdir("out") == ["a.png"]
+
+
 ODD_NAMES = [
     "p%s", "%", "a[1]", "x*y", "q?z", "e=f", "s;t", "a|b", "b&", "back\\slash", "back\\ blank", "back\\#", "back\\:c",
     "back\\%", "end\\", "tab\tx", "~me", "d$e$(f)", "(1)", "it's", '"q"', "a  b", " lead", "é", "a;b=c\\|d\te f%",

@@ -18,8 +18,8 @@ from convfilter.cli.names import found_files
 from convfilter.cli.one import html_report
 from convfilter.cli.overwrite import keeps
 from convfilter.cli.progress import Progress
-from convfilter.cli.request import Request, pipeline_options
-from convfilter.errors import ConvfilterError, UsageError, WriteError
+from convfilter.cli.request import Request, pipeline_options, require_files
+from convfilter.errors import ConvfilterError, WriteError
 from convfilter.filters import stack
 from convfilter.machine.cores import available_cores
 from convfilter.picture.place.address import is_address
@@ -75,9 +75,12 @@ def run_many(request: Request) -> int:
     _say_skipped(files, request)
     for folder, why in files.refused:
         say(f"{folder}: {in_flags(why)}")
-    _require_files(request, files)
-    if request.depfile and not request.dry_run:
-        _write_depfile(request, files.jobs)
+    if request.update:
+        require_files("update", files.jobs)
+    if request.depfile:
+        from convfilter.cli.depfile import write_depfile
+
+        write_depfile(request, files.jobs)
     log = _log(request, options, files.jobs)
     jobs, counts = _jobs_left(files, log, request)
     if request.dry_run:
@@ -166,19 +169,6 @@ def _write_page(html: HtmlReport | None, files: SearchResult, jobs: Sequence[Job
     html.write([*refused, *jobs], current=current, skipped=len(files.skipped))
 
 
-def _write_depfile(request: Request, jobs: Sequence[Job]) -> None:
-    """Write the rules of ``--depfile``."""
-    from convfilter.batch import depfile
-
-    path = str(request.depfile)
-    others = [*depfile.files_of(request.specs), *([request.config] if request.config else [])]
-    try:
-        depfile.write(path, jobs, others, follow=request.follow)
-    except WriteError as error:
-        error.about(path)
-        raise
-
-
 def _print_jobs(jobs: Sequence[Job], counts: Counts, request: Request) -> int:
     """Print the jobs of a dry run; return the exit status."""
     for job in jobs:
@@ -194,14 +184,6 @@ def _share(jobs: Sequence[Job], request: Request) -> resources.Share:
     if request.dask not in (None, "local"):
         return resources.Share(1, request.threads or 1)
     return resources.share(len(jobs), request.jobs, request.threads, available_cores())
-
-
-def _require_files(request: Request, files: SearchResult) -> None:
-    """Refuse addresses with options that need paths: ``--update`` has a log, ``--depfile`` names files for make."""
-    names = [name for job in files.jobs for name in job if is_address(name)]
-    for option, given in (("update", request.update), ("depfile", request.depfile)):
-        if given and names:
-            raise UsageError(f"{names[0]}: --{option} is for files; leave it out for addresses")
 
 
 def _print_summary(counts: Counts, request: Request, seconds: float) -> int:

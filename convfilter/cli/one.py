@@ -33,6 +33,11 @@ def run_one(request: Request) -> int:
     from convfilter import pipeline
 
     html = html_report(request, options)
+    if request.depfile:
+        from convfilter.batch.search import Job
+        from convfilter.cli.depfile import write_depfile
+
+        write_depfile(request, [Job(source, destination)])
     if html is not None:
         options = html.watched(options, [destination])
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -113,7 +114,7 @@ class Request:
         """Whether the request is a batch; a run on one input and one output needs fewer modules."""
         return (
             # Any of these options makes a batch, even of one file.
-            any((self.into, self.ext, self.suffix, self.files_from, self.depfile, self.dask))
+            any((self.into, self.ext, self.suffix, self.files_from, self.dask))
             or any((self.null, self.update, self.dry_run, self.json))
             or len(self.files) > (1 if self.in_place else 2)
             or any(map(os.path.isdir, self.files[:1]))
@@ -213,6 +214,13 @@ def _may_be_many(address: str) -> bool:
     from convfilter.picture import formats
 
     return formats.by_suffix(os.path.splitext(address)[1]) is None or is_glob(address)
+
+
+def require_files(option: str, jobs: Iterable[Iterable[str]]) -> None:
+    """Refuse addresses with an option that needs paths: ``--update`` has a log, ``--depfile`` names files for make."""
+    for name in chain.from_iterable(jobs):
+        if is_address(name):
+            raise UsageError(f"{name}: --{option} is for files; leave it out for addresses")
 
 
 def pipeline_options(request: Request) -> pipeline.Options:
