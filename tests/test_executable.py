@@ -196,6 +196,16 @@ def test_threads_that_call_at_once_have_memory_of_their_own():
     assert 1 <= len(cache) <= count
 
 
+def test_pictures_with_nan_find_the_executable_of_the_method_that_keeps_it_in_its_windows():
+    shape = 90, 80, 1
+    plan = plan_stack(stack.stages(["gaussian:14"]), shape, "float32")
+    image = picture(shape, "float32", 0)
+    image[40, 30] = np.nan
+    results = [run_array(plan, image).pixels.tobytes() for _ in range(3)]
+    assert len(set(results)) == 1
+    assert len(cache) == 1
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_executable_is_dropped_after_an_exception(error, monkeypatch):
     plan = plan_stack([STAGES["wide"]], (50, 40, 3), "uint8")

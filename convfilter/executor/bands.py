@@ -14,16 +14,15 @@ from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_to
 from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.methods import chosen_method, grid_of
-from convfilter.planning.plan_cache import cached_value
+from convfilter.planning.plan_cache import DerivedCache
 
 #: A band has ``ROWS`` rows, or as many as ``SPANS[1]`` windows if they are higher; at most ``PIXELS`` pixels, but at
 #: least the rows of ``SPANS[0]`` windows: it reads one window more than its height, so low bands read many rows twice.
 ROWS, PIXELS, SPANS = 256, 2**21, (2, 4)
 
-#: Cache of bands, by identity of the stage's plan and by rows: a run asks for each several times, and the next run for
-#: the same ones. Cutting them anew took a seventh of the time of average pooling of 12 megapixels with a mask.
-_bands: dict[tuple[int, Span], tuple[StagePlan, Chunk]] = {}
-_MOST_BANDS = 256
+#: Bands, by their rows: a run asks for each several times, and the next run for the same ones. Cutting them anew took a
+#: seventh of the time of average pooling of 12 megapixels with a mask.
+_bands = DerivedCache[Chunk](256)
 
 
 class Operation(Protocol):
@@ -72,12 +71,12 @@ def _source_rows(stage: StagePlan) -> int:
 def band(stage: StagePlan, span: Span) -> Chunk:
     """Return the chunk of rows of a stage's result, in its full width."""
 
-    def found() -> tuple[StagePlan, Chunk]:
+    def cut_band() -> Chunk:
         cols = stage.cols
         rows = chunk_of(stage, span, (0, cols.output)).rows
-        return stage, Chunk(rows, Side(((0, cols.input),), None, cols, cols.output))
+        return Chunk(rows, Side(((0, cols.input),), None, cols, cols.output))
 
-    return cached_value(_bands, (id(stage), span), found, _MOST_BANDS)[1]
+    return _bands.get(stage, span, cut_band)
 
 
 def reach_of(plans: Iterable[Plan], span: Span) -> Span:

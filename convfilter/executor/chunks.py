@@ -18,7 +18,7 @@ from convfilter.filters.operators import Guided, Orientation
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.method import Reach, window_reach
 from convfilter.planning.methods import chosen_method, grid_of
-from convfilter.planning.plan_cache import cached_value
+from convfilter.planning.plan_cache import DerivedCache
 from convfilter.record import record, replace
 
 #: Modes whose padding depends on the border row only: a chunk at the border is padded like the whole picture.
@@ -209,9 +209,8 @@ def _local(plan: Plan, number: int, chunk: Chunk, pixels: Samples | Masked) -> t
     return local, pixels.contiguous() if isinstance(pixels, Masked) else np.ascontiguousarray(pixels)
 
 
-#: Cache of plans of chunks, by identity of the whole stage's plan and by axes; few chunks of a grid differ.
-_plans: dict[tuple[int, AxisPlan, AxisPlan], tuple[StagePlan, StagePlan]] = {}
-_MOST_PLANS = 32
+#: Plans of chunks, by their axes; few chunks of a grid differ.
+_plans = DerivedCache[StagePlan](32)
 
 
 def _stage_of(whole: StagePlan, chunk: Chunk) -> StagePlan:
@@ -222,14 +221,14 @@ def _stage_of(whole: StagePlan, chunk: Chunk) -> StagePlan:
         stage = replace(whole.stage, operator=replace(operator, guide=guide))
         return replace(whole, stage=stage, rows=chunk.rows.axis, cols=chunk.cols.axis)
 
-    def planned() -> tuple[StagePlan, StagePlan]:
+    def planned() -> StagePlan:
         stage = replace(whole, rows=chunk.rows.axis, cols=chunk.cols.axis)
         if isinstance(stage.stage.operator, Orientation):  # its derivatives are planned by themselves
             padding = (stage.rows.before, stage.rows.after, stage.cols.before, stage.cols.after)
             stage = replace(stage, stage=replace(stage.stage, padding=padding, ceil=False))
-        return whole, stage
+        return stage
 
-    return cached_value(_plans, (id(whole), chunk.rows.axis, chunk.cols.axis), planned, _MOST_PLANS)[1]
+    return _plans.get(whole, (chunk.rows.axis, chunk.cols.axis), planned)
 
 
 def boundaries(axis: AxisPlan, step: int, wanted: Sequence[int]) -> tuple[int, ...]:

@@ -27,8 +27,11 @@ from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
 from convfilter.planning.chains import alone_block_rows, block_rows
 from convfilter.planning.method_choice import for_any_numbers
+from convfilter.planning.plan_cache import DerivedCache
 from convfilter.record import replace
 
+#: Plans that replace those of methods that spread infinities and NaN.
+_local = DerivedCache[StagePlan](32)
 #: Samples whose range is found at a time: several float64 copies of them fit a core's cache.
 _RANGE_SAMPLES = 2**15
 #: Bytes for buffers and scratch of all threads together, between two arrays and where rows come or go in order.
@@ -88,7 +91,8 @@ class Group:
     def local_at(self, number: int) -> Group:
         """Return the same group with one stage computed tap by tap."""
         stages = list(self._stages)
-        stages[number] = for_any_numbers(stages[number])
+        spreading = stages[number]
+        stages[number] = _local.get(spreading, None, lambda: for_any_numbers(spreading))
         return Group(self._plan, self._first, stages, self._dtype, self._threads)
 
     def nodes(self, source: RowSource | Samples | Masked, **last: Any) -> list[Node]:

@@ -7,9 +7,9 @@ keys, so a shared plan also finds its prepared executable.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from copy import deepcopy
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from convfilter.filters.stage import Stage
 from convfilter.locks import import_before_handlers
 from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.stage_plan import StagePlan
 
 Value = TypeVar("Value")
 
@@ -72,8 +73,29 @@ def cached_value(values: dict[Any, Value], key: Any, make: Callable[[], Value], 
     return value
 
 
+class DerivedCache(Generic[Value]):
+    """LRU cache of values made from the plan of a stage, by the plan's identity and a key.
+
+    Equal values are one object, so that executables made for them are found again.
+
+    Parameters
+    ----------
+    most : int
+        Most values.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[tuple[int, Hashable], tuple[StagePlan, Value]] = {}
+
+    def get(self, plan: StagePlan, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value of a plan and a key, made if missing."""
+        # The plan is a part of the value, and so lives as long as its identity is a key.
+        return cached_value(self._values, (id(plan), key), lambda: (plan, make()), self._most)[1]
+
+
 def forget() -> None:
-    """Empty the cache."""
+    """Empty the cache of plans."""
     _plans.clear()
 
 
