@@ -11,6 +11,7 @@ from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
 from convfilter.filters.stage import Stage
 from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
+from convfilter.planning.method_choice import for_any_numbers
 from convfilter.planning.preview import for_preview
 from convfilter.planning.strips import PERSISTENT_BYTES
 from convfilter.record import replace
@@ -415,3 +416,21 @@ def test_a_preview_blurs_bytes_as_for_a_result_of_bytes():
     assert for_preview(plan).stages == (blurred, plan.stages[1])
     for unlike in (plan_stack(stages, (9, 9), np.uint16), alone, plan_stack(stages, (9, 9), np.uint8, white=99)):
         assert for_preview(unlike) == unlike
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        *stack.stages(["gaussian:9", "gaussian:20,stride=2", "unsharp:9"]),
+        correlation(np.random.default_rng(0).random((70, 70))),
+    ],
+    ids=lambda stage: stage.name or "full rank",
+)
+def test_the_plan_for_infinities_is_that_of_the_method_that_is_named(stage, dtype):
+    plan = plan_one(stage, (500, 400, 3), dtype)
+    local = for_any_numbers(plan)
+    named = plan_one(stage, (500, 400, 3), dtype, algorithm=local.algorithm)
+    assert local.algorithm in ("direct", "separable")
+    for field in ("multiply_adds", "scratch_bytes", "block_rows", "precision", "window"):
+        assert getattr(local, field) == getattr(named, field), field

@@ -74,7 +74,7 @@ def _window_rows(task: Task) -> int:
     return window_block_rows(task.rows)
 
 
-def window_bytes(plan: StagePlan, _task: Task) -> int:
+def window_bytes(plan: StagePlan, _task: Task | None = None) -> int:
     """Return the bytes of a sliding window: the ring of loaded rows, the rows between two passes, and the sums."""
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
     window = plan.sliding_window

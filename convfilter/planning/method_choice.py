@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convfilter.errors import ParameterError, shown
-from convfilter.planning.method import Algorithm
+from convfilter.planning.method import Algorithm, window_bytes
 from convfilter.planning.methods import capable, chosen_method, fastest
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import window_block_rows
@@ -57,12 +57,16 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
     """Return a plan with a tap-by-tap method, which keeps infinite samples and NaN within their windows."""
     if not chosen_method(plan).spreads:
         return plan
+    from convfilter.planning.methods import stencil
+
     algorithm: Algorithm = "separable" if plan.products else "direct"
     local = replace(
         plan,
         algorithm=algorithm,
+        multiply_adds=stencil.separable_cost(plan) if plan.products else float(plan.kernel.nonzeros),
         block_rows=window_block_rows(plan.rows),
         rates=(None, None),
         sides=(0, 0),
     )
-    return replace(local, window=chosen_method(local).window(local))
+    local = replace(local, window=chosen_method(local).window(local))
+    return replace(local, scratch_bytes=window_bytes(local))

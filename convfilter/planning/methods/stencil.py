@@ -20,7 +20,7 @@ from convfilter.planning.task import Task
 _MOST_TAPS, _MOST_OF_PRODUCT = 2**24, 2**16
 
 
-def taps_of(task: Task) -> tuple[float, float]:
+def taps_of(task: Task | StagePlan) -> tuple[float, float]:
     """Return the nonzero taps of the column and the row of a separable kernel."""
     assert task.kernel.factors is not None
     down, along = (float(np.count_nonzero(factor)) for factor in task.kernel.factors)
@@ -36,7 +36,7 @@ def _can_separate(task: Task) -> bool:
     return task.kernel.factors is not None
 
 
-def separable_cost(task: Task) -> float:
+def separable_cost(task: Task | StagePlan) -> float:
     """Return the multiply-adds of a column pass and a row pass."""
     down, along = taps_of(task)
     return down * min(task.cols.stride, task.cols.kernel) + along
