@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processes import run_python, start_python
 
 from convfilter.native import code_cache
-from convfilter.native.code_cache import SUFFIX, clear, fetch, lock, store
+from convfilter.native.code_cache import SUFFIX, clear, fetch, lock, store, tidy
 
 NAME = "loop-0123456789" + SUFFIX
 CONTENT = b"machine code \0\n\xff and more"
@@ -232,6 +232,19 @@ def test_an_interrupted_write_leaves_no_litter(folder, monkeypatch):
         store(folder, NAME, b"new")
     assert os.listdir(folder) == [NAME]
     assert fetch(folder, NAME) == CONTENT
+
+
+def test_what_ended_processes_left_is_removed(folder):
+    (folder / f".{NAME}.lock").touch()
+    (folder / f".{NAME}.71.0badf00d").touch()
+    mine = {f".{NAME}.72.0badf00d", "notes.lock", ".notes.71", f".other{SUFFIX}.lock", NAME}
+    (folder / f".{NAME}.72.0badf00d").touch()
+    (folder / "notes.lock").touch()
+    (folder / ".notes.71").touch()
+    with lock(folder, f"other{SUFFIX}"):
+        tidy(folder, [71, None])
+        assert {*os.listdir(folder)} == mine
+    tidy(folder / "none", [71])
 
 
 # Taking turns ----------------------------------------------------------------

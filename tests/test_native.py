@@ -640,6 +640,16 @@ def test_workers_end_with_a_warm_that_is_killed(folder):
         parent.communicate(timeout=60)  # the workers have its standard output, too
 
 
+def test_a_warm_that_is_stopped_does_not_finish_its_loops(folder, monkeypatch):
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    some = [next(v for v in variants.all_variants() if v[0].function == name) for name in ("load", "mean_rows")]
+    monkeypatch.setattr(variants, "all_variants", lambda: iter(some))  # the second takes three times as long
+    warm = cache_warm(processes=2)
+    assert next(warm).startswith("load ")
+    warm.close()
+    assert [name.partition("-")[0] for name in os.listdir(folder)] == ["load"]
+
+
 def test_warm_reports_loops_that_its_processes_could_not_cache(tmp_path, monkeypatch, two_loops, notices):
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     (tmp_path / "file").touch()

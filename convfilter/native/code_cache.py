@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
@@ -161,6 +161,37 @@ def _lock_file(folder: str, name: str) -> int | None:
         raise
     os.close(lock)
     return None
+
+
+def tidy(folder: str, ended: Collection[int | None]) -> None:
+    """Remove the locks and temporary files of processes that were ended while they compiled.
+
+    Parameters
+    ----------
+    folder : str
+    ended : collection of int
+        Identifiers of the processes; None is ignored.
+    """
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        _, _, purpose = name.partition(f"{SUFFIX}.") if name.startswith(".") else ("", "", "")
+        if purpose == "lock" or purpose.partition(".")[0] in map(str, ended):
+            with suppress(OSError):  # another process holds the lock, or has removed it
+                _remove_unlocked(os.path.join(folder, name))
+
+
+def _remove_unlocked(path: str) -> None:
+    import fcntl
+
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(file)
 
 
 def clear(folder: str) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from functools import cache
 from typing import Any
@@ -289,3 +289,9 @@ def _temporary_path() -> str:
 def cache_clear() -> int:
     """Remove every compiled loop from the cache folders; return their number."""
     return sum(map(code_cache.clear, {cache_path(), _temporary_path()}))
+
+
+def cache_tidy(ended: Collection[int | None]) -> None:
+    """Remove from the cache folders what processes left that were ended while they compiled."""
+    for folder in {cache_path(), _temporary_path()}:
+        code_cache.tidy(folder, ended)

@@ -180,7 +180,10 @@ def _name(loop: Loop, types: dict[str, npt.DTypeLike]) -> str:
 
 
 def _compiled_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]]:
-    """Compile variants, by index into all_variants, in forked processes; yield the notices of each, in order."""
+    """Compile variants, by index into all_variants, in forked processes; yield the notices of each, in order.
+
+    If the caller stops early, or Ctrl-C comes, the processes are killed in the middle of a loop.
+    """
     import multiprocessing
     import warnings
     from concurrent.futures import ProcessPoolExecutor
@@ -188,14 +191,25 @@ def _compiled_by_forks(processes: int, numbers: list[int]) -> Iterator[list[str]
     import numba  # noqa: F401 - imported once, before the forks
 
     pipe = os.pipe()
+    others, killed = {*multiprocessing.active_children()}, []
     try:
         with warnings.catch_warnings():
             # Python warns of other threads at a fork; here these are idle threads of NumPy's BLAS, which are harmless.
             warnings.simplefilter("ignore", DeprecationWarning)
             context, begin = multiprocessing.get_context("fork"), partial(_end_with_parent, *pipe)
             with ProcessPoolExecutor(processes, context, begin) as pool:
-                yield from pool.map(_compile, numbers)
+                # ``pool.map`` cancels its futures; a pool that loses its processes prints an error for each of these.
+                futures = [pool.submit(_compile, number) for number in numbers]
+                try:
+                    yield from (future.result() for future in futures)
+                except BaseException:  # the pool waits until its processes end; some loops take seconds
+                    killed = [each for each in multiprocessing.active_children() if each not in others]
+                    for process in killed:
+                        process.kill()
+                    raise
     finally:
+        if killed:
+            object_code.cache_tidy({process.pid for process in killed})
         for end in pipe:
             os.close(end)
 
