@@ -164,31 +164,35 @@ def multirate_along(rng, A):
         own = np.arange(max(0, before), min(places, before + cols))
         index[own] = own - before
         down, middle, up = (samples(rng, size, A) % 4 for size in (down_taps, middle_taps, (5, up_taps)))
-        phase, place = rng.integers(0, 5, width), rng.integers(0, blurred - up_taps + 1, width)
+        chunks, most = -(-width // 7), blurred - up_taps + 1
+        phase, place = np.tile(rng.integers(0, 5, 7), chunks), rng.integers(0, most, 7 * chunks)
         value = tile[:rows, np.where(index < 0, cols, index)]
         for taps, count, apart in ((down, lowered, step), (middle, blurred, 1)):
             value = sum(taps[t] * value[:, t : t + (count - 1) * apart + 1 : apart] for t in range(taps.size))
-        value = sum(up[phase, t][:, np.newaxis] * value[:, place + t] for t in range(up_taps))
+        value = sum(up[phase, t][:, np.newaxis] * value[:, place + t] for t in range(up_taps))[:, :width]
 
         def table(places, channels=channels):
             at = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
             return np.append(at, np.repeat(at[-1:], -at.size % 8))
 
         lowered_at = table(np.arange(lowered) * step)
-        line = np.append(np.repeat(phase * up_taps, channels), [0] * (-width * channels % 8))
+        # Chunks of seven pixels; eight sums for each, the last channel more than once.
+        channel = np.minimum(np.arange(8), channels - 1)
+        up_at, up_place = ((p[:, np.newaxis] * channels + channel).ravel() for p in (place, np.arange(7)))
         length, pitch = width * channels, width * channels + 3
         expected = unset((rows, pitch), A)
         out = expected.ravel().copy()
         expected[:, :length] = value.reshape(rows, length)
         many = -(-blurred * channels // 8) * 8
-        turned = unset((places * channels + lowered_at.size + many + 100) * 16, A)
+        turned = unset((places * channels + lowered_at.size + many + 7 * channels + 100) * 16, A)
         yield Case(
             [
                 tile.ravel(), rows, channels, cols, before, index, places,
                 lowered_at, lowered_at.size, down, down_taps, many, middle, middle_taps,
-                table(place), line, up.ravel(), up_taps, turned, out, pitch, length,
+                up_at, up_place, phase[:7] * up_taps, up_place.size, up.ravel(), up_taps,
+                turned, out, pitch, length, 7 * channels,
             ],
-            {18: None, 19: expected},
+            {20: None, 21: expected},
         )  # fmt: skip
 
 

@@ -3,6 +3,9 @@
 Decimation reads every s-th sample of a row, and the weights of interpolation differ from sample to sample, so a vector
 of adjacent samples does not help. Squares of samples are therefore transposed: a vector, which is a cache line, then
 holds one sample of each of ``lanes`` rows. Results are transposed back.
+
+Outputs are interpolated phase by phase: eight sums then share each weight, and read nine numbers for eight
+multiply-adds instead of sixteen.
 """
 
 from __future__ import annotations
@@ -18,15 +21,15 @@ _TOGETHER = 8
 _TAPS = 64
 
 _SUMS = Template('''
-def $name(transposed, $bases, tap_pitch, weight, $weights, taps, to):
-    """Write $_TOGETHER adjacent weighted sums, each of ``taps`` vectors ``tap_pitch`` samples apart; $which."""
+def _sums(transposed, $bases, tap_pitch, weight, first_weight, taps, $places):
+    """Write $_TOGETHER weighted sums with the same weights, each of ``taps`` vectors ``tap_pitch`` samples apart."""
     lanes = vectors.lanes(transposed)
 $zeros
     for first in range(0, taps, $_TAPS):
 $new
         for t in range(first, min(first + $_TAPS, taps)):
             at = t * tap_pitch
-$read
+            tap = vectors.spread(transposed, weight[first_weight + t])
 $add
 $total
 $write
@@ -34,29 +37,27 @@ $write
 ''')
 
 
-def _sums(name: str, which: str, weights: list[str]) -> str:
-    def each(template: str, indent: int) -> str:
-        lines = (template.replace("?", str(k)).replace("!", weights[k]) for k in range(_TOGETHER))
-        return textwrap.indent("\n".join(dict.fromkeys(lines)), " " * 4 * indent)
+def _each(template: str, indent: int) -> str:
+    return textwrap.indent("\n".join(template.replace("?", str(k)) for k in range(_TOGETHER)), " " * 4 * indent)
 
-    return _SUMS.substitute(
-        name=name,
-        which=which,
+
+def _list(template: str) -> str:
+    return ", ".join(template.replace("?", str(k)) for k in range(_TOGETHER))
+
+
+exec(
+    _SUMS.substitute(
         _TOGETHER=_TOGETHER,
         _TAPS=_TAPS,
-        bases=", ".join(f"b{k}" for k in range(_TOGETHER)),
-        weights=", ".join(dict.fromkeys(weights)),
-        zeros=each("total? = vectors.spread(transposed, 0)", 1),
-        new=each("s? = vectors.spread(transposed, 0)", 2),
-        read=each("v! = vectors.spread(transposed, weight[! + t])", 3),
-        add=each("s? = vectors.multiply_add(s?, v!, vectors.read(transposed, b? + at))", 3),
-        total=each("total? = vectors.add(total?, s?)", 2),
-        write=each("vectors.write(transposed, to + ? * lanes, total?)", 1),
+        bases=_list("b?"),
+        places=_list("p?"),
+        zeros=_each("total? = vectors.spread(transposed, 0)", 1),
+        new=_each("s? = vectors.spread(transposed, 0)", 2),
+        add=_each("s? = vectors.multiply_add(s?, tap, vectors.read(transposed, b? + at))", 3),
+        total=_each("total? = vectors.add(total?, s?)", 2),
+        write=_each("vectors.write(transposed, p?, total?)", 1),
     )
-
-
-exec(_sums("_sums_of_one_kernel", "the weights of all begin at ``w``", ["w"] * _TOGETHER))
-exec(_sums("_sums_of_own_kernels", "each has its own weights", [f"w{k}" for k in range(_TOGETHER)]))
+)
 
 
 def _transpose(tile, start, pitch, channels, cols, before, index, places, transposed):
@@ -101,8 +102,8 @@ def _transpose_back(transposed, sums, back, count, out, start, pitch, cols, rows
 _LOOP = Template('''
 def multirate_along(
     tile, rows, channels, cols, before, index, places,
-    decimated_at, decimated, down, down_taps, blurred, middle, middle_taps, up_at, up_line, up, up_taps,
-    transposed, out, out_pitch, length,
+    decimated_at, decimated, down, down_taps, blurred, middle, middle_taps,
+    up_at, up_place, up_line, up_sums, up, up_taps, transposed, out, out_pitch, length, chunk,
 ):  # fmt: skip
     """Decimate, blur and interpolate rows of ``cols`` pixels; behind each row, one pixel holds the padding value.
 
@@ -112,48 +113,47 @@ def multirate_along(
        padded row on, with the weights ``down``.
     2. Blurred sample ``u`` of ``blurred``: the sum of ``middle_taps`` decimated pixels, from sample ``u`` on, with the
        weights ``middle``.
-    3. Output sample ``x`` of ``length``: the sum of ``up_taps`` blurred pixels, from sample ``up_at[x]`` on, with the
-       weights of ``up`` from ``up_line[x]`` on.
+    3. The ``length`` output samples, ``chunk`` at a time, by ``up_sums`` sums for each chunk. Sum ``k`` of all is that
+       of ``up_taps`` blurred pixels, from sample ``up_at[k]`` on. Sum ``k`` of a chunk is sample ``up_place[k]`` of it,
+       and each eight sums share the weights of ``up`` from ``up_line[k // 8]`` on.
 
     Tables are filled up to a multiple of eight entries, and ``tile`` to a multiple of ``lanes`` rows. Scratch:
-    ``transposed``, with a vector for each channel of each place, each decimated and each blurred sample, and room for
-    six blocks.
+    ``transposed``, with a vector for each channel of each place, each decimated and each blurred sample, each sample of
+    a chunk, and room for four blocks.
     """
     lanes = vectors.lanes(tile)
     pitch, pixel = (cols + 1) * channels, channels * lanes
     first_decimated = places * pixel
     first_blurred = first_decimated + decimated * lanes
     sums = first_blurred + blurred * lanes
-    together = max(lanes, $together)
-    back = sums + together * lanes
+    back = sums + (chunk + -chunk % lanes) * lanes
     for top in range(0, rows, lanes):
         _transpose(tile, top * pitch, pitch, channels, cols, before, index, places, transposed)
         for u in range(0, decimated, $together):
             to = first_decimated + u * lanes
-            _sums_of_one_kernel(transposed, $decimated_bases, pixel, down, 0, down_taps, to)
+            _sums(transposed, $decimated_bases, pixel, down, 0, down_taps, $places)
         for u in range(0, blurred, $together):
             at, to = first_decimated + u * lanes, first_blurred + u * lanes
-            _sums_of_one_kernel(transposed, $blurred_bases, pixel, middle, 0, middle_taps, to)
-        for begin in range(0, length, together):
-            for x in range(begin, min(begin + together, length), $together):
-                to = sums + (x - begin) * lanes
-                _sums_of_own_kernels(transposed, $up_bases, pixel, up, $up_lines, up_taps, to)
+            _sums(transposed, $blurred_bases, pixel, middle, 0, middle_taps, $places)
+        k = 0
+        for begin in range(0, length, chunk):
+            for x in range(0, up_sums, $together):
+                line = up_line[x // $together]
+                _sums(transposed, $up_bases, pixel, up, line, up_taps, $up_places)
+                k += $together
             start = top * out_pitch + begin
-            _transpose_back(transposed, sums, back, together, out, start, out_pitch, length - begin, rows - top)
+            _transpose_back(transposed, sums, back, chunk, out, start, out_pitch, length - begin, rows - top)
     return 0
 ''')
-
-
-def _eight(template: str) -> str:
-    return ", ".join(template.replace("?", str(k)) for k in range(_TOGETHER))
 
 
 exec(
     _LOOP.substitute(
         together=_TOGETHER,
-        decimated_bases=_eight("decimated_at[u + ?] * lanes"),
-        blurred_bases=_eight("at + ? * lanes"),
-        up_bases=_eight("first_blurred + up_at[x + ?] * lanes"),
-        up_lines=_eight("up_line[x + ?]"),
+        decimated_bases=_list("decimated_at[u + ?] * lanes"),
+        blurred_bases=_list("at + ? * lanes"),
+        places=_list("to + ? * lanes"),
+        up_bases=_list("first_blurred + up_at[k + ?] * lanes"),
+        up_places=_list("sums + up_place[x + ?] * lanes"),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from convfilter.native.loop import Loop
 
 PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 MULTIRATE_ALONG = Loop(
-    "multirate", "multirate_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* A* i8 A* A* i8 i8"
+    "multirate", "multirate_along", "A* i8 i8 i8 i8 i8* i8 i8* i8 A* i8 i8 A* i8 i8* i8* i8* i8 A* i8 A* A* i8 i8 i8"
 )
 
 #: Samples of a row that are transposed at a time: those of sixteen rows fit the cache.
@@ -28,6 +29,8 @@ TRANSPOSED_SAMPLES = 2**14
 HALOS = 3
 #: Sums that the loop computes at a time: its tables are padded to multiples of this.
 _GROUP = 8
+#: Most samples of a chunk, whose outputs the loop interpolates phase by phase: those of sixteen rows stay in the cache.
+_CHUNK_SAMPLES = 2**11
 
 
 class Horizontal(Protocol):
@@ -92,20 +95,31 @@ class _Piece:
     def __init__(self, mapped: MappedStage, rates: Rates, first: int, last: int) -> None:
         channels = mapped.source.channels
         coarse = Coarse.of(mapped.plan.cols, rates, mapped.plan.stage.padding_mode, first, last)
-        phase, place = coarse.place(np.arange(first, last))
         self._channels, self._coarse, self._rates = channels, coarse, rates
         self._start, self._length = first * channels, (last - first) * channels
         self._index = np.ascontiguousarray(coarse.source_index, np.int64)
         self._decimated_at = _in_groups(_samples(np.arange(coarse.decimated.output) * rates.step, channels))
         self._blurred = -(-coarse.count * channels // _GROUP) * _GROUP
-        self._interpolation_at = _in_groups(_samples(place, channels))
-        self._phase_at = _in_groups(np.repeat(phase * rates.interpolation_taps, channels))
+        self._interpolate(first, last)
+
+    def _interpolate(self, first: int, last: int) -> None:
+        """Make the tables of the sums of each chunk: phase by phase, so that those of a group have the same weights."""
+        rates, channels = self._rates, self._channels
+        period = rates.step // gcd(rates.step, self._coarse.axis.stride)
+        chunks, periods = _chunks(-(-(last - first) // period), period, channels)
+        self._chunk = periods * period * channels
+        # Pixels after the last one are computed and not stored.
+        phase, place = self._coarse.place(first + np.arange(chunks * periods * period))
+        place = np.minimum(place, self._coarse.count - rates.interpolation_taps)
+        self._interpolation_at = _by_phase(_samples(place, channels), period, channels, self._chunk)
+        self._place = _by_phase(np.arange(self._chunk), period, channels, self._chunk)
+        self._phase_at = phase[self._place[::_GROUP] // channels] * rates.interpolation_taps
 
     def call(self, scratch: Scratch, rows: Samples | Moving, count: int, out: StepOutput) -> Call:
         """Return the call that filters ``count`` rows to these outputs."""
         coarse, rates = self._coarse, self._rates
         dtype, places, channels = np.dtype(dtype_of(rows)), self._index.size, self._channels
-        vectors = places * channels + self._decimated_at.size + self._blurred + 6 * rows_at_once(dtype)
+        vectors = places * channels + self._decimated_at.size + self._blurred + self._chunk + 4 * rows_at_once(dtype)
         transposed = scratch.get("transposed", vectors * rows_at_once(dtype))
         decimation, blur, interpolation = (
             np.ascontiguousarray(taps, dtype) for taps in (rates.decimation, rates.blur, rates.interpolation.ravel())
@@ -114,8 +128,9 @@ class _Piece:
         arguments = (
             rows, count, channels, coarse.axis.input, coarse.decimated.before, self._index, places,
             self._decimated_at, self._decimated_at.size, decimation, decimation.size, self._blurred, blur, blur.size,
-            self._interpolation_at, self._phase_at, interpolation, rates.interpolation_taps,
-            transposed, memory._replace(start=memory.start + self._start), out.pitch, self._length,
+            self._interpolation_at, self._place, self._phase_at, self._place.size,
+            interpolation, rates.interpolation_taps, transposed,
+            memory._replace(start=memory.start + self._start), out.pitch, self._length, self._chunk,
         )  # fmt: skip
         return Call(MULTIRATE_ALONG.variant(A=dtype), arguments)
 
@@ -124,6 +139,21 @@ def _samples(places: Indices, channels: int) -> Indices:
     """Return the offsets of the samples of pixels at ``places``."""
     samples: Indices = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
     return samples
+
+
+def _chunks(periods: int, period: int, channels: int) -> tuple[int, int]:
+    """Return the number of chunks, and the periods of each, for the fewest sums in whole groups; then small chunks."""
+    most = max(1, _CHUNK_SAMPLES // (period * channels))
+    sums = [-(-periods // some) * -(-some * channels // _GROUP) for some in range(1, min(most, periods) + 1)]
+    some = 1 + int(np.argmin(sums))
+    return -(-periods // some), some
+
+
+def _by_phase(samples: Indices, period: int, channels: int, chunk: int) -> Indices:
+    """Order the samples of each chunk by the phase of their pixel, and fill those of each phase up to whole groups."""
+    table = samples.reshape(-1, chunk // (period * channels), period, channels).swapaxes(1, 2)
+    table = table.reshape(-1, chunk // period)
+    return np.pad(table, ((0, 0), (0, -table.shape[1] % _GROUP)), mode="edge").ravel()
 
 
 def _in_groups(table: Indices) -> Indices:
