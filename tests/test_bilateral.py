@@ -214,3 +214,10 @@ def test_the_square_of_a_large_sigma_does_not_overflow():
     got = cf.bilateral_filter(image, 1.5, 1e19, radius=2)
     want = reference.bilateral(image.astype(np.float64), 1.5, 1e19, 2)
     np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_a_small_range_of_real_results_is_stretched():
+    image = (0.5 + 1e-4 * RNG.random((40, 30))).astype(np.float32)
+    plain = cf.bilateral_filter(image, 4).astype(np.float64)
+    stretched = (plain - plain.min()) / np.ptp(plain)
+    np.testing.assert_allclose(cf.bilateral_filter(image, 4, map="stretch"), stretched, atol=0.02)

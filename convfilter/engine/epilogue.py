@@ -16,20 +16,8 @@ from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.layout import centre_columns
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.tone import Tone, has_divisor
-from convfilter.filters.network_operators import Layer, NetworkOperator
-from convfilter.filters.operators import (
-    Bilateral,
-    Compass,
-    Gradient,
-    Guided,
-    Morphology,
-    Orientation,
-    Point,
-    Pooling,
-    Rank,
-    UnsharpMask,
-)
+from convfilter.engine.tone import Tone
+from convfilter.filters.operators import Gradient, Pooling, UnsharpMask
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, counted_cells
 from convfilter.planning.precision import reduced
@@ -58,16 +46,11 @@ class Epilogue(ABC):
         # Alpha is a weighted mean; edges, whose weights sum to zero, keep the alpha of the centre.
         self._central_alpha = isinstance(operator, Gradient) or plan.kernel.sums_to_zero
         gray = LUMINANCE_DIVISOR if mapped.source.gray else 1.0
-        mean_of_sums = plan.kernel.numerator_sum if has_divisor(plan) else 1.0
+        mean_of_sums = plan.kernel.numerator_sum if operator.has_divisor else 1.0
         self._alpha_divisor = gray * (1.0 if self._central_alpha else mean_of_sums)
         # With alpha, one division removes both the mean alpha and the tone's divisor.
         self._colour_divisor = tone.divisor
-        # These operators give straight colours, already divided by alpha.
-        is_straight = isinstance(
-            operator, NetworkOperator | Layer | Rank | Compass | Guided | Bilateral | Orientation | Point
-        )
-        is_straight = is_straight or (isinstance(operator, Morphology) and operator.is_difference)
-        self._divides = mapped.source.alpha and not is_straight
+        self._divides = mapped.source.alpha and not operator.is_straight
         #: Factor of premultiplied colours, and share of their alpha that is added, before the rest of the tone.
         self.colour_factor, self.alpha_share = 1.0, 0.0
         if mapped.source.alpha and mapped.source.premultiplied:

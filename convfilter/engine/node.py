@@ -20,8 +20,6 @@ from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.store import Range, Store
 from convfilter.engine.tone import Tone, tone_of
-from convfilter.filters.network_operators import Layer
-from convfilter.filters.operators import Orientation, Point
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 
@@ -246,7 +244,7 @@ class StageSetup:
     @property
     def tone_of_sums(self) -> Tone:
         """Arithmetic from sums to samples."""
-        weighed = self.source.gray and not isinstance(self.plan.stage.operator, Layer | Orientation | Point)
+        weighed = self.source.gray and self.plan.stage.operator.has_luminance_divisor
         return self.tone or tone_of(self.plan, self.dtype, self.source.full, self.full_out, weighed)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.filters.operators import Bilateral, Compass, Guided, Morphology, Pooling, Rank, UnsharpMask
 from convfilter.filters.stage import ToneMap
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_integer
 from convfilter.record import record
@@ -37,19 +36,13 @@ class Tone:
 IDENTITY = Tone(1.0, 1.0, 0.0, False)
 
 
-def has_divisor(plan: StagePlan) -> bool:
-    """Whether the epilogue still has to divide sums by the kernel's divisor."""
-    undivided = Pooling | Rank | Morphology | Compass | Guided | Bilateral | UnsharpMask
-    return not isinstance(plan.stage.operator, undivided)
-
-
 def tone_of(plan: StagePlan, target: npt.DTypeLike, full: float, full_out: float, gray: bool) -> Tone:
     """Return the epilogue's arithmetic: user's scale and offset, change of depth, divisor and map."""
     stage = plan.stage
     tone_map: ToneMap | None = stage.map
     if tone_map is None and stage.signed and np.dtype(target).kind == "u":
         tone_map = "abs"
-    divisor = (plan.kernel.divisor if has_divisor(plan) else 1.0) * (LUMINANCE_DIVISOR if gray else 1.0)
+    divisor = (plan.kernel.divisor if stage.operator.has_divisor else 1.0) * (LUMINANCE_DIVISOR if gray else 1.0)
     offset = stage.offset + (0.5 if tone_map == "offset" else 0.0)
     if plan.exact and not plan.alpha and not (full_out / full).is_integer():
         # Integer factors and a single division keep ties exact.
@@ -61,8 +54,7 @@ def rounding_of(plan: StagePlan, image: Samples, tone: Tone) -> float:
     """Return the largest difference of two stored values that rounding alone can cause."""
     if plan.exact:
         return 0.0
-    selects = isinstance(plan.stage.operator, Pooling | Rank | Morphology)
-    gain = 1.0 if selects else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
+    gain = 1.0 if plan.stage.operator.stays_in_range else plan.kernel.absolute_sum / abs(plan.kernel.divisor)
     largest = np.iinfo(image.dtype).max if is_integer(image.dtype) else max(float(image.max()), -float(image.min()))
     rounding = _ROUNDING[plan.precision] * gain * abs(tone.scale) * largest
     return rounding if math.isfinite(rounding) else 0.0

@@ -17,7 +17,7 @@ from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
 from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
-from convfilter.executor.validity import Validity, is_difference
+from convfilter.executor.validity import Validity
 from convfilter.filters.operators import Correlation, Morphology, Operator, Point, Pooling, Rank
 from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, Plan, full_scale
@@ -219,7 +219,7 @@ def _channel_operations(stage: Stage, setting: Setting) -> list[_ChannelOperatio
     # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
     values = _neutral_pixel(stage.operator, setting) if _is_extreme(stage) else (0, 0)
     all_channels = _ChannelOperation(_ALL, FilledBands(setting.plan(stage, channels, alpha=True), *values), _ALL)
-    if is_difference(stage) or isinstance(stage.operator, Point):
+    if stage.operator.is_difference or isinstance(stage.operator, Point):
         return [all_channels]
     colours, last = slice(0, -1), slice(-1, None)
     straight = replace(setting, alpha=False, premultiplied=False)
@@ -234,7 +234,7 @@ def _channel_operations(stage: Stage, setting: Setting) -> list[_ChannelOperatio
 def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> Operation:
     """Return the operation that computes a stage without alpha."""
     operator = stage.operator
-    if is_difference(stage) or isinstance(operator, Point):
+    if stage.operator.is_difference or isinstance(operator, Point):
         return FilledBands(setting.plan(stage, channels), 0)
     if _is_extreme(stage):
         return FilledBands(setting.plan(stage, channels), _neutral(operator, setting.dtype))
@@ -260,7 +260,7 @@ def _is_mean(stage: Stage) -> bool:
     operator = stage.operator
     if isinstance(operator, Pooling):
         return operator.kind == "average"
-    return isinstance(operator, Correlation) and not is_difference(stage)
+    return isinstance(operator, Correlation) and not stage.operator.is_difference
 
 
 def _is_extreme(stage: Stage) -> bool:
@@ -277,7 +277,7 @@ def _straight_colours(stage: Stage, setting: Setting) -> StraightColours | None:
     Alpha is a mean or a rank of the valid pixels. Colours that are weighted with another alpha, in which ignored pixels
     count as transparent, do not fit it. Extremes, and means without an offset, do not weight by alpha.
     """
-    if not (setting.alpha and setting.premultiplied) or is_difference(stage) or _is_extreme(stage):
+    if not (setting.alpha and setting.premultiplied) or stage.operator.is_difference or _is_extreme(stage):
         return None
     adds = stage.offset != 0 or stage.map == "offset"
     if isinstance(stage.operator, Point) or (_is_mean(stage) and not adds):

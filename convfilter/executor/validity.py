@@ -13,19 +13,15 @@ from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.kernel import Kernel
-from convfilter.filters.network_operators import Layer, NetworkOperator
+from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import (
-    Bilateral,
-    Canny,
     Compass,
     Correlation,
     Gradient,
-    Guided,
     Morphology,
     Orientation,
     Point,
     Pooling,
-    Rank,
     UnsharpMask,
 )
 from convfilter.filters.stage import Stage
@@ -33,17 +29,6 @@ from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import replace
-
-
-def is_difference(stage: Stage) -> bool:
-    """Whether the result is a difference of samples, which is valid only if all of them are."""
-    operator = stage.operator
-    if isinstance(operator, Gradient | NetworkOperator | Orientation | Layer | Compass | Canny | Guided):
-        return True
-    if isinstance(operator, Morphology):
-        return operator.is_difference
-    return not isinstance(operator, Pooling | Rank | Bilateral | Point) and operator.kernel.sums_to_zero
-
 
 #: Share of the weights' magnitudes up to which their sum is rounding alone.
 _ROUNDING = 1e-6
@@ -70,7 +55,7 @@ class Validity:
 
     def __init__(self, stage: Stage, planned: StagePlan, *, fill: bool) -> None:
         self._stage, self._planned = stage, planned
-        self._needs_all = is_difference(stage)
+        self._needs_all = stage.operator.is_difference
         cells = self._cells()
         # All weights except the centre's are negative: without the centre pixel, there is no mean.
         sharpens = isinstance(stage.operator, UnsharpMask) and stage.operator.amount >= 0

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from convfilter.filters.checks import Pair
+from convfilter.filters.traits import Traits, ones
 from convfilter.record import cached_property, record
 
 if TYPE_CHECKING:  # NumPy is not needed for help texts
     import numpy as np
     import numpy.typing as npt
 
+    from convfilter.filters.kernel import Kernel
     from convfilter.filters.stage import Stage
 
 
 @record
-class LocalResponse:
+class LocalResponse(Traits):
     """Local response normalisation: each sample over a power of the squares of ``size`` channels around it.
 
     ``x / (bias + alpha / size * sum of squares)**beta`` for samples whose white is 1; opacity is not a channel.
@@ -26,9 +28,11 @@ class LocalResponse:
     beta: float = 0.75
     bias: float = 1.0
 
+    is_straight = True
+
 
 @record
-class Softmax:
+class Softmax(Traits):
     """Shares of the channels of each pixel: ``exp(x) / sum of exp(x)`` for samples whose white is 1.
 
     ``kind`` "log" is the natural logarithm of the shares; "hard" is 1 for the first largest channel, and 0 for the
@@ -37,9 +41,11 @@ class Softmax:
 
     kind: Literal["soft", "log", "hard"] = "soft"
 
+    is_straight = True
+
 
 @record
-class MaxIndices:
+class MaxIndices(Traits):
     """Index of the largest sample of each window: ``(channel * rows + row) * cols + col`` of the picture.
 
     The first of equal samples counts. With ``by_columns``, the index is ``(channel * cols + col) * rows + row``. White
@@ -49,16 +55,25 @@ class MaxIndices:
     size: Pair
     by_columns: bool = False
 
+    is_straight = True
+
+    @property
+    def window_kernel(self) -> Kernel:
+        """The window."""
+        return ones(self.size)
+
 
 @record(eq=False)
-class Constant:
+class Constant(Traits):
     """Constant samples: a (rows, cols, channels) array; a side of 1 is broadcast to the input."""
 
     values: npt.NDArray[np.float64]
 
+    is_straight = True
+
 
 @record(eq=False)
-class Layer:
+class Layer(Traits):
     """Kernels across channels, then an activation; ``layers.layer`` checks the numbers and makes a layer.
 
     ``weight`` is (C_out, C_in / groups, K_h, K_w), ``bias`` (C_out,), both float64, for samples whose white is 1. If
@@ -75,6 +90,14 @@ class Layer:
     transposed: bool = False
     output_padding: Pair = (0, 0)
     output_size: Pair | None = None
+
+    has_luminance_divisor = False
+    is_straight = True
+
+    @property
+    def window_kernel(self) -> Kernel:
+        """The window of all channels."""
+        return ones((self.weight.shape[2], self.weight.shape[3]))
 
     @property
     def inputs(self) -> int:
@@ -116,7 +139,7 @@ class Unpooling:
 
 
 @record
-class Join:
+class Join(Traits):
     """Branches with the same input, joined by sum, product, quotient, or concatenation of channels.
 
     An empty branch is the input itself. All branches have one size; a branch may have a single pixel unless branches
@@ -127,6 +150,8 @@ class Join:
     kind: Literal["add", "multiply", "divide", "concat", "unpool"]
     branches: tuple[tuple[Stage, ...], ...]
     unpooling: Unpooling | None = None
+
+    is_straight = True
 
 
 #: Operators of networks besides layers.

@@ -15,6 +15,7 @@ from convfilter.filters.checks import (
     require_integers,
 )
 from convfilter.filters.network_operators import Layer, NetworkOperator
+from convfilter.filters.traits import Traits, ones
 from convfilter.record import cached_property, record
 
 if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
 
 #: Largest radius of a guided filter.
 _MOST_RADIUS = 5000
+#: Truncation of the Gaussian of Canny's edges, in sigmas, as in scikit-image.
+CANNY_SIGMAS = 4.0
 #: Largest sigma of Canny's edges, whose Gaussian is summed tap by tap.
 _MOST_CANNY_SIGMA = 100.0
 #: Default radius of a bilateral filter in sigmas, and its largest radius in pixels.
@@ -34,7 +37,7 @@ _LEAST_RANGE = 1e-6
 
 
 @record
-class Correlation:
+class Correlation(Traits):
     """Weighted sum of each sample's neighbourhood, in each channel.
 
     ``shift`` is added to the sum, in samples of the picture at any depth. ``remark`` tells how ambiguous weights were
@@ -49,17 +52,32 @@ class Correlation:
         if not is_finite(self.shift):
             raise ParameterError(f"shift must be a finite number, got {shown(self.shift)}")
 
+    @property
+    def window_kernel(self) -> Kernel:
+        """The weights."""
+        return self.kernel
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether the weights sum to zero."""
+        return self.kernel.sums_to_zero
+
 
 @record
-class Gradient:
+class Gradient(Traits):
     """Magnitude ``sqrt(gx**2 + gy**2)`` of two derivative kernels of one shape."""
 
     x: Kernel
     y: Kernel
 
+    @property
+    def window_kernel(self) -> Kernel:
+        """The weights of one derivative."""
+        return self.x
+
 
 @record
-class UnsharpMask:
+class UnsharpMask(Traits):
     """``image + amount * (image - blurred)`` where the difference reaches the threshold.
 
     ``threshold`` is a fraction of full scale.
@@ -69,6 +87,8 @@ class UnsharpMask:
     amount: float
     threshold: float = 0.0
 
+    has_divisor = False
+
     def __post_init__(self) -> None:
         if not is_finite(self.amount):
             raise ParameterError(f"unsharp amount must be a finite number, got {shown(self.amount)}")
@@ -77,9 +97,19 @@ class UnsharpMask:
                 f"unsharp threshold must be a finite number of at least 0, got {shown(self.threshold)}"
             )
 
+    @property
+    def window_kernel(self) -> Kernel:
+        """The weights of the blur."""
+        return self.kernel
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether the weights of the blur sum to zero."""
+        return self.kernel.sums_to_zero
+
 
 @record
-class Pooling:
+class Pooling(Traits):
     """Largest, least or mean sample of a window of ``size`` (rows, cols); padded cells are ignored.
 
     ``size`` None is the whole picture. With ``count_padding`` padded cells count as zeros in a mean. ``power`` is the p
@@ -92,6 +122,10 @@ class Pooling:
     count_padding: bool = False
     power: float = 2.0
 
+    has_divisor = False
+    stays_in_range = True
+    is_difference = False
+
     def __post_init__(self) -> None:
         require_choice("pooling kind", self.kind, ("max", "min", "average", "power", "sum"))
         if self.size is not None and require_integers("pooling size", self.size, "(rows, cols)", 2) < 1:
@@ -102,9 +136,15 @@ class Pooling:
         if self.count_padding and self.kind != "average":
             raise ParameterError(f"count_padding is for means, not for {self.kind} pooling; leave it out")
 
+    @property
+    def window_kernel(self) -> Kernel:
+        """The window, which has a size."""
+        assert self.size is not None
+        return ones(self.size)
+
 
 @record
-class Rank:
+class Rank(Traits):
     """The sample at a fraction of each window's sorted samples, interpolated as in ``numpy.percentile``.
 
     The window is the cells where the kernel is nonzero; the weights have no other meaning.
@@ -113,16 +153,26 @@ class Rank:
     kernel: Kernel
     fraction: float = 0.5
 
+    has_divisor = False
+    stays_in_range = True
+    is_straight = True
+    is_difference = False
+
     def __post_init__(self) -> None:
         if not (is_finite(self.fraction) and 0 <= self.fraction <= 1):
             raise ParameterError(f"percentile must be a fraction from 0 to 1, got {number_text(self.fraction)}")
+
+    @property
+    def window_kernel(self) -> Kernel:
+        """The cells of the window."""
+        return self.kernel
 
 
 MorphologyKind = Literal["erode", "dilate", "open", "close", "gradient", "tophat", "blackhat"]
 
 
 @record
-class Morphology:
+class Morphology(Traits):
     """Smallest (``erode``) or largest sample (``dilate``) under a footprint, and compositions of both.
 
     The footprint is the cells where the kernel is nonzero; a dilation rotates it by 180 degrees. ``open`` is an erosion
@@ -133,8 +183,24 @@ class Morphology:
     kind: MorphologyKind
     kernel: Kernel
 
+    has_divisor = False
+    stays_in_range = True
+
     def __post_init__(self) -> None:
         require_choice("morphology kind", self.kind, get_args(MorphologyKind))
+
+    @property
+    def window_kernel(self) -> Kernel:
+        """The footprint; of two operations, the window of both."""
+        if self.kind not in ("tophat", "blackhat"):
+            return self.kernel
+        rows, cols = self.kernel.shape
+        return ones((2 * rows - 1, 2 * cols - 1))
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether results are differences, which do not change alpha."""
+        return self.is_difference
 
     @property
     def is_difference(self) -> bool:
@@ -143,14 +209,22 @@ class Morphology:
 
 
 @record
-class Compass:
+class Compass(Traits):
     """The largest of the sums with several kernels of one shape: one pattern, rotated to all directions."""
 
     kernels: tuple[Kernel, ...]
 
+    has_divisor = False
+    is_straight = True
+
+    @property
+    def window_kernel(self) -> Kernel:
+        """The weights of the first direction."""
+        return self.kernels[0]
+
 
 @record
-class Canny:
+class Canny(Traits):
     """Edges one pixel wide: ridges of a smoothed picture's gradient that are strong, or connected to strong ones.
 
     ``sigma`` is in pixels. ``low`` and ``high`` are thresholds of Sobel's gradient, as fractions of full scale: a step
@@ -172,9 +246,20 @@ class Canny:
                 f"got low {number_text(self.low)} and high {number_text(self.high)}"
             )
 
+    @property
+    def window_kernel(self) -> Kernel:
+        """The window of the Gaussian and two more pixels on each side, which decide about a ridge."""
+        side = 2 * (self.reach + 2) + 1
+        return ones((side, side))
+
+    @property
+    def reach(self) -> int:
+        """The radius of the Gaussian in pixels."""
+        return int(CANNY_SIGMAS * self.sigma + 0.5)
+
 
 @record(eq=False)
-class Guided:
+class Guided(Traits):
     """The line from a guide to the picture that fits best in each window, averaged over the windows of a pixel.
 
     ``radius`` is in pixels. Windows of less variance than ``epsilon``, for samples whose white is 1, are smoothed.
@@ -187,15 +272,23 @@ class Guided:
     guide: npt.NDArray[np.float32 | np.float64] | str | None = None
     name: str = ""
 
+    has_divisor = False
+    is_straight = True
+
     def __post_init__(self) -> None:
         if not (is_integer(self.radius) and 1 <= self.radius <= _MOST_RADIUS):
             raise ParameterError(f"guided radius must be from 1 to {_MOST_RADIUS} pixels, got {shown(self.radius)}")
         if not (is_finite(self.epsilon) and self.epsilon > 0):
             raise ParameterError(f"guided eps must be a finite number above 0, got {number_text(self.epsilon)}")
 
+    @property
+    def window_kernel(self) -> Kernel:
+        """The window of a mean of means."""
+        return ones((4 * self.radius + 1, 4 * self.radius + 1))
+
 
 @record
-class Bilateral:
+class Bilateral(Traits):
     """Mean of the pixels of a disk, weighted by a Gaussian of their distance and one of their colours' difference.
 
     ``sigma_space`` is in pixels, ``sigma_range`` a fraction of full scale. The disk has ``radius`` pixels; None: 3
@@ -207,6 +300,11 @@ class Bilateral:
     sigma_range: float = 0.1
     radius: int | None = None
     distance: Literal["l1", "l2"] = "l1"
+
+    has_divisor = False
+    stays_in_range = True
+    is_straight = True
+    is_difference = False
 
     def __post_init__(self) -> None:
         if not (is_finite(self.sigma_space) and self.sigma_space > 0):
@@ -236,9 +334,14 @@ class Bilateral:
 
         return footprints.disk(self.reach)
 
+    @property
+    def window_kernel(self) -> Kernel:
+        """The disk."""
+        return self.kernel
+
 
 @record
-class Orientation:
+class Orientation(Traits):
     """Direction of the gradient as hue, its magnitude as brightness; the result has three channels.
 
     ``turn`` is the angle from the kernels' axes to the picture's, in turns counter-clockwise.
@@ -247,6 +350,14 @@ class Orientation:
     x: Kernel
     y: Kernel
     turn: float = 0.0
+
+    has_luminance_divisor = False
+    is_straight = True
+
+    @property
+    def window_kernel(self) -> Kernel:
+        """The weights of one derivative."""
+        return self.x
 
 
 PointKind = Literal[
@@ -261,7 +372,7 @@ LAYER_ACTIVATIONS = ("none", "relu", "prelu", *ACTIVATIONS[:-1])
 
 
 @record
-class Point:
+class Point(Traits):
     """A function of each colour sample; alpha does not change.
 
     ``low`` is the first number of a kind that has numbers (a fraction of full scale, or a factor); ``high`` is the
@@ -271,6 +382,10 @@ class Point:
     kind: PointKind
     low: float = 0.0
     high: float = 1.0
+
+    has_luminance_divisor = False
+    is_straight = True
+    is_difference = False
 
     def __post_init__(self) -> None:
         if self.kind == "clip" and self.high < self.low:

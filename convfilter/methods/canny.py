@@ -14,11 +14,10 @@ from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Workers
 from convfilter.filters import kernels
-from convfilter.filters.operators import Canny
+from convfilter.filters.operators import CANNY_SIGMAS, Canny
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
-from convfilter.planning.methods.canny import canny_block_rows, radius_of
-from convfilter.planning.task import CANNY_SIGMAS
+from convfilter.planning.methods.canny import canny_block_rows
 
 SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")
 GRADIENT_MAGNITUDE = Loop("canny", "gradient_magnitude", "D* i8 i8 i8 i8 D*")
@@ -55,7 +54,7 @@ class _Ridges(Node):
         operator = stage.plan.stage.operator
         assert isinstance(operator, Canny)
         self._stage, self._operator = stage, operator
-        self._radius = radius_of(operator.sigma)
+        self._radius = operator.reach
         self.rows, self.row_shape = (
             stage.plan.rows.input,
             (stage.plan.cols.input, stage.plan.channels - (stage.source.alpha and not with_alpha)),

@@ -9,14 +9,10 @@ import numpy.typing as npt
 from convfilter.errors import ParameterError
 from convfilter.filters.operators import (
     ACTIVATIONS,
-    Bilateral,
     Compass,
     Correlation,
     Gradient,
-    Morphology,
     Point,
-    Pooling,
-    Rank,
 )
 from convfilter.filters.stage import Stage
 from convfilter.record import replace
@@ -93,5 +89,5 @@ def _keeps_range(stage: Stage) -> bool:
         is_scale = operator.kind == "scale"
         stays = 0 <= operator.low <= 1 if is_scale else operator.kind not in ACTIVATIONS
     else:
-        stays = isinstance(operator, Pooling | Rank | Morphology | Bilateral)
+        stays = operator.stays_in_range
     return stays and stage.scale == 1 and stage.offset == 0

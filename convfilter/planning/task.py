@@ -10,22 +10,16 @@ import numpy as np
 from convfilter.errors import ParameterError, named
 from convfilter.filters.factors import factored
 from convfilter.filters.kernel import Kernel
-from convfilter.filters.kernels import identity
 from convfilter.filters.network_operators import (
     Constant,
     Join,
     Layer,
-    LocalResponse,
     MaxIndices,
     NetworkOperator,
-    Softmax,
 )
 from convfilter.filters.operators import (
     Bilateral,
-    Canny,
-    Compass,
     Correlation,
-    Gradient,
     Guided,
     Morphology,
     Operator,
@@ -53,8 +47,6 @@ DOUBLE_WHOLE = 2.0**53
 MOST_INDICES = 2**22
 #: Largest rounding error of a sum of weights that are meant to sum to one.
 _SUM_ROUNDING = 1e-12
-#: Truncation of the Gaussian of Canny's edges, in sigmas, as in scikit-image.
-CANNY_SIGMAS = 4.0
 
 
 @record
@@ -128,7 +120,8 @@ class Task:
         """
         _require_channels(stage, shape[2] - alpha, prefix, shape[0])
         _require_guide(stage, shape, stored or result or dtype, prefix)
-        kernel, scale = factored(_kernel_of(stage)), stage.scale
+        window = stage.operator.window_kernel
+        kernel, scale = factored(window.rotated() if stage.flip else window), stage.scale
         if mask:
             kernel, scale = _with_positive_sum(stage, kernel)
         # The multirate method needs the sigma of a whole Gaussian, whose sums never leave the samples' range.
@@ -333,28 +326,3 @@ def _with_positive_sum(stage: Stage, kernel: Kernel) -> tuple[Kernel, float]:
     numerators = None if kernel.numerators is None else -kernel.numerators
     factors = None if kernel.factors is None else (kernel.factors[0], -kernel.factors[1])
     return Kernel(numerators, factors, kernel.divisor), -stage.scale
-
-
-def _kernel_of(stage: Stage) -> Kernel:
-    operator = stage.operator
-    if isinstance(operator, Morphology) and operator.kind in ("tophat", "blackhat"):
-        # The combined window of two operations.
-        rows, cols = operator.kernel.shape
-        return Kernel(factors=(np.ones(2 * rows - 1), np.ones(2 * cols - 1)))
-    if isinstance(operator, Pooling | MaxIndices):
-        assert operator.size is not None
-        return Kernel(factors=(np.ones(operator.size[0]), np.ones(operator.size[1])))
-    if isinstance(operator, Point | Join | LocalResponse | Softmax | Constant):
-        return identity()
-    if isinstance(operator, Layer):
-        return Kernel(factors=(np.ones(operator.weight.shape[2]), np.ones(operator.weight.shape[3])))
-    if isinstance(operator, Guided):  # means of means
-        return Kernel(factors=(np.ones(4 * operator.radius + 1), np.ones(4 * operator.radius + 1)))
-    if isinstance(operator, Canny):
-        side = 2 * (int(CANNY_SIGMAS * operator.sigma + 0.5) + 2) + 1  # two more pixels decide about a ridge
-        return Kernel(factors=(np.ones(side), np.ones(side)))
-    if isinstance(operator, Compass):
-        kernel = operator.kernels[0]
-    else:
-        kernel = operator.x if isinstance(operator, Gradient | Orientation) else operator.kernel
-    return kernel.rotated() if stage.flip else kernel

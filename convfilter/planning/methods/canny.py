@@ -6,15 +6,10 @@ from convfilter.filters.operators import Canny
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, always, grid_of_pictures, unsplit
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.task import CANNY_SIGMAS, Task
+from convfilter.planning.task import Task
 
 #: Least rows of a block, and its least height in radii: each block smooths the rows around it again.
 _LEAST_ROWS, _LEAST_RADII = 64, 4
-
-
-def radius_of(sigma: float) -> int:
-    """Return the pixels on each side that a Gaussian reaches."""
-    return int(CANNY_SIGMAS * sigma + 0.5)
 
 
 def canny_block_rows(rows: AxisPlan) -> int:
@@ -26,7 +21,7 @@ def _cost(task: Task) -> float:
     """Return the multiply-adds of one sample: smoothing along both axes, two gradients, their magnitude."""
     operator = task.stage.operator
     assert isinstance(operator, Canny)
-    return 2.0 * (2 * radius_of(operator.sigma) + 1) + 20.0
+    return 2.0 * (2 * operator.reach + 1) + 20.0
 
 
 def _scratch_bytes(_plan: StagePlan, task: Task) -> int:
