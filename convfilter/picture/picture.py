@@ -45,6 +45,8 @@ class Picture:
     file_dtype : str, or None
         Sample type of the file, if the engine does not support it: samples of int8 are read as int16, those of int32
         as float64. Results are rounded to it when they are written.
+    orientation : int
+        EXIF orientation that has been applied to the pixels; 1 if they are as the file stores them.
     """
 
     frames: list[Frame]
@@ -58,6 +60,7 @@ class Picture:
     white: int | None = None
     premultiplied: bool = False
     file_dtype: str | None = None
+    orientation: int = 1
 
     @property
     def pixels(self) -> Pixels:

@@ -218,6 +218,7 @@ def _orient(picture: Picture, options: ReadOptions) -> None:
     if options.auto_orient:
         orientation = exif.orientation(metadata.exif, metadata.xmp)
         if orientation != 1:
+            picture.orientation = orientation
             decode_all(picture)
             for frame in picture.frames:
                 frame.pixels = _turned(frame.pixels, orientation)

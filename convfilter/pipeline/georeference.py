@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from convfilter.picture.axis import Axis
 from convfilter.picture.frame import Frame
 from convfilter.planning import Plan
 
@@ -21,11 +22,15 @@ def georeferenced(frame: Frame, plan: Plan) -> Frame:
     """
     if frame.tiff is None:
         return frame
-    from convfilter.picture.tiff.position import Axis, moved
+    from convfilter.picture.tiff.position import moved
+
+    return frame.with_tiff(moved(frame.tiff, *axes(plan)))
+
+
+def axes(plan: Plan) -> tuple[Axis, Axis]:
+    """Return where the rows and columns of the result lie on the grid of the picture."""
     from convfilter.planning.figures import figures
 
     last = figures(plan)[-1]
     height, width = plan.output_shape[:2]
-    rows = Axis(last.rows.start, last.rows.jump, height)
-    cols = Axis(last.cols.start, last.cols.jump, width)
-    return frame.with_tiff(moved(frame.tiff, rows, cols))
+    return Axis(last.rows.start, last.rows.jump, height), Axis(last.cols.start, last.cols.jump, width)

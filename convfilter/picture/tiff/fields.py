@@ -32,7 +32,7 @@ from convfilter.picture.tiff import stacks
 from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
-    from convfilter.picture.tiff.position import Axis
+    from convfilter.picture.axis import Axis
 
 _IMAGEJ_COUNTS = 50838
 _NODATA = 42113

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from convfilter.picture.axis import Axis
 from convfilter.picture.metadata.ifd import Field
 from convfilter.picture.metadata.tiff_numbers import (
     DOUBLE,
@@ -24,7 +25,6 @@ from convfilter.picture.metadata.tiff_numbers import (
 )
 from convfilter.picture.tiff import stacks
 from convfilter.picture.tiff.fields import is_relative
-from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
     from convfilter.picture.tiff.fields import PageFields
@@ -32,24 +32,6 @@ if TYPE_CHECKING:
 #: GeoTIFF's key for the type of raster, and its value for pixels that are points.
 _RASTER_TYPE_KEY, _PIXEL_IS_POINT = 1025, 2
 _ORDER = "<"
-
-
-class Axis(NamedTuple):
-    """The pixels of a result along one axis, on the grid of the picture that was filtered.
-
-    Attributes
-    ----------
-    start : float
-        Position of the centre of the first pixel, in pixels of the picture, whose first pixel has its centre at 0.
-    jump : float
-        Distance of the centres of neighbouring pixels, in pixels of the picture.
-    size : int
-        Number of pixels.
-    """
-
-    start: float
-    jump: float
-    size: int
 
 
 def moved(page: PageFields, rows: Axis, cols: Axis) -> PageFields:
