@@ -14,7 +14,6 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.masked import Filled
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
-from convfilter.executor.group import takes_range
 from convfilter.executor.held import Held, Span, put
 from convfilter.filters.operators import Pooling
 from convfilter.planning import Plan
@@ -38,7 +37,7 @@ class FilledBands:
     def __init__(self, plan: Plan, value: float, alpha: float | None = None) -> None:
         self.plans: tuple[Plan, ...] = (plan,)
         self._value, self._alpha = value, value if alpha is None else alpha
-        self._takes_range = takes_range(plan.stages)
+        self._takes_range = plan.stages[0].takes_range
         #: Whether the engine fills rows when it reads them; else a copy is filled.
         self._fills = _fills_rows(plan) and not self._takes_range
 

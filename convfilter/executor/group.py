@@ -63,7 +63,7 @@ class Group:
     def run(self, source: RowSource | Samples | Masked, sink: RowSink | Samples) -> int:
         """Filter a picture; return the number of clipped samples."""
         with single_threaded_blas(self._stages):
-            if takes_range(self._stages):
+            if any(stage.takes_range for stage in self._stages):
                 assert isinstance(source, np.ndarray)
                 assert isinstance(sink, np.ndarray)
                 return self._run_with_range(source, sink)
@@ -190,12 +190,6 @@ def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     return (low, high) if low <= high else (0.0, 0.0)
-
-
-def takes_range(stages: Sequence[StagePlan]) -> bool:
-    """Whether a stage needs the range of its whole input or result before it stores a sample."""
-    operator = stages[0].stage.operator
-    return stages[-1].stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
 
 
 def single_threaded_blas(stages: Sequence[StagePlan]) -> AbstractContextManager[None]:

@@ -12,7 +12,6 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.bands import Operation, bands_of
 from convfilter.executor.filled import FilledBands
-from convfilter.executor.group import takes_range
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
 from convfilter.executor.patches import Patches
@@ -117,7 +116,7 @@ class MaskedStage:
         self._validity = Validity(stage, planned, fill=setting.fill)
         plans = [*(plan for part in self._parts for plan in part.operation.plans), *self._validity.sums]
         self._planned = planned
-        self.bands = [(0, planned.rows.output)] if takes_range([planned]) else bands_of(plans)
+        self.bands = [(0, planned.rows.output)] if planned.takes_range else bands_of(plans)
         self.shape = planned.rows.output, planned.cols.output, planned.output_channels
         written = self.shape[1] * self.shape[2] * self.dtype.itemsize
         read = planned.rows.stride * setting.shape[1] * setting.shape[2] * setting.dtype.itemsize
@@ -126,11 +125,8 @@ class MaskedStage:
     @property
     def streaming_obstacle(self) -> str:
         """Why the stage needs all rows of its source at once; "" if it does not."""
-        planned = self._planned
-        if takes_range([planned]):
-            return "the range of all samples must be known first (normalize, map=stretch)"
-        if self.stage.padding_mode == "wrap" and planned.rows.before > 0:
-            return "padding_mode=wrap reads the last rows first"
+        if self._planned.streaming_obstacle:
+            return self._planned.streaming_obstacle
         stages = [plan.stages[0] for part in self._parts for plan in part.operation.plans]
         if any(grid_of(stage).indivisible for stage in stages):
             return f"{self.stage.name} leaves out pixels of the whole picture at once"

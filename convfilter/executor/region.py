@@ -6,7 +6,6 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk
-from convfilter.executor.group import takes_range
 from convfilter.executor.run import run_array
 from convfilter.filters.network_operators import Constant, MaxIndices
 from convfilter.machine.cores import cores_lately
@@ -68,7 +67,7 @@ def run_region(
 def _depends_on_whole(plan: Plan) -> bool:
     """Whether a rectangle depends on the whole picture: on the range of its samples, or on positions in it."""
     return any(
-        stage.branches or isinstance(stage.stage.operator, MaxIndices | Constant) or takes_range([stage])
+        stage.branches or isinstance(stage.stage.operator, MaxIndices | Constant) or stage.takes_range
         for stage in plan.stages
     )
 

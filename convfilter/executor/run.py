@@ -13,7 +13,7 @@ from convfilter.engine.locality import NotLocalError
 from convfilter.engine.masked import Masked
 from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
-from convfilter.executor.group import Group, takes_range
+from convfilter.executor.group import Group
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import Plan, full_scale
 from convfilter.planning.gains import largest_magnitudes
@@ -61,8 +61,7 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
     if threads is not None and threads < 1:
         raise ParameterError(f"threads must be at least 1, got {threads}")
     threads = threads or cores_lately()
-    is_single = len(plan.stages) == 1 and isinstance(source, np.ndarray) and isinstance(sink, np.ndarray)
-    if is_single or not streaming_obstacle(plan):
+    if not streaming_obstacle(plan):
         return _run_stages(plan, 0, len(plan.stages), source, sink, threads)
     pixels = array_of(source)
     clipped = 0
@@ -154,13 +153,7 @@ def _require_fit(plan: Plan, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 
 def streaming_obstacle(plan: Plan) -> str:
     """Return why a plan needs all rows of its input at once; "" if they can be streamed."""
-    if any(takes_range([stage]) for stage in plan.stages):
-        return "the range of all samples must be known first (normalize, map=stretch)"
-    if any(stage.branches for stage in plan.stages):
-        return "branches of a network read the same rows"
-    if any(stage.stage.padding_mode == "wrap" and stage.rows.before > 0 for stage in plan.stages):
-        return "padding_mode=wrap reads the last rows first"
-    return ""
+    return next((stage.streaming_obstacle for stage in plan.stages if stage.streaming_obstacle), "")
 
 
 def may_restart(plan: Plan) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convfilter.filters.operators import Point
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import even_block_rows
@@ -15,16 +14,9 @@ BLOCK_SAMPLES = 2**18
 
 def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
     """Cut a stack into groups of stages that run together, first to last."""
-    firsts = [0] + [number for number in range(1, len(stages)) if not _takes_rows(stages[number])]
+    firsts = [0] + [number for number in range(1, len(stages)) if stages[number].takes_range]
     ends = zip(firsts, [*firsts[1:], len(stages)], strict=True)
     return tuple(_group(stages, first, last) for first, last in ends)
-
-
-def _takes_rows(stage: StagePlan) -> bool:
-    """Whether rows can be computed before the whole input is known: not if the stage must know a range first."""
-    operator = stage.stage.operator
-    needs_range = stage.stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
-    return not needs_range
 
 
 def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:

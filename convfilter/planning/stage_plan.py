@@ -7,7 +7,7 @@ import numpy as np
 from convfilter.filters.factors import Product
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.multirate import Rates
-from convfilter.filters.operators import Pooling
+from convfilter.filters.operators import Point, Pooling
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.field import Field
@@ -106,6 +106,23 @@ class StagePlan:
         """The value of padded cells: 0 for pooling, which adds it to means, and in modes that repeat samples."""
         has_value = self.stage.padding_mode == "constant" and not isinstance(self.stage.operator, Pooling)
         return self.stage.padding_value if has_value else 0.0
+
+    @property
+    def takes_range(self) -> bool:
+        """Whether the range of all samples of the input or the result must be known before a sample is stored."""
+        operator = self.stage.operator
+        return self.stage.map == "stretch" or (isinstance(operator, Point) and operator.kind == "normalize")
+
+    @property
+    def streaming_obstacle(self) -> str:
+        """Why the stage needs all rows of its input at once; "" if rows can be streamed."""
+        if self.takes_range:
+            return "the range of all samples must be known first (normalize, map=stretch)"
+        if self.branches:
+            return "branches of a network read the same rows"
+        if self.stage.padding_mode == "wrap" and self.rows.before > 0:
+            return "padding_mode=wrap reads the last rows first"
+        return ""
 
     @property
     def receptive_field(self) -> tuple[int, int]:
