@@ -151,8 +151,8 @@ def _chunks(periods: int, period: int, channels: int) -> tuple[int, int]:
 
 def _by_phase(samples: Indices, period: int, channels: int, chunk: int) -> Indices:
     """Order the samples of each chunk by the phase of their pixel, and fill those of each phase up to whole groups."""
-    table = samples.reshape(-1, chunk // (period * channels), period, channels).swapaxes(1, 2)
-    table = table.reshape(-1, chunk // period)
+    phases = samples.reshape(-1, chunk // (period * channels), period, channels).swapaxes(1, 2)
+    table = phases.reshape(-1, chunk // period)
     return np.pad(table, ((0, 0), (0, -table.shape[1] % _GROUP)), mode="edge").ravel()
 
 
