@@ -1,4 +1,4 @@
-"""Instance, group and local response normalisation, as stages."""
+"""Instance, group, layer and local response normalisation, as stages."""
 
 from __future__ import annotations
 
@@ -44,6 +44,39 @@ def instance(epsilon: float, *, channels: int = 1, groups: int | None = None, na
     return (
         Stage(Join("add", ((), negative_means)), name=f"{name}, centred"),
         Stage(Join("multiply", ((), reciprocal_deviations)), name=f"{name}, divided"),
+    )
+
+
+def of_pixels(epsilon: float, channels: int, name: str = "") -> tuple[Stage, ...]:
+    """Return layer normalisation: ``(x - mean) / sqrt(variance + epsilon)`` over the channels of each pixel.
+
+    Parameters
+    ----------
+    epsilon : float
+        Addend of the variance of samples whose white is 1; above 0.
+    channels : int
+    name : str
+        First part of the names of the stages.
+
+    Notes
+    -----
+    J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
+    """
+    from convfilter.filters import layers
+
+    def mean(factor: float, described: str) -> Stage:
+        layer = layers.layer(np.full((1, channels, 1, 1), factor / channels))
+        return Stage(layer, name=f"{name}, {described}", padding="valid", padding_mode="constant")
+
+    reciprocal_deviation = (
+        Stage(Point("power", 2.0), name=f"{name}, squares"),
+        mean(1, "variance"),
+        Stage(Point("bias", epsilon), name=f"{name}, epsilon"),
+        Stage(Point("power", -0.5), name=f"{name}, one over the root"),
+    )
+    return (
+        Stage(Join("add", ((), (mean(-1, "mean"),))), name=f"{name}, centred"),
+        Stage(Join("multiply", ((), reciprocal_deviation)), name=f"{name}, divided"),
     )
 
 

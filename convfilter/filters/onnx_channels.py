@@ -1,4 +1,4 @@
-"""ONNX nodes whose conversion needs the number of channels: Split, Slice, Gather, Resize by repetition, softmax."""
+"""ONNX nodes whose conversion needs the number of channels: Split, Slice, Gather, means, softmax."""
 
 from __future__ import annotations
 
@@ -9,24 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, shown
-from convfilter.filters import layers
+from convfilter.filters import layers, normalizations
 from convfilter.filters.network_operators import Constant, Join, Layer, Softmax
-from convfilter.filters.onnx_node import Chain, Node
+from convfilter.filters.onnx_node import Chain, Node, scaled
+from convfilter.filters.onnx_resampling import cropped, depth_to_space, repeated, space_to_depth
 from convfilter.filters.stage import Stage
 
-_AXES = 4
 #: More channels than a layer has.
 _MOST_CHANNELS = 1 << 31
 #: Version of ONNX operators before which a softmax is over all axes from its axis on.
 _SOFTMAX = 13
-#: Modes of choosing the nearest sample that repeat each sample if the factor is whole.
-_REPEATING = {
-    ("asymmetric", "floor"),
-    ("half_pixel", "round_prefer_floor"),
-    ("half_pixel", "round_prefer_ceil"),
-    ("pytorch_half_pixel", "round_prefer_floor"),
-    ("pytorch_half_pixel", "round_prefer_ceil"),
-}
 
 
 def channels_of(chain: Chain, before: int | None) -> int | None:
@@ -45,7 +37,7 @@ def channels_of(chain: Chain, before: int | None) -> int | None:
     return before
 
 
-def _channels(node: Node, chain: Chain) -> int:
+def channel_count(node: Node, chain: Chain) -> int:
     """Return the number of channels that a node reads; an error if it is unknown."""
     count = channels_of(chain, node.channels)
     if count is None:
@@ -63,7 +55,7 @@ def part(node: Node, chain: Chain, number: int) -> Chain:
     """
     if not node.is_of_channels(node.number("axis", 0)):
         raise KernelFileError(f"only channels can be split, got axis {node.number('axis', 0):g}")
-    channels, stored = _channels(node, chain), node.constant(1)
+    channels, stored = channel_count(node, chain), node.constant(1)
     sizes = node.integers("split") if stored is None else [int(size) for size in stored.reshape(-1)]
     if not sizes:
         count = int(node.number("num_outputs", node.outputs))
@@ -76,20 +68,23 @@ def part(node: Node, chain: Chain, number: int) -> Chain:
 
 
 def sliced(node: Node, chain: Chain) -> Chain:
-    """Append a Slice: channels at equal distances, such as the first half, or all in reverse.
+    """Append a Slice: channels at equal distances, such as the first half or all in reverse, and rows and columns.
 
     Raises
     ------
     KernelFileError
-        Another axis is sliced, or no channel is left.
+        Another axis is sliced, nothing is left, or rows and columns are not counted from the first one.
     """
-    names = ("starts", "ends", "axes", "steps")
-    stored = [node.constant(place) for place in range(1, 5)]
-    given = [node.integers(name) if array is None else array.ravel() for name, array in zip(names, stored, strict=True)]
-    starts, ends, axes, steps = ([int(number) for number in each] for each in given)
-    if len(starts) != 1 or len(ends) != 1 or len(axes) != 1 or not node.is_of_channels(axes[0]):
-        raise KernelFileError(f"only channels can be sliced, by constants, got the axes {axes}")
-    return _chosen(node, chain, _channels(node, chain), _places(starts[0], ends[0], steps[0] if steps else 1))
+    ranges = node.ranges()
+    if not ranges:
+        raise KernelFileError("only slices by constants are supported")
+    of_pixels = {}
+    for axis, start, end, step in ranges:
+        if node.is_of_channels(axis):
+            chain = _chosen(node, chain, channel_count(node, chain), _places(start, end, step))
+        else:
+            of_pixels[axis] = (start, end, step)
+    return cropped(node, chain, of_pixels) if of_pixels else chain
 
 
 def _places(start: int, end: int, step: int) -> slice:
@@ -106,7 +101,7 @@ def gathered(node: Node, chain: Chain) -> Chain:
         Another axis is gathered, or a channel does not exist.
     """
     numbers = node.needed(1, "indices").astype(np.int64)
-    axis, channels = node.number("axis", 0), _channels(node, chain)
+    axis, channels = node.number("axis", 0), channel_count(node, chain)
     if not node.is_of_channels(axis) or numbers.ndim != 1:
         raise KernelFileError(f"only channels can be gathered, by a list of their numbers, got axis {axis:g}")
     if numbers.size and not -channels <= numbers.min() <= numbers.max() < channels:
@@ -122,32 +117,6 @@ def _chosen(node: Node, chain: Chain, channels: int, places: slice | npt.NDArray
     return *chain, Stage(layers.layer(weight), name=node.name, padding="valid", padding_mode="constant")
 
 
-def repeated(node: Node, chain: Chain) -> Chain:
-    """Append a Resize that repeats each pixel a whole number of times.
-
-    Raises
-    ------
-    KernelFileError
-        Samples are interpolated, or the factors are not whole or unknown.
-    """
-    scales = node.constant(2 if node.kind == "Resize" and len(node.inputs) > 2 else 1)
-    factors = node.attributes.get("scales", ()) if scales is None else scales.reshape(-1)
-    if len(factors) != _AXES:
-        raise KernelFileError("its scales must be 4 constants; a Resize to given sizes is not supported")
-    down, along = (float(factors[axis]) for axis in node.pixel_axes)
-    is_whole = down.is_integer() and along.is_integer() and min(down, along) >= 1
-    how = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
-    nearest = node.text("mode", "nearest") == "nearest" and (node.kind == "Upsample" or how in _REPEATING)
-    if not (is_whole and nearest and float(np.prod(factors)) == down * along):
-        raise KernelFileError(
-            "only a Resize of rows and columns by whole factors, to the nearest sample, is supported, "
-            f"got {node.text('mode', 'nearest')} by {down:g} and {along:g}"
-        )
-    channels, factor = _channels(node, chain), (int(down), int(along))
-    operator = layers.layer(np.ones((channels, 1, *factor)), groups=channels, transposed=True)
-    return *chain, Stage(operator, name=node.name, stride=factor, padding="valid", padding_mode="constant")
-
-
 def softmax(kind: Literal["soft", "log", "hard"]) -> Callable[[Node, Chain], Chain]:
     """Return the conversion of a softmax over the channels of each pixel, its logarithm or its maximum."""
 
@@ -159,3 +128,68 @@ def softmax(kind: Literal["soft", "log", "hard"]) -> Callable[[Node, Chain], Cha
         return *chain, Stage(Softmax(kind), name=node.name)
 
     return chain_after
+
+
+def channel_mean(node: Node, chain: Chain) -> Chain:
+    """Append the mean of all channels of each pixel."""
+    channels = channel_count(node, chain)
+    mean = layers.layer(np.full((1, channels, 1, 1), 1 / channels))
+    return *chain, Stage(mean, name=node.name, padding="valid", padding_mode="constant")
+
+
+def normalized_layer(node: Node, chain: Chain) -> Chain:
+    """Append a LayerNormalization over the channels of each pixel, which must be the last axis.
+
+    Raises
+    ------
+    KernelFileError
+        It is over other axes, or scale or bias are not one number for each channel.
+    """
+    if not node.channels_last:
+        raise KernelFileError("only the last axis of (N, H, W, C) can be normalised")
+    return normalized_channels(node, chain)
+
+
+def normalized_channels(node: Node, chain: Chain) -> Chain:
+    """Append a normalisation to mean 0 and variance 1 over the channels of each pixel; then scale and shift.
+
+    Raises
+    ------
+    KernelFileError
+        It is over another axis, or scale or bias are not one number for each channel.
+    """
+    axis = node.number("axis", -1)
+    if not node.is_of_channels(axis):
+        raise KernelFileError(f"only the channels of each pixel can be normalised, got axis {axis:g}")
+    channels = channel_count(node, chain)
+    numbers = [
+        np.full(channels, default) if len(node.inputs) <= place else node.needed(place, name).astype(np.float64)
+        for place, name, default in ((1, "scale", 1.0), (2, "bias", 0.0))
+    ]
+    if any(each.shape != (channels,) for each in numbers):
+        raise KernelFileError(
+            f"its scale and bias must be {channels} numbers, got {' and '.join(str(each.size) for each in numbers)}"
+        )
+    normalized = normalizations.of_pixels(node.number("epsilon", 1e-5), channels, node.name)
+    return scaled(node, (*chain, *normalized), *numbers)
+
+
+def multiplied(node: Node, chain: Chain) -> Chain:
+    """Append the product of the channels of each pixel with a matrix: a layer of 1x1.
+
+    Raises
+    ------
+    KernelFileError
+        The channels are not the last axis, or the matrix does not fit.
+    """
+    matrix = node.needed(1, "matrix").astype(np.float64)
+    if not node.channels_last or matrix.ndim != 2:
+        raise KernelFileError("only the last axis of (N, H, W, C) can be multiplied with a matrix, or a vector")
+    weight = np.ascontiguousarray(matrix.T)[:, :, np.newaxis, np.newaxis]
+    return *chain, Stage(layers.layer(weight), name=node.name, padding="valid", padding_mode="constant")
+
+
+#: Conversions of nodes that need the number of channels only.
+RESAMPLING = {
+    "Resize": repeated, "Upsample": repeated, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
+}  # fmt: skip

@@ -38,6 +38,8 @@ def folded(node: Node) -> Array | None:
         return _sliced(node, first)
     if node.kind == "Concat" and sum(value.size for value in values) <= _MOST_COMPUTED:
         return np.concatenate(values, int(node.number("axis", 0)))
+    if node.kind in _ARITHMETIC and max(value.size for value in values) <= _MOST_COMPUTED:
+        return _calculated(node.kind, *values)
     value = node.attributes.get("value")
     sides = [int(side) for side in first.reshape(-1)]
     if node.kind == "ConstantOfShape" and sides and min(sides) >= 0 and prod(sides) <= _MOST_COMPUTED:
@@ -45,16 +47,22 @@ def folded(node: Node) -> Array | None:
     return None
 
 
-def _sliced(node: Node, array: Array) -> Array | None:
-    """Return a slice by constants; None before version 10 of ONNX's operators, where they are attributes."""
-    starts, ends = node.constant(1), node.constant(2)
-    if starts is None or ends is None:
+_ARITHMETIC = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
+
+
+def _calculated(kind: str, one: Array, other: Array) -> Array | None:
+    """Return a sum, difference, product or quotient; that of integers is truncated. None for a division by 0."""
+    if kind == "Div" and not np.all(other):
         return None
-    axes, steps = node.constant(3), node.constant(4)
+    result = _ARITHMETIC[kind](one, other)
+    return np.trunc(result).astype(one.dtype) if kind == "Div" and one.dtype.kind in "iu" else result
+
+
+def _sliced(node: Node, array: Array) -> Array | None:
+    """Return a slice by constants; None if its limits are none."""
+    ranges = node.ranges()
     places = [slice(None)] * array.ndim
-    for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-        step = 1 if steps is None else int(steps[number])
+    for axis, start, end, step in ranges:
         # An end before the first sample, as of all samples backwards, is -INT_MAX.
-        stop = None if step < 0 and end < -array.shape[number if axes is None else int(axes[number])] else end
-        places[number if axes is None else int(axes[number])] = slice(start, stop, step)
-    return array[tuple(places)]
+        places[axis] = slice(start, None if step < 0 and end < -array.shape[axis] else end, step)
+    return array[tuple(places)] if ranges else None

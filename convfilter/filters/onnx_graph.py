@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from convfilter.errors import ConvfilterError, KernelFileError, shown
 from convfilter.filters.onnx_branches import JOINS, affine, joined, product, quotient, unpooled
-from convfilter.filters.onnx_channels import gathered, part, repeated, sliced
+from convfilter.filters.onnx_channels import RESAMPLING, channel_count, gathered, part, sliced
 from convfilter.filters.onnx_constants import folded
 from convfilter.filters.onnx_layouts import Layouts
 from convfilter.filters.onnx_node import Node
 from convfilter.filters.onnx_nodes import NODES, NOTHING, indices
+from convfilter.filters.onnx_patterns import Patterns
 from convfilter.filters.stage import Stage
 from convfilter.record import replace
 
@@ -61,12 +62,14 @@ class Graph:
         self._has_integers = inputs[0].type.tensor_type.elem_type in _INTEGERS
         self._axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
         self._layouts = Layouts(model, self._input, {*self._constants})
+        self._patterns = Patterns(self._graph)
         self._uses = Counter(name for node in self._graph.node for name in node.input)
 
     @property
     def channels(self) -> int | None:
         """Channels of the network's input; None if the file does not say."""
-        return (self._axes[1] or None) if len(self._axes) in (3, 4) else None
+        place = -1 if self._layouts.has_channels_last(self._input) else 1
+        return (self._axes[place] or None) if len(self._axes) in (3, 4) else None
 
     def chain(self, until: str | None) -> Chain:
         """Return the stages that compute a tensor, by default the first output."""
@@ -79,7 +82,7 @@ class Graph:
             shared = any(self._uses[name] > 1 for name in proto.input if name in chains)
             node = Node.of(proto, number, self._constants, self._opset, shared, rank=len(self._axes) or 4)
             node = replace(node, channels=self.channels, has_integers=self._has_integers)
-            node = self._layouts.laid(node)
+            node = self._layouts.laid(self._patterns.recognised(node))
             chain = self._chain_or_reason(node, chains, proto.output[0])
             if chain is None:
                 continue
@@ -210,8 +213,8 @@ class Graph:
             return part(node, first, 0)
         if node.kind in _CHOICES:
             return _CHOICES[node.kind](node, first)
-        if node.kind in ("Resize", "Upsample") and not others:
-            return repeated(node, first)
+        if node.kind in RESAMPLING and not others:
+            return RESAMPLING[node.kind](node, first, channel_count(node, first))
         if node.kind not in NODES:
             raise KernelFileError(_UNSUPPORTED.get(node.kind, "nodes of this kind are not supported"))
         if others:

@@ -119,6 +119,10 @@ class Layouts:
             shape[shape.index(-1)] = math.prod(before) // rest
         self._shapes[output] = shape
 
+    def has_channels_last(self, name: str) -> bool:
+        """Whether a tensor has the layout (N, H, W, C)."""
+        return name in self._channels_last
+
     def laid(self, node: Node) -> Node:
         """Return the node with the layout of its inputs: ``channels_last``, and ``rank`` if they are vectors."""
         if any(name in self._vectors for name in node.inputs):
@@ -225,6 +229,8 @@ class Layouts:
             (chain,) = chains.values()
             chain, self._vectors[output] = _multiplied(node, chain, vector)
             return chain
+        if vector.is_pixel and _adds_pixel_axes(node, self._shapes.get(output, [])):
+            return chains[node.inputs[0]]
         if node.kind in _FLATTENING and self._shapes.get(output, ()) == self._shapes.get(node.inputs[0]):
             self._vectors[output] = vector
             return chains[node.inputs[0]]
@@ -245,7 +251,11 @@ def _channels_last(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[
         if proto.op_type == "Transpose" and perm in (_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST):
             tensors.add(proto.input[0] if perm == _TO_CHANNELS_FIRST else proto.output[0])
     constants = constants.union(*(proto.output for proto in nodes if proto.op_type == "Constant"))
-    elementwise = [proto for proto in nodes if proto.op_type in ELEMENTWISE]
+    elementwise = [
+        proto
+        for proto in nodes
+        if proto.op_type in ELEMENTWISE or (proto.op_type == "MatMul" and proto.input[1] in constants)
+    ]
     before = -1
     while len(tensors) > before:
         before = len(tensors)
@@ -254,6 +264,13 @@ def _channels_last(nodes: Sequence[onnx.NodeProto], constants: set[str]) -> set[
             if names & tensors:
                 tensors |= names
     return tensors
+
+
+def _adds_pixel_axes(node: Node, result: Sequence[int]) -> bool:
+    """Whether a node makes a vector of channels a picture of one pixel, (N, C, 1, 1)."""
+    if node.kind == "Unsqueeze":
+        return sorted(node.axes()) in ([2, 3], [-2, -1])
+    return node.kind == "Reshape" and len(result) == _AXES and list(result[2:]) == [1, 1]
 
 
 def _flattened(sizes: Sequence[int] | None, result: Sequence[int] | None, order: tuple[int, ...]) -> _Vector:

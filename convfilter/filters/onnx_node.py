@@ -25,6 +25,8 @@ _PLANE = 2
 _AXES = 4
 #: First version of ONNX operators that broadcasts inputs.
 BROADCAST = 7
+#: Kind of the node that stands for a layer normalisation in parts, whose axis may be any; no kind of ONNX.
+CHANNEL_NORMALIZATION = "normalization of channels"
 
 
 @record
@@ -147,6 +149,18 @@ class Node:
         """Return the attribute ``axes`` or, as in newer versions of ONNX, the second input; empty if omitted."""
         axes = self.constant(1)
         return self.integers("axes") if axes is None else [int(axis) for axis in axes.reshape(-1)]
+
+    def ranges(self) -> list[tuple[int, int, int, int]]:
+        """Return (axis, start, end, step) of each axis that a Slice selects from; empty if they are no constants."""
+        names = ("starts", "ends", "axes", "steps")
+        stored = (self.constant(place) for place in range(1, 5))
+        starts, ends, axes, steps = (
+            self.integers(name) if array is None else [int(number) for number in array.reshape(-1)]
+            for name, array in zip(names, stored, strict=True)
+        )
+        if len(starts) != len(ends) or not starts:
+            return []
+        return [*zip(axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True)]
 
     def pair(self, name: str, default: int = 1) -> tuple[int, int]:
         """Return an attribute of one number for each axis, (rows, cols); a 1-D signal is a picture of one row.

@@ -14,8 +14,8 @@ import numpy as np
 from convfilter.errors import KernelFileError
 from convfilter.filters import kernels, layers, normalizations
 from convfilter.filters.network_operators import Layer, MaxIndices
-from convfilter.filters.onnx_channels import softmax
-from convfilter.filters.onnx_node import BROADCAST, Array, Chain, Node, scaled, with_layer
+from convfilter.filters.onnx_channels import channel_mean, multiplied, normalized_channels, normalized_layer, softmax
+from convfilter.filters.onnx_node import BROADCAST, CHANNEL_NORMALIZATION, Array, Chain, Node, scaled, with_layer
 from convfilter.filters.operators import Correlation, Point, PointKind, Pooling
 from convfilter.filters.stage import PaddingMode, Stage
 from convfilter.record import replace
@@ -243,10 +243,14 @@ def _global_pooling(kind: str) -> Callable[[Node, Chain], Chain]:
 
 
 def _mean_of_all(node: Node, chain: Chain) -> Chain:
-    """Convert a ReduceMean over all pixels of each channel."""
+    """Convert a ReduceMean over all pixels of each channel, or over the channels of each pixel."""
     axes = sorted(axis % 4 for axis in node.axes())
+    if len(axes) == 1 and node.rank == 4 and node.is_of_channels(axes[0]):
+        return channel_mean(node, chain)
     if axes != list(node.pixel_axes):
-        raise KernelFileError(f"means must be over all pixels of each channel, got the axes {axes}")
+        raise KernelFileError(
+            f"means must be over all pixels of each channel or over all channels of each pixel, got the axes {axes}"
+        )
     return _global_pooling("average")(node, chain)
 
 
@@ -307,7 +311,10 @@ NODES: Mapping[str, Callable[[Node, Chain], Chain]] = {
     "InstanceNormalization": _of_each_picture,
     "GroupNormalization": _of_each_picture,
     "MeanVarianceNormalization": _mean_variance,
+    "LayerNormalization": normalized_layer,
+    CHANNEL_NORMALIZATION: normalized_channels,
     "LRN": _local_response,
+    "MatMul": multiplied,
     "Softmax": softmax("soft"),
     "LogSoftmax": softmax("log"),
     "Hardmax": softmax("hard"),
@@ -328,5 +335,6 @@ NOTHING = ("Identity", "Dropout", "Cast")
 #: Nodes whose result has the axes of their input.
 ELEMENTWISE = (
     *NOTHING, "Add", "Sub", "Mul", "Div", "Sum", "Concat", "Clip", "Softmax", "LogSoftmax", "Hardmax",
+    "LayerNormalization",
     *ACTIVATION_NODES,
 )  # fmt: skip

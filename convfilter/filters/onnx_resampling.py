@@ -1,0 +1,130 @@
+"""ONNX nodes that change the number of pixels: Resize by repetition, DepthToSpace, SpaceToDepth, slices of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from convfilter.errors import KernelFileError
+from convfilter.filters import layers
+from convfilter.filters.kernel import Kernel
+from convfilter.filters.network_operators import Layer
+from convfilter.filters.onnx_node import Chain, Node
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
+
+_AXES = 4
+#: An end of a slice from which on it includes the last sample.
+LAST = 2**31 - 1
+#: Most rows and columns that a slice leaves out: a file of a few bytes could ask for any number.
+_MOST_LEFT_OUT = 4096
+#: Largest side of the blocks of a DepthToSpace.
+_LARGEST_BLOCK = 64
+#: Modes of choosing the nearest sample that repeat each sample if the factor is whole.
+_REPEATING = {
+    ("asymmetric", "floor"),
+    ("half_pixel", "round_prefer_floor"),
+    ("half_pixel", "round_prefer_ceil"),
+    ("pytorch_half_pixel", "round_prefer_floor"),
+    ("pytorch_half_pixel", "round_prefer_ceil"),
+}
+
+
+def repeated(node: Node, chain: Chain, channels: int) -> Chain:
+    """Append a Resize that repeats each pixel a whole number of times.
+
+    Raises
+    ------
+    KernelFileError
+        Samples are interpolated, or the factors are not whole or unknown.
+    """
+    scales = node.constant(2 if node.kind == "Resize" and len(node.inputs) > 2 else 1)
+    factors = node.attributes.get("scales", ()) if scales is None else scales.reshape(-1)
+    if len(factors) != _AXES:
+        raise KernelFileError("its scales must be 4 constants; a Resize to given sizes is not supported")
+    down, along = (float(factors[axis]) for axis in node.pixel_axes)
+    is_whole = down.is_integer() and along.is_integer() and min(down, along) >= 1
+    how = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
+    nearest = node.text("mode", "nearest") == "nearest" and (node.kind == "Upsample" or how in _REPEATING)
+    if not (is_whole and nearest and float(np.prod(factors)) == down * along):
+        raise KernelFileError(
+            "only a Resize of rows and columns by whole factors, to the nearest sample, is supported, "
+            f"got {node.text('mode', 'nearest')} by {down:g} and {along:g}"
+        )
+    factor = int(down), int(along)
+    operator = layers.layer(np.ones((channels, 1, *factor)), groups=channels, transposed=True)
+    return *chain, _resampling(node, operator, factor)
+
+
+def depth_to_space(node: Node, chain: Chain, channels: int) -> Chain:
+    """Append a DepthToSpace (PyTorch's PixelShuffle): groups of channels become blocks of pixels."""
+    side = _block(node)
+    outputs = channels // side**2
+    if outputs * side**2 != channels:
+        raise KernelFileError(f"its {channels} channels do not divide into blocks of {side}x{side} pixels")
+    by_columns = node.choice("mode", ("DCR", "CRD")) == "DCR"
+    shape = (side, side, outputs) if by_columns else (outputs, side, side)
+    order = np.arange(channels).reshape(shape)
+    order = order.transpose(2, 0, 1) if by_columns else order  # (output channel, row, column)
+    weight = np.zeros((channels, *order.shape))
+    weight.reshape(channels, -1)[order.reshape(-1), np.arange(channels)] = 1
+    return *chain, _resampling(node, layers.layer(weight, transposed=True), (side, side))
+
+
+def space_to_depth(node: Node, chain: Chain, channels: int) -> Chain:
+    """Append a SpaceToDepth: blocks of pixels become channels."""
+    side = _block(node)
+    outputs = channels * side**2
+    weight = np.eye(outputs).reshape(side, side, channels, outputs).transpose(3, 2, 0, 1)
+    return *chain, _resampling(node, layers.layer(np.ascontiguousarray(weight)), (side, side))
+
+
+def _block(node: Node) -> int:
+    """Return the side of the blocks of a DepthToSpace or SpaceToDepth."""
+    side = int(node.number("blocksize", 0))
+    if not 1 <= side <= _LARGEST_BLOCK:
+        raise KernelFileError(f"its blocksize must be from 1 to {_LARGEST_BLOCK}, got {side}")
+    if node.channels_last:
+        raise KernelFileError("its input must have the layout (N, C, H, W)")
+    return side
+
+
+def cropped(node: Node, chain: Chain, ranges: Mapping[int, tuple[int, int, int]]) -> Chain:
+    """Append a slice of rows and columns: a kernel of one tap that reaches over the pixels left out, with a stride.
+
+    Parameters
+    ----------
+    node : Node
+    chain : tuple of Stage
+    ranges : mapping of int to (start, end, step)
+        For each axis that is sliced.
+
+    Raises
+    ------
+    KernelFileError
+        Another axis is sliced, or rows and columns are counted from the wrong side: their number is unknown.
+    """
+    before, window, stride = [0, 0], [1, 1], [1, 1]
+    for given, (start, end, step) in ranges.items():
+        axis = given % _AXES
+        if axis not in node.pixel_axes or node.rank != _AXES:
+            raise KernelFileError(f"only channels, rows and columns can be sliced, got the axis {axis}")
+        after = 0 if end >= LAST else -end
+        if start < 0 or after < 0 or step < 1:
+            raise KernelFileError(
+                f"rows and columns can be sliced from a first one on, with an end counted from the last one, "
+                f"got {start}:{end}:{step}"
+            )
+        if max(start, after) > _MOST_LEFT_OUT:
+            raise KernelFileError(f"a slice may leave out {_MOST_LEFT_OUT} rows, got {max(start, after)}")
+        place = node.pixel_axes.index(axis)
+        before[place], window[place], stride[place] = start, start + after + 1, step
+    weights = np.zeros(window)
+    weights[before[0], before[1]] = 1
+    return *chain, Stage(Correlation(Kernel(weights)), name=node.name, stride=(stride[0], stride[1]), padding="valid")
+
+
+def _resampling(node: Node, operator: Layer, stride: tuple[int, int]) -> Stage:
+    """Return the stage of a layer whose stride is its kernel's size."""
+    return Stage(operator, name=node.name, stride=stride, padding="valid", padding_mode="constant")
