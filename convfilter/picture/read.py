@@ -218,12 +218,15 @@ def _orient(picture: Picture, options: ReadOptions) -> None:
     if options.auto_orient:
         orientation = exif.orientation(metadata.exif, metadata.xmp)
         if orientation != 1:
+            from convfilter.picture.metadata import geometry
+
             picture.orientation = orientation
             decode_all(picture)
             for frame in picture.frames:
                 frame.pixels = _turned(frame.pixels, orientation)
                 frame.tiff = frame.tiff and frame.tiff._replace(placed=None)
                 frame.obstacle = "its EXIF orientation turns the picture"
+            metadata.exif = geometry.turned(metadata.exif, orientation, *picture.frames[0].shape[:2])
             if orientation >= 5 and metadata.resolution:
                 metadata.resolution = metadata.resolution[::-1]
     metadata.thumbnail |= exif.has_thumbnail(metadata.exif) or photoshop.has_thumbnail(metadata.photoshop)
@@ -240,6 +243,9 @@ def _clean_xmp(picture: Picture, options: ReadOptions) -> None:
     metadata = picture.metadata
     assert metadata.xmp is not None
     packet, dropped = xmp_clean.cleaned(metadata.xmp)
+    if picture.orientation != 1:
+        packet, regions = xmp_clean.without_regions(packet)
+        dropped += regions
     if options.auto_orient:
         packet = xmp_clean.with_orientation_reset(packet)
     metadata.xmp = packet or None

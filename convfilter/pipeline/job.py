@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from convfilter.engine.threads import cut, run_blocks
+from convfilter.errors import WriteError
 from convfilter.executor.run import may_restart, prepare, run_array
 from convfilter.executor.run import run as engine_run
 from convfilter.filters.stage import Stage
@@ -16,6 +17,7 @@ from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.format import Format
 from convfilter.picture.limits import require_frames, require_memory, require_pixels
+from convfilter.picture.loss import notes_of
 from convfilter.picture.outline import Outline
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
@@ -24,7 +26,7 @@ from convfilter.picture.read import decode_all
 from convfilter.picture.stored import dropping, stored_outline
 from convfilter.picture.write import check, write
 from convfilter.pipeline import feature_maps, linear_light, nan_results
-from convfilter.pipeline.georeference import georeferenced
+from convfilter.pipeline.georeference import georeferenced, moved_metadata
 from convfilter.pipeline.result_losses import ResultLosses
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
 from convfilter.planning import Plan, full_scale, is_integer, plan_stack
@@ -364,6 +366,8 @@ class Job:
         model, extras = _kind(self.plans[0], self._picture)
         if model == "gray" and self._picture.model == "rgb":
             self._metadata = linear_light.of_luminance(self._picture.metadata)
+        self._metadata, lost = moved_metadata(self._metadata, self.plans[0])
+        self.notes += notes_of(lost, self._options.write, WriteError)
         outline = replace(
             self._picture.outline, width=width, height=height, model=model, alpha=self._alpha, extras=extras,
             metadata=self._metadata,

@@ -17,7 +17,7 @@ from convfilter.picture.loss import Loss, notes_of
 from convfilter.picture.place import atomic
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.streams import descriptor_of, is_special
-from convfilter.pipeline.georeference import axes
+from convfilter.pipeline.georeference import axes, is_same_grid
 from convfilter.record import NamedTuple
 
 if TYPE_CHECKING:
@@ -60,11 +60,9 @@ class WorldFile(NamedTuple):
         orientation : int
             EXIF orientation by which the picture was turned before it was filtered; 1 for none.
         """
-        height, width = plan.input_shape[:2]
-        rows, cols = axes(plan)
-        if orientation == 1 and (rows, cols) == ((0, 1, height), (0, 1, width)):
+        if orientation == 1 and is_same_grid(plan):
             return self.content
-        matrix = turned(self.matrix, orientation, height, width)
+        matrix, (rows, cols) = turned(self.matrix, orientation, *plan.input_shape[:2]), axes(plan)
         (a, b, c), (d, e, f) = (_on_grid(each, rows, cols) for each in matrix)
         return "".join(f"{value + 0.0!r}\n" for value in (a, d, b, e, c, f)).encode()  # 0.0: no -0.0
 

@@ -30,7 +30,7 @@ _WIDTH_TAGS, _HEIGHT_TAGS = (0x0100, 0xA002), (0x0101, 0xA003)
 _EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
 
 
-class _Block:
+class Block:
     """An EXIF block that is read or patched: its bytes, byte order ("<" or ">"), and offset of its first directory."""
 
     def __init__(self, exif: bytes, order: str, first: int) -> None:
@@ -62,15 +62,28 @@ class _Block:
         """Return the entries of the first directory by their tags."""
         return {entry.tag: entry for entry in self.entries(self.first)}
 
+    def remove(self, directory: int, entry: ifd.Entry) -> None:
+        """Remove an entry of the directory at an offset; all values remain at their offsets."""
+        count = self.number(directory, 2)
+        end = directory + 2 + 12 * count + 4
+        self.put(directory, count - 1, 2)
+        self.data[entry.at : end] = self.data[entry.at + 12 : end] + bytes(12)
+
+    def directories(self) -> tuple[int, ...]:
+        """Return the offsets of the first directory and of EXIF's own below it."""
+        below = (self.value(entry) for entry in self.entries(self.first) if entry.tag == ifd.EXIF_IFD)
+        # Each is visited once: the EXIF directory of a damaged block may be its first directory.
+        return tuple(dict.fromkeys((self.first, next(below, self.first))))
+
     def value(self, entry: ifd.Entry) -> int:
         """Return the first item of a value of up to 4 bytes (SHORT, LONG), or the offset of a longer value."""
         return self.number(entry.at + 8, 2 if entry.kind == SHORT else 4)
 
 
-def _block(exif: bytes | None) -> _Block | None:
+def block_of(exif: bytes | None) -> Block | None:
     """Return an EXIF block; None if it does not begin with the header of a TIFF structure."""
     header = ifd.start(exif or b"")
-    return _Block(exif, *header) if exif and header else None
+    return Block(exif, *header) if exif and header else None
 
 
 def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
@@ -88,7 +101,7 @@ def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
     int
         1 (upright) to 8; 1 if neither has an orientation.
     """
-    if block := _block(exif):
+    if block := block_of(exif):
         for entry in block.entries(block.first):
             if entry.tag == ifd.ORIENTATION and entry.kind == SHORT and entry.items == 1:
                 value = block.value(entry)
@@ -115,7 +128,7 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
     bytes, or None
         None if the block is not a TIFF structure.
     """
-    block = _block(exif)
+    block = block_of(exif)
     if block is None or not 8 <= block.first <= len(block.data) - 2:
         return None
     if upright:
@@ -131,7 +144,7 @@ def cleaned(exif: bytes | None, *, upright: bool) -> bytes | None:
 
 def has_thumbnail(exif: bytes | None) -> bool:
     """Whether the block has a second directory, which is that of the thumbnail."""
-    block = _block(exif)
+    block = block_of(exif)
     return block is not None and any(block.entries(block.number(block.link)))
 
 
@@ -150,7 +163,7 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
     bytes
         The block without the thumbnail if its first directory is truncated.
     """
-    block = _block(exif) or _Block(_EMPTY, "<", 8)
+    block = block_of(exif) or Block(_EMPTY, "<", 8)
     data, link = block.data, block.link
     data += bytes(len(data) & 1)
     if link + 4 > len(data):
@@ -166,7 +179,7 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes:
     return bytes(data + bytes(4) + jpeg)
 
 
-def _drop_thumbnail(block: _Block, directory: int) -> None:
+def _drop_thumbnail(block: Block, directory: int) -> None:
     """Truncate the block before the thumbnail, which nearly always ends it; else overwrite the thumbnail with zeros."""
     data = block.data
     fields = {entry.tag: block.value(entry) for entry in block.entries(directory)}
@@ -182,7 +195,7 @@ def _drop_thumbnail(block: _Block, directory: int) -> None:
 
 def is_complete(exif: bytes) -> bool:
     """Whether the first directory, and the RATIONAL values to which it points, lie within the block."""
-    block = _block(exif)
+    block = block_of(exif)
     if block is None:
         return False
     rationals = [entry for entry in block.entries(block.first) if entry.kind == RATIONAL]
@@ -211,7 +224,7 @@ def resolution(exif: bytes | None) -> tuple[float, float] | None:
     (float, float), or None
         Dots per inch, (x, y); None if the block has no valid resolution with a unit of length.
     """
-    block = _block(exif)
+    block = block_of(exif)
     if block is None:
         return None
     fields = block.fields()
@@ -241,7 +254,7 @@ def with_resolution(exif: bytes | None, dots_per_inch: tuple[float, float]) -> b
     -------
     bytes
     """
-    block = _block(exif) or _Block(_EMPTY, "<", 8)
+    block = block_of(exif) or Block(_EMPTY, "<", 8)
     data, fields = block.data, block.fields()
     rationals = {
         tag: b"".join(map(block.packed, _rational(dots)))
@@ -274,7 +287,7 @@ def _rational(value: float) -> tuple[int, int]:
     return (hundredths // 100, 1) if hundredths % 100 == 0 else (hundredths, 100)
 
 
-def _with_fields(block: _Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
+def _with_fields(block: Block, new: Mapping[int, tuple[int, bytes]]) -> bytes:
     """Append a new first directory to the block: the entries of the old one, and new fields of one item each."""
     data = block.data
     entries = [(each.tag, bytes(data[each.at : each.at + 12])) for each in block.entries(block.first)]
@@ -300,13 +313,11 @@ def without_orientation(exif: bytes | None) -> bytes | None:
     bytes, or None
         The input itself if it has no orientation.
     """
-    block = _block(exif)
+    block = block_of(exif)
     entry = block.fields().get(ifd.ORIENTATION) if block else None
     if block is None or entry is None:
         return exif
-    end = block.link + 4
-    block.put(block.first, block.number(block.first, 2) - 1, 2)
-    block.data[entry.at : end] = block.data[entry.at + 12 : end] + bytes(12)
+    block.remove(block.first, entry)
     return bytes(block.data)
 
 
@@ -325,12 +336,10 @@ def with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
     bytes, or None
         The input itself if it is not a TIFF structure.
     """
-    block = _block(exif)
+    block = block_of(exif)
     if block is None:
         return exif
-    # Each directory is visited once: the EXIF directory of a damaged block may be its first directory.
-    below = (block.value(entry) for entry in block.entries(block.first) if entry.tag == ifd.EXIF_IFD)
-    for directory in dict.fromkeys((block.first, next(below, block.first))):
+    for directory in block.directories():
         for entry in block.entries(directory):
             value = width if entry.tag in _WIDTH_TAGS else height if entry.tag in _HEIGHT_TAGS else None
             if value is None or entry.items != 1 or entry.kind not in (SHORT, LONG):

@@ -33,6 +33,10 @@ _NAMESPACES = {
     b"http://ns.google.com/photos/1.0/image/": _ORIGINAL,
     b"http://ns.google.com/photos/1.0/audio/": "sound",
 }
+#: Namespaces of marked regions, such as faces.
+_REGIONS = (b"http://www.metadataworkinggroup.com/schemas/regions/", b"http://ns.microsoft.com/photo/1.2/")
+#: The main subject in pixels, which EXIF has, too.
+_SUBJECT = rb"exif:Subject(?:Area|Location)"
 _CAMERA = b"http://ns.google.com/photos/1.0/camera/"
 #: Names of dropped properties in the camera's namespace, which has other properties too.
 _VIDEO_NAMES = rb"(?:MotionPhoto|MicroVideo)\w*"
@@ -77,18 +81,37 @@ def cleaned(packet: bytes) -> tuple[bytes, list[str]]:
     if clean != packet:
         dropped.append(THUMBNAIL)
     for uri, what in (*_NAMESPACES.items(), (_CAMERA, "a video")):
-        for prefix in set(re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(uri) + rb"[\"']", clean)):
-            name = _VIDEO_NAMES if uri == _CAMERA else _ANY_NAME
-            without = _without(clean, re.escape(prefix) + b":" + name)
-            if without != clean:
-                clean = without
-                dropped.append(what)
+        without = _without_names(clean, uri, _VIDEO_NAMES if uri == _CAMERA else _ANY_NAME)
+        if without != clean:
+            clean = without
+            dropped.append(what)
     if b"HasExtendedXMP" in clean:
         clean = xmp_extended.without_note(clean)
         dropped.append("an incomplete extension")
-    if dropped and xmp_extended.is_well_formed(packet) and not xmp_extended.is_well_formed(clean):
+    return _well_formed(packet, clean, list(dict.fromkeys(dropped)))
+
+
+def without_regions(packet: bytes) -> tuple[bytes, list[str]]:
+    """Drop the main subject and marked regions, such as faces; return what :func:`cleaned` does."""
+    clean = _without(packet, _SUBJECT)
+    rest = clean
+    for uri in _REGIONS:
+        rest = _without_names(rest, uri, _ANY_NAME)
+    return _well_formed(packet, rest, [] if rest == clean else ["regions of the picture"])
+
+
+def _well_formed(before: bytes, after: bytes, dropped: list[str]) -> tuple[bytes, list[str]]:
+    """Return a packet without some properties, and what was dropped; no packet if that made it malformed."""
+    if before != after and xmp_extended.is_well_formed(before) and not xmp_extended.is_well_formed(after):
         return b"", [*dropped, "much else"]
-    return clean, list(dict.fromkeys(dropped))
+    return after, dropped
+
+
+def _without_names(packet: bytes, uri: bytes, name: bytes) -> bytes:
+    """Remove attributes and elements of a namespace whose local name matches a pattern."""
+    for prefix in set(re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(uri) + rb"[\"']", packet)):
+        packet = _without(packet, re.escape(prefix) + b":" + name)
+    return packet
 
 
 def _without(packet: bytes, name: bytes) -> bytes:
