@@ -25,7 +25,7 @@ import numpy as np
 from convfilter.engine.rows import Bands
 from convfilter.errors import SizeError
 from convfilter.executor.masked import masked_stages, run_masked, streaming_obstacle
-from convfilter.executor.masked_rows import run_rows
+from convfilter.executor.masked_rows import run_banded_rows
 from convfilter.executor.run import run, run_array
 from convfilter.filters import stack
 from convfilter.planning import applicable, plan_stack
@@ -356,7 +356,7 @@ def _masked_results(case: Case) -> Iterator[tuple[str, bytes, int]]:
         return
     source = Bands(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
     rows: list[tuple[bytes, bytes]] = []
-    clipped = run_rows(
+    clipped = run_banded_rows(
         plans, source,
         lambda some, first: valid[first : first + len(some)],
         lambda some, there: rows.append((some.tobytes(), there.tobytes())),

@@ -17,7 +17,7 @@ from convfilter.executor import bands, masked_canny, masked_rows, means, patches
 from convfilter.executor.held import Held, put
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_box import MaskedBox
-from convfilter.executor.masked_rows import run_rows
+from convfilter.executor.masked_rows import run_banded_rows
 from convfilter.executor.run import run_array, run_stage
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import Kernel
@@ -1131,7 +1131,7 @@ def test_few_rows_are_held_at_a_time(monkeypatch):
         written.append(pixels.copy())
         assert read[-1] <= sum(map(len, written)) + 60
 
-    run_rows(stages, source, judge, write, threads=2)
+    run_banded_rows(stages, source, judge, write, threads=2)
     np.testing.assert_array_equal(np.concatenate(written), cf.apply(image, "box:3", "median:3", ignore=0))
 
 
@@ -1151,7 +1151,7 @@ def test_rows_between_windows_are_passed_over(spec, first, most, monkeypatch):
         premultiplied=False, gray=False, white=None, out_white=None,
     )  # fmt: skip
     judge = partial(Masking(ignore=0).valid, False)
-    run_rows(stages, source, judge, lambda rows, _: written.append(rows.copy()), threads=2)
+    run_banded_rows(stages, source, judge, lambda rows, _: written.append(rows.copy()), threads=2)
     np.testing.assert_array_equal(np.concatenate(written), cf.apply(image, *first, spec, ignore=0))
 
 

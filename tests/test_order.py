@@ -37,7 +37,7 @@ def node_of(blocks, looks, reads, *, keeps=False):
     return SimpleNamespace(
         blocks=blocks,
         block_rows=8,
-        group_rows=0,
+        contiguous_rows=0,
         rows=rows,
         rows_of=rows_of,
         blocks_needed=blocks_needed,
@@ -88,11 +88,11 @@ def check(nodes, ticks, places, together, size):
 @given(chains(), st.integers(1, 4))
 def test_rows_of_a_group_lie_together(nodes, blocks):
     for node in nodes:
-        node.group_rows = 8 * blocks
+        node.contiguous_rows = 8 * blocks
     ticks = one_by_one(order_of(nodes, 0, nodes[-1].blocks))
     for node, (rows, held) in zip(nodes, places_of(nodes, ticks), strict=False):
-        for first in range(0, node.rows, node.group_rows):
-            places = held[first : min(first + node.group_rows, node.rows)]
+        for first in range(0, node.rows, node.contiguous_rows):
+            places = held[first : min(first + node.contiguous_rows, node.rows)]
             assert (places == -1).all() or (np.diff(places) == 1).all()
             assert places.max() < rows
     check(nodes, ticks, places_of(nodes, ticks), nodes[-1].blocks, 1)

@@ -10,7 +10,7 @@ from convfilter.engine.executable import executables
 from convfilter.engine.program import Program
 from convfilter.engine.rows import Bands, Connection, FromRows, ToRows
 from convfilter.engine.threads import run_blocks
-from convfilter.executor.group import Group
+from convfilter.executor.group import GroupRun
 from convfilter.executor.run import run_array, run_stage
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
@@ -45,7 +45,7 @@ def picture(shape=SHAPE):
 
 
 def schedule_of(plan, image, threads, room=2**26):
-    nodes = Group(plan, 0, plan.stages, np.dtype("uint8"), threads).nodes(image)
+    nodes = GroupRun(plan, 0, plan.stages, np.dtype("uint8"), threads).nodes(image)
     return nodes, schedule.scheduled(nodes, threads, room)
 
 
@@ -232,7 +232,7 @@ def test_a_line_buffer_leaves_out_the_rows_in_a_lane_interleaved_ring(monkeypatc
     source = Bands(shape, np.dtype("uint8"), lambda: iter(()))
     plan = planned("gaussian:3.7", shape)
     before = FromRows(Connection(source), shape, source.dtype)
-    nodes = Group(plan, 0, plan.stages, source.dtype, 2).nodes(source)
+    nodes = GroupRun(plan, 0, plan.stages, source.dtype, 2).nodes(source)
     made = schedule.scheduled([before, *nodes, ToRows(Connection(None), nodes[-1])], 2, ROOM)
     assert made.rows == [32, 16]
 

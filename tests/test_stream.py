@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from convfilter.engine.node import Node
 from convfilter.engine.rows import Bands, Connection, FromRows, ToRows
 from convfilter.engine.stream import Stream, readings_of
-from convfilter.executor.group import Group
+from convfilter.executor.group import GroupRun
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 
@@ -20,7 +20,7 @@ class Reading(Node):
 
     def __init__(self, rows, block_rows, looks, reads, *, group=1, persists=False, in_order=False):
         self.rows, self.block_rows, self.reads, self.in_order = rows, block_rows, reads, in_order
-        self.group_rows, self.persists, self._looks = group * block_rows, persists, looks
+        self.contiguous_rows, self.persists, self._looks = group * block_rows, persists, looks
 
     def demand(self, top, bottom, number=0):
         return self._looks[number][top // self.block_rows]
@@ -144,7 +144,7 @@ def test_spans_hold_the_rows_that_blocks_demand(text, mode, shape):
     stages = stack.stages(specs)
     plan = plan_stack(stages, shape, "uint8", alpha=shape[2] == 4)
     source = Bands(shape, np.dtype("uint8"), lambda: iter(()))
-    nodes = Group(plan, 0, plan.stages, source.dtype, 2).nodes(source)
+    nodes = GroupRun(plan, 0, plan.stages, source.dtype, 2).nodes(source)
     before = FromRows(Connection(source), shape, source.dtype)
     for number, node in enumerate([before, *nodes, ToRows(Connection(None), nodes[-1])]):
         node.lower_blocks()

@@ -27,7 +27,7 @@ from convfilter.engine.threads import cut, run_blocks
 from convfilter.engine.workers import CrewsSideBySide
 
 #: Number of a node, a callable of its crew, and the argument of the call.
-_Task: TypeAlias = tuple[int, Callable[[Any], None], Any]
+_NodeTask: TypeAlias = tuple[int, Callable[[Any], None], Any]
 
 #: Bytes of a small page, and of the smallest array for which NumPy asks the system for large pages.
 _PAGE = 4096
@@ -199,7 +199,9 @@ class _BandCrews:
         """Compute the blocks of a band."""
         for tick, following in pairwise(chain(ticks, [[]])):
             steps = self._steps(tick)
-            tasks: list[_Task] = [(number, *task) for number, rows in steps for task in self._crews[number].tasks(rows)]
+            tasks: list[_NodeTask] = [
+                (number, *task) for number, rows in steps for task in self._crews[number].tasks(rows)
+            ]
             threads = max(self._sharing[number] for number, _ in steps)
             if threads == 1 or len(tasks) == 1:
                 for task in tasks:
@@ -215,7 +217,7 @@ class _BandCrews:
     def _steps(self, tick: Tick) -> list[tuple[int, list[Rows]]]:
         return [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
 
-    def _touches(self, tick: Tick, threads: int) -> list[_Task]:
+    def _touches(self, tick: Tick, threads: int) -> list[_NodeTask]:
         """Return a task for each thread that writes to each page of some rows of a large result, before a tick does.
 
         The system clears a page of a new array at its first write. Threads that share rows would write first to the
@@ -233,10 +235,10 @@ class _BandCrews:
         samples = self._result.rows(*rows).reshape(-1)
         samples[:: _PAGE // samples.itemsize] = 0
 
-    def _worker(self) -> Callable[[_Task], None]:
+    def _worker(self) -> Callable[[_NodeTask], None]:
         return self._do
 
-    def _do(self, task: _Task) -> None:
+    def _do(self, task: _NodeTask) -> None:
         number, compute, argument = task
         try:
             compute(argument)

@@ -33,7 +33,7 @@ Rows: TypeAlias = tuple[int, int]
 #: See ``Node.spans``.
 Spans: TypeAlias = tuple[Indices, Indices]
 #: A callable and its argument; tasks of one list are independent.
-Task: TypeAlias = tuple[Callable[[Any], None], Any]
+BlockTask: TypeAlias = tuple[Callable[[Any], None], Any]
 
 
 class Crew(Protocol):
@@ -42,7 +42,7 @@ class Crew(Protocol):
     def begin(self) -> None:
         """Begin with another picture."""
 
-    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+    def tasks(self, blocks: Sequence[Rows]) -> list[BlockTask]:
         """Return the tasks of some blocks of rows, for any number of threads."""
 
     @property
@@ -64,8 +64,8 @@ class Node(ABC):
         Shape of a row of the result.
     block_rows : int
         Rows of a block.
-    group_rows : int
-        Rows that stay contiguous in a line buffer, a multiple of ``block_rows``; 0: only those of a block.
+    contiguous_rows : int
+        Rows that stay contiguous in a line buffer, a multiple of ``block_rows``; 0: those of a block.
     dtype : dtype
         Type of the result's samples.
     jump : float
@@ -96,7 +96,7 @@ class Node(ABC):
     row_shape: tuple[int, int]
     block_rows: int
     dtype: np.dtype[np.generic]
-    group_rows: int = 0
+    contiguous_rows: int = 0
     jump: float = 1.0
     overlap: float = 0.0
     cost: float = 0.0

@@ -117,8 +117,8 @@ def pipelined(nodes: Sequence[Node], steps: Sequence[Step], every: int = 1) -> l
 def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None) -> Places:
     """Return, for each node but the last, the height of its line buffer, and the place in it of each row.
 
-    A group of blocks has its place from the tick that computes its first block to the last use of any of its blocks;
-    then another group takes the place. ``staying`` blocks keep their places to the end.
+    A unit of contiguous blocks has its place from the tick that computes its first block to the last use of any of its
+    blocks; then another unit takes the place. ``staying`` blocks keep their places to the end.
     """
     last_use: list[dict[int, int]] = [{} for _ in nodes]
     times = [time for time, tick in enumerate(ticks) for _ in tick]
@@ -153,26 +153,26 @@ def _inputs_of(nodes: Sequence[Node], number: int) -> list[tuple[int, int, int]]
 
 
 def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, int]) -> tuple[int, Indices]:
-    rows = node.group_rows or node.block_rows
-    blocks_of_group = rows // node.block_rows
+    rows = node.contiguous_rows or node.block_rows
+    blocks_of_unit = rows // node.block_rows
     ends: dict[int, int] = {}
     for block, use in last_use.items():
-        ends[block // blocks_of_group] = max(use, ends.get(block // blocks_of_group, 0))
+        ends[block // blocks_of_unit] = max(use, ends.get(block // blocks_of_unit, 0))
     slots: dict[int, int] = {}
     free: list[int] = []
     needed = 0
     ending: dict[int, list[int]] = {}
-    for group, use in ends.items():
-        ending.setdefault(use, []).append(group)
+    for unit, use in ends.items():
+        ending.setdefault(use, []).append(unit)
     for time, tick in enumerate(ticks):
         blocks = [block for computed, some in tick if computed == number for block in some]
-        for group in dict.fromkeys(block // blocks_of_group for block in blocks):
-            if group not in slots:
-                slots[group] = free.pop() if free else needed
-                needed = max(needed, slots[group] + 1)
-        free += sorted((slots[group] for group in ending.get(time, ()) if group in slots), reverse=True)
+        for unit in dict.fromkeys(block // blocks_of_unit for block in blocks):
+            if unit not in slots:
+                slots[unit] = free.pop() if free else needed
+                needed = max(needed, slots[unit] + 1)
+        free += sorted((slots[unit] for unit in ending.get(time, ()) if unit in slots), reverse=True)
     if needed == len(slots):  # all rows stay to the end, in the order of the picture
-        slots = {group: slot for slot, group in enumerate(sorted(slots))}
+        slots = {unit: slot for slot, unit in enumerate(sorted(slots))}
     first_rows = np.full((-(-node.rows // rows), 1), CONSTANT, np.int64)
     first_rows[[*slots], 0] = rows * np.array([*slots.values()], np.int64)
     places = np.where(first_rows == CONSTANT, CONSTANT, first_rows + np.arange(rows))

@@ -12,7 +12,7 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples
-from convfilter.engine.node import Crew, Node, Rows, Spans, Task
+from convfilter.engine.node import BlockTask, Crew, Node, Rows, Spans
 
 #: Samples of one read: they stay in a core's cache until the next node has read them.
 _READ_SAMPLES = 2**18
@@ -186,7 +186,7 @@ class _InOrder:
     def begin(self) -> None:
         """Do nothing: the crew has no state."""
 
-    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+    def tasks(self, blocks: Sequence[Rows]) -> list[BlockTask]:
         """Return one task for all blocks."""
         return [(self._each, blocks)]
 

@@ -216,7 +216,7 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
     More bands than threads do not pay: preparing a band takes about as long as filtering a megapixel.
     """
     blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
-    share = all(node.group_rows <= node.block_rows for node in nodes)
+    share = all(node.contiguous_rows <= node.block_rows for node in nodes)
     twice = sum(_cost(node) * rows / node.rows for rows, node in zip(_overlaps(nodes), nodes, strict=True)) / cost
     if (threads - 1) * twice > (MOST_SHARED if share else _MOST_TWICE):
         return None

@@ -153,7 +153,7 @@ class Stream:
             two = self._needed(number, reader, blocks[size:], 2 * size)
             row_bytes = math.prod(node.row_shape) * node.dtype.itemsize
             rows = max(rows, two if node.reads else min(two, _AHEAD_BYTES // row_bytes))
-        unit = node.group_rows or node.block_rows
+        unit = node.contiguous_rows or node.block_rows
         return -(-min(rows, node.rows) // unit) * unit
 
     def _needed(self, number: int, reader: int, blocks: Indices, size: int) -> int:

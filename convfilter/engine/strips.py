@@ -15,7 +15,7 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.locality import NotLocalError
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Rows, Task
+from convfilter.engine.node import BlockTask, Rows
 from convfilter.engine.program import Call, Program
 from convfilter.engine.store import Store
 from convfilter.engine.sums import StepOutput, StoringOutput
@@ -137,28 +137,28 @@ class Strip:
 
 
 class Strips:
-    """A crew of column strips, in groups: the strips of a group share scratch memory, so one thread runs them."""
+    """A crew of column strips, in shares: the strips of one use the same scratch memory, so one thread runs them."""
 
-    def __init__(self, groups: Sequence[Sequence[Strip]]) -> None:
-        self._groups = groups
+    def __init__(self, shares: Sequence[Sequence[Strip]]) -> None:
+        self._shares = shares
 
     def begin(self) -> None:
         """Begin with another picture."""
         for strip in self._all():
             strip.begin()
 
-    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
-        """Return a task for each group, of all blocks; blocks that follow each other are joined into one call."""
+    def tasks(self, blocks: Sequence[Rows]) -> list[BlockTask]:
+        """Return a task for each share, of all blocks; blocks that follow each other are joined into one call."""
         joined = [blocks[0]]
         for rows in blocks[1:]:
-            if self._groups[0][0].continues(joined[-1], rows):
+            if self._shares[0][0].continues(joined[-1], rows):
                 joined[-1] = joined[-1][0], rows[1]
             else:
                 joined.append(rows)
-        return [(partial(_run_each, group), joined) for group in self._groups]
+        return [(partial(_run_each, share), joined) for share in self._shares]
 
     def _all(self) -> list[Strip]:
-        return [strip for group in self._groups for strip in group]
+        return [strip for share in self._shares for strip in share]
 
     @property
     def clipped(self) -> int:
@@ -215,15 +215,15 @@ class MakeStrip(Protocol):
 def strips_of(
     cols: int, widest: int, make: MakeStrip, precision: str, *, persists: bool = True, threads: int = 1
 ) -> Strips:
-    """Return strips of at most ``widest`` of ``cols`` columns, in one group for each thread."""
+    """Return strips of at most ``widest`` of ``cols`` columns, in one share for each thread."""
     cuts = _shared_cuts(cols, widest, threads) if threads > 1 else cut(cols, widest)
-    groups = []
+    shares = []
     for first, last in cut(len(cuts), -(-len(cuts) // threads)):
         scratch = Scratch(precision)
-        groups.append(
+        shares.append(
             [make(each, scratch, Scratch(precision) if persists else scratch, persists) for each in cuts[first:last]]
         )
-    return Strips(groups)
+    return Strips(shares)
 
 
 def _shared_cuts(cols: int, widest: int, threads: int) -> list[tuple[int, int]]:
@@ -300,7 +300,7 @@ class StripPool:
         for strip in self._strips:
             strip.begin()
 
-    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+    def tasks(self, blocks: Sequence[Rows]) -> list[BlockTask]:
         """Return one task for each block."""
         return [(self._compute, rows) for rows in blocks]
 

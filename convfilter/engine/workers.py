@@ -9,7 +9,7 @@ from typing import Protocol
 from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.mapped_stage import Region
-from convfilter.engine.node import Crew, Rows, Task
+from convfilter.engine.node import BlockTask, Crew, Rows
 from convfilter.engine.threads import cut
 
 
@@ -41,7 +41,7 @@ class Workers:
         """Begin with another picture."""
         self._clipped.clear()
 
-    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+    def tasks(self, blocks: Sequence[Rows]) -> list[BlockTask]:
         """Return one task for each block."""
         return [(self._compute, rows) for rows in blocks]
 
@@ -76,7 +76,7 @@ class CrewsSideBySide:
         for crew in self._crews:
             crew.begin()
 
-    def tasks(self, blocks: Sequence[Rows]) -> list[Task]:
+    def tasks(self, blocks: Sequence[Rows]) -> list[BlockTask]:
         """Return the tasks of each crew for its share."""
         shares = cut(len(blocks), -(-len(blocks) // len(self._crews)))
         return [

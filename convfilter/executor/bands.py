@@ -49,7 +49,7 @@ class Operation(Protocol):
         """Write the rows of a span into ``out``; return how many samples were clipped."""
 
 
-def bands_of(plans: Iterable[Plan]) -> list[Span]:
+def bands_on_grids(plans: Iterable[Plan]) -> list[Span]:
     """Cut a stage's result into bands that begin on the grids of all its plans."""
     stages = [plan.stages[0] for plan in plans]
     output = max(stage.rows.output for stage in stages)
@@ -81,8 +81,8 @@ def band(stage: StagePlan, span: Span) -> Chunk:
 
 def reach_of(plans: Iterable[Plan], span: Span) -> Span:
     """Return the source rows that plans of one stage read for some rows of its result."""
-    runs = [run for plan in plans for run in band(plan.stages[0], span).rows.ranges]
-    return min(start for start, _ in runs), max(stop for _, stop in runs)
+    ranges = [each for plan in plans for each in band(plan.stages[0], span).rows.ranges]
+    return min(start for start, _ in ranges), max(stop for _, stop in ranges)
 
 
 def run_band(plan: Plan, held: Held, span: Span, out: Samples, threads: int) -> int:

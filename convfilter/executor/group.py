@@ -40,8 +40,8 @@ _MEMORY, _STREAM_MEMORY = 55 * 2**20, 96 * 2**20
 _ARRAY_DIVISOR = 6
 
 
-class Group:
-    """Stages that run together.
+class GroupRun:
+    """A run of some stages together.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ class Group:
             executable = self._executable(self.nodes(source), source, sink)
         return key, executable
 
-    def local_at(self, number: int) -> Group:
+    def local_at(self, number: int) -> GroupRun:
         """Return the same group with one stage computed tap by tap."""
         stages = list(self._stages)
         spreading = stages[number]
         stages[number] = _local.get(spreading, None, lambda: for_any_numbers(spreading))
-        return Group(self._plan, self._first, stages, self._dtype, self._threads)
+        return GroupRun(self._plan, self._first, stages, self._dtype, self._threads)
 
     def nodes(self, source: RowSource | Samples | Masked, **last: Any) -> list[Node]:
         """Return the nodes of all stages; ``last`` are fields of the last stage's ``StageSetup``."""

@@ -38,18 +38,18 @@ class Held:
     pixels: Samples
     valid: Valid
 
-    def rows(self, runs: Sequence[Span]) -> tuple[Samples, Valid]:
+    def rows(self, ranges: Sequence[Span]) -> tuple[Samples, Valid]:
         """Return ranges of rows, concatenated; a single range is a view."""
-        parts = [slice(start - self.first, stop - self.first) for start, stop in runs]
+        parts = [slice(start - self.first, stop - self.first) for start, stop in ranges]
         if len(parts) == 1:
             return self.pixels[parts[0]], self.valid[parts[0]]
         return np.concatenate([self.pixels[part] for part in parts]), np.concatenate(
             [self.valid[part] for part in parts]
         )
 
-    def are_valid(self, runs: Sequence[Span]) -> bool:
+    def are_valid(self, ranges: Sequence[Span]) -> bool:
         """Whether all pixels of some ranges of rows are valid."""
-        return all(bool(self.valid[start - self.first : stop - self.first].all()) for start, stop in runs)
+        return all(bool(self.valid[start - self.first : stop - self.first].all()) for start, stop in ranges)
 
     def channels(self, channels: slice) -> Held:
         """Return some of the channels."""

@@ -22,7 +22,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.executor.held import Valid, put
 from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
 from convfilter.executor.masked_canny import canny_stages
-from convfilter.executor.masked_rows import BandedStage, Judge, run_array
+from convfilter.executor.masked_rows import BandedStage, Judge, run_banded_array
 from convfilter.executor.masked_stage import MaskedStage, Setting
 from convfilter.executor.run import Result
 from convfilter.filters.network_operators import Constant, Join, Layer, MaxIndices
@@ -223,7 +223,7 @@ def run_masked(
         stages, pixels.shape, pixels.dtype, fill=fill, out_dtype=out_dtype, alpha=alpha, premultiplied=premultiplied,
         gray=gray, white=white, out_white=out_white,
     )  # fmt: skip
-    filtered, valid_results, clipped = run_array(
+    filtered, valid_results, clipped = run_banded_array(
         planned, pixels, np.ascontiguousarray(valid), threads or cores_lately()
     )
     squeeze = filtered.shape[2] == 1 and (image.ndim == 2 or gray)

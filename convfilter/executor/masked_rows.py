@@ -170,7 +170,9 @@ def _chain(stages: Sequence[BandedStage], source: _Rows, threads: int) -> _Resul
     return results
 
 
-def run_array(stages: Sequence[BandedStage], pixels: Samples, valid: Valid, threads: int) -> tuple[Samples, Valid, int]:
+def run_banded_array(
+    stages: Sequence[BandedStage], pixels: Samples, valid: Valid, threads: int
+) -> tuple[Samples, Valid, int]:
     """Filter an array.
 
     Returns
@@ -187,7 +189,7 @@ def run_array(stages: Sequence[BandedStage], pixels: Samples, valid: Valid, thre
     return held.pixels, held.valid, results.clipped
 
 
-def run_rows(
+def run_banded_rows(
     stages: Sequence[BandedStage],
     source: RowSource | Samples,
     judge: Judge,

@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import run_blocks
-from convfilter.executor.bands import Operation, bands_of
+from convfilter.executor.bands import Operation, bands_on_grids
 from convfilter.executor.filled import FilledBands
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
@@ -22,7 +22,7 @@ from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, Plan, full_scale
 from convfilter.planning.methods import grid_of
 from convfilter.planning.plan_cache import cached_plan
-from convfilter.planning.task import Mask
+from convfilter.planning.task import MaskKind
 from convfilter.record import record, replace
 from convfilter.sample_types import real_of
 
@@ -67,7 +67,7 @@ class Setting:
         real = real_of(self.dtype, self.out_dtype)
         return replace(self, dtype=real, out_dtype=real, premultiplied=False, white=self.full, out_white=None)
 
-    def plan(self, stage: Stage, channels: int, *, alpha: bool = False, mask: Mask = "") -> Plan:
+    def plan(self, stage: Stage, channels: int, *, alpha: bool = False, mask: MaskKind = "") -> Plan:
         """Plan a stage on pictures of some channels; ``alpha`` may be a mask."""
         algorithm = None
         if self.fill and alpha and isinstance(stage.operator, Correlation) and stage.operator.kernel.sigma:
@@ -116,7 +116,7 @@ class MaskedStage:
         self._validity = Validity(stage, planned, fill=setting.fill)
         plans = [*(plan for part in self._parts for plan in part.operation.plans), *self._validity.sums]
         self._planned = planned
-        self.bands = [(0, planned.rows.output)] if planned.takes_range else bands_of(plans)
+        self.bands = [(0, planned.rows.output)] if planned.takes_range else bands_on_grids(plans)
         self.shape = planned.rows.output, planned.cols.output, planned.output_channels
         written = self.shape[1] * self.shape[2] * self.dtype.itemsize
         read = planned.rows.stride * setting.shape[1] * setting.shape[2] * setting.dtype.itemsize
@@ -243,7 +243,7 @@ def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operat
     """Return the operation for means and ranks of the valid pixels of each window."""
     unmasked = setting.plan(stage, channels)
     if _is_mean(stage):
-        masks: tuple[Mask, Mask] = ("dense", "sparse")
+        masks: tuple[MaskKind, MaskKind] = ("dense", "sparse")
         dense, sparse = (setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks)
         return Means(unmasked, dense, sparse, setting.out_dtype)
     if isinstance(stage.operator, Rank):

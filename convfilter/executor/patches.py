@@ -155,15 +155,15 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
     """
     pixels, valid = np.ascontiguousarray(pixels), np.ascontiguousarray(valid)
     rows, width, channels = pixels.shape
-    runs = ((0, width),) if cols is None else cols.ranges
-    count = sum(right - left for left, right in runs)
+    ranges = ((0, width),) if cols is None else cols.ranges
+    count = sum(right - left for left, right in ranges)
     joined = np.empty((rows, count, channels + 1), pixels.dtype)
     source, out = bits_of(pixels), bits_of(joined)
     loop, value = APPEND_MASK.variant(M=source.dtype), bits_of(np.array([opaque], pixels.dtype))
 
     def join(part: Span) -> None:
         (first, last), col = part, 0
-        for left, right in runs:
+        for left, right in ranges:
             loop(
                 source, (first * width + left) * channels, width * channels,
                 valid.view(np.uint8), first * width + left, width, last - first, right - left,

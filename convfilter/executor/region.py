@@ -6,14 +6,12 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk
+from convfilter.executor.held import Span
 from convfilter.executor.run import run_array
 from convfilter.filters.network_operators import Constant, MaxIndices
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.methods import grid_of
-
-#: First, and last + 1.
-Span = tuple[int, int]
 
 
 def run_region(

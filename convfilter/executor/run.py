@@ -13,7 +13,7 @@ from convfilter.engine.locality import NotLocalError
 from convfilter.engine.masked import Masked
 from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
-from convfilter.executor.group import Group
+from convfilter.executor.group import GroupRun
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import Plan, full_scale
 from convfilter.planning.gains import largest_magnitudes
@@ -110,7 +110,7 @@ def prepare(plan: Plan, dtype: np.dtype[np.generic], *, threads: int | None = No
     if streaming_obstacle(plan) or plan.dtype.kind == "f":
         return
     picture = np.empty((*plan.input_shape, 1)[:3], plan.dtype)  # takes no memory: nothing is written to it
-    Group(plan, 0, plan.stages, dtype, threads or cores_lately()).prepare(picture, _Unwritten(dtype))
+    GroupRun(plan, 0, plan.stages, dtype, threads or cores_lately()).prepare(picture, _Unwritten(dtype))
 
 
 def run_array(
@@ -211,7 +211,7 @@ def _run_stages(
     plan: Plan, first: int, last: int, source: RowSource | Samples | Masked, sink: RowSink | Samples, threads: int
 ) -> int:
     """Run stages ``first`` to ``last - 1`` together; return the number of clipped samples."""
-    group = Group(plan, first, plan.stages[first:last], sink.dtype, threads)
+    group = GroupRun(plan, first, plan.stages[first:last], sink.dtype, threads)
     while True:
         try:
             return group.run(source, sink)

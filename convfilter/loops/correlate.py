@@ -162,7 +162,7 @@ def _store_sums(sums: str, place: str, part: str) -> list[str]:
 def _store_samples(sums: str, place: str, part: str) -> list[str]:
     """Generate code that stores a block as samples, as ``store_whole`` does; without clipping if ``within``."""
     return [
-        "if plain == 0:",
+        "if unscaled == 0:",
         "    if divisor != one:",
         f"        {sums} = blocks.divided({sums}, divisors)",
         f"    {sums} = blocks.scaled({sums}, scales, offsets)",
@@ -182,7 +182,7 @@ _SAMPLES = _Output(
     clipped = 0
     zero = full - full
     one = zero + 1
-    plain = int(divisor == one and scale == one and offset == zero)
+    unscaled = int(divisor == one and scale == one and offset == zero)
     scales, divisors, offsets = (
         vectors.spread(tile, scale), vectors.spread(tile, divisor), vectors.spread(tile, offset)
     )

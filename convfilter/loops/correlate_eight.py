@@ -46,10 +46,10 @@ _SUMS = {
 _SAMPLES = {
     "heading": """
 def correlate_eight_stored(
-    tile, run_start, runs, weight, count, out, pitch, length, plain, scale, divisor, offset,
+    tile, run_start, runs, weight, count, out, pitch, length, only_sums, scale, divisor, offset,
 ):  # fmt: skip
 """,
-    "what": """The sums or, unless ``plain``,
+    "what": """The sums or, unless ``only_sums``,
     ``scale * sum / divisor + offset`` are rounded and stored as samples; all are in range.""",
     "ready": """
     scales, divisors, offsets = (
@@ -78,7 +78,7 @@ def _block(count: int, *, stores: bool) -> str:
     ]
     if stores:
         lines += [
-            "if plain == 0:",
+            "if only_sums == 0:",
             "    sums = blocks.scaled(blocks.divided(sums, divisors), scales, offsets)",
         ]
     write = "write_rows_nearest" if stores else "write_rows"

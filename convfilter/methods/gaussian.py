@@ -131,7 +131,7 @@ class _Decimate(_CoarseNode):
             shared=shared,
             in_place=in_place,
         )
-        self.group_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
+        self.contiguous_rows = -(-self.block_rows // COARSE_GROUP) * COARSE_GROUP
         row_bytes = self.row_shape[0] * self.row_shape[1] * self.dtype.itemsize
         # Without rings that persist, a line buffer would hold all rows that a block demands.
         source_row_bytes = stage.source.buffer.row_samples * stage.source.dtype.itemsize
@@ -198,7 +198,7 @@ class _AlongRows(_CoarseNode):
 
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.output)
-        self.block_rows = self.group_rows = COARSE_GROUP
+        self.block_rows = self.contiguous_rows = COARSE_GROUP
         cols, channels = max(stage.plan.cols.input + 1, self.row_shape[0]), self.row_shape[1]
         self.scratch_bytes = rows_at_once(self.dtype) * cols * channels * self.dtype.itemsize * 3 // 2
 

@@ -1,4 +1,4 @@
-"""Windows of a band of samples as rows of a matrix (im2col), and weights as matrices to multiply them with."""
+"""AxisWindows of a band of samples as rows of a matrix (im2col), and weights as matrices to multiply them with."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, AxisPlan
 from convfilter.record import NamedTuple
 
 
-class Windows(NamedTuple):
-    """Windows along one axis of loaded samples: their number, their taps, and the distances of both."""
+class AxisWindows(NamedTuple):
+    """AxisWindows along one axis of loaded samples: their number, their taps, and the distances of both."""
 
     outputs: int
     taps: int
@@ -21,12 +21,12 @@ class Windows(NamedTuple):
     dilation: int
 
     @classmethod
-    def of(cls, axis: AxisPlan, outputs: int) -> Windows:
+    def of(cls, axis: AxisPlan, outputs: int) -> AxisWindows:
         """Return the first windows of an axis."""
         return cls(outputs, axis.kernel, axis.stride, axis.dilation)
 
 
-def window_matrix(padded: Samples, rows: Windows, cols: Windows) -> Samples:
+def window_matrix(padded: Samples, rows: AxisWindows, cols: AxisWindows) -> Samples:
     """Copy each window into a row of a matrix, as (K_h, K_w, C_in)."""
     channels = padded.shape[2]
     down, along, next_channel = padded.strides

@@ -15,7 +15,7 @@ from convfilter.engine.workers import Workers
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import ACTIVATIONS
 from convfilter.filters.point_rows import default_numbers
-from convfilter.methods.im2col import Windows, load_padded, loaded_scale, weight_matrices, window_matrix
+from convfilter.methods.im2col import AxisWindows, load_padded, loaded_scale, weight_matrices, window_matrix
 from convfilter.methods.pointwise import ACTIVATE
 from convfilter.methods.straight import finish, nearest_samples
 from convfilter.methods.transposed import TransposedSums
@@ -102,7 +102,7 @@ class _Worker:
         rows = mapped.plan.rows
         first, last = top * rows.stride, (bottom - 1) * rows.stride + rows.span + 1
         padded = load_padded(mapped, mapped.row_index[first:last], mapped.col_index, mapped.plan.cols.before)
-        windows = Windows.of(rows, bottom - top), Windows.of(mapped.plan.cols, mapped.plan.cols.output)
+        windows = AxisWindows.of(rows, bottom - top), AxisWindows.of(mapped.plan.cols, mapped.plan.cols.output)
         parts = [
             window_matrix(padded[..., group * inputs : (group + 1) * inputs], *windows) @ matrix
             for group, matrix in enumerate(self._matrices)

@@ -105,7 +105,7 @@ class Stencil(StageNode):
             if strips is not None:
                 return strips
         window = self._window
-        ring, operation = window.ring, operation_of(mapped, window.ring)
+        ring, operation = window.ring, row_sums_of(mapped, window.ring)
         rows = mapped.row_index[ring.places()]
 
         def strip(cols: tuple[int, int], scratch: Scratch, persistent: Scratch, persists: bool) -> Strip:
@@ -227,7 +227,7 @@ def incoming(
     return [call._replace(ahead=ring.lead + ahead) for call in load], tile
 
 
-class Operation(Protocol):
+class RowSums(Protocol):
     """Computes sums from the rows in the ring."""
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:
@@ -248,8 +248,8 @@ class Tables:
         return self._by_pitch[pitch]
 
 
-def operation_of(mapped: MappedStage, ring: AnyRing) -> Operation:
-    """Return the operation of a stage."""
+def row_sums_of(mapped: MappedStage, ring: AnyRing) -> RowSums:
+    """Return what sums the rows of a stage."""
     operator, plan = mapped.plan.stage.operator, mapped.plan
     if isinstance(operator, Gradient):
         return _Fused(mapped, operator, ring) if is_fused(plan.stage) else _Magnitude(mapped, operator, ring)

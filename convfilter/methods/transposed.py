@@ -11,7 +11,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Rows
 from convfilter.filters.network_operators import Layer
-from convfilter.methods.im2col import Windows, load_padded, weight_matrices, window_matrix
+from convfilter.methods.im2col import AxisWindows, load_padded, weight_matrices, window_matrix
 from convfilter.planning import AxisPlan
 from convfilter.record import NamedTuple
 
@@ -30,13 +30,13 @@ class Phase(NamedTuple):
         Sample under its first tap, relative to the band's first sample.
     taps : slice
         Taps of the kernel.
-    windows : Windows
+    windows : AxisWindows
     """
 
     first: int
     place: int
     taps: slice
-    windows: Windows
+    windows: AxisWindows
 
 
 def phases(axis: AxisPlan, top: int, bottom: int) -> tuple[slice, list[Phase]]:
@@ -59,7 +59,7 @@ def phases(axis: AxisPlan, top: int, bottom: int) -> tuple[slice, list[Phase]]:
             chosen = slice(taps[0], taps[-1] + 1, step // common)
             count = -(-(bottom - top - first) // step)
             place = (top + first + taps[0] * axis.dilation - start) // step
-            result.append(Phase(first, place, chosen, Windows(count, len(taps), 1, axis.dilation // common)))
+            result.append(Phase(first, place, chosen, AxisWindows(count, len(taps), 1, axis.dilation // common)))
     return slice(start, bottom + axis.span, step), result
 
 
@@ -114,7 +114,7 @@ class TransposedSums:
         col_index = _filled(mapped.col_index[col_places], left + wide + width - 1)
         padded = load_padded(mapped, row_index, col_index, before)[top:, left:]
         matrix = self._matrix(by_row, by_col, (top, tall, plan.rows.step), (left, wide, plan.cols.step))
-        windows = window_matrix(padded, Windows(height, tall, 1, 1), Windows(width, wide, 1, 1))
+        windows = window_matrix(padded, AxisWindows(height, tall, 1, 1), AxisWindows(width, wide, 1, 1))
         sums = (windows @ matrix).reshape(height, width, plan.rows.step, plan.cols.step, outputs)
         whole = sums.transpose(0, 2, 1, 3, 4).reshape(height * plan.rows.step, width * plan.cols.step, outputs)
         return whole[: rows[1] - rows[0], : plan.cols.output]

@@ -89,7 +89,7 @@ class IgnoredPixels:
 
     def row_runner(self, finish: Finish) -> Callable[[RowSource | Pixels, RowSink], int]:
         """Return a function that filters the rows of the first frame, and writes stored rows."""
-        from convfilter.executor.masked_rows import run_rows
+        from convfilter.executor.masked_rows import run_banded_rows
 
         masking = self._masking_of(0)
         mark = masking.mark(self._dtype)
@@ -106,7 +106,7 @@ class IgnoredPixels:
                         self.valid_frames.add(0)
                     return valid
 
-                return run_rows(self._planned(), source, valid_of, write, self._threads or cores_lately())
+                return run_banded_rows(self._planned(), source, valid_of, write, self._threads or cores_lately())
 
         return run
 

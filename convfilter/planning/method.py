@@ -12,7 +12,7 @@ from convfilter.filters.multirate import Rates
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import Precision, sums_fit
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, Window, window_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, WindowRows, window_block_rows
 from convfilter.planning.task import Task
 from convfilter.record import NamedTuple, record
 
@@ -225,7 +225,7 @@ class Method(NamedTuple):
     reach : callable
         The ``Reach`` of some outputs, from the plan, the first output and the one after the last.
     window : callable
-        The ``Window`` of a plan, or None for methods without a sliding window.
+        The ``WindowRows`` of a plan, or None for methods without a sliding window.
     scratch_bytes : callable
         Working memory of one thread, from the plan and its task.
     products, rates, sides : callable
@@ -261,7 +261,7 @@ class Method(NamedTuple):
     buffer_bytes: Callable[[StagePlan], int] = _no_bytes
     grid: Callable[[StagePlan], Grid] = _grid_of_steps
     reach: Callable[[StagePlan, int, int], Reach] = _window_reach
-    window: Callable[[StagePlan], Window | None] = _no_window
+    window: Callable[[StagePlan], WindowRows | None] = _no_window
     scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors
     rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates

@@ -25,7 +25,7 @@ from convfilter.planning.method import ALGORITHMS
 from convfilter.planning.method_choice import plan_stage
 from convfilter.planning.offsets import in_fractions
 from convfilter.planning.stage_plan import Group, StagePlan
-from convfilter.planning.task import Mask, Task, compares_samples, takes_alpha_as_colour
+from convfilter.planning.task import MaskKind, Task, compares_samples, takes_alpha_as_colour
 from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_integer, real_of
 
@@ -102,7 +102,7 @@ def plan_stack(
     white: float | None = None,
     out_white: float | None = None,
     premultiplied: bool = False,
-    mask: Mask = "",
+    mask: MaskKind = "",
 ) -> Plan:
     """Choose a method for each of ``stages``, for pictures of one shape and sample type.
 
@@ -182,7 +182,7 @@ def _tasks_of(
     white: float | None,
     out_white: float | None,
     premultiplied: bool,
-    mask: Mask,
+    mask: MaskKind,
 ) -> tuple[list[Task], dict[int, Branches]]:
     """Return the task of each stage, and the branches of the stages that join some.
 

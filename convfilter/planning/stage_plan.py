@@ -16,7 +16,7 @@ from convfilter.planning.precision import Precision
 from convfilter.planning.strips import (
     Interleaving,
     SlidingWindow,
-    Window,
+    WindowRows,
     interleaving_of,
     sliding_window_of,
 )
@@ -57,8 +57,8 @@ class StagePlan:
         The last channel, ``alpha``, is a mask that the result leaves out; see ``Task``.
     bounded : bool
         Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
-    window : Window or None
-        Window of a method that slides it.
+    window : WindowRows or None
+        WindowRows of a method that slides it.
     by_taps : bool
         Means of a few real samples are summed tap by tap.
     result : dtype
@@ -90,7 +90,7 @@ class StagePlan:
     premultiplied: bool = False
     masked: bool = False
     bounded: bool = False
-    window: Window | None = None
+    window: WindowRows | None = None
     by_taps: bool = False
     result: np.dtype[np.generic] = np.dtype(np.float32)
     fields: tuple[Field, Field] = (Field(), Field())

@@ -36,7 +36,7 @@ _INTERLEAVED_TAPS = range(INTERLEAVED_ROWS - 1, 57)
 
 
 @record
-class Window:
+class WindowRows:
     """The window of a method that slides it down column strips.
 
     Attributes
@@ -163,9 +163,9 @@ def whole_regions(rows: int) -> int:
     return -(-rows // REGION_ROWS) * REGION_ROWS
 
 
-def window_of_products(plan: StagePlan) -> Window:
+def window_of_products(plan: StagePlan) -> WindowRows:
     """Return the window of a sum of products."""
-    return Window(*nonzero_span(np.any([column != 0 for column, _ in plan.products], axis=0)))
+    return WindowRows(*nonzero_span(np.any([column != 0 for column, _ in plan.products], axis=0)))
 
 
 def column_samples(rows: int, span: int) -> int:

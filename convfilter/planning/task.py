@@ -35,7 +35,7 @@ from convfilter.record import cached_property, record, replace
 from convfilter.sample_types import full_scale, is_integer, is_wide, sample_type
 
 #: The kind of the mask that goes with the colours; see :class:`Task`.
-Mask: TypeAlias = Literal["", "dense", "sparse"]
+MaskKind: TypeAlias = Literal["", "dense", "sparse"]
 
 #: Numerators of the luminance (ITU-R BT.601), over 1000: integers, so that grey stays exact.
 LUMINANCE = (299.0, 587.0, 114.0)
@@ -92,7 +92,7 @@ class Task:
     levels: float = float("inf")
     premultiplied: bool = False
     joined_channels: int = 0
-    mask: Mask = ""
+    mask: MaskKind = ""
 
     @classmethod
     def of(
@@ -109,7 +109,7 @@ class Task:
         premultiplied: bool = False,
         prefix: str = "",
         joined: tuple[int, int, int] | None = None,
-        mask: Mask = "",
+        mask: MaskKind = "",
     ) -> Task:
         """Return the task of a stage; ``joined`` is the shape of joined branches or of a constant.
 

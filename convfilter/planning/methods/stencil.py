@@ -12,7 +12,7 @@ from convfilter.filters.stage import Stage
 from convfilter.planning.method import Method
 from convfilter.planning.precision import sums_fit, unseen
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.strips import Window, nonzero_span, window_of_products
+from convfilter.planning.strips import WindowRows, nonzero_span, window_of_products
 from convfilter.planning.task import Task
 
 #: Most taps of a direct sum, and of one whose kernel is a product: tables hold the place of each tap. Where windows do
@@ -101,17 +101,17 @@ def _gradient_cost(task: Task) -> float:
     return 2.0 * (sum(taps_of(task)) if task.kernel.factors is not None else _direct_cost(task))
 
 
-def _direct_window(plan: StagePlan) -> Window:
-    return Window(*nonzero_span(np.any(plan.kernel.matrix, axis=1)))
+def _direct_window(plan: StagePlan) -> WindowRows:
+    return WindowRows(*nonzero_span(np.any(plan.kernel.matrix, axis=1)))
 
 
-def _separable_window(plan: StagePlan) -> Window:
+def _separable_window(plan: StagePlan) -> WindowRows:
     ((column, _),) = plan.products
-    return Window(*nonzero_span(column), interleaves=True, gathers=False)
+    return WindowRows(*nonzero_span(column), interleaves=True, gathers=False)
 
 
-def _whole_window(plan: StagePlan) -> Window:
-    return Window(0, plan.rows.kernel)
+def _whole_window(plan: StagePlan) -> WindowRows:
+    return WindowRows(0, plan.rows.kernel)
 
 
 DIRECT = Method("direct", _direct_cost, window=_direct_window, joins_masks=True, fits_previews=True)
