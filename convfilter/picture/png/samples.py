@@ -175,13 +175,15 @@ class _Stream:
 
         pieces = []
         while size > 0 and not self._ended and not self._inflater.eof:
-            part = next(self._parts, b"") if self._inflater.needs_input else b""
-            if self._inflater.needs_input and not part:
-                break
+            wants_input = self._inflater.needs_input
+            part = next(self._parts, b"") if wants_input else b""
             try:
                 piece = self._inflater.decompress(part, size)
             except isal_zlib.error as error:  # type: ignore[misc]
                 self.damage(f"the pixels of the PNG are damaged: {str(error).lower()}")
+                break
+            # isal 1.7 says that it needs input while it still holds output.
+            if wants_input and not part and not piece:
                 break
             pieces.append(piece)
             size -= len(piece)
