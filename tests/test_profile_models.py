@@ -30,7 +30,7 @@ def saved(name, mode, profile):
     channels = len(Image.new(mode, (1, 1)).getbands())
     shape = (12, 16, channels) if channels > 1 else (12, 16)
     options = {"lossless": True} if name.endswith("webp") else {}
-    Image.fromarray(noise(shape), mode).save(name, icc_profile=profile, **options)
+    Image.frombytes(mode, (16, 12), noise(shape).tobytes()).save(name, icc_profile=profile, **options)
 
 
 @pytest.mark.parametrize(
