@@ -25,6 +25,9 @@ class SampleType(NamedTuple):
         float64, and methods that round elsewhere do not apply.
     name : str
         Name in messages, before "samples".
+    error : float
+        Promised error of a result: of integers, how far from a tie the exact value may round either way, in levels; of
+        real samples, a share of the sum of |weight| * |sample|.
     others : tuple of str
         Types that replace this one in a format that does not hold it, the best first.
     computed : str
@@ -36,20 +39,21 @@ class SampleType(NamedTuple):
     is_integer: bool
     is_wide: bool
     name: str
+    error: float
     others: tuple[str, ...]
     computed: str = ""
 
 
 _TABLE = {
-    "uint8": SampleType(0.0, 255.0, True, False, "8-bit", ("uint16", "float32")),
-    "uint16": SampleType(0.0, 65535.0, True, False, "16-bit", ("uint8", "float32")),
-    "float32": SampleType(0.0, 1.0, False, False, "floating-point", ("uint16", "uint8")),
-    "int16": SampleType(-32768.0, 32767.0, True, True, "signed 16-bit", ("float32", "uint16", "uint8")),
-    "uint32": SampleType(0.0, 4294967295.0, True, True, "32-bit", ("float32", "uint16", "uint8")),
-    "float64": SampleType(0.0, 1.0, False, True, "64-bit floating-point", ("float32", "uint16", "uint8")),
-    "int8": SampleType(-128.0, 127.0, True, True, "signed 8-bit", ("float32", "uint8", "uint16"), "int16"),
+    "uint8": SampleType(0.0, 255.0, True, False, "8-bit", 1e-3, ("uint16", "float32")),
+    "uint16": SampleType(0.0, 65535.0, True, False, "16-bit", 1 / 16, ("uint8", "float32")),
+    "float32": SampleType(0.0, 1.0, False, False, "floating-point", 2e-6, ("uint16", "uint8")),
+    "int16": SampleType(-32768.0, 32767.0, True, True, "signed 16-bit", 1e-3, ("float32", "uint16", "uint8")),
+    "uint32": SampleType(0.0, 4294967295.0, True, True, "32-bit", 1e-3, ("float32", "uint16", "uint8")),
+    "float64": SampleType(0.0, 1.0, False, True, "64-bit floating-point", 1e-12, ("float32", "uint16", "uint8")),
+    "int8": SampleType(-128.0, 127.0, True, True, "signed 8-bit", 1e-3, ("float32", "uint8", "uint16"), "int16"),
     "int32": SampleType(
-        -2147483648.0, 2147483647.0, True, True, "signed 32-bit", ("float32", "uint16", "uint8"), "float64"
+        -2147483648.0, 2147483647.0, True, True, "signed 32-bit", 1e-3, ("float32", "uint16", "uint8"), "float64"
     ),
 }
 #: The types that the engine supports; the other types of the table occur in files only.

@@ -9,10 +9,11 @@ import reference
 from convfilter.executor.run import run_array
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
-from convfilter.planning.budget import PROMISED, budget
+from convfilter.planning.budget import budget
 from convfilter.planning.methods.gaussian import misplaced
 from convfilter.record import replace
 from convfilter.report.plan_text import as_json, budget_lines
+from convfilter.sample_types import SAMPLE_TYPES
 
 
 def planned(*specs, dtype="uint8", channels=3, **options):
@@ -52,7 +53,7 @@ def test_real_results_are_off_by_about_what_the_budget_says(spec):
     got = run_array(plan, image, out_dtype=np.float64 if plan.between == np.float64 else None).pixels
     # Storing as float32 rounds once more; deviations of up to six times the usual occur among 10,000.
     assert np.abs(got - exact).max() <= (6 * found.total + 2**-24) * magnitude.max()
-    assert found.total < found.promised == PROMISED["float32"]
+    assert found.total < found.promised == SAMPLE_TYPES["float32"].error
 
 
 @pytest.mark.parametrize("specs", [("box:3",), ("maxpool:2",), ("kernel:1 2 1;2 4 2;1 2 1", "maxpool:3"), ("erode:3",)])
@@ -73,10 +74,11 @@ def test_errors_grow_by_the_gain_of_what_follows():
 
 
 def test_deeper_results_have_a_finer_promise():
-    assert [budget(planned("gaussian:20", dtype=dtype)).promised for dtype in PROMISED] == list(PROMISED.values())
-    for dtype in PROMISED:
+    promised = {"uint8": 1e-3, "uint16": 1 / 16, "int16": 1e-3, "uint32": 1e-3, "float32": 2e-6, "float64": 1e-12}
+    assert promised.keys() == SAMPLE_TYPES.keys()
+    for dtype, error in promised.items():
         found = budget(planned("gaussian:20", dtype=dtype))
-        assert 0 < found.total < found.promised
+        assert 0 < found.total < found.promised == error
 
 
 def test_unbounded_errors_are_reported():

@@ -222,22 +222,15 @@ def _compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectC
     from importlib import import_module
 
     import llvmlite.binding as llvm
+    import numpy as np
     from numba import types
 
     from convfilter.native.lowering import compiler
     from convfilter.native.lowering.packed import packed_entry
 
     pointer_to: Any = types.CPointer
-    scalars = {
-        "u1": types.uint8,
-        "u2": types.uint16,
-        "i2": types.int16,
-        "u4": types.uint32,
-        "i4": types.int32,
-        "i8": types.int64,
-    }
-    scalars |= {"f4": types.float32, "f8": types.float64}
-    arguments = [pointer_to(scalars[code[:-1]]) if code.endswith("*") else scalars[code] for code in codes]
+    scalars = [getattr(types, np.dtype(code.removesuffix("*")).name) for code in codes]
+    arguments = [pointer_to(each) if code.endswith("*") else each for each, code in zip(scalars, codes, strict=True)]
     compiled = compiler.compiled(import_module(f"convfilter.loops.{module}"), function, types.int64(*arguments))
     machine = target_machine(
         cpu=llvm.get_host_cpu_name(),

@@ -23,12 +23,10 @@ from convfilter.planning.methods import chosen_method
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import NamedTuple
-from convfilter.sample_types import full_scale, is_integer
+from convfilter.sample_types import full_scale, is_integer, sample_type
 
 Weights = npt.NDArray[np.float64]
 
-#: Promised error before rounding, in levels; for real results, as a share of the sum of |weight| * |sample|.
-PROMISED = {"uint8": 1e-3, "uint16": 1 / 16, "float32": 2e-6, "int16": 1e-3, "uint32": 1e-3, "float64": 1e-12}
 _UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -102,7 +100,7 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
         left_out = times(chosen_method(stage).left_out(stage), own_gain) * scale
         rounded = times(_rounded(stage) + stored, own_gain) * scale
         shares.append(Share(left_out, rounded, gain if rounds else min(gain, 1.0)))
-    return Budget(PROMISED[dtype.name], "levels" if rounds else "share", tuple(shares))
+    return Budget(sample_type(dtype).error, "levels" if rounds else "share", tuple(shares))
 
 
 def _gain(stage: StagePlan) -> float:

@@ -37,11 +37,13 @@ from convfilter.native import object_code
 from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
 from convfilter.picture.jpeg import codes
-from convfilter.planning import is_wide
+from convfilter.planning import is_integer, is_wide
+from convfilter.sample_types import SAMPLE_TYPES
 
+_SAMPLES = tuple(np.dtype(name).type for name in SAMPLE_TYPES)
 #: Types of each letter in the signature of a loop.
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
-    "S": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
+    "S": _SAMPLES,
     "A": (np.float32, np.float64),
     "X": (np.uint8, np.uint16, np.float32, np.float64),  # samples that extremes compare, stored or loaded
     "V": (np.uint8, np.uint16, np.float32, np.float64),  # values that are stored: sums, or extremes in their own type
@@ -51,7 +53,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "M": (np.uint8, np.uint16, np.int32, np.int64),  # such keys, also of float64 samples, or the bits of samples
     "D": (np.float64,),
     "N": (np.int32, np.int64),  # counts of samples, or sums of their weights
-    "T": (np.uint8, np.uint16, np.float32, np.int16, np.uint32, np.float64),
+    "T": _SAMPLES,
     "W": (np.uint16, np.int32, np.int64),  # sums of integers, with the number of their pixels
 }
 
@@ -139,7 +141,7 @@ def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine uses a loop with these wide samples: only loops that load or store; others use float64."""
     in_double = all(types.get(letter, np.float64) == np.float64 for letter in "AVR")
     if loop is store.STORE_INTEGERS:
-        return in_double and types["T"] in (np.int16, np.uint32)
+        return in_double and is_integer(types["T"])
     if loop in (store.STORE_REAL, store.CLIP_REAL):
         return in_double and types["T"] == np.float64
     return in_double and loop in (load.LOAD, load.LOAD_MASKED, store.STORE_ALPHA)

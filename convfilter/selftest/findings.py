@@ -15,15 +15,13 @@ from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_int
 from convfilter.planning.methods.box import BLOCK_ROWS
 from convfilter.planning.methods.extremes import TILE_SAMPLES
 from convfilter.record import record
+from convfilter.sample_types import SAMPLE_TYPES, sample_type
 from convfilter.selftest.jobs import ExpectPixels, Job, Keywords, Samples
 from convfilter.selftest.methods import JOBS
 from convfilter.selftest.reference import Real, with_border
 
-#: Promised distance of a stored sample from the exact result, in levels beyond the half level of rounding: the sample
-#: equals the rounded exact result, unless the exact result lies this close to a tie.
-BEYOND_HALF = {"uint8": 1e-3, "uint16": 1 / 16, "int16": 1e-3, "uint32": 1e-3}
-#: Largest error of a real result, as a share of sum |weight| * |sample|.
-REAL_ERROR = {"float32": 2e-6, "float64": 1e-12}
+#: The integer types, then the real ones.
+_DTYPES = sorted(SAMPLE_TYPES, key=lambda name: not is_integer(name))
 
 
 @record
@@ -71,7 +69,7 @@ def selftest(algorithms: Sequence[str] = tuple(JOBS)) -> Iterator[Finding]:
     """
     for algorithm in algorithms:
         jobs = JOBS[algorithm]()
-        for dtype in (*BEYOND_HALF, *REAL_ERROR):
+        for dtype in _DTYPES:
             for (result, sums), tally in _compared(algorithm, dtype, jobs).items():
                 yield Finding(algorithm, dtype, result, sums, tally.samples, *_verdict(result, sums, tally))
 
@@ -100,14 +98,14 @@ class _Tally:
 
 def _verdict(result: str, sums: str, tally: _Tally) -> tuple[str, str, bool]:
     """Return the measured and the promised error in words, and whether the promise holds."""
-    if result in REAL_ERROR:
-        allowed = REAL_ERROR[result]
-        return f"{tally.error:.1e} of sum |w||x|", f"{allowed:.1e}", tally.error <= allowed
+    promised = sample_type(result).error
+    if not is_integer(result):
+        return f"{tally.error:.1e} of sum |w||x|", f"{promised:.1e}", tally.error <= promised
     share = 1 - tally.unequal / tally.samples
     measured = f"{share:.2%} equal, {tally.largest:.4f} off"
     if sums == "whole":
         return measured, "100 %", tally.unequal == 0
-    allowed = 0.5 + BEYOND_HALF[result]
+    allowed = 0.5 + promised  # the sample is the rounded exact result, unless that lies so close to a tie
     return measured, f"{allowed:g}", tally.largest <= allowed
 
 
@@ -125,11 +123,9 @@ def _compared(algorithm: str, dtype: str, jobs: Sequence[Job]) -> dict[tuple[str
             values, reach = _expected(job, picture, how, result)
             # Sums of real samples are rounded.
             whole = (
-                job.exact
-                and ("alpha" not in how or "premultiplied" in how)
-                and (dtype not in REAL_ERROR or result == dtype)
+                job.exact and ("alpha" not in how or "premultiplied" in how) and (is_integer(dtype) or result == dtype)
             )
-            sums = "any" if result in REAL_ERROR else "whole" if whole else "real"
+            sums = "any" if not is_integer(result) else "whole" if whole else "real"
             tallies.setdefault((result, sums), _Tally()).add(got.reshape(values.shape), values, reach)
     return tallies
 
@@ -166,9 +162,9 @@ def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
             picture[..., -1] = 0.1 + 0.9 * picture[..., -1]
         elif picture.ndim == 2:
             picture = 0.4 + 0.1 * picture  # so that edges and sharpening stay within the range
-        elif dtype in REAL_ERROR:
+        elif not is_integer(dtype):
             picture -= 0.3
-        scaled = picture if dtype in REAL_ERROR else np.rint(picture * full_scale(dtype))
+        scaled = picture if not is_integer(dtype) else np.rint(picture * full_scale(dtype))
         yield scaled.astype(dtype), how
 
 
@@ -178,7 +174,7 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
         return _expected_pixels(job.expect_pixels, picture, how, result)
     # A picture with alpha is padded with transparent pixels without colour.
     samples = with_border(picture, how.get("padding_value", 0.0 if "alpha" in how else job.beyond))
-    full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if result in REAL_ERROR else result)
+    full, full_out = full_scale(picture.dtype), full_scale(picture.dtype if not is_integer(result) else result)
     divisor: float | Real = 1.0
     weight: float | Real = 1.0
     errors, mean = 1.0, None
@@ -194,7 +190,7 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
     depth, offset = full_out / full, job.offset * full * weight
     values = job.scale * job.expect(samples, how) / divisor + offset
     reach: Real = np.zeros(())
-    if result in REAL_ERROR:
+    if not is_integer(result):
         reach = abs(job.scale) * job.reach(np.abs(samples), how) / divisor * errors + np.abs(offset)
     if job.signed and np.dtype(result).kind == "u":
         values = np.abs(values)
@@ -202,11 +198,11 @@ def _expected(job: Job, picture: Samples, how: Keywords, result: str) -> tuple[R
         low, gain = values.min(), full / np.ptp(values)
         values, reach = (values - low * weight) * gain, (reach + abs(low)) * gain
     values *= depth
-    if (job.clips or job.stretched) and result in REAL_ERROR:
+    if (job.clips or job.stretched) and not is_integer(result):
         values = np.clip(values, 0, full_out)
     if mean is None:
         return values, reach
-    if result in REAL_ERROR:
+    if not is_integer(result):
         reach = np.concatenate([reach, mean], axis=2)
     return np.concatenate([values, mean * depth], axis=2), reach
 
@@ -218,7 +214,7 @@ def _expected_pixels(expect: ExpectPixels, picture: Samples, how: Keywords, resu
     if "premultiplied" in how:
         share = values[..., -1:] / full
         values = np.concatenate([values[..., :-1] * share, values[..., -1:]], axis=2)
-    depth = full_scale(picture.dtype if result in REAL_ERROR else result) / full
+    depth = full_scale(picture.dtype if not is_integer(result) else result) / full
     return values * depth, reach * depth
 
 
