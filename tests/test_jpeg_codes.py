@@ -274,19 +274,6 @@ def test_the_readable_part_of_a_picture_that_ends_early_is_decoded(monkeypatch, 
     assert any("ends before its last row" in note for note in picture.notes)
 
 
-def test_memory_that_another_thread_takes_first_is_allocated():
-    class Taken(list):
-        """A list whose last item another thread takes once its length is known."""
-
-        def __len__(self):
-            return 1
-
-    data = jpeg_of(scene(90, 61), "420")
-    rows = jpeg_rows.rows_of(data, layout_of(data), lambda: pytest.fail("decoded in one piece"), 1)
-    rows._free = Taken()
-    np.testing.assert_array_equal(np.concatenate([*rows.bands()]), decoder.decode(data))
-
-
 def test_a_picture_in_bands_gives_its_rows_again(monkeypatch):
     data = jpeg_of(scene(400, 61), "420")
     with opened(io.BytesIO(data), ReadOptions(threads=1)) as picture:

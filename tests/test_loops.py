@@ -648,9 +648,9 @@ def undo_filters(rng, B):
         if wrong is not None:
             data[wrong, 0] = 5
         done = rows if wrong is None else wrong
-        expected = np.where(np.arange(rows + 1)[:, np.newaxis] <= done, image, 77).astype(np.uint8)
-        out = np.concatenate([image[0], unset(rows * length, B)])
-        yield Case([data.ravel(), rows, length, distance, out], {4: expected}, done)
+        expected = np.where(np.arange(rows)[:, np.newaxis] < done, image[1:], 77).astype(np.uint8)
+        out = unset(rows * length, B)
+        yield Case([data.ravel(), rows, length, distance, image[0], out], {5: expected}, done)
 
 
 # huffman -----------------------------------------------------------------------

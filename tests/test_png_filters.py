@@ -36,7 +36,7 @@ def filtered_rows(draw):
 
 def compiled_undo(data, distance):
     out = np.zeros((data.shape[0] + 1, data.shape[1] - 1), np.uint8)
-    assert png_filters.undo_filters(data, distance, out) == len(data)
+    assert png_filters.undo_filters(data, distance, out[0], out[1:]) == len(data)
     return out
 
 
@@ -51,16 +51,18 @@ def test_undoing_follows_the_specification(example):
 @settings(max_examples=20, deadline=None)
 def test_undoing_as_plain_python(example):
     data, distance = example
-    out = np.zeros((data.shape[0] + 1) * (data.shape[1] - 1), np.uint8)
-    assert loops.undo_filters(data.reshape(-1), len(data), data.shape[1] - 1, distance, out) == len(data)
-    np.testing.assert_array_equal(out, plain_undo(data, distance).reshape(-1))
+    out = np.zeros((data.shape[0] + 1, data.shape[1] - 1), np.uint8)
+    arguments = data.reshape(-1), len(data), data.shape[1] - 1, distance, out[0], out[1:].reshape(-1)
+    assert loops.undo_filters(*arguments) == len(data)
+    np.testing.assert_array_equal(out, plain_undo(data, distance))
 
 
 def test_unknown_filter_is_found():
     data = np.zeros((4, 4), np.uint8)
     data[2, 0] = 5
-    assert png_filters.undo_filters(data, 3, np.zeros((5, 3), np.uint8)) == 2
-    assert loops.undo_filters(data.reshape(-1), 4, 3, 3, np.zeros(15, np.uint8)) == 2
+    above, out = np.zeros(3, np.uint8), np.zeros((4, 3), np.uint8)
+    assert png_filters.undo_filters(data, 3, above, out) == 2
+    assert loops.undo_filters(data.reshape(-1), 4, 3, 3, above, out.reshape(-1)) == 2
 
 
 IMAGES = {
@@ -103,7 +105,9 @@ def test_the_filter_with_the_least_differences_is_chosen(most):
 
 def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="do not fit"):
-        png_filters.undo_filters(np.zeros((3, 4), np.uint8), 3, np.zeros((3, 3), np.uint8))
+        png_filters.undo_filters(np.zeros((3, 4), np.uint8), 3, np.zeros(3, np.uint8), np.zeros((4, 3), np.uint8))
+    with pytest.raises(ValueError, match="do not fit"):
+        png_filters.undo_filters(np.zeros((3, 4), np.uint8), 3, np.zeros(4, np.uint8), np.zeros((3, 3), np.uint8))
     with pytest.raises(ValueError, match="do not fit"):
         png_filters.apply_filters(np.zeros((3, 3), np.uint8), 4, 0, 2, np.zeros((2, 4), np.uint8))
     with pytest.raises(ValueError, match="do not fit"):

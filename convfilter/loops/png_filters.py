@@ -91,17 +91,17 @@ def apply_filters(image, rows, length, distance, group, most, out):
     return 0
 
 
-def undo_filters(data, rows, length, distance, out):
+def undo_filters(data, rows, length, distance, above, out):
     """Undo the filters of ``rows`` rows; in ``data``, each row follows the byte of its filter's number.
 
-    ``out`` begins with the row above the first row. Returns the number of rows undone, which is less than ``rows`` if
-    the next filter's number is above 4.
+    ``above`` is the row above the first row. Returns the number of rows undone, which is less than ``rows`` if the next
+    filter's number is above 4.
     """
     for y in range(rows):
         d = y * (length + 1) + 1
         kind = data[d - 1]
-        above = y * length
-        row = above + length
+        row = y * length
+        before, at = (above, 0) if y == 0 else (out, row - length)
         if kind == 0:
             for x in range(length):
                 out[row + x] = data[d + x]
@@ -112,21 +112,21 @@ def undo_filters(data, rows, length, distance, out):
                 out[row + x] = (np.int32(data[d + x]) + np.int32(out[row + x - distance])) & 255
         elif kind == 2:
             for x in range(length):
-                out[row + x] = (np.int32(data[d + x]) + np.int32(out[above + x])) & 255
+                out[row + x] = (np.int32(data[d + x]) + np.int32(before[at + x])) & 255
         elif kind == 3:
             for x in range(distance):
-                out[row + x] = (np.int32(data[d + x]) + (np.int32(out[above + x]) >> 1)) & 255
+                out[row + x] = (np.int32(data[d + x]) + (np.int32(before[at + x]) >> 1)) & 255
             for x in range(distance, length):
-                mean = (np.int32(out[row + x - distance]) + np.int32(out[above + x])) >> 1
+                mean = (np.int32(out[row + x - distance]) + np.int32(before[at + x])) >> 1
                 out[row + x] = (np.int32(data[d + x]) + mean) & 255
         elif kind == 4:
             for x in range(distance):
-                out[row + x] = (np.int32(data[d + x]) + np.int32(out[above + x])) & 255
+                out[row + x] = (np.int32(data[d + x]) + np.int32(before[at + x])) & 255
             for x in range(distance, length):
-                a = np.int32(out[row + x - distance])
-                b = np.int32(out[above + x])
-                c = np.int32(out[above + x - distance])
-                out[row + x] = (np.int32(data[d + x]) + _paeth(a, b, c)) & 255
+                left = np.int32(out[row + x - distance])
+                up = np.int32(before[at + x])
+                corner = np.int32(before[at + x - distance])
+                out[row + x] = (np.int32(data[d + x]) + _paeth(left, up, corner)) & 255
         else:
             return y
     return rows

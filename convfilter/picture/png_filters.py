@@ -11,7 +11,7 @@ import numpy.typing as npt
 from convfilter.native.loop import Loop
 
 APPLY = Loop("png_filters", "apply_filters", "B* i8 i8 i8 i8 i8 B*")
-UNDO = Loop("png_filters", "undo_filters", "B* i8 i8 i8 B*")
+UNDO = Loop("png_filters", "undo_filters", "B* i8 i8 i8 B* B*")
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -43,7 +43,7 @@ def apply_filters(image: Bytes, distance: int, group: int, most: int, out: Bytes
     APPLY.variant(B=np.uint8)(image, rows, length, distance, group, most, out)
 
 
-def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
+def undo_filters(data: Bytes, distance: int, above: Bytes, out: Bytes) -> int:
     """Undo the filters of rows.
 
     Parameters
@@ -52,8 +52,10 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
         Each row after its filter byte.
     distance : int
         Bytes of a pixel, at least 1.
-    out : (1 + rows, length) array of uint8
-        Row 0 is the row above (zeros above the first row of the picture); the other rows are the output.
+    above : (length,) array of uint8
+        The row above; zeros above the first row of the picture.
+    out : (rows, length) array of uint8
+        Output: the rows.
 
     Returns
     -------
@@ -66,8 +68,8 @@ def undo_filters(data: Bytes, distance: int, out: Bytes) -> int:
         Sizes do not fit each other.
     """
     rows, length = data.shape[0], data.shape[1] - 1
-    _require(rows, length, distance, out.shape == (1 + rows, length))
-    return UNDO.variant(B=np.uint8)(data, rows, length, distance, out)
+    _require(rows, length, distance, above.shape == (length,) and out.shape == (rows, length))
+    return UNDO.variant(B=np.uint8)(data, rows, length, distance, above, out)
 
 
 def load() -> None:

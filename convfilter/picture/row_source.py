@@ -12,7 +12,7 @@ from convfilter.picture.parallel import Ahead
 from convfilter.picture.pixels import Pixels
 
 #: Approximate number of bytes that are decoded ahead.
-_AHEAD_BYTES = 8 * 2**20
+_AHEAD_BYTES = 4 * 2**20
 
 
 @contextmanager
@@ -41,7 +41,8 @@ class Bands:
     dtype : dtype
         Type of the decoded samples.
     bands : callable
-        Returns an iterator over (some rows, W, C) arrays from the top down; each call begins with the first row.
+        Returns an iterator over (some rows, W, C) arrays from the top down; each call begins with the first row. An
+        array is valid until the next one is asked for; with ``ahead``, until it is given back.
     band_bytes : int
         Approximate size of a band.
     ahead : bool
@@ -80,7 +81,14 @@ class Bands:
     ) -> Bands:
         """Return a source that applies a function to the samples; see ``Frame.mapped``."""
         shape = (*self.shape[:2], channels or self.shape[2])
-        made = Bands(shape, dtype, lambda: map(function, self._bands()), name=self._name, read_once=self._read_once)
+        made = Bands(
+            shape,
+            dtype,
+            lambda: map(function, self._bands()),
+            name=self._name,
+            give_back=self._give_back,
+            read_once=self._read_once,
+        )
         made._most = self._most
         return made
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.machine.cores import available_cores
+from convfilter.picture.band_memory import BandMemory
 from convfilter.picture.parallel import Crew
 from convfilter.picture.pixels import Pixels
 from convfilter.record import NamedTuple
@@ -67,9 +68,8 @@ class RowWriter(ABC):
         self._threads = threads or available_cores()
         self._crew: Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]] | None = None
         self._block: Pixels | None = None
+        self._memory: BandMemory | None = None
         self._top = self._filled = 0
-        #: Arrays of encoded blocks, for later blocks: for new arrays the system would have to clear pages.
-        self._free: list[Pixels] = []
 
     def __enter__(self) -> RowWriter:
         return self
@@ -80,8 +80,7 @@ class RowWriter(ABC):
         if self._crew is not None:
             self._crew.stop()
         # Break the reference cycle of crew and writer, which would hold file and rows until garbage collection.
-        self._crew = self._block = None
-        self._free.clear()
+        self._crew = self._block = self._memory = None
 
     @abstractmethod
     def begin(self) -> None:
@@ -140,9 +139,9 @@ class RowWriter(ABC):
     def _new_block(self, line: tuple[int, ...]) -> None:
         """Begin a block with the rows above it; ``line`` is the shape of a row."""
         above, before = self._above, self._last_rows
-        most = min(self.rows_above + self.block_rows, self.shape[0])
-        memory = self._free.pop() if self._free else np.empty((most, *line), self.dtype)
-        block = memory[: above + min(self.block_rows, self.shape[0] - self._top)]
+        if self._memory is None:
+            self._memory = BandMemory((min(self.rows_above + self.block_rows, self.shape[0]), *line), self.dtype)
+        block = self._memory.take()[: above + min(self.block_rows, self.shape[0] - self._top)]
         if above and before is not None:
             block[:above] = before[len(before) - above :]
         self._block, self._filled = block, above
@@ -175,5 +174,5 @@ class RowWriter(ABC):
     def _emit(self, item: tuple[Any, Pixels | None]) -> None:
         piece, memory = item
         self.emit(piece)
-        if memory is not None:
-            self._free.append(memory)
+        if memory is not None and self._memory is not None:
+            self._memory.give_back(memory)

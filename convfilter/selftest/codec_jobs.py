@@ -34,11 +34,11 @@ def png_rows(kind: int, group: int = 0) -> Job:
         above = np.zeros((1, rows.shape[1]), np.uint8)
         filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
         png_filters.apply_filters(np.concatenate([above, rows]), distance, group, kind, filtered)
-        undone = np.concatenate([above, np.empty_like(rows)])
-        png_filters.undo_filters(filtered, distance, undone)
+        undone = np.empty_like(rows)
+        png_filters.undo_filters(filtered, distance, above[0], undone)
         # The reference, byte by byte, reveals errors that the filter and its inverse share.
-        undone[1:][unfiltered(filtered, distance) != rows] ^= 255
-        return undone[1:].view(picture.dtype).reshape(picture.shape)
+        undone[unfiltered(filtered, distance) != rows] ^= 255
+        return undone.view(picture.dtype).reshape(picture.shape)
 
     return pixel_job(run, _unchanged, exact=True, geometries=({},))
 

@@ -112,12 +112,16 @@ class Layout:
         return widened(samples, 1) if self._largest == 1 else np.ascontiguousarray(samples, dtype=self.dtype)
 
     def bands(self, file: BinaryIO, start: int) -> Iterator[Pixels]:
-        """Yield the rows from the top down as (some rows, W, C) arrays; samples that the file lacks are zero."""
+        """Yield the rows from the top down as (some rows, W, C) arrays; samples that the file lacks are zero.
+
+        The next array may lie in the memory of the one before.
+        """
         height = self.shape[0]
         step = max(1, BAND_BYTES // self.row_bytes)
+        memory = np.empty(min(step, height) * self.row_bytes, np.uint8)
         for top in range(0, height, step):
             bottom = min(top + step, height)
-            data = np.empty((bottom - top) * self.row_bytes, np.uint8)
+            data = memory[: (bottom - top) * self.row_bytes]
             file.seek(start + (height - bottom if self._real else top) * self.row_bytes)
             read = file.readinto(data)  # type: ignore[attr-defined]
             data[read:] = 0

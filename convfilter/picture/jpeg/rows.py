@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 
 from convfilter.errors import ReadError
+from convfilter.picture.band_memory import BandMemory
 from convfilter.picture.jpeg import decoder
 from convfilter.picture.jpeg.layout import BLOCK, Layout, Scan, restarts_of
 from convfilter.picture.jpeg.segments import APP0, APP14, DHT, DQT, DRI, HUFFMAN_FRAMES, SOS, segments
@@ -112,7 +113,7 @@ class Rows:
         self._codes, self._decode_whole = codes, decode_whole
         self._overlap = _overlap(scan)
         self._shape = (mcu_rows + self._overlap) * scan.mcu_height, layout.width, layout.components
-        self._free: list[Pixels] = []
+        self._memory = BandMemory(self._shape, np.dtype(np.uint8))
         self._head = bytearray(data[:2])
         for segment in segments(data):
             if segment.marker in HUFFMAN_FRAMES:
@@ -155,8 +156,7 @@ class Rows:
 
     def give_back(self, band: Pixels) -> None:
         """Reuse the memory of a band for a later one."""
-        if isinstance(band.base, np.ndarray) and band.base.shape == self._shape:
-            self._free.append(band.base)
+        self._memory.give_back(band)
 
     def _band(self, codes: Codes, top: int) -> Pixels:
         """Decode the band that begins with row ``top`` of MCUs."""
@@ -164,11 +164,7 @@ class Rows:
         bottom = min(top + self._mcu_rows, self._scan.down)
         overlap = self._overlap if bottom < self._scan.down else 0
         rows = min((bottom + overlap) * mcu_height, height) - top * mcu_height
-        try:
-            memory = self._free.pop()
-        except IndexError:  # a test of the length first would race with other threads
-            memory = np.empty(self._shape, np.uint8)
-        pixels = memory[:rows]
+        pixels = self._memory.take()[:rows]
         head = self._head.copy()
         head[self._height_at : self._height_at + 2] = rows.to_bytes(2, "big")
         data = b"".join((head, codes.rows(top, bottom + overlap)))

@@ -18,7 +18,7 @@ from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.png import layout as png
 from convfilter.picture.png.chunks import ChunkReader
 from convfilter.picture.png.content import Content, Image, read_content
-from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples
+from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples, memory_of
 from convfilter.picture.row_source import Bands, LazyArray
 
 #: Smallest number of bytes for which a second thread saves more time than it costs.
@@ -83,13 +83,15 @@ def _undecoded(
             shape, dtype, lambda: _decoded(reader, content, image, options), "the PNG is interlaced", name="PNG"
         )
 
+    memory = memory_of(header, header.width, header.height)
+
     def decoded() -> Iterator[Pixels]:
-        for band in bands(header, reader.data(image.spans)):
+        for band in bands(header, reader.data(image.spans), memory):
             yield _coloured(band, content, options).reshape(len(band), *shape[1:])
 
     size = math.prod(shape) * dtype.itemsize
     ahead = size > OVERLAP_BYTES and options.threads != 1
-    return Bands(shape, dtype, decoded, band_bytes=BLOCK_BYTES, ahead=ahead, name="PNG")
+    return Bands(shape, dtype, decoded, band_bytes=BLOCK_BYTES, ahead=ahead, name="PNG", give_back=memory.give_back)
 
 
 def _decoded(reader: ChunkReader, content: Content, image: Image, options: ReadOptions) -> Pixels:

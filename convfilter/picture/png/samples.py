@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import DECODE_THE_REST, ReadError
+from convfilter.picture.band_memory import BandMemory
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
 
@@ -56,16 +57,24 @@ def _image(header: png.Header, stream: _Stream, width: int, height: int) -> Pixe
     """Decode one image of the stream to an array."""
     image: Pixels | None = None
     done = 0
-    for band in _bands(header, stream, width, height):
+    memory = memory_of(header, width, height)
+    for band in _bands(header, stream, width, height, memory):
         if image is None:
             image = np.empty((height, *band.shape[1:]), band.dtype)
         image[done : done + len(band)] = band
         done += len(band)
+        memory.give_back(band)
     assert image is not None
     return image
 
 
-def bands(header: png.Header, parts: Iterator[bytes]) -> Iterator[Pixels]:
+def memory_of(header: png.Header, width: int, height: int) -> BandMemory:
+    """Return memory for the bands of an image."""
+    length = header.row_bytes(width)
+    return BandMemory((min(height, max(1, BLOCK_BYTES // (1 + length))), length), np.dtype(np.uint8))
+
+
+def bands(header: png.Header, parts: Iterator[bytes], memory: BandMemory) -> Iterator[Pixels]:
     """Decode a picture that is not interlaced, band by band.
 
     Parameters
@@ -73,6 +82,8 @@ def bands(header: png.Header, parts: Iterator[bytes]) -> Iterator[Pixels]:
     header : Header
     parts : iterator of bytes
         Pieces of the zlib stream.
+    memory : BandMemory
+        Of :func:`memory_of`; a band is valid until it is given back.
 
     Yields
     ------
@@ -85,30 +96,30 @@ def bands(header: png.Header, parts: Iterator[bytes]) -> Iterator[Pixels]:
         The stream is damaged or, after the last row, longer than the picture.
     """
     stream = _Stream(parts, lenient=False)
-    yield from _bands(header, stream, header.width, header.height)
+    yield from _bands(header, stream, header.width, header.height, memory)
     stream.finish()
 
 
-def _bands(header: png.Header, stream: _Stream, width: int, height: int) -> Iterator[Pixels]:
+def _bands(header: png.Header, stream: _Stream, width: int, height: int, memory: BandMemory) -> Iterator[Pixels]:
     """Decode one image of the stream: the whole picture, or a pass of an interlaced one."""
     from convfilter.picture.png_filters import undo_filters
 
     length = header.row_bytes(width)
     distance = max(1, header.bits_per_pixel // 8)
-    step = max(1, BLOCK_BYTES // (1 + length))
     above = np.zeros(length, np.uint8)  # the row above the first one, by definition of the filters
-    for top in range(0, height, step):
-        count = min(step, height - top)
+    top = 0
+    while top < height:
+        rows = memory.take()[: height - top]
+        count = len(rows)
         data = np.frombuffer(stream.take(count * (1 + length)), np.uint8).reshape(count, 1 + length)
-        rows = np.empty((1 + count, length), np.uint8)
-        rows[0] = above
-        good = undo_filters(data, distance, rows)
+        good = undo_filters(data, distance, above, rows)
         if good < count:
             stream.damage(f"row {top + good} of the PNG has an unknown filter")
-            rows[1 + good :] = 0
+            rows[good:] = 0
             stream.end()
-        above = rows[-1]
-        yield _samples(header, rows[1:], width)
+        above[:] = rows[-1]
+        top += count
+        yield _samples(header, rows, width)
 
 
 def _samples(header: png.Header, rows: Bytes, width: int) -> Pixels:

@@ -72,7 +72,10 @@ class Rows:
         )
 
     def bands(self) -> Iterator[Pixels]:
-        """Yield (rows, width, samples) arrays of the page's sample type."""
+        """Yield (rows, width, samples) arrays of the page's sample type.
+
+        The next array may lie in the memory of the one before, if samples are stored uncompressed.
+        """
         if self.is_plain:
             yield from self._uncompressed()
             return
@@ -87,13 +90,15 @@ class Rows:
         stored = page.dtype.newbyteorder(self._order)
         step = max(1, BAND_BYTES // row_bytes)
         strip_rows = group_rows(page)
+        memory = np.empty(min(step, strip_rows, height) * row_bytes, np.uint8)
         for number, strip in enumerate(range(0, height, strip_rows)):
             rows = min(strip_rows, height - strip)
             for top in range(0, rows, step):
                 count = min(step, rows - top)
-                data = self._read(page.dataoffsets[number] + top * row_bytes, count * row_bytes)
-                band = np.frombuffer(data.ljust(count * row_bytes, b"\0"), stored).reshape(count, width, samples)
-                yield band.astype(page.dtype, copy=False)
+                data = memory[: count * row_bytes]
+                self._file.seek(page.dataoffsets[number] + top * row_bytes)
+                data[self._file.readinto(data.data) :] = 0  # type: ignore[attr-defined]
+                yield data.view(stored).reshape(count, width, samples).astype(page.dtype, copy=False)
 
     def _group(self, number: int) -> Pixels:
         """Decode a strip, or a row of tiles."""
