@@ -19,11 +19,12 @@ import numpy.typing as npt
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import ParameterError, shown
+from convfilter.executor.channel_operations import Setting
 from convfilter.executor.held import Valid, put
 from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
 from convfilter.executor.masked_canny import canny_stages
 from convfilter.executor.masked_rows import BandedStage, Judge, run_banded_array
-from convfilter.executor.masked_stage import MaskedStage, Setting
+from convfilter.executor.masked_stage import MaskedStage
 from convfilter.executor.run import Result
 from convfilter.filters.network_operators import Constant, Join, Layer, MaxIndices
 from convfilter.filters.operators import Canny, Point, Rank

@@ -3,89 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isclose
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import run_blocks
-from convfilter.executor.bands import Operation, bands_on_grids
-from convfilter.executor.filled import FilledBands
+from convfilter.executor.bands import bands_on_grids
+from convfilter.executor.channel_operations import ALL, ChannelOperation, Setting, channel_operations, straight_colours
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
-from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.executor.validity import Validity
-from convfilter.filters.operators import Correlation, Morphology, Operator, Point, Pooling, Rank
 from convfilter.filters.stage import Stage
-from convfilter.planning import AxisPlan, Plan, full_scale
 from convfilter.planning.methods import grid_of
-from convfilter.planning.plan_cache import cached_plan
-from convfilter.planning.task import MaskKind
-from convfilter.record import record, replace
-from convfilter.sample_types import real_of
-
-#: Channels of a picture whose luminance can be taken.
-_COLOURS = 3
-_ALL = slice(None)
-
-
-@record(eq=False)
-class Setting:
-    """What a stage reads and writes; see ``plan_stack``.
-
-    Attributes
-    ----------
-    shape : (rows, cols, channels)
-        Of the whole source.
-    dtype, out_dtype : dtype
-    alpha, premultiplied, gray : bool
-    white, out_white : float or None
-    fill : bool
-        Whether ignored pixels get results too.
-    """
-
-    shape: tuple[int, int, int]
-    dtype: np.dtype[np.generic]
-    out_dtype: np.dtype[np.generic]
-    alpha: bool = False
-    premultiplied: bool = False
-    gray: bool = False
-    white: float | None = None
-    out_white: float | None = None
-    fill: bool = False
-
-    @property
-    def full(self) -> float:
-        """Value of white in the source."""
-        return self.white or full_scale(self.dtype)
-
-    @property
-    def straight(self) -> Setting:
-        """The setting for straight colours and real results."""
-        real = real_of(self.dtype, self.out_dtype)
-        return replace(self, dtype=real, out_dtype=real, premultiplied=False, white=self.full, out_white=None)
-
-    def plan(self, stage: Stage, channels: int, *, alpha: bool = False, mask: MaskKind = "") -> Plan:
-        """Plan a stage on pictures of some channels; ``alpha`` may be a mask."""
-        algorithm = None
-        if self.fill and alpha and isinstance(stage.operator, Correlation) and stage.operator.kernel.sigma:
-            algorithm = "separable"  # tap by tap: far from valid pixels, only the tail of a wide Gaussian counts
-        return cached_plan(
-            [stage], (*self.shape[:2], channels), self.dtype, out_dtype=self.out_dtype, alpha=alpha,
-            algorithm=algorithm, gray=self.gray and channels - alpha == _COLOURS, white=self.white,
-            out_white=self.out_white, premultiplied=self.premultiplied and alpha and self.alpha, mask=mask,
-        )  # fmt: skip
-
-
-@record
-class _ChannelOperation:
-    """An operation on some channels of the source, which computes some channels of the result."""
-
-    source: slice
-    operation: Operation
-    result: slice
 
 
 class MaskedStage:
@@ -110,11 +41,11 @@ class MaskedStage:
 
     def __init__(self, stage: Stage, setting: Setting) -> None:
         self.stage, self.dtype = stage, setting.out_dtype
-        self._straight = _straight_colours(stage, setting)
-        self._parts = _channel_operations(stage, setting if self._straight is None else setting.straight)
+        self._straight = straight_colours(stage, setting)
+        self._operations = channel_operations(stage, setting if self._straight is None else setting.straight)
         planned = setting.plan(stage, setting.shape[2], alpha=setting.alpha).stages[0]
         self._validity = Validity(stage, planned, fill=setting.fill)
-        plans = [*(plan for part in self._parts for plan in part.operation.plans), *self._validity.sums]
+        plans = [*(plan for each in self._operations for plan in each.operation.plans), *self._validity.sums]
         self._planned = planned
         self.bands = [(0, planned.rows.output)] if planned.takes_range else bands_on_grids(plans)
         self.shape = planned.rows.output, planned.cols.output, planned.output_channels
@@ -127,14 +58,14 @@ class MaskedStage:
         """Why the stage needs all rows of its source at once; "" if it does not."""
         if self._planned.streaming_obstacle:
             return self._planned.streaming_obstacle
-        stages = [plan.stages[0] for part in self._parts for plan in part.operation.plans]
+        stages = [plan.stages[0] for each in self._operations for plan in each.operation.plans]
         if any(grid_of(stage).indivisible for stage in stages):
             return f"{self.stage.name} leaves out pixels of the whole picture at once"
         return ""
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
-        reaches = [self._validity.reach(span), *(part.operation.reach(span) for part in self._parts)]
+        reaches = [self._validity.reach(span), *(each.operation.reach(span) for each in self._operations)]
         return min(first for first, _ in reaches), max(last for _, last in reaches)
 
     def run(self, held: Held, bands: Sequence[Span], out: Samples, valid: Valid, threads: int) -> int:
@@ -157,211 +88,98 @@ class MaskedStage:
         int
             How many samples were clipped.
         """
-        top, single, straight = bands[0][0], len(self._parts) == 1, self._straight
-        if straight is not None:
+        if self._straight is not None:
             reaches = [self.reach(band) for band in bands]
-            held = straight.held(held, min(first for first, _ in reaches), max(last for _, last in reaches))
-        held_parts = [held if part.source == _ALL else held.channels(part.source) for part in self._parts]
-        operation = self._parts[0].operation
-        spans = operation.spans(held_parts[0], bands, threads) if single else list(bands)
-        in_turn = single and straight is None and operation.in_turn
-        within = 1 if len(spans) >= threads and not in_turn else threads
-        counts: list[int] = []
-
-        def compute(span: Span, rows: Samples) -> None:
-            for number, (part, source) in enumerate(zip(self._parts, held_parts, strict=True)):
-                operation = part.operation
-                if single:
-                    counts.append(operation.run(source, span, rows, within))
-                    continue
-                channels = operation.plans[0].stages[0].output_channels
-                result = np.empty((*rows.shape[:2], channels), rows.dtype)
-                clipped = operation.run(source, span, result, within)
-                rows[..., part.result] = result
-                counts.append(clipped if number == 0 else 0)
-
-        def leave_out(span: Span, rows: Samples) -> None:
-            valid_rows = valid[span[0] - top : span[1] - top]
-            self._validity.write(held, span, valid_rows)
-            put(rows, valid_rows, 0)
-
-        def run(span: Span) -> None:
-            stored = out[span[0] - top : span[1] - top]
-            rows = stored if straight is None else np.empty(stored.shape, straight.real)
-            if not in_turn:
-                compute(span, rows)
-            leave_out(span, rows)
-            if straight is not None:
-                counts.append(straight.store(rows, stored))
-
-        if in_turn:
-            computed, spans = spans, []
-            for span in computed:
-                place = slice(span[0] - top, span[1] - top)
-                if isinstance(operation, Means) and operation.marks_results(span):
-                    operation.run_marked(held, span, out[place], valid[place], self._validity, threads)
-                else:
-                    compute(span, out[place])
-                    spans += [band for band in bands if span[0] <= band[0] < span[1]]
-        run_blocks(spans, lambda: run, threads)
-        return sum(counts)
+            held = self._straight.held(held, min(first for first, _ in reaches), max(last for _, last in reaches))
+        run = _BandsRun(held, self._operations, self._validity, self._straight, bands[0][0], out, valid)
+        first = self._operations[0].operation
+        if len(self._operations) > 1:
+            spans = list(bands)
+        else:
+            spans = first.spans(run.sources[0], bands, threads)
+            if first.in_turn and self._straight is None:
+                run.in_turn(spans, bands, threads)
+                return run.clipped
+        within = 1 if len(spans) >= threads else threads
+        run_blocks(spans, lambda: partial(run.span, threads=within), threads)
+        return run.clipped
 
 
-def _channel_operations(stage: Stage, setting: Setting) -> list[_ChannelOperation]:
-    """Return the operations that compute a stage, each some channels of its result."""
-    channels = setting.shape[2]
-    if not setting.alpha:
-        return [_ChannelOperation(_ALL, _operation_without_alpha(stage, setting, channels), _ALL)]
-    # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
-    values = _neutral_pixel(stage.operator, setting) if _is_extreme(stage) else (0, 0)
-    all_channels = _ChannelOperation(_ALL, FilledBands(setting.plan(stage, channels, alpha=True), *values), _ALL)
-    if stage.operator.is_difference or isinstance(stage.operator, Point):
-        return [all_channels]
-    colours, last = slice(0, -1), slice(-1, None)
-    straight = replace(setting, alpha=False, premultiplied=False)
-    opacity = _ChannelOperation(
-        last, _operation_without_alpha(_stage_of_alpha(stage), replace(straight, gray=False), 1), last
-    )
-    if setting.premultiplied and _is_mean(stage):  # colours and alpha are means alike
-        return [_ChannelOperation(colours, _operation_without_alpha(stage, straight, channels - 1), colours), opacity]
-    return [all_channels, opacity]
+class _BandsRun:
+    """A run of a stage on some neighbouring bands; threads call its methods for spans of their own.
 
-
-def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> Operation:
-    """Return the operation that computes a stage without alpha."""
-    operator = stage.operator
-    if stage.operator.is_difference or isinstance(operator, Point):
-        return FilledBands(setting.plan(stage, channels), 0)
-    if _is_extreme(stage):
-        return FilledBands(setting.plan(stage, channels), _neutral(operator, setting.dtype))
-    if operator.count_padding if isinstance(operator, Pooling) else stage.padding_mode == "constant":
-        return _PaddedBands(stage, setting, channels)
-    return _weighted_operation(stage, setting, channels)
-
-
-def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operation:
-    """Return the operation for means and ranks of the valid pixels of each window."""
-    unmasked = setting.plan(stage, channels)
-    if _is_mean(stage):
-        masks: tuple[MaskKind, MaskKind] = ("dense", "sparse")
-        dense, sparse = (setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks)
-        return Means(unmasked, dense, sparse, setting.out_dtype)
-    if isinstance(stage.operator, Rank):
-        return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
-    return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True), setting.full)
-
-
-def _is_mean(stage: Stage) -> bool:
-    """Whether results are weighted sums, to be divided by the sum of the weights on valid pixels."""
-    operator = stage.operator
-    if isinstance(operator, Pooling):
-        return operator.kind == "average"
-    return isinstance(operator, Correlation) and not stage.operator.is_difference
-
-
-def _is_extreme(stage: Stage) -> bool:
-    """Whether a result is the largest or smallest sample of a window."""
-    operator = stage.operator
-    if isinstance(operator, Pooling):
-        return operator.kind != "average"
-    return isinstance(operator, Morphology) and not operator.is_difference
-
-
-def _straight_colours(stage: Stage, setting: Setting) -> StraightColours | None:
-    """Return the conversion of premultiplied colours for stages that need straight ones, else None.
-
-    Alpha is a mean or a rank of the valid pixels. Colours that are weighted with another alpha, in which ignored pixels
-    count as transparent, do not fit it. Extremes, and means without an offset, do not weight by alpha.
-    """
-    if not (setting.alpha and setting.premultiplied) or stage.operator.is_difference or _is_extreme(stage):
-        return None
-    adds = stage.offset != 0 or stage.map == "offset"
-    if isinstance(stage.operator, Point) or (_is_mean(stage) and not adds):
-        return None
-    return StraightColours(setting.straight.dtype, setting.full, setting.out_white)
-
-
-def _stage_of_alpha(stage: Stage) -> Stage:
-    """Return the stage for alpha: scaled so that a weighted sum of alpha becomes its mean."""
-    operator = stage.operator
-    total = operator.kernel.sum if isinstance(operator, Correlation) else 1.0
-    scale = 1.0 if isclose(total, 1) else 1 / total
-    return replace(stage, scale=scale, offset=0.0, map=None, signed=False)
-
-
-def _neutral(operator: Operator, dtype: np.dtype[Any]) -> float:
-    """Return the neutral element of an extreme: the sample that never wins against another."""
-    assert isinstance(operator, Pooling | Morphology)
-    largest = operator.kind in ("max", "dilate")
-    if dtype.kind == "f":
-        return -np.inf if largest else np.inf
-    return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)
-
-
-def _neutral_pixel(operator: Operator, setting: Setting) -> tuple[float, float]:
-    """Return the colours and the alpha of a pixel that is neutral once its colours are premultiplied."""
-    dtype: np.dtype[Any] = setting.dtype
-    value = _neutral(operator, dtype)
-    if value > 0 or setting.premultiplied:
-        return value, value
-    if dtype.kind == "f":
-        return value, float(np.finfo(dtype).tiny)
-    return (np.iinfo(dtype).max if value < 0 else 0), value  # the product with white is the least sample
-
-
-class _PaddedBands:
-    """Bands of a stage whose constant padding counts: the padding is added to the picture, as valid pixels.
-
-    A picture whose sample type does not hold the padding value is converted to float64.
+    Parameters
+    ----------
+    held : Held
+        Rows of the source.
+    operations : sequence of ChannelOperation
+    validity : Validity
+    straight : StraightColours or None
+    top : int
+        The first row of the bands.
+    out, valid : arrays
+        Rows of the bands and their valid pixels, from ``top`` on.
     """
 
-    def __init__(self, stage: Stage, setting: Setting, channels: int) -> None:
-        planned = setting.plan(stage, channels).stages[0]
-        self._rows, self._cols = _border(planned.rows), _border(planned.cols)
-        self._height, self._value = setting.shape[0], planned.padding_value
-        if setting.dtype.kind != "f" and not _holds(setting.dtype, self._value):
-            setting = replace(setting, dtype=np.dtype(np.float64), white=setting.full)
-        self._dtype = setting.dtype
-        unpadded = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0, ceil=False)
-        if isinstance(stage.operator, Pooling):  # cells beyond the requested padding do not count
-            rows, cols = max(0, planned.rows.beyond), max(0, planned.cols.beyond)
-            self._rows, self._cols = (self._rows[0], self._rows[1] - rows), (self._cols[0], self._cols[1] - cols)
-            pooling = replace(stage.operator, count_padding=False)
-            unpadded = replace(unpadded, operator=pooling, padding=(0, rows, 0, cols))
-        shape = self._height + sum(self._rows), setting.shape[1] + sum(self._cols), setting.shape[2]
-        self._operation = _weighted_operation(unpadded, replace(setting, shape=shape), channels)
-        self.plans, self.in_turn = self._operation.plans, self._operation.in_turn
-        self._padded: tuple[Held, Held] | None = None
+    def __init__(
+        self,
+        held: Held,
+        operations: Sequence[ChannelOperation],
+        validity: Validity,
+        straight: StraightColours | None,
+        top: int,
+        out: Samples,
+        valid: Valid,
+    ) -> None:
+        self._held, self._operations, self._validity, self._straight = held, operations, validity, straight
+        self._top, self._out, self._valid = top, out, valid
+        self._counts: list[int] = []
+        #: The rows that each operation reads.
+        self.sources = [held if each.source == ALL else held.channels(each.source) for each in operations]
 
-    def reach(self, span: Span) -> Span:
-        """Return the rows of the source that some rows of the result read."""
-        first, last = (place - self._rows[0] for place in self._operation.reach(span))
-        first = min(max(first, 0), self._height - 1)
-        return first, max(first + 1, min(last, self._height))
+    @property
+    def clipped(self) -> int:
+        """Number of clipped samples."""
+        return sum(self._counts)
 
-    def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
-        """Return the bands as the stage without padding does."""
-        return self._operation.spans(self._around(held), bands, threads)
+    def span(self, span: Span, threads: int) -> None:
+        """Compute a span, and leave out the results that are not valid."""
+        stored = self._out[self._place(span)]
+        rows = stored if self._straight is None else np.empty(stored.shape, self._straight.real)
+        self._compute(span, rows, threads)
+        self._leave_out(span, rows)
+        if self._straight is not None:
+            self._counts.append(self._straight.store(rows, stored))
 
-    def run(self, held: Held, span: Span, out: Samples, threads: int) -> int:
-        """Write the rows of a span."""
-        return self._operation.run(self._around(held), span, out, threads)
+    def in_turn(self, spans: Sequence[Span], bands: Sequence[Span], threads: int) -> None:
+        """Compute spans one after the other, each on all threads; means may find their valid results themselves."""
+        (operation,) = (each.operation for each in self._operations)
+        unmarked: list[Span] = []
+        for span in spans:
+            out, valid = self._out[self._place(span)], self._valid[self._place(span)]
+            if isinstance(operation, Means) and operation.marks_results(span):
+                operation.run_marked(self._held, span, out, valid, self._validity, threads)
+            else:
+                self._compute(span, out, threads)
+                unmarked += [band for band in bands if span[0] <= band[0] < span[1]]
+        run_blocks(unmarked, lambda: lambda span: self._leave_out(span, self._out[self._place(span)]), threads)
 
-    def _around(self, held: Held) -> Held:
-        padded = self._padded  # read once: threads share it
-        if padded is None or padded[0] is not held:
-            own = Held(held.first, held.pixels.astype(self._dtype, copy=False), held.valid)
-            around = own.surrounded(self._rows, self._cols, self._dtype.type(self._value), self._height)
-            padded = self._padded = held, around
-        return padded[1]
+    def _place(self, span: Span) -> slice:
+        return slice(span[0] - self._top, span[1] - self._top)
 
+    def _compute(self, span: Span, rows: Samples, threads: int) -> None:
+        """Compute all channels of a span; alpha, the second operation, counts no clipped samples."""
+        if len(self._operations) == 1:
+            self._counts.append(self._operations[0].operation.run(self.sources[0], span, rows, threads))
+            return
+        for number, (each, source) in enumerate(zip(self._operations, self.sources, strict=True)):
+            channels = each.operation.plans[0].stages[0].output_channels
+            result = np.empty((*rows.shape[:2], channels), rows.dtype)
+            clipped = each.operation.run(source, span, result, threads)
+            rows[..., each.result] = result
+            self._counts.append(clipped if number == 0 else 0)
 
-def _holds(dtype: np.dtype[Any], value: float) -> bool:
-    """Whether a number is a sample of an integer type."""
-    ends = np.iinfo(dtype)
-    return value % 1 == 0 and ends.min <= value <= ends.max
-
-
-def _border(axis: AxisPlan) -> tuple[int, int]:
-    """Return the padding that windows read; if sizes are rounded up, it ends with the last window."""
-    return axis.before, max(0, axis.padded - axis.before - axis.input)
+    def _leave_out(self, span: Span, rows: Samples) -> None:
+        valid = self._valid[self._place(span)]
+        self._validity.write(self._held, span, valid)
+        put(rows, valid, 0)

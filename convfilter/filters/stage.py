@@ -13,10 +13,10 @@ Padding: TypeAlias = str | tuple[int, int, int, int]
 PaddingMode = Literal["edge", "constant", "reflect", "symmetric", "wrap"]
 ToneMap = Literal["clip", "abs", "offset", "stretch"]
 
-PADDING_MODES: tuple[PaddingMode, ...] = ("edge", "constant", "reflect", "symmetric", "wrap")
+PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
 #: ``same`` pads by the window only, ``same_upper`` and ``same_lower`` also by size and stride, as TensorFlow and ONNX.
 PADDING_WORDS = ("same", "valid", "full", "same_upper", "same_lower")
-TONE_MAPS: tuple[ToneMap, ...] = ("clip", "abs", "offset", "stretch")
+TONE_MAPS: tuple[ToneMap, ...] = get_args(ToneMap)
 #: Largest step: more than any picture has rows or columns.
 _MOST_STEP = 2**31 - 1
 _EVERY: Pair = (1, 1)
