@@ -1338,6 +1338,45 @@ def median_5(rng, K):
     yield from _medians(rng, K, 5)
 
 
+def _masked_medians(rng, K, side):
+    rows = np.array([0, 0, 1, 2, 3, 3, 2, 4, 5, 5, 0, 1])
+    windows = (1, 140, 2, 1, 0), (3, 40, 1, 1, 2), (2, 1100, 1, 1, 1), (3, 25, 1, 2, 3), (1, 70, 3, 2, 2)
+    for (channels, cols, step, dilation, padding), leaves_out in product(windows, (0, 1)):
+        picture, valid = rng.integers(0, 200, (6, cols, channels)).astype(K), rng.random((6, cols)) > 0.6
+        valid[1:5] = valid[:, ::4] = valid[:, 1::4] = valid[:, -1] = True  # each window has a valid sample
+        places = np.clip(np.arange(-padding, cols + padding), 0, cols - 1)
+        reach, size = dilation * (side - 1), places.size * channels
+        count, length = (rows.size - reach - 1) // step + 1, size - reach * channels
+        padded = picture[rows][:, places].reshape(-1, size), np.repeat(valid[rows][:, places], channels, axis=1)
+        offsets = [(row * dilation, col * dilation * channels) for row, col in np.ndindex(side, side)]
+        seen, counts = (
+            np.stack([each[i : i + (count - 1) * step + 1 : step, j : j + length] for i, j in offsets], axis=-1)
+            for each in padded
+        )
+        numbers = np.arange(side**2 + 1) - 1
+        low, high, _ = _ranked(seen, counts, numbers // 2, (numbers + 1) // 2)
+        centre = counts[..., side**2 // 2] | (leaves_out == 0)
+        expected = unset((count, length + 3), K)
+        expected[:, :length] = _mean(low, high) * centre
+        samples = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
+        width, ring, pitch = 2048 + reach * channels + 3 * 64, 4 * dilation + 1, (size // 64 + 2) * 64
+        yield Case(
+            [picture.ravel(), cols * channels, rows, step, dilation, count, samples, padding * channels,
+             cols * channels, length, dilation * channels, unset(6 * width, K), width, unset(expected.size, K), 0,
+             length + 3, valid.astype(np.uint8).ravel(), cols, channels, unset((ring + 1) * pitch, K), pitch,
+             unset(ring, np.int64), leaves_out],
+            {11: None, 13: expected, 19: None, 21: None},
+        )  # fmt: skip
+
+
+def masked_median_3(rng, K):
+    yield from _masked_medians(rng, K, 3)
+
+
+def masked_median_5(rng, K):
+    yield from _masked_medians(rng, K, 5)
+
+
 def by_columns(rng, B):
     for (window_rows, window_cols, channels, p), marked, wanted in product(
         ((3, 4, 1, 0.5), (2, 3, 2, 0.3), (5, 7, 3, 0.5)), (0, 1), (0, 1, 2)

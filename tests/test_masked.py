@@ -4,8 +4,11 @@ import tracemalloc
 from functools import partial
 
 import numpy as np
+import pictures
 import pytest
 import reference
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 
 import convfilter as cf
@@ -554,6 +557,30 @@ def test_ranks_are_those_of_the_valid_pixels(dtype, spec, window, p, geometry, t
             np.testing.assert_allclose(found[0][present], values[present].astype(out), rtol=2e-7)
         else:
             np.testing.assert_array_equal(found[0][present], reference.store(values[present], out))
+
+
+@given(
+    pictures.pictures(pictures.INTEGERS, channels=(1, 2, 3)),
+    st.sampled_from((3, 5)),
+    st.sampled_from(pictures.MODES),
+    st.tuples(st.integers(1, 3), st.sampled_from((1, 1, 2))),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.sampled_from((0.02, 0.3, 0.9)),
+    st.booleans(),
+)
+def test_medians_of_rows_of_any_geometry(image, side, mode, stride, dilation, share, fill):
+    """Rows are long enough for the loops that read them as they are."""
+    image = np.concatenate([image] * -(-(64 + image.shape[1]) // image.shape[1]), axis=1)
+    rng = np.random.default_rng(image.size)
+    counts = rng.random(image.shape[:2]) >= share
+    counts[: len(counts) // 2] |= rng.random() < 0.5
+    how = {"padding_mode": mode, "stride": stride, "dilation": dilation}
+    values, present = reference.valid_percentile(image, counts, (side, side), **how)
+    if not fill:
+        present &= reference.centre(counts, (side, side), padding_value=1, **how)
+    expected = np.where(present[..., np.newaxis], reference.store(values, image.dtype), 0)
+    found = cf.median(image, side, mask=counts, fill=fill, **how)
+    np.testing.assert_array_equal(found, expected)
 
 
 def large_with_holes(dtype, channels=3):

@@ -360,6 +360,15 @@ def other_source(monkeypatch, tmp_path):
     monkeypatch.setattr(object_code, "LOOPS", loops)
 
 
+def other_helpers(monkeypatch, tmp_path):
+    loops = shutil.copytree(object_code.LOOPS, tmp_path / "loops")
+    with open(loops / "load.py", "a") as stream:
+        stream.write("from convfilter.loops.other import _helper\n")
+    (loops / "other.py").write_text("from convfilter.loops.another import _help\n")
+    (loops / "another.py").write_text("")
+    monkeypatch.setattr(object_code, "LOOPS", loops)
+
+
 def other_vectors(monkeypatch, tmp_path):
     loops = shutil.copytree(object_code.LOOPS, tmp_path / "loops")
     with open(loops / "vectors.py", "a") as stream:
@@ -383,6 +392,7 @@ def other_lowering(monkeypatch, tmp_path):
         other_llvmlite,
         other_convfilter,
         other_source,
+        other_helpers,
         other_vectors,
         other_lowering,
     ],

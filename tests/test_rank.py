@@ -14,7 +14,7 @@ from convfilter.executor.run import run_array
 from convfilter.filters import footprints, stack
 from convfilter.filters.operators import Rank
 from convfilter.filters.stage import Stage
-from convfilter.loops.median import MEDIAN_OF_COLUMNS
+from convfilter.loops.median_5 import MEDIAN_OF_COLUMNS, MIDDLE_OF_COLUMNS
 from convfilter.planning import applicable, networks, plan_stack
 from convfilter.planning.task import Task
 
@@ -210,11 +210,11 @@ def test_networks_find_every_rank():
             np.testing.assert_array_equal(lines[network.lines[0]], expected)
 
 
-def test_the_network_in_registers_is_that_which_is_worked_out():
-    pairs, line = networks.median_of_columns(5)
-    expected = " ".join(f"{one}{':<>'[kept]}{other}" for one, other, kept in pairs)
-    assert " ".join(MEDIAN_OF_COLUMNS.split()) == expected
-    assert line == 12
+@pytest.mark.parametrize(("text", "ranks"), [(MEDIAN_OF_COLUMNS, (12,)), (MIDDLE_OF_COLUMNS, (12, 13))])
+def test_the_networks_in_registers_are_those_which_are_worked_out(text, ranks):
+    network = networks.of_sorted_columns(5, ranks)
+    assert " ".join(text.split()) == " ".join(f"{one}{':<>'[kept]}{other}" for one, other, kept in network.pairs)
+    assert network.lines == ranks
 
 
 def test_windows_from_text_and_files(tmp_path):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import lcm
 from typing import Protocol
 
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.threads import cut
+from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_to
 from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
@@ -108,3 +108,17 @@ def joined(bands: Sequence[Span], pieces: int, plan: Plan) -> list[Span]:
     if chosen_method(plan.stages[0]).spreads and plan.dtype.kind == "f":
         return list(bands)
     return [(bands[first][0], bands[last - 1][1]) for first, last in cut(len(bands), -(-len(bands) // pieces))]
+
+
+def run_parts(span: Span, threads: int, run: Callable[[Span, slice], None], most_rows: int | None = None) -> None:
+    """Call ``run`` on threads with parts of a span, of at most ``most_rows`` rows, and with their place in it.
+
+    By default each thread has one part.
+    """
+    count = span[1] - span[0]
+    rows = min(-(-count // threads), most_rows or count)
+
+    def run_part(part: Span) -> None:
+        run((span[0] + part[0], span[0] + part[1]), slice(*part))
+
+    run_blocks(cut(count, rows), lambda: run_part, threads)

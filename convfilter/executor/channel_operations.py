@@ -13,6 +13,7 @@ from convfilter.executor.bands import Operation
 from convfilter.executor.filled import FilledBands
 from convfilter.executor.held import Held, Span
 from convfilter.executor.means import Means
+from convfilter.executor.medians import medians_of
 from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.filters.operators import Correlation, Morphology, Operator, Point, Pooling, Rank
@@ -126,6 +127,9 @@ def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operat
         dense, sparse = (setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks)
         return Means(unmasked, dense, sparse, setting.out_dtype)
     if isinstance(stage.operator, Rank):
+        medians = medians_of(unmasked, setting.out_dtype)
+        if medians is not None:
+            return medians
         return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
     return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True), setting.full)
 

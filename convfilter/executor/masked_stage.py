@@ -13,6 +13,7 @@ from convfilter.executor.bands import bands_on_grids
 from convfilter.executor.channel_operations import ALL, ChannelOperation, Setting, channel_operations, straight_colours
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
+from convfilter.executor.medians import Medians
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.executor.validity import Validity
 from convfilter.filters.stage import Stage
@@ -157,7 +158,7 @@ class _BandsRun:
         unmarked: list[Span] = []
         for span in spans:
             out, valid = self._out[self._place(span)], self._valid[self._place(span)]
-            if isinstance(operation, Means) and operation.marks_results(span):
+            if isinstance(operation, Means | Medians) and operation.marks_results(span, self._validity):
                 operation.run_marked(self._held, span, out, valid, self._validity, threads)
             else:
                 self._compute(span, out, threads)

@@ -8,7 +8,7 @@ it, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from math import ceil
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.masked import Masked
-from convfilter.engine.threads import cut, run_blocks
-from convfilter.executor.bands import band, joined, joins_mask, reach_of, run_band
+from convfilter.engine.threads import run_blocks
+from convfilter.executor.bands import band, joined, joins_mask, reach_of, run_band, run_parts
 from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.executor.masked_box import MaskedBox, is_unscaled_box
@@ -84,7 +84,7 @@ class Means:
         computation = self._computations.get(span[0]) or self._computation(held, span)
         if isinstance(computation, MaskedBox):
             box = computation
-            _run_parts(span, threads, lambda part, rows: box.run(held, part, out[rows]))
+            run_parts(span, threads, lambda part, rows: box.run(held, part, out[rows]))
             return 0
         if computation is self.plans[0]:
             return run_band(computation, held, span, out, threads)
@@ -94,7 +94,7 @@ class Means:
         masked = Masked(pixels, valid) if joins else with_mask(pixels, valid, 1, threads=threads)
         return run_chunk_to(computation, 0, chunk, masked, out, threads)
 
-    def marks_results(self, span: Span) -> bool:
+    def marks_results(self, span: Span, validity: Validity) -> bool:
         """Whether :meth:`run_marked` may compute a span of :meth:`spans` instead of :meth:`run`."""
         return isinstance(self._computations.get(span[0]), MaskedBox)
 
@@ -107,7 +107,7 @@ class Means:
             valid[rows] = validity.centres(held, part)
             box.run(held, part, out[rows], valid[rows], finds=bool(validity.plans))
 
-        _run_parts(span, threads, run)
+        run_parts(span, threads, run)
 
     def _computation(self, held: Held, span: Span) -> Plan | MaskedBox:
         """Return the plan or the loop that computes a band, chosen by its mask."""
@@ -132,16 +132,6 @@ class Means:
         assert stage.kernel.sigma is not None
         _, valid = held.rows(band(stage, span).rows.ranges)
         return are_dense(valid, *(ceil(sigma) for sigma in stage.kernel.sigma))
-
-
-def _run_parts(span: Span, threads: int, run: Callable[[Span, slice], None]) -> None:
-    """Call ``run`` on each thread with some rows of a span, and with their place in it."""
-    count = span[1] - span[0]
-
-    def run_part(part: Span) -> None:
-        run((span[0] + part[0], span[0] + part[1]), slice(*part))
-
-    run_blocks(cut(count, -(-count // threads)), lambda: run_part, threads)
 
 
 def are_dense(valid: Valid, rows: int, cols: int) -> bool:

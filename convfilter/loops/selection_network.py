@@ -4,7 +4,7 @@ A network is a list of pairs of lines; a line holds the samples under one tap fo
 compared, vector by vector: the smaller samples are stored in the first line, the larger ones in the second
 (K. E. Batcher, "Sorting networks and their applications", AFIPS 1968). The columns of a rectangle are sorted once for
 all windows that contain them (A. Adams, "Fast median filters using separable sorting networks", ACM Trans. Graphics
-40, 2021). ``median.py`` has the medians of 3x3 and 5x5.
+40, 2021). ``median_3.py`` and ``median_5.py`` have those of 3x3 and 5x5.
 """
 
 from __future__ import annotations

@@ -58,6 +58,11 @@ def write_part(array, index, vector, count):
     array[index : index + written] = vector[:written]
 
 
+def write_thrice(array, index, vector):
+    """Store each sample of ``vector`` three times, side by side, from ``index`` on."""
+    array[index : index + 3 * vector.size] = np.repeat(vector, 3)
+
+
 def transpose(source, index, pitch, target, to, target_pitch):
     """Transpose a square of samples into ``target``; it has as many rows as a vector of their type has lanes."""
     places = np.arange(lanes(source))
@@ -103,6 +108,16 @@ def greater(one, other):
 def choose(numbers, least, one, other):
     """Return, lane by lane, ``one`` where an integer of ``numbers`` is at least that of ``least``, else ``other``."""
     return np.where(numbers >= least, one, other)
+
+
+def select(bits, one, other):
+    """Return integers with the bits of ``one`` where those of ``bits`` are set, and those of ``other`` elsewhere."""
+    return (bits & one) | (~bits & other)
+
+
+def exclusive_or(one, other):
+    """Return the bits that differ, lane by lane."""
+    return one ^ other
 
 
 def mean(one, other):

@@ -180,8 +180,14 @@ def _shared_digest(loops: str, lowering: str) -> bytes:
 
 @cache
 def _source(folder: str, name: str) -> bytes:
-    """Return the text of a module; cached, since a run loads several loops of one module."""
-    return _read(folder, name)
+    """Return the text of a module, and of those that it imports helpers from.
+
+    Cached, since a run loads several loops of one module.
+    """
+    text = _read(folder, name)
+    prefix = b"from convfilter.loops."
+    imported = [line.removeprefix(prefix).split()[0] for line in text.splitlines() if line.startswith(prefix)]
+    return b"\0".join([text, *(_source(folder, f"{module.decode()}.py") for module in imported)])
 
 
 def _read(folder: str, name: str) -> bytes:

@@ -108,6 +108,8 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
     if loop.function in ("split_mask", "copy_filled"):
         return types["M"] in (np.uint8, np.uint16)
+    if loop.function in ("masked_median_3", "masked_median_5"):
+        return types["K"] in (np.uint8, np.uint16)
     if loop.module == "mask":
         return True
     if loop.module == "load_masked" and types["S"] in (np.float32, np.float64):

@@ -13,6 +13,7 @@ from convfilter.loops.vectors import (
     between,
     choose,
     divide,
+    exclusive_or,
     exp2,
     greater,
     high_product,
@@ -23,6 +24,7 @@ from convfilter.loops.vectors import (
     multiply_add,
     nearest,
     next_lane,
+    select,
     subtract,
     unequal,
 )
@@ -37,6 +39,8 @@ type_callable(multiply)(lambda _context: lambda one, other: one)
 type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
 type_callable(choose)(lambda _context: lambda numbers, least, one, other: one)
+type_callable(select)(lambda _context: lambda bits, one, other: one)
+type_callable(exclusive_or)(lambda _context: lambda one, other: one)
 type_callable(mean)(lambda _context: lambda one, other: one)
 type_callable(high_product)(lambda _context: lambda one, other: one)
 type_callable(add)(lambda _context: lambda one, other: one)
@@ -78,6 +82,17 @@ def _below(builder: Any, signature: Any, one: Any, other: Any) -> Any:
 def _lower_choose(_context, builder, signature, arguments):
     numbers, least, one, other = arguments
     return builder.select(_below(builder, signature, numbers, least), other, one)
+
+
+@lower_builtin(select, Vector, Vector, Vector)
+def _lower_select(_context, builder, _signature, arguments):
+    bits, one, other = arguments
+    return builder.or_(builder.and_(bits, one), builder.and_(builder.not_(bits), other))
+
+
+@lower_builtin(exclusive_or, Vector, Vector)
+def _lower_exclusive_or(_context, builder, _signature, arguments):
+    return builder.xor(*arguments)
 
 
 @lower_builtin(mean, Vector, Vector)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -60,12 +61,16 @@ def compiled_by(decorators: Decorators, module: ModuleType, function: str, signa
 
 @cache
 def _names_with_helpers(decorators: Decorators, module: ModuleType) -> dict[str, Any]:
-    """Return the names of a module, with its private functions decorated as helpers.
+    """Return the names of a module, with its private functions, and those that it imports, decorated as helpers.
 
     A helper is compiled once for each combination of types; the loops of ``box``, for example, share many helpers.
     """
     names = dict(vars(module))
     for name, value in vars(module).items():
-        if name.startswith("_") and isinstance(value, FunctionType):
+        if not (name.startswith("_") and isinstance(value, FunctionType)):
+            continue
+        if value.__module__ != module.__name__:
+            names[name] = _names_with_helpers(decorators, sys.modules[value.__module__])[name]
+        else:
             names[name] = decorators.helper(FunctionType(value.__code__, names, name), **_OF_HELPERS)
     return names
