@@ -1,5 +1,6 @@
 from collections import defaultdict
 from itertools import count, product
+from typing import get_args
 
 import numpy as np
 import pictures
@@ -12,6 +13,7 @@ from convfilter import api
 from convfilter.cli import selftest as command
 from convfilter.cli.root import run
 from convfilter.native.loop import Loop
+from convfilter.planning import Algorithm
 from convfilter.precompile.variants import all_variants
 from convfilter.selftest import findings
 from convfilter.selftest.findings import selftest
@@ -21,7 +23,13 @@ from convfilter.selftest.reference import gaussian, largest, weighted_sums, with
 #: Methods that refuse real samples, and methods whose weights are never whole.
 NO_REALS, NO_WHOLE, NO_ALPHA = ("box",), ("multirate", "join", "mask", "bilateral", "guided"), ("fourier",)
 #: Methods for bytes alone, those whose results are samples, and those for no sample type that needs float64.
-BYTES, ALL_WHOLE, NARROW = ("histograms",), ("morphology", "canny", "png", "jpeg"), ("box", "multirate", "histograms")
+BYTES, ALL_WHOLE, NARROW = (
+    ("histograms",),
+    ("morphology", "compass", "canny", "png", "jpeg"),
+    ("box", "multirate", "histograms"),
+)
+#: Methods whose arithmetic beyond that of other methods is NumPy's.
+BY_NUMPY = {"orientation", "response", "softmax", "indices", "constant"}
 #: Methods whose results are of the picture's type alone.
 KEPT = ("png", "jpeg")
 WIDE = ("int16", "uint32", "float64")
@@ -46,6 +54,11 @@ def observed():
 def test_every_promise_is_kept_here(observed):
     found, _ = observed
     assert [finding for finding in found if not finding.passed] == []
+
+
+def test_every_method_has_jobs():
+    methods = {name for names in get_args(Algorithm) for name in get_args(names)}
+    assert {*JOBS, *BY_NUMPY} == methods | {"mask", "png", "jpeg"}
 
 
 def test_every_method_is_checked_with_every_sample_type(observed):

@@ -201,6 +201,25 @@ def diagonal_edges() -> Job:
     return Job(run, _length_of(parts), _length_of(sizes), exact=True, signed=True)
 
 
+def compass(family: str) -> Job:
+    """Take the largest sum of a pattern in eight directions."""
+    patterns = [kernel.matrix for kernel in kernels.compass(family)]
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        function: Callable[..., Samples] = getattr(api, family)  # the only method has no name
+        return function(picture, **keywords)
+
+    def largest_sum(samples: Real, geometry: Geometry) -> Real:
+        sums: Real = np.max([weighted_sums(samples, pattern, geometry) for pattern in patterns], axis=0)
+        return sums
+
+    def reach(magnitudes: Real, geometry: Geometry) -> Real:
+        sums: Real = np.max([weighted_sums(magnitudes, np.abs(pattern), geometry) for pattern in patterns], axis=0)
+        return sums
+
+    return Job(run, largest_sum, reach, exact=True, signed=True)
+
+
 def _length_of(weights: Sequence[Weights]) -> Expect:
     def expect(samples: Real, geometry: Geometry) -> Real:
         sums = [weighted_sums(samples, each, geometry) for each in weights]

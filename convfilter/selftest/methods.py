@@ -19,6 +19,7 @@ from convfilter.selftest.jobs import (
     blur,
     box,
     clipped,
+    compass,
     convolution,
     diagonal_edges,
     edges,
@@ -47,6 +48,7 @@ from convfilter.selftest.pixel_jobs import (
     canny_edges,
     guided_fits,
     layer,
+    small_details,
     transposed_layer,
     weighted_ranks,
 )
@@ -193,7 +195,11 @@ def _sliding() -> list[Job]:
 
 
 def _morphology() -> list[Job]:
-    return [extremes_under("dilate", 2), extremes_under("erode", 4)]
+    return [extremes_under("dilate", 2), extremes_under("erode", 4), small_details(2)]
+
+
+def _compass() -> list[Job]:
+    return [compass("kirsch"), compass("robinson")]
 
 
 def _layers() -> list[Job]:
@@ -266,6 +272,7 @@ JOBS: dict[str, Callable[[], list[Job]]] = {
     "histograms": _histograms,
     "sliding": _sliding,
     "morphology": _morphology,
+    "compass": _compass,
     "bilateral": _bilateral,
     "guided": _guided,
     "points": _points,

@@ -24,6 +24,7 @@ from convfilter.selftest.reference import (
     canny,
     guided,
     largest,
+    largest_under,
     ranked,
     ranked_by_weight,
     strided,
@@ -271,3 +272,20 @@ def canny_edges(sigma: float, low: float, high: float) -> Job:
         return edges, np.full_like(edges, full)
 
     return pixel_job(run, expect, exact=True, geometries=({},))
+
+
+def small_details(radius: int) -> Job:
+    """Subtract the opening with a disk from the picture."""
+    distance = np.arange(-radius, radius + 1)
+    footprint = np.hypot(distance[:, np.newaxis], distance) <= radius
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        return windows.top_hat(picture, footprint.astype(np.uint8), **keywords)
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, _ = split(picture, how)
+        eroded = -largest_under(with_border(-colours, 0.0), footprint, how)
+        values: Real = colours - largest_under(with_border(eroded, 0.0), footprint, how)
+        return values, np.full_like(values, np.abs(colours).max())
+
+    return pixel_job(run, expect, exact=True, geometries=({}, {"padding_mode": "reflect"}))
