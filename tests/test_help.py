@@ -140,6 +140,12 @@ def test_plans_of_pictures_and_pipelines(capfd: pytest.CaptureFixture[str]) -> N
         assert message in capfd.readouterr().err
 
 
+def test_pooling_states_its_own_defaults(capfd: pytest.CaptureFixture[str]) -> None:
+    options = " ".join(printed(capfd, "pool", "--help").split())
+    assert "--stride STEP Keep every STEP-th row and column; N, or XxY. [px, default the window]" in options
+    assert "as TensorFlow's SAME and ONNX have it. [px, default 0]" in options
+
+
 PLAN = ("plan", "-f", "box:3", "--channels", "4", "--size")
 
 
@@ -148,7 +154,11 @@ def test_filters_are_listed_by_group_and_by_name(capfd: pytest.CaptureFixture[st
     index = whole.split("\n\n")[0]
     assert sorted(name for line in index.splitlines() for name in line.split()[1:]) == sorted(FILTERS)
     one = printed(capfd, "kernel", "list", "gaussian")
-    assert one.startswith("gaussian:") and "sobel" not in one.partition("All filters")[0]
+    assert one.startswith("gaussian:") and "sobel" not in one.partition("Common parameters")[0]
+    assert "  common parameters: none\n" in printed(capfd, "kernel", "list", "canny")
+    assert "Common parameters" not in printed(capfd, "kernel", "list", "canny")
+    for name, stride in (("box", "1]"), ("maxpool", "the window]"), ("layer", "the file's, else 1]")):
+        assert f"default {stride}" in printed(capfd, "kernel", "list", name).partition("    stride ")[2].split("\n")[0]
     assert [row["name"] for row in json.loads(printed(capfd, "kernel", "list", "--json"))] == list(FILTERS)
     assert run(["kernel", "list", "gausian"]) == 2
     assert "no filter is called 'gausian'; did you mean gaussian?" in capfd.readouterr().err

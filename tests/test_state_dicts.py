@@ -98,7 +98,9 @@ def test_a_state_dict_of_one_layer_needs_no_prefix(tmp_path: Path) -> None:
         (",prefix=features.9", "there is no module 'features.9'; modules are features.0, features.1,"),
         (",prefix=fc", "no weight has the four axes of a convolution; modules are fc"),
         (",prefix=features.4,norm=bn1", "must have the shape"),
-        (",prefix=conv1,norm=fc", "module 'fc' with bias, weight does not belong to a layer"),
+        (",prefix=conv1,norm=fc", "norm must name a batch normalisation, which has a running_mean, got 'fc'"),
+        (",prefix=conv1,norm=prelu1", "norm must name a batch normalisation, which has a running_mean, got 'prelu1'"),
+        (",prefix=conv1,prelu=bn1", "prelu must name a PReLU, which has a weight of one axis alone, got 'bn1'"),
         (",prefix=block,norm=bn1", "a layer has no two modules like 'bn1'"),
     ],
 )
@@ -108,6 +110,12 @@ def test_modules_that_make_no_layer(
     with pytest.raises(KernelFileError) as caught:
         convfilter.apply(IMAGE, f"layer:{saved[0]}{words}")
     assert message in str(caught.value)
+
+
+def test_modules_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{"0.weight": np.ones((2, 3, 3, 3)), "1.weight": np.ones(2), "1.bias": np.ones(2)})
+    with pytest.raises(KernelFileError, match="module '1' with bias, weight does not belong to a layer"):
+        convfilter.apply(IMAGE, f"layer:{tmp_path / 'a.npz'}")
 
 
 def loaded(tmp_path: Path, **arrays: object) -> Stage:

@@ -57,6 +57,12 @@ def test_a_stride_of_one_is_no_default_of_pooling():
     assert spec_of("maxpool", {"size": "3", "stride": "1", "padding": "same"}) == "maxpool:3,stride=1,padding=same"
 
 
+def test_defaults_that_a_file_may_replace_are_kept():
+    assert spec_of("layer", {"file": "a.npz", "padding_mode": "edge"}) == "layer:a.npz,padding_mode=edge"
+    assert spec_of("convtranspose", {"file": "a.npz", "padding": "same"}) == "convtranspose:a.npz,padding=same"
+    assert spec_of("layer", {"file": "a.npz", "flip": "false"}) == "layer:a.npz"
+
+
 def test_values_that_are_the_default_are_left_out():
     assert spec_of("sobel", {"axis": "magnitude", "stride": "1", "padding_mode": ""}) == "sobel"
     assert spec_of("gaussian", {"sigma": " 2.5 ", "stride": "2", "nothing": "3"}) == "gaussian:2.5,stride=2"

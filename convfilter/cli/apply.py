@@ -113,7 +113,7 @@ command = Command(
     params=[
         spec_option(required=False),
         until_option(),
-        *stage_options(STAGE_PARAMETERS),
+        *stage_options(STAGE_PARAMETERS.values()),
         *run_options(),
         files_argument(words),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ from convfilter.cli.messages import tell
 from convfilter.cli.options import SECTIONS, FilterOption, Option, run_options, stage_options
 from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
+from convfilter.filters.parameters import Parameter
 from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import STRIPS
 
@@ -133,7 +134,7 @@ def filter_command(
     *,
     examples: str,
     filter_name: str | None = None,
-    keywords: Iterable[str] = tuple(STAGE_PARAMETERS),
+    stage_parameters: Sequence[Parameter] = tuple(STAGE_PARAMETERS.values()),
 ) -> Command:
     """Make a command that is shorthand for ``apply`` with one SPEC.
 
@@ -147,7 +148,7 @@ def filter_command(
         Command lines, one a line.
     filter_name : str, optional
         The filter of a command that has only one.
-    keywords : iterable of str
+    stage_parameters : sequence of Parameter
         Stage options that the command takes.
     """
 
@@ -161,9 +162,9 @@ def filter_command(
         name,
         callback=callback,
         help=COMMANDS[name],
-        params=[*own, *stage_options(keywords), *run_options(), files_argument()],
+        params=[*own, *stage_options(stage_parameters), *run_options(), files_argument()],
     )
-    command.examples, command.draws_padding = examples, "padding_mode" in set(keywords)
+    command.examples, command.draws_padding = examples, any(each.name == "padding_mode" for each in stage_parameters)
     return command
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from convfilter.cli.values import SPEC, WordType
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.parameters import Parameter
+from convfilter.filters.row import ALL_KEYWORDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,9 +63,7 @@ def list_filters(names: tuple[str, ...], as_json: bool) -> None:
         tell(*_index(), "")
     for row in rows:
         tell(*_filter_lines(row), "")
-    tell("All filters also take these parameters; pooling takes no padding-mode, padding-value or flip:")
-    for parameter in STAGE_PARAMETERS.values():
-        tell(_parameter_line(parameter))
+    tell(*_common_lines(rows))
 
 
 def _index() -> Iterator[str]:
@@ -96,8 +95,26 @@ def _filter_lines(row: Filter) -> Iterator[str]:
     yield f"    {row.summary} {row.formula}"
     for parameter in row.parameters:
         yield _parameter_line(parameter)
+    if row.stage_keywords != ALL_KEYWORDS:
+        yield f"    common parameters: {', '.join(row.stage_keywords) or 'none'}"
+    differing = [f"{name} {words}" for name, words in row.own_defaults.items()]
+    if differing:
+        yield f"    defaults: {'; '.join(differing)}"
     yield f"    source: {row.source}"
     yield f"    example: {row.example}"
+
+
+def _common_lines(rows: Sequence[Filter]) -> Iterator[str]:
+    """Describe the common parameters that filters take; those of filters that take few stand in their entries."""
+    taken = {name for row in rows for name in row.stage_keywords}
+    if not taken:
+        return
+    if len(rows) == 1:
+        yield "Common parameters:"
+        yield from map(_parameter_line, rows[0].stage_parameters)
+        return
+    yield "Common parameters; an entry names those that its filter takes, if these are not all:"
+    yield from (_parameter_line(each) for each in STAGE_PARAMETERS.values() if each.name in taken)
 
 
 def _parameter_line(parameter: Parameter) -> str:

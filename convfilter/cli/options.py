@@ -90,17 +90,16 @@ def _settings(parameter: Parameter | None, summary: str = "") -> dict[str, Any]:
     return {"help": f"{text}{f'  [{facts}]' if facts else ''}", "metavar": metavar, "type": KindType(parameter.kind)}
 
 
-def stage_options(names: Iterable[str]) -> list[Option]:
+def stage_options(parameters: Iterable[Parameter]) -> list[Option]:
     """Make the options that every filter takes besides its own."""
     return [
         Option(
-            f"--{name.replace('_', '-')}",
-            name,
-            section="Geometry" if name in _GEOMETRY else "Result",
-            **_settings(STAGE_PARAMETERS[name]),
+            f"--{each.name.replace('_', '-')}",
+            each.name,
+            section="Geometry" if each.name in _GEOMETRY else "Result",
+            **_settings(each),
         )
-        for name in STAGE_PARAMETERS
-        if name in set(names)
+        for each in parameters
     ]
 
 

@@ -205,7 +205,7 @@ command = Command(
         Option(
             "--depth", section="Filter", type=RunType(Choice(tuple(_DTYPES))), help="Sample type of the picture.  [8]"
         ),
-        *stage_options(STAGE_PARAMETERS),
+        *stage_options(STAGE_PARAMETERS.values()),
         Option("--gray", section="Result", is_flag=True, help="Filter the luminance."),
         algorithm_option("Use this algorithm, not the cheapest."),
         Option(

@@ -14,7 +14,7 @@ command = filter_command(
         parameter_option("avgpool", "count_padding"),
         parameter_option("lppool", "p"),
     ],
-    keywords=FILTERS["maxpool"].stage_keywords,
+    stage_parameters=FILTERS["maxpool"].stage_parameters,
     examples="""\
 convfilter pool --max 2 in.png out.png
 convfilter pool --max 3 --stride 2 --padding 1 in.png out.png

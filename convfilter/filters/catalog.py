@@ -24,7 +24,7 @@ from convfilter.filters.operators import (
 )
 from convfilter.filters.parameters import Choice, Flag, Number, OrWord, Parameter, Text
 from convfilter.filters.point_rows import POINT_ROWS
-from convfilter.filters.row import OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
+from convfilter.filters.row import DEFAULTS_OF_POOLING, OF_POOLING, SIGMA, SIZE, STAGE_PARAMETERS, Filter
 from convfilter.filters.sampled_rows import ORIENTATION, SAMPLED_ROWS
 from convfilter.filters.stage import Stage
 from convfilter.filters.window_rows import WINDOW_ROWS
@@ -265,6 +265,7 @@ FILTERS: Mapping[str, Filter] = {
             (_SIZE_OR_WHOLE,),
             OF_POOLING,
             source="Riesenhuber and Poggio, Hierarchical models of object recognition in cortex, 1999",
+            own_defaults=DEFAULTS_OF_POOLING,
         ),
         Filter(
             "minpool",
@@ -275,6 +276,7 @@ FILTERS: Mapping[str, Filter] = {
             (_SIZE_OR_WHOLE,),
             OF_POOLING,
             source="erosion of grey pictures; Serra, Image Analysis and Mathematical Morphology, 1982",
+            own_defaults=DEFAULTS_OF_POOLING,
         ),
         Filter(
             "avgpool",
@@ -288,6 +290,7 @@ FILTERS: Mapping[str, Filter] = {
             ),
             OF_POOLING,
             source="subsampling in LeCun et al., Gradient-based learning applied to document recognition, 1998",
+            own_defaults=DEFAULTS_OF_POOLING,
         ),
         Filter(
             "lppool",
@@ -301,6 +304,7 @@ FILTERS: Mapping[str, Filter] = {
             ),
             OF_POOLING,
             source="Gulcehre et al., Learned-norm pooling for deep feedforward and recurrent networks, 2014",
+            own_defaults=DEFAULTS_OF_POOLING,
         ),
         Filter("identity", "The picture itself.", "one weight of 1", "identity", _identity, source="by definition"),
         *SAMPLED_ROWS,

@@ -81,6 +81,12 @@ NETWORK_ROWS = (
         ),
         ALL_KEYWORDS,
         source="LeCun et al., 1998; batch normalisation: Ioffe and Szegedy, 2015",
+        own_defaults={
+            "stride": "the file's, else 1",
+            "dilation": "the file's, else 1",
+            "padding": "the file's, else same",
+            "padding_mode": "the file's, else constant",
+        },
     ),
     Filter(
         "convtranspose",
@@ -102,6 +108,11 @@ NETWORK_ROWS = (
         ),
         ("stride", "dilation", "padding", "scale", "offset", "map"),
         source="Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 4",
+        own_defaults={
+            "stride": "the file's, else 1",
+            "dilation": "the file's, else 1",
+            "padding": "the file's, else 0",
+        },
     ),
     Filter(
         "net",

@@ -54,6 +54,8 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
 ALL_KEYWORDS = tuple(STAGE_PARAMETERS)
 #: Common parameters of pooling, which ignores padded cells and has no weights to flip.
 OF_POOLING = ("stride", "dilation", "padding", "ceil", "scale", "offset", "map")
+#: Their defaults.
+DEFAULTS_OF_POOLING: Mapping[str, str] = {"stride": "the window", "padding": "0"}
 #: Common parameters of point operations, which have no window.
 OF_POINTS = ("scale", "offset", "map")
 
@@ -78,6 +80,8 @@ class Filter(NamedTuple):
         The filter's own parameters; a SPEC may give the first without its name.
     stage_keywords : tuple of str
         Names of the ``STAGE_PARAMETERS`` that apply.
+    own_defaults : mapping of str to str
+        The filter's defaults of these, in words, where they differ.
     """
 
     name: str
@@ -88,11 +92,18 @@ class Filter(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     stage_keywords: tuple[str, ...] = ALL_KEYWORDS
     source: str = ""
+    own_defaults: Mapping[str, str] = {}
 
     def parameter(self, name: str) -> Parameter | None:
         """Return one of the filter's own parameters, or a common one that applies."""
         parameters = {parameter.name: parameter for parameter in self.parameters}
         return parameters.get(name) or (STAGE_PARAMETERS[name] if name in self.stage_keywords else None)
+
+    @property
+    def stage_parameters(self) -> tuple[Parameter, ...]:
+        """The common parameters that apply, with the filter's own defaults."""
+        common = [STAGE_PARAMETERS[name] for name in self.stage_keywords]
+        return tuple(each._replace(default=self.own_defaults.get(each.name, each.default)) for each in common)
 
     @property
     def form(self) -> str:

@@ -81,12 +81,13 @@ class Modules:
                 f"a layer has one convolution, got {len(convolutions)}; "
                 f"choose one with prefix=NAME: {_listed(convolutions)}"
             )
+        self._require_kinds(modules)
         for name, parts in modules.items():
             if name == convolutions[0]:
                 arrays.update(_renamed(name, parts, _OF_CONVOLUTION))
-            elif "running_mean" in parts:
+            elif _is_norm(parts):
                 arrays.update(_once(arrays, name, _renamed(name, parts, _OF_NORM)))
-            elif set(parts) == {"weight"} and parts["weight"].ndim == 1:
+            elif _is_prelu(parts):
                 arrays.update(_once(arrays, name, {"slope": parts["weight"], "activation": np.array("prelu")}))
             else:
                 raise KernelFileError(
@@ -94,6 +95,16 @@ class Modules:
                     "choose the layer's with prefix=, norm= and prelu="
                 )
         return arrays
+
+    def _require_kinds(self, modules: Mapping[str, Mapping[str, Array]]) -> None:
+        """Refuse a ``norm`` without a batch normalisation, and a ``prelu`` without slopes."""
+        for word, prefix, is_of_kind, what in (
+            ("norm", self.norm, _is_norm, "batch normalisation, which has a running_mean"),
+            ("prelu", self.prelu, _is_prelu, "PReLU, which has a weight of one axis alone"),
+        ):
+            under = [parts for name, parts in modules.items() if f"{name}.".startswith(f"{prefix}.")]
+            if prefix and not any(map(is_of_kind, under)):
+                raise KernelFileError(f"{word} must name a {what}, got {shown(prefix)}")
 
 
 def is_state_dict(names: Collection[str]) -> bool:
@@ -103,6 +114,14 @@ def is_state_dict(names: Collection[str]) -> bool:
 
 def _is_convolution(parts: Mapping[str, Array]) -> bool:
     return "weight" in parts and parts["weight"].ndim == _CONVOLUTION_AXES
+
+
+def _is_norm(parts: Mapping[str, Array]) -> bool:
+    return "running_mean" in parts
+
+
+def _is_prelu(parts: Mapping[str, Array]) -> bool:
+    return set(parts) == {"weight"} and parts["weight"].ndim == 1
 
 
 def _renamed(module: str, parts: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:

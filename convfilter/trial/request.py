@@ -10,7 +10,7 @@ from convfilter.batch import depfile
 from convfilter.errors import UsageError
 from convfilter.filters.catalog import FILTERS, Filter
 from convfilter.filters.parameters import Parameter
-from convfilter.filters.row import OF_POOLING
+from convfilter.filters.row import STAGE_PARAMETERS
 from convfilter.filters.spec import FilterSpec, Value, parse
 from convfilter.record import NamedTuple
 
@@ -125,9 +125,8 @@ def spec_of(name: str, values: Mapping[str, Any]) -> str:
 
 def usual(row: Filter, parameter: Parameter) -> str:
     """Return the effective default of a parameter; "" if it cannot be typed."""
-    # For pooling, the default stride is the window, and the default padding is none.
-    differs = row.stage_keywords == OF_POOLING and parameter.name in ("stride", "padding")
-    return "" if differs else parameter.default or ""
+    is_of_stage = STAGE_PARAMETERS.get(parameter.name) is parameter
+    return "" if is_of_stage and parameter.name in row.own_defaults else parameter.default or ""
 
 
 def stack_of(specs: tuple[str, ...]) -> list[dict[str, Any]]:
