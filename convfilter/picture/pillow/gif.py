@@ -146,23 +146,26 @@ def blocks(file: BinaryIO) -> Iterator[_Block]:
     IndexError
         The file is truncated.
     """
-    file.seek(_header_bytes(file))
+    end = _header_bytes(file)
     while True:
-        at = file.tell()
+        at = end  # counted, since a buffered file asks the system for each ``tell``
+        file.seek(at)
         introducer = file.read(1)[0]
         if introducer not in (_EXTENSION, IMAGE):
-            yield _Block(introducer, at=at, end=file.tell())
+            yield _Block(introducer, at=at, end=at + 1)
             return
         label = file.read(1)[0] if introducer == _EXTENSION else None
+        start = at + 2
         if introducer == IMAGE:
             # An optional colour table, then the size of the first codes.
-            file.seek(table_bytes(file.read(DESCRIPTOR_BYTES)[-1]) + 1, os.SEEK_CUR)
-        start = file.tell()
-        while length := file.read(1)[0]:
-            file.seek(length, os.SEEK_CUR)
-        end = file.tell()
-        yield _Block(introducer, label, at, start, end)
+            start = at + 1 + DESCRIPTOR_BYTES + table_bytes(file.read(DESCRIPTOR_BYTES)[-1]) + 1
+        end = start
         file.seek(end)
+        while length := file.read(1)[0]:
+            end += 1 + length
+            file.seek(end)
+        end += 1
+        yield _Block(introducer, label, at, start, end)
 
 
 class GifMetadata(NamedTuple):
