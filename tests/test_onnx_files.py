@@ -242,7 +242,7 @@ def branched(tmp_path: Path) -> str:
         node("Mul", ["a3", "h4"], ["m4"], "scale4"),
         node("Concat", ["m4", "c3", "p3"], ["k5"], "concat5", axis=1),
         node("InstanceNormalization", ["k5", "g5", "b5"], ["i5"], "norm5"),
-        node("Resize", ["i5", "", "scales"], ["z6"], "resize6", mode="linear"),
+        node("Resize", ["i5", "", "scales"], ["z6"], "resize6", mode="cubic"),
     ]
     weights = [
         tensor("w1", 4, 3, 3, 3), tensor("w2", 4, 4, 5, 5), tensor("w3", 4, 4, 3, 3), tensor("w4", 4, 4, 1, 1),
@@ -525,10 +525,13 @@ def test_channels_are_chosen(node: Any, channels: list[int], tmp_path: Path) -> 
         (_of("Gather", "two", axis=2), "only channels can be gathered, by a list of their numbers, got axis 2"),
         (_of("Gather", "far", axis=1), "its indices must be numbers of 3 channels, got [0, 3]"),
         (_of("Resize", "", "half"), "only a Resize of rows and columns by whole factors"),
-        (_of("Resize", "", "", "sizes"), "its scales must be 4 constants; a Resize to given sizes is not supported"),
+        (
+            _of("Resize", "", "", "sizes"),
+            "its scales must be 4 constants; for a Resize to given sizes, export the network with the",
+        ),
         (
             _of("Resize", "", "twice", coordinate_transformation_mode="asymmetric"),
-            "to the nearest sample, is supported",
+            "nearest or linear, without aligned corners, is supported",
         ),
     ],
 )
@@ -553,7 +556,7 @@ def test_repetition_needs_to_know_the_channels(tmp_path: Path) -> None:
 
 
 def test_nodes_after_branches_are_named(branched: str) -> None:
-    with pytest.raises(KernelFileError, match=r"node 'resize6' \(Resize\): only.*got linear by 2 and 2; until=norm5"):
+    with pytest.raises(KernelFileError, match=r"node 'resize6' \(Resize\): only.*got cubic by 2 and 2; until=norm5"):
         convfilter.apply(IMAGE, f"net:{branched}")
 
 

@@ -31,6 +31,9 @@ NUMBERS = {
     "volume": np.int64([1, 1, CHANNELS, ROWS, -1]), "picture_again": np.int64([1, CHANNELS, ROWS, COLS]),
     "pads": np.int64([0, 0, 1, 0, 0, 0, 0, 1, 0, 0]), "depth": np.int64([1]),
     "groups": np.int64([1, 2, 4, ROWS, COLS]), "pixel": np.int64([1, CHANNELS, 1, 1]),
+    "scales": np.float32([1, 1, 2, 3]), "along": np.float32([1, 1, 1, 4]), "hundred": np.float32([1, 1, 100, 1]),
+    "sizes": np.int64([1, CHANNELS, 3 * ROWS, 2 * COLS]), "three": np.float32(3),
+    "wider": np.int64([1, CHANNELS, 7, 7]),
     "last_axis": np.int64([-1]), "channel_axis": np.int64([1]), "pixel_axes": np.int64([2, 3]),
     "0": np.int64([0]), "1": np.int64([1]), "2": np.int64([2]), "3": np.int64([3]), "-1": np.int64([-1]),
     "-2": np.int64([-2]), "8": np.int64([8]), "most": np.int64([2**63 - 1]), "far": np.int64([5000]),
@@ -90,6 +93,18 @@ GROUPS: dict[str, Nodes] = {
         ("Mul", "x p", "y")],
     "excitation, unsqueezed": [
         ("ReduceMean", "x pixel_axes", "v", {"keepdims": 0}), ("Unsqueeze", "v pixel_axes", "p"), ("Mul", "x p", "y")],
+    "excitation, expanded": [
+        ("GlobalAveragePool", "x", "p"), ("Sigmoid", "p", "s"), ("Expand", "s picture_again", "e"),
+        ("Mul", "x e", "y")],
+    "a square": [("Pow", "x two", "y")],
+    "linear interpolation": [("Resize", "x '' scales", "y", {"mode": "linear"})],
+    "linear interpolation to a size": [("Resize", "x '' '' sizes", "y", {"mode": "linear"})],
+    "linear interpolation, corners aligned at 0": [
+        ("Resize", "x '' scales", "y", {"mode": "linear", "coordinate_transformation_mode": "asymmetric"})],
+    "linear interpolation of one axis": [
+        ("Resize", "x '' along", "y", {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"})],
+    "repetition to a size": [
+        ("Resize", "x '' '' sizes", "y", {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})],
     "mean of channels": [("ReduceMean", "x channel_axis", "v"), ("Sigmoid", "v", "s"), ("Mul", "x s", "y")],
     "depth to space": [("DepthToSpace", "x", "y", {"blocksize": 2})],
     "depth to space, channels outside": [("DepthToSpace", "x", "y", {"blocksize": 2, "mode": "CRD"})],
@@ -145,6 +160,18 @@ def test_groups_of_nodes(name: str, tmp_path: Path) -> None:
         ([("SpaceToDepth", "x", "y", {"blocksize": 65})], "blocksize must be from 1 to 64, got 65"),
         ([("Slice", "x far most 2", "y")], "a slice may leave out 4096 rows, got 5000"),
         ([*ROWS_AROUND, ("Concat", "after x before", "y", {"axis": 2})], r"\(Slice\): rows and columns can be sliced"),
+        ([("Pow", "x three", "y")], "only even powers are supported, got .3.0."),
+        ([("Resize", "x '' hundred", "y")], "by factors up to 64, got 100 and 1"),
+        (
+            [("Resize", "x '' scales", "y", {"mode": "linear", "coordinate_transformation_mode": "align_corners"})],
+            "without aligned corners, is supported, got linear by 2 and 3",
+        ),
+        ([("Expand", "x picture_again", "y")], "only a pixel can be expanded"),
+        ([("GlobalMaxPool", "x", "p"), ("Expand", "p picture_again", "y")], "only a pixel can be expanded"),
+        (
+            [("GlobalMaxPool", "x", "p"), ("Expand", "p wider", "e"), ("Mul", "x e", "y")],
+            r"\(Mul\): only a pixel can be expanded",
+        ),
         ([("ReduceMean", "x 2", "y")], "means must be over all pixels of each channel or over all channels of each"),
     ],
 )

@@ -12,7 +12,7 @@ from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers, normalizations
 from convfilter.filters.network_operators import Constant, Join, Layer, Softmax
 from convfilter.filters.onnx_node import Chain, Node, scaled
-from convfilter.filters.onnx_resampling import cropped, depth_to_space, repeated, space_to_depth
+from convfilter.filters.onnx_resampling import cropped, depth_to_space, resized, space_to_depth
 from convfilter.filters.stage import Stage
 
 #: More channels than a layer has.
@@ -191,5 +191,5 @@ def multiplied(node: Node, chain: Chain) -> Chain:
 
 #: Conversions of nodes that need the number of channels only.
 RESAMPLING = {
-    "Resize": repeated, "Upsample": repeated, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
+    "Resize": resized, "Upsample": resized, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
 }  # fmt: skip

@@ -214,7 +214,8 @@ class Graph:
         if node.kind in _CHOICES:
             return _CHOICES[node.kind](node, first)
         if node.kind in RESAMPLING and not others:
-            return RESAMPLING[node.kind](node, first, channel_count(node, first))
+            shape = tuple(self._layouts.known_shape(node.inputs[0])) if node.kind == "Resize" else ()
+            return RESAMPLING[node.kind](replace(node, shape=shape), first, channel_count(node, first))
         if node.kind not in NODES:
             raise KernelFileError(_UNSUPPORTED.get(node.kind, "nodes of this kind are not supported"))
         if others:

@@ -34,6 +34,7 @@ _PRODUCTS = ("Gemm", "MatMul")
 _POINTWISE = {*NOTHING, "Clip", "Neg", *ACTIVATION_NODES} - {"PRelu"}
 _OF_VECTORS = {*ELEMENTWISE, "Neg", "BatchNormalization"}
 _GROUPS = "channels in groups are no picture; an InstanceNormalization and a Reshape back must follow"
+_EXPANDED = "only a pixel can be expanded, to the size of a picture that it is added to or multiplied with next"
 _TRANSPOSE = "only transposes between (N, H, W, C) and (N, C, H, W) are supported, and others before a Flatten"
 
 
@@ -84,6 +85,8 @@ class Layouts:
         self._groups: dict[str, tuple[int, int]] = {}
         #: Shapes of these maps before they were joined.
         self._maps: dict[str, list[int]] = {}
+        #: Shapes of single pixels that an Expand repeats.
+        self._expanded: dict[str, list[int]] = {}
         #: Orders of axes that only a Flatten may read.
         self._orders: dict[str, tuple[int, ...]] = {}
 
@@ -135,6 +138,8 @@ class Layouts:
             return _TRANSPOSE
         if name in self._groups:
             return _GROUPS
+        if name in self._expanded:
+            return _EXPANDED
         vector = self._vectors.get(name)
         if vector is None or vector.is_pixel:
             return ""
@@ -168,6 +173,8 @@ class Layouts:
         if node.kind == "Transpose":
             self._transpose(node, output)
             return chains[source]
+        if node.kind == "Expand" or any(name in self._expanded for name in node.inputs):
+            return self._of_expanded(node, chains, output)
         if any(name in self._orders for name in node.inputs):
             raise KernelFileError("its input has another order of axes than (N, C, H, W); only a Flatten can follow")
         if node.kind == "ReduceMean" and not node.number("keepdims", 1):
@@ -196,6 +203,19 @@ class Layouts:
         if node.kind == "Reshape" and after[1:] == self._maps[source][1:]:
             return chain
         raise KernelFileError(_GROUPS)
+
+    def _of_expanded(self, node: Node, chains: Mapping[str, Chain], output: str) -> Chain | None:
+        """Return the chain of an Expand of a pixel, which stays one; None for a node that joins it with a picture."""
+        sides = node.constant(1) if node.kind == "Expand" else None
+        before = self.known_shape(node.inputs[0])
+        if sides is not None and before[2:] == [1, 1] and sides.size == _AXES and sides.reshape(-1)[1] == before[1]:
+            self._expanded[output] = sides.reshape(-1).tolist()
+            return chains[node.inputs[0]]
+        shapes = [self._expanded.get(name) or self.known_shape(name) for name in node.inputs]
+        of_pictures = [name for name in node.inputs if name in chains and name not in self._expanded]
+        if node.kind not in ("Add", "Sub", "Mul", "Div") or shapes[0] != shapes[-1] or not of_pictures:
+            raise KernelFileError(_EXPANDED)
+        return None
 
     def _order(self, node: Node) -> tuple[int, ...]:
         """Return the order of axes of a node's first input."""

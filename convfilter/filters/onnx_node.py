@@ -58,6 +58,8 @@ class Node:
         Whether the network's input holds integers.
     outputs : int
         Number of outputs.
+    shape : tuple of int
+        Shape of the first input of a Resize, for one picture; empty if unknown.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Node:
     channels: int | None = None
     has_integers: bool = False
     outputs: int = 1
+    shape: tuple[int, ...] = ()
 
     @classmethod
     def of(

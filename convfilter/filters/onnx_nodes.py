@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from convfilter.errors import KernelFileError
+from convfilter.errors import KernelFileError, shown
 from convfilter.filters import kernels, layers, normalizations
 from convfilter.filters.network_operators import Layer, MaxIndices
 from convfilter.filters.onnx_channels import channel_mean, multiplied, normalized_channels, normalized_layer, softmax
@@ -149,6 +149,13 @@ def _clip(node: Node, chain: Chain) -> Chain:
         bounds.append(node.number(name, default) if constant is None else float(constant.reshape(-1)[0]))
     low, high = bounds
     return *chain, Stage(Point("clip", min(low, high), high), name=node.name)
+
+
+def _power(node: Node, chain: Chain) -> Chain:
+    exponent = node.needed(1, "exponent")
+    if exponent.size != 1 or exponent.reshape(-1)[0] % 2 or exponent.reshape(-1)[0] <= 0:
+        raise KernelFileError(f"only even powers are supported, got {shown(exponent.reshape(-1)[:3].tolist())}")
+    return *chain, Stage(Point("power", float(exponent.reshape(-1)[0])), name=node.name)
 
 
 def _negative(node: Node, chain: Chain) -> Chain:
@@ -328,6 +335,7 @@ NODES: Mapping[str, Callable[[Node, Chain], Chain]] = {
     "Pad": _pad,
     "Clip": _clip,
     "Neg": _negative,
+    "Pow": _power,
     **ACTIVATION_NODES,
 }
 #: Nodes that do nothing in inference.

@@ -1,13 +1,14 @@
-"""ONNX nodes that change the number of pixels: Resize by repetition, DepthToSpace, SpaceToDepth, slices of rows."""
+"""ONNX nodes that change the number of pixels: Resize by whole factors, DepthToSpace, SpaceToDepth, slices of rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from convfilter.errors import KernelFileError
-from convfilter.filters import layers
+from convfilter.filters import kernels, layers
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.onnx_node import Chain, Node
@@ -19,7 +20,9 @@ _AXES = 4
 LAST = 2**31 - 1
 #: Most rows and columns that a slice leaves out: a file of a few bytes could ask for any number.
 _MOST_LEFT_OUT = 4096
-#: Largest side of the blocks of a DepthToSpace.
+#: Version of ONNX operators from which on a Resize says where pixels lie.
+_COORDINATES = 11
+#: Largest side of the blocks of a DepthToSpace, and largest factor of a Resize.
 _LARGEST_BLOCK = 64
 #: Modes of choosing the nearest sample that repeat each sample if the factor is whole.
 _REPEATING = {
@@ -31,30 +34,76 @@ _REPEATING = {
 }
 
 
-def repeated(node: Node, chain: Chain, channels: int) -> Chain:
-    """Append a Resize that repeats each pixel a whole number of times.
+def resized(node: Node, chain: Chain, channels: int) -> Chain:
+    """Append a Resize by whole factors: each pixel is repeated, or pixels are interpolated linearly.
 
     Raises
     ------
     KernelFileError
-        Samples are interpolated, or the factors are not whole or unknown.
+        The factors are not whole, too large or unknown, or samples are interpolated otherwise.
     """
+    factors = _factors(node)
+    down, along = (factors[axis] for axis in node.pixel_axes)
+    is_whole = down.is_integer() and along.is_integer() and min(down, along) >= 1
+    mode, offset = node.text("mode", "nearest"), _offset_of(node)
+    if not (is_whole and math.prod(factors) == down * along) or offset is None:
+        raise KernelFileError(
+            "only a Resize of rows and columns by whole factors, nearest or linear, without aligned corners, is "
+            f"supported, got {mode} by {down:g} and {along:g}"
+        )
+    if max(down, along) > _LARGEST_BLOCK:
+        raise KernelFileError(f"a Resize may be by factors up to {_LARGEST_BLOCK}, got {down:g} and {along:g}")
+    factor = int(down), int(along)
+    if mode == "nearest":
+        operator = layers.layer(np.ones((channels, 1, *factor)), groups=channels, transposed=True)
+        return *chain, _resampling(node, operator, factor)
+    return *chain, *_interpolating(node, channels, factor, (offset * (down - 1), offset * (along - 1)))
+
+
+def _factors(node: Node) -> list[float]:
+    """Return the factors of a Resize, one for each axis."""
     scales = node.constant(2 if node.kind == "Resize" and len(node.inputs) > 2 else 1)
     factors = node.attributes.get("scales", ()) if scales is None else scales.reshape(-1)
+    sizes = node.constant(3)
+    if sizes is not None and sizes.size == len(node.shape) == _AXES:
+        factors = sizes.reshape(-1) / np.array(node.shape)
     if len(factors) != _AXES:
-        raise KernelFileError("its scales must be 4 constants; a Resize to given sizes is not supported")
-    down, along = (float(factors[axis]) for axis in node.pixel_axes)
-    is_whole = down.is_integer() and along.is_integer() and min(down, along) >= 1
-    how = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
-    nearest = node.text("mode", "nearest") == "nearest" and (node.kind == "Upsample" or how in _REPEATING)
-    if not (is_whole and nearest and float(np.prod(factors)) == down * along):
         raise KernelFileError(
-            "only a Resize of rows and columns by whole factors, to the nearest sample, is supported, "
-            f"got {node.text('mode', 'nearest')} by {down:g} and {along:g}"
+            "its scales must be 4 constants; for a Resize to given sizes, export the network with the height and width "
+            "of its input"
         )
-    factor = int(down), int(along)
-    operator = layers.layer(np.ones((channels, 1, *factor)), groups=channels, transposed=True)
-    return *chain, _resampling(node, operator, factor)
+    return [float(each) for each in factors]
+
+
+def _offset_of(node: Node) -> float | None:
+    """Return 0.5 if the centres of pixels are aligned, 0 if their corners are; None for an unsupported Resize."""
+    is_old = node.kind == "Upsample" or node.opset < _COORDINATES
+    place = "asymmetric" if is_old else node.text("coordinate_transformation_mode", "half_pixel")
+    if node.text("mode", "nearest") == "linear":
+        return {"asymmetric": 0.0, "half_pixel": 0.5, "pytorch_half_pixel": 0.5}.get(place)
+    how = place, node.text("nearest_mode", "round_prefer_floor")
+    return 0.0 if node.text("mode", "nearest") == "nearest" and (is_old or how in _REPEATING) else None
+
+
+def _interpolating(
+    node: Node, channels: int, factor: tuple[int, int], shifts: tuple[float, float]
+) -> tuple[Stage, Stage]:
+    """Return the stages of a linear interpolation: the border repeated, then a transposed convolution by triangles.
+
+    An output o at distance d from ``factor * i`` has the weight ``1 - |d - shift| / factor`` of the sample i.
+    """
+    triangles, cut = [], []
+    for each, shift in zip(factor, shifts, strict=True):
+        first, last = math.floor(shift - each) + 1, math.ceil(shift + each) - 1
+        triangles.append(1 - abs(np.arange(first, last + 1) - shift) / each)
+        cut += [each - first, last + 1]
+    weight = np.broadcast_to(np.outer(*triangles), (channels, 1, triangles[0].size, triangles[1].size))
+    operator = layers.layer(np.ascontiguousarray(weight), groups=channels, transposed=True)
+    top, bottom, left, right = cut
+    return (
+        Stage(Correlation(kernels.identity()), name=f"{node.name}, border", padding=(1, 1, 1, 1)),
+        Stage(operator, name=node.name, stride=factor, padding=(top, bottom, left, right), padding_mode="constant"),
+    )
 
 
 def depth_to_space(node: Node, chain: Chain, channels: int) -> Chain:
