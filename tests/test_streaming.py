@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -12,13 +13,17 @@ from samples import noise
 
 import convfilter as cf
 from convfilter import pipeline
+from convfilter.engine.executable import executables
 from convfilter.errors import ReadError
+from convfilter.executor.run import run
+from convfilter.filters import stack
 from convfilter.picture import row_source
 from convfilter.picture.codecs import pnm_layout
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.place import streams
 from convfilter.picture.png import samples as png_data
 from convfilter.picture.png.write import _write_chunk
+from convfilter.planning import plan_stack
 
 
 @pytest.fixture(autouse=True)
@@ -306,8 +311,6 @@ def test_few_rows_are_held(tmp_path, monkeypatch):
         file.write(b"P6 %d %d 255\n" % (width, height))
         for top in range(0, height, 100):
             file.write(np.full((100, width, 3), top % 256, np.uint8).tobytes())
-    import tracemalloc
-
     filtered(tmp_path / "in.ppm", tmp_path / "out.ppm", "gaussian:4")  # and load all modules
     tracemalloc.start()
     try:
@@ -317,6 +320,35 @@ def test_few_rows_are_held(tmp_path, monkeypatch):
         tracemalloc.stop()
     assert Path(tmp_path / "out.ppm").stat().st_size == height * width * 3 + 17
     assert peak < height * width * 3 / 2.5
+
+
+class WideRows:
+    """A source of rows of 40,000 pixels, and a sink that drops rows."""
+
+    shape, dtype = (400, 40_000, 3), np.dtype(np.uint8)
+
+    def read(self, out):
+        out[:] = 0
+
+    def write(self, rows):
+        """Drop rows."""
+
+    def restart(self):
+        """There is nothing to begin again."""
+
+
+@pytest.mark.parametrize(("sigma", "most"), [(4, 15e6), (5, 72e6), (8, 66e6), (20, 76e6)])
+def test_few_wide_rows_are_held(sigma, most):
+    plan = plan_stack(stack.stages([f"gaussian:{sigma}"]), WideRows.shape, WideRows.dtype)
+    run(plan, WideRows(), WideRows(), threads=2)  # and load all loops
+    executables.forget()
+    tracemalloc.start()
+    try:
+        run(plan, WideRows(), WideRows(), threads=2)
+        assert tracemalloc.get_traced_memory()[1] < most
+    finally:
+        tracemalloc.stop()
+        executables.forget()
 
 
 # Row sources ---------------------------------------------------------------------
