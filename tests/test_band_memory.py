@@ -1,9 +1,12 @@
-"""Memory for bands of rows."""
+"""Memory for bands of rows, and reading into it."""
+
+import io
 
 import numpy as np
 import pytest
 
 from convfilter.picture.band_memory import BandMemory
+from convfilter.picture.place.source import read_into
 
 
 @pytest.fixture
@@ -44,3 +47,33 @@ def test_an_array_that_another_thread_takes_first_is_allocated(memory):
 
     memory._free = Taken()
     assert memory.take().shape == (4, 6)
+
+
+class Trickle:
+    """A file that gives three bytes at a time, and cannot read into memory."""
+
+    def __init__(self, content):
+        self._file = io.BytesIO(content)
+
+    def read(self, size):
+        return self._file.read(min(size, 3))
+
+
+class RawTrickle(io.RawIOBase):
+    """The same for a file that can."""
+
+    def __init__(self, content):
+        self._file = io.BytesIO(content)
+
+    def readinto(self, memory):
+        return self._file.readinto(memory[:3])
+
+
+@pytest.mark.parametrize("kind", [io.BytesIO, Trickle, RawTrickle])
+def test_files_are_read_into_memory_up_to_their_end(kind):
+    file, memory = kind(b"eleven byte"), np.zeros(7, np.uint8)
+    assert read_into(file, memory.data) == 7
+    assert memory.tobytes() == b"eleven "
+    assert read_into(file, memory.data) == 4
+    assert memory.tobytes() == b"byteen "
+    assert read_into(file, memory.data) == 0

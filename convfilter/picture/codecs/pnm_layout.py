@@ -16,6 +16,7 @@ from convfilter.picture.colour import widened
 from convfilter.picture.metadata.pillow_info import text_of
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.pixels import Pixels
+from convfilter.picture.place.source import read_into
 
 _BLANKS = b" \t\r\n\v\f"
 _WORD_BYTES = 20
@@ -123,8 +124,7 @@ class Layout:
             bottom = min(top + step, height)
             data = memory[: (bottom - top) * self.row_bytes]
             file.seek(start + (height - bottom if self._real else top) * self.row_bytes)
-            read = file.readinto(data)  # type: ignore[attr-defined]
-            data[read:] = 0
+            data[read_into(file, data.data) :] = 0
             rows = self.converted(data if self._bits else data.view(self._stored))
             yield rows[::-1] if self._real else rows
 

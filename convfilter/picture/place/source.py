@@ -114,6 +114,22 @@ def content_of(file: BinaryIO) -> bytes:
     return file.read()
 
 
+def read_into(file: BinaryIO, memory: memoryview) -> int:
+    """Fill memory with the next bytes of a file; returns their number, which is smaller only at the end of the file."""
+    done = 0
+    while done < len(memory):
+        if hasattr(file, "readinto"):
+            count = file.readinto(memory[done:]) or 0
+        else:
+            content = file.read(len(memory) - done)
+            count = len(content)
+            memory[done : done + count] = content
+        if not count:
+            break
+        done += count
+    return done
+
+
 def size_of(file: BinaryIO) -> int:
     """Return the size of a seekable file; the position does not change."""
     position = file.tell()

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture import limits
-from convfilter.picture.place.source import size_of
+from convfilter.picture.place.source import read_into, size_of
 from convfilter.picture.png import layout as png
 from convfilter.record import NamedTuple
 
@@ -30,6 +31,25 @@ class Span(NamedTuple):
     start: int
     length: int
     covered: int
+
+
+class Spans:
+    """Spans in the order of the file, in 13 bytes each: most encoders write a chunk for each 8 KiB."""
+
+    def __init__(self) -> None:
+        self._starts, self._lengths, self._covered = array("Q"), array("I"), bytearray()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, number: int) -> Span:
+        return Span(self._starts[number], self._lengths[number], self._covered[number])
+
+    def append(self, span: Span) -> None:
+        """Add the span of the next chunk."""
+        self._starts.append(span.start)
+        self._lengths.append(span.length)
+        self._covered.append(span.covered)
 
 
 class ChunkReader:
@@ -100,25 +120,27 @@ class ChunkReader:
             if len(crc) == 4:
                 yield kind, data
 
-    def data(self, spans: Sequence[Span]) -> Iterator[bytes]:
+    def data(self, spans: Spans) -> Iterator[memoryview]:
         """Yield the data of chunks, with verified checksums; several small chunks are joined into one piece.
+
+        A piece is valid until the next one is asked for.
 
         Raises
         ------
         ReadError
             A chunk is damaged.
         """
-        at, count = 0, len(spans)
+        at, count, memory = 0, len(spans), memoryview(bytearray())
         while at < count:
             first = spans[at]
             last = at + 1
             while last < count and spans[last].start - first.start < _PIECE_BYTES:
                 last += 1
-            piece = spans[at:last]
-            self._file.seek(first.start - first.covered)
-            read = memoryview(self._file.read(piece[-1].start + piece[-1].length + 4 - first.start + first.covered))
-            parts = [self._checked(span, read[span.start - first.start :]) for span in piece]
-            yield bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+            piece = [spans[number] for number in range(at, last)]
+            size = piece[-1].start + piece[-1].length + 4 - first.start + first.covered
+            if len(memory) < size:
+                memory = memoryview(bytearray(max(size, 2 * _PIECE_BYTES)))
+            yield self._joined(piece, memory[:size])
             at = last
 
     def damage(self, problem: str) -> None:
@@ -169,6 +191,17 @@ class ChunkReader:
         if not stream.eof:
             self.damage(f"the PNG is truncated in its {kind} chunk")
         return value
+
+    def _joined(self, spans: Sequence[Span], memory: memoryview) -> memoryview:
+        """Read chunks that follow each other into memory; return their data, joined within it."""
+        first, joined = spans[0], 0
+        self._file.seek(first.start - first.covered)
+        read = memory[: read_into(self._file, memory)]
+        for span in spans:
+            data = self._checked(span, read[span.start - first.start :])
+            memory[joined : joined + len(data)] = data
+            joined += len(data)
+        return memory[:joined]
 
     def _checked(self, span: Span, read: memoryview) -> memoryview:
         """Return the data of a span from ``read``, which begins with the name of the chunk; check the CRC."""

@@ -12,7 +12,7 @@ from convfilter.picture.metadata.density import INCHES_PER_METRE
 from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.png import layout as png
-from convfilter.picture.png.chunks import ChunkReader, Span
+from convfilter.picture.png.chunks import ChunkReader, Span, Spans
 
 if TYPE_CHECKING:
     from convfilter.picture.png import animation as apng
@@ -31,7 +31,7 @@ class Image:
 
     def __init__(self, control: apng.Control | None = None) -> None:
         self.control = control
-        self.spans: list[Span] = []
+        self.spans = Spans()
         self.size = 0
 
 

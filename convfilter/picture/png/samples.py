@@ -18,7 +18,7 @@ Bytes = npt.NDArray[np.uint8]
 BLOCK_BYTES = 1 << 18
 
 
-def decode_samples(header: png.Header, parts: Iterator[bytes], *, lenient: bool) -> tuple[Pixels, str]:
+def decode_samples(header: png.Header, parts: Iterator[memoryview], *, lenient: bool) -> tuple[Pixels, str]:
     """Decode the data of one image.
 
     Parameters
@@ -74,7 +74,7 @@ def memory_of(header: png.Header, width: int, height: int) -> BandMemory:
     return BandMemory((min(height, max(1, BLOCK_BYTES // (1 + length))), length), np.dtype(np.uint8))
 
 
-def bands(header: png.Header, parts: Iterator[bytes], memory: BandMemory) -> Iterator[Pixels]:
+def bands(header: png.Header, parts: Iterator[memoryview], memory: BandMemory) -> Iterator[Pixels]:
     """Decode a picture that is not interlaced, band by band.
 
     Parameters
@@ -142,7 +142,7 @@ def _samples(header: png.Header, rows: Bytes, width: int) -> Pixels:
 class _Stream:
     """A zlib stream in pieces, inflated block by block."""
 
-    def __init__(self, parts: Iterator[bytes], lenient: bool) -> None:
+    def __init__(self, parts: Iterator[memoryview], lenient: bool) -> None:
         from isal import igzip_lib
 
         self.note = ""

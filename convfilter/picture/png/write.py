@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from convfilter.picture.band_memory import BandMemory
 from convfilter.picture.frame import Frame, changed_area
 from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.options import WriteOptions
@@ -136,15 +137,15 @@ class PngWriter(RowWriter):
         self._adler = 1
         _write_head(self.file, self.shape, self._stored, self._metadata)
 
-    def encode(self, block: Block) -> tuple[bytes, int, int]:
+    def encode(self, block: Block) -> tuple[list[bytes], int, int]:
         """Filter and deflate a strip."""
         return self._strips.deflated(block)
 
-    def emit(self, piece: tuple[bytes, int, int]) -> None:
+    def emit(self, piece: tuple[list[bytes], int, int]) -> None:
         """Write a strip as a chunk."""
-        data, adler, size = piece
+        parts, adler, size = piece
         self._adler = adler32_combine(self._adler, adler, size)
-        _write_chunk(self.file, b"IDAT", data)
+        _write_chunk(self.file, b"IDAT", *parts)
 
     def end(self) -> None:
         """Write the checksum of all samples, and the last chunk."""
@@ -235,7 +236,9 @@ class _Strips:
 
     def __init__(self, shape: tuple[int, int, int], itemsize: int, choices: Sequence[tuple[int, int]]) -> None:
         self._height, self._distance, self._choices = shape[0], shape[2] * itemsize, choices
-        self.rows = max(1, STRIP_BYTES // (1 + shape[1] * self._distance))
+        line = 1 + shape[1] * self._distance
+        self.rows = max(1, STRIP_BYTES // line)
+        self._memory = BandMemory((min(self.rows, self._height) * line,), np.dtype(np.uint8))
 
     def blocks(self, pixels: Pixels) -> list[Block]:
         """Split an (H, W) or (H, W, C) picture into strips, each with the row above it."""
@@ -245,11 +248,11 @@ class _Strips:
 
     def filtered(self, block: Block) -> Bytes:
         """Filter the rows of a strip; return their bytes, each row after its filter byte."""
-        strips = [_filtered(block, self._distance, *choice) for choice in self._choices]
+        strips = [_filtered(block, self._distance, *choice, self._memory.take()) for choice in self._choices]
         return strips[0] if len(strips) == 1 else min(strips, key=_quick_size)
 
-    def deflated(self, block: Block) -> tuple[bytes, int, int]:
-        """Return a piece of the zlib stream, and the Adler-32 and the size of its content."""
+    def deflated(self, block: Block) -> tuple[list[bytes], int, int]:
+        """Return a piece of the zlib stream, in parts, and the Adler-32 and the size of its content."""
         from isal import isal_zlib
 
         data = self.filtered(block)
@@ -258,7 +261,10 @@ class _Strips:
         is_last = block.top + self.rows >= self._height
         end = isal_zlib.Z_FINISH if is_last else isal_zlib.Z_SYNC_FLUSH
         head = b"" if block.top else _ZLIB_HEAD
-        return head + stream.compress(data) + stream.flush(end), isal_zlib.adler32(data), data.size
+        parts = [head, stream.compress(data), stream.flush(end)]
+        adler, size = isal_zlib.adler32(data), data.size
+        self._memory.give_back(data)
+        return parts, adler, size
 
 
 def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Iterator[bytes]:
@@ -271,9 +277,9 @@ def _zlib_stream(pixels: Pixels, compression: str, threads: int | None) -> Itera
         yield from ahead(_best(in_order(strips.filtered, blocks, threads)))
         return
     total = 1
-    for data, adler, size in in_order(strips.deflated, blocks, threads):
+    for parts, adler, size in in_order(strips.deflated, blocks, threads):
         total = adler32_combine(total, adler, size)
-        yield data
+        yield b"".join(parts)
     yield struct.pack(">I", total)
 
 
@@ -292,8 +298,8 @@ def _quick_size(strip: Bytes) -> int:
     return len(isal_zlib.compress(strip, 1))
 
 
-def _filtered(block: Block, distance: int, group: int, most: int) -> Bytes:
-    """Filter the rows of a strip; return their bytes, each row after its filter byte."""
+def _filtered(block: Block, distance: int, group: int, most: int, memory: Bytes) -> Bytes:
+    """Filter the rows of a strip; return their bytes, each row after its filter byte, in ``memory``."""
     from convfilter.picture.png_filters import apply_filters
 
     rows = np.ascontiguousarray(block.rows).reshape(len(block.rows), -1)
@@ -301,9 +307,10 @@ def _filtered(block: Block, distance: int, group: int, most: int) -> Bytes:
         rows = rows.astype(">u2").view(np.uint8)
     if not block.above:
         rows = np.concatenate([np.zeros_like(rows[:1]), rows])
-    out = np.empty((len(rows) - 1, 1 + rows.shape[1]), np.uint8)
-    apply_filters(rows, distance, group, most, out)
-    return out.reshape(-1)
+    count, line = len(rows) - 1, 1 + rows.shape[1]
+    data = memory[: count * line]
+    apply_filters(rows, distance, group, most, data.reshape(count, line))
+    return data
 
 
 def adler32_combine(first: int, second: int, second_bytes: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -237,10 +238,10 @@ def _require_readable(page: Any, options: ReadOptions) -> None:
 def _require_data(image: Image, size: int, options: ReadOptions, notes: list[str]) -> None:
     """Refuse a page whose strips or tiles lie beyond the end of the file."""
     page = image.page
-    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    if not ends or not any(page.databytecounts):
+    end = max(map(operator.add, page.dataoffsets, page.databytecounts), default=None)
+    if end is None or not any(page.databytecounts):
         raise ReadError("the TIFF holds no pixels (no strips or tiles)")
-    end = max(ends) + image.slice * int(page.nbytes)
+    end += image.slice * int(page.nbytes)
     if end > size:
         what = f"the TIFF is truncated: its data ends at byte {end}, the file at {size}"
         if not options.lenient:

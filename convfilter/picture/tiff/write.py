@@ -6,6 +6,7 @@ TIFF 6.0 (Adobe, 1992); BigTIFF; TIFF Technical Note 3 (predictors of real sampl
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal
 
@@ -186,8 +187,8 @@ class TiffWriter(RowWriter):
         """Write the header of the file."""
         if self._is_first:
             self._pages.begin()
-        self._offsets: list[int] = []
-        self._counts: list[int] = []
+        # Lists would take four times the memory: a large picture has tens of thousands of strips.
+        self._offsets, self._counts = array("Q"), array("Q")
 
     def encode(self, block: Block) -> tuple[list[bytes], bytes | None]:
         """Return the encoded strip, or the encoded tiles of a row, and the encoded mask."""
@@ -246,7 +247,7 @@ class TiffWriter(RowWriter):
         """Return the fields for the layout of the samples."""
         height, width, _ = self.shape
         channels = CHANNELS[self._stored.model] + len(self._kinds)
-        (offset_type, offset_code), tiling = (LONG8, "Q") if self._pages.big else (LONG, "I"), self._tiling
+        (offset_type, offset_bytes), tiling = (LONG8, 8) if self._pages.big else (LONG, 4), self._tiling
         if tiling is None:
             tags, sides = (STRIP_OFFSETS, STRIP_BYTE_COUNTS), {ROWS_PER_STRIP: min(self.block_rows, height)}
         else:
@@ -261,7 +262,7 @@ class TiffWriter(RowWriter):
             *(Field(tag, LONG, struct.pack("<I", side)) for tag, side in sides.items()),
             _shorts(PLANAR_CONFIGURATION, CONTIGUOUS),
             *(
-                Field(tag, offset_type, struct.pack(f"<{len(values)}{offset_code}", *values))
+                Field(tag, offset_type, np.array(values, f"<u{offset_bytes}").tobytes())
                 for tag, values in zip(tags, (self._offsets, self._counts), strict=True)
             ),
         ]
