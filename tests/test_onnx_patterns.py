@@ -181,6 +181,18 @@ def test_groups_that_differ_are_refused(nodes: Nodes, message: str, tmp_path: Pa
         convfilter.apply(IMAGE, f"net:{path}")
 
 
+def test_space_to_depth_channel_by_channel(tmp_path: Path) -> None:
+    """As version 28 of ONNX's operators has it; the inverse of a DepthToSpace with that order."""
+    nodes: Nodes = [
+        ("SpaceToDepth", "x", "s", {"blocksize": 2, "mode": "CRD"}),
+        ("DepthToSpace", "s", "y", {"blocksize": 2, "mode": "CRD"}),
+    ]
+    path = saved(tmp_path / "net.onnx", nodes)
+    np.testing.assert_array_equal(convfilter.apply(IMAGE, f"net:{path}"), IMAGE)
+    blocks = convfilter.apply(IMAGE, f"net:{path},until=s")
+    np.testing.assert_array_equal(blocks[0, 0], IMAGE[:2, :2].transpose(2, 0, 1).reshape(-1))
+
+
 def test_integers_are_divided_as_onnx_does(tmp_path: Path) -> None:
     """The end of the slice is -1 / 2 = 0 in ONNX, not -1; so no channel is left."""
     nodes: Nodes = [("Div", "-1 2", "end"), ("Slice", "x 0 end 1", "y")]

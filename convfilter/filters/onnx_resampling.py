@@ -24,6 +24,8 @@ _MOST_LEFT_OUT = 4096
 _COORDINATES = 11
 #: Largest side of the blocks of a DepthToSpace, and largest factor of a Resize.
 _LARGEST_BLOCK = 64
+#: Orders of the channels of a block: block by block, or channel by channel.
+_BLOCK_ORDERS = ("DCR", "CRD")
 #: Modes of choosing the nearest sample that repeat each sample if the factor is whole.
 _REPEATING = {
     ("asymmetric", "floor"),
@@ -112,7 +114,7 @@ def depth_to_space(node: Node, chain: Chain, channels: int) -> Chain:
     outputs = channels // side**2
     if outputs * side**2 != channels:
         raise KernelFileError(f"its {channels} channels do not divide into blocks of {side}x{side} pixels")
-    by_columns = node.choice("mode", ("DCR", "CRD")) == "DCR"
+    by_columns = node.choice("mode", _BLOCK_ORDERS) == "DCR"
     shape = (side, side, outputs) if by_columns else (outputs, side, side)
     order = np.arange(channels).reshape(shape)
     order = order.transpose(2, 0, 1) if by_columns else order  # (output channel, row, column)
@@ -126,6 +128,8 @@ def space_to_depth(node: Node, chain: Chain, channels: int) -> Chain:
     side = _block(node)
     outputs = channels * side**2
     weight = np.eye(outputs).reshape(side, side, channels, outputs).transpose(3, 2, 0, 1)
+    if node.choice("mode", _BLOCK_ORDERS) == "CRD":
+        weight = np.eye(outputs).reshape(outputs, channels, side, side)
     return *chain, _resampling(node, layers.layer(np.ascontiguousarray(weight)), (side, side))
 
 
