@@ -77,9 +77,9 @@ class Medians:
         begin = span[0] * rows.stride
         table = self._rows[begin : begin + (len(out) - 1) * rows.stride + rows.span + 1]
         first, last = int(table.min()), int(table.max()) + 1
-        picture = tuple(np.ascontiguousarray(each) for each in held.rows([(first, last)]))
+        pixels, valid = (np.ascontiguousarray(each) for each in held.rows([(first, last)]))
         medians.write_masked_medians(
-            self._planned, picture, table - first, self._places, self._inner, out, leaves_out=leaves_out
+            self._planned, (pixels, valid), table - first, self._places, self._inner, out, leaves_out=leaves_out
         )
 
 

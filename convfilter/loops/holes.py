@@ -84,7 +84,10 @@ def _spread_vectors(valid, v, count, channels, holes, o):
         i = min(p, count - lanes)
         hole = vectors.subtract(vectors.read_as(holes, valid, v + i), ones)
         if channels == 3:
-            vectors.write_thrice(holes, o + 3 * i, hole)
+            one, two, three = vectors.thrice(hole)
+            vectors.write(holes, o + 3 * i, one)
+            vectors.write(holes, o + 3 * i + lanes, two)
+            vectors.write(holes, o + 3 * i + 2 * lanes, three)
         else:
             vectors.write(holes, o + i, hole)
 
@@ -93,8 +96,9 @@ def _spread(valid, v, places, first, last, channels, holes, o):
     """Mark the samples of pixels one by one; return how many pixels are ignored."""
     ignored = 0
     for p in range(first, last):
-        hole = np.int64(valid[v + places[p * channels] // channels]) - 1
-        ignored -= hole
+        mark = valid[v + places[p * channels] // channels]
+        hole = np.int64(mark) - 1
+        ignored += 1 - mark
         for c in range(channels):
             holes[o + p * channels + c] = hole
     return ignored

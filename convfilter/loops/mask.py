@@ -90,6 +90,7 @@ def _split_mask(joined, count, channels, ignored, pixels, valid):
 def fill_ignored(pixels, valid, count, channels, written, value):
     """Write ``value[0]`` to the first ``written`` of the ``channels`` samples of each ignored pixel among ``count``."""
     sample = value[0]
+    number = vectors.spread(pixels, sample)
     for first in range(0, count, _TOGETHER):
         last = min(first + _TOGETHER, count)
         present = 0
@@ -97,66 +98,58 @@ def fill_ignored(pixels, valid, count, channels, written, value):
             present += valid[p]
         if present == last - first:
             continue
-        if channels == 3 and written == 3:  # constants, so that the compiler unrolls the channels
-            _fill_ignored(pixels, valid, first, last, 3, 3, sample)
-        elif channels == 1 and written == 1:
-            _fill_ignored(pixels, valid, first, last, 1, 1, sample)
-        else:
-            _fill_ignored(pixels, valid, first, last, channels, written, sample)
+        begin, i = first, first * channels
+        if written == channels:
+            begin += _copy_filled(pixels, i, valid, first, last - first, channels, number, pixels, i)
+        for p in range(begin, last):
+            bits = -np.int64(valid[p])
+            other = sample & ~bits
+            for c in range(written):
+                pixels[p * channels + c] = pixels[p * channels + c] & bits | other
     return 0
 
 
-def _fill_ignored(pixels, valid, first, last, channels, written, sample):
-    for p in range(first, last):
-        bits = -np.int64(valid[p])
-        other = sample & ~bits
-        for c in range(written):
-            pixels[p * channels + c] = pixels[p * channels + c] & bits | other
-
-
-def copy_filled(source, pitch, valid, valid_pitch, rows, row_count, cols, channels, upper, expanded, out):
+def copy_filled(source, pitch, valid, valid_pitch, rows, row_count, cols, channels, upper, out):
     """Copy selected rows of unsigned integers, and fill ignored pixels with one number.
 
-    It is 0 or, if ``upper``, the largest of the type. ``expanded`` is scratch for a row.
+    It is 0 or, if ``upper``, the largest of the type.
     """
-    length = cols * channels
-    lanes = vectors.lanes(source)
-    whole = length - length % lanes
-    zeros, ones = vectors.spread(source, 0), vectors.spread(source, 1)
+    number = vectors.subtract(vectors.spread(source, 0), vectors.spread(source, upper))
     for r in range(row_count):
-        i, v, o = rows[r] * pitch, rows[r] * valid_pitch, r * length
-        for x in range(0, length, _LINE):
+        i, v, o = rows[r] * pitch, rows[r] * valid_pitch, r * cols * channels
+        for x in range(0, cols * channels, _LINE):
             vectors.prefetch(source, i + x + _ROWS_AHEAD * pitch)
         for p in range(0, cols, _LINE):
             vectors.prefetch(valid, v + p + _ROWS_AHEAD * valid_pitch)
-        if channels == 3:  # a constant, so that the compiler unrolls the channels
-            _expand(valid, v, cols, 3, expanded)
-        elif channels == 1:
-            _expand(valid, v, cols, 1, expanded)
-        else:
-            _expand(valid, v, cols, channels, expanded)
-        # An extreme with all bits or none selects; the compiler would compute bitwise operations in 64 bits.
-        if upper == 0:
-            for x in range(0, whole, lanes):
-                bits = vectors.subtract(zeros, vectors.read(expanded, x))
-                vectors.write(out, o + x, vectors.lesser(vectors.read(source, i + x), bits))
-        else:
-            for x in range(0, whole, lanes):
-                bits = vectors.subtract(vectors.read(expanded, x), ones)
-                vectors.write(out, o + x, vectors.greater(vectors.read(source, i + x), bits))
-        for x in range(whole, length):
-            if upper == 0:
-                out[o + x] = source[i + x] & -np.int64(expanded[x])
-            else:
-                out[o + x] = source[i + x] | (np.int64(expanded[x]) - 1)
+        for p in range(_copy_filled(source, i, valid, v, cols, channels, number, out, o), cols):
+            hole = np.int64(valid[v + p]) - 1
+            for c in range(p * channels, (p + 1) * channels):
+                out[o + c] = (source[i + c] & ~hole) | (hole & -upper)
     return 0
 
 
-def _expand(valid, v, cols, channels, expanded):
-    """Write the mask of each pixel for each of its samples."""
-    for p in range(cols):
-        for c in range(channels):
-            expanded[p * channels + c] = valid[v + p]
+def _copy_filled(source, i, valid, v, cols, channels, number, out, o):
+    """Copy the pixels of whole vectors, and fill ignored ones, if a pixel has one or three samples; return how many."""
+    lanes = vectors.lanes(source)
+    whole = cols - cols % lanes
+    if channels == 1:
+        for p in range(0, whole, lanes):
+            _copy_vector(source, i + p, vectors.read_as(out, valid, v + p), number, out, o + p)
+    elif channels == 3:
+        for p in range(0, whole, lanes):
+            one, two, three = vectors.thrice(vectors.read_as(out, valid, v + p))
+            _copy_vector(source, i + 3 * p, one, number, out, o + 3 * p)
+            _copy_vector(source, i + 3 * p + lanes, two, number, out, o + 3 * p + lanes)
+            _copy_vector(source, i + 3 * p + 2 * lanes, three, number, out, o + 3 * p + 2 * lanes)
+    else:
+        return 0
+    return whole
+
+
+def _copy_vector(source, i, marks, number, out, o):
+    """Copy a vector of samples; ``marks`` are 1 for valid ones, and 0 for those to fill."""
+    holes = vectors.subtract(marks, vectors.spread(source, 1))
+    vectors.write(out, o, vectors.select(holes, number, vectors.read(source, i)))
 
 
 def ignore_value(pixels, count, channels, colours, value, valid):

@@ -58,11 +58,6 @@ def write_part(array, index, vector, count):
     array[index : index + written] = vector[:written]
 
 
-def write_thrice(array, index, vector):
-    """Store each sample of ``vector`` three times, side by side, from ``index`` on."""
-    array[index : index + 3 * vector.size] = np.repeat(vector, 3)
-
-
 def transpose(source, index, pitch, target, to, target_pitch):
     """Transpose a square of samples into ``target``; it has as many rows as a vector of their type has lanes."""
     places = np.arange(lanes(source))
@@ -83,6 +78,11 @@ def transpose_by_float_lanes(source, index, pitch, target, to, target_pitch):
 def next_lane(vector):
     """Return the vector shifted by one lane towards the first lane; the last lane keeps its value."""
     return np.append(vector[1:], vector[-1])
+
+
+def thrice(vector):
+    """Return three vectors that hold each sample three times, side by side: the samples of a mask for three colours."""
+    return tuple(np.repeat(vector, 3).reshape(3, -1))
 
 
 def add(one, other):

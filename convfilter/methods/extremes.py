@@ -34,7 +34,7 @@ _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X
 LARGEST = Loop("pooling", "largest", _SIGNATURE)
 LEAST = Loop("pooling", "least", _SIGNATURE)
 SUMS = Loop("pooling", "sums", _SIGNATURE.replace("X", "A"))
-COPY_FILLED = Loop("mask", "copy_filled", "M* i8 u1* i8 i8* i8 i8 i8 i8 M* M*")
+COPY_FILLED = Loop("mask", "copy_filled", "M* i8 u1* i8 i8* i8 i8 i8 i8 M*")
 
 #: Most bytes of the rows that a step fills, so that they stay in a core's L2 cache; but few steps share many rows.
 _FILLED_BYTES, _LEAST_STEP = 2**18, 4
@@ -236,19 +236,19 @@ class Windows:
         read: Samples | Slot = source
         if isinstance(source, MaskedSlot):
             places = np.arange((count - 1) * rows.stride + rows.span + 1)
-            read, spare = (aligned_array(size, source.dtype) for size in (places.size * pitch, pitch))
-            result.append(self._fill_call(source, moving(places), places.size, spare, read))
+            read = aligned_array(places.size * pitch, source.dtype)
+            result.append(self._fill_call(source, moving(places), places.size, read))
         for phase in dilation_phases(rows, count):
             where = moving(phase.places) if read is source else phase.places
             place = out, start._replace(start=start.start + phase.first * out_pitch), phase.spacing * out_pitch
             result.append(self._call(phase, read, pitch, where, *place))
         return result
 
-    def _fill_call(self, source: MaskedSlot, rows: Moving, count: int, spare: Samples, out: Samples) -> Call:
+    def _fill_call(self, source: MaskedSlot, rows: Moving, count: int, out: Samples) -> Call:
         """Return the call that copies ``count`` rows, with the neutral element of the extreme for ignored pixels."""
         cols, channels = self._cols.input, self._channels
         picture = source.pixels, cols * channels, source.valid, cols
-        arguments = *picture, rows, count, cols, channels, int(self._kind == "min"), spare, out
+        arguments = *picture, rows, count, cols, channels, int(self._kind == "min"), out
         return Call(COPY_FILLED.variant(M=source.dtype), arguments)
 
     def _call(

@@ -26,11 +26,13 @@ from convfilter.loops.vectors import (
     next_lane,
     select,
     subtract,
+    thrice,
     unequal,
 )
 from convfilter.native.lowering.vectors import SHORT, Vector, lanes_below
 
 type_callable(next_lane)(lambda _context: lambda vector: vector)
+type_callable(thrice)(lambda _context: lambda vector: types.UniTuple(vector, 3))
 type_callable(exp2)(lambda _context: lambda vector: vector)
 type_callable(nearest)(lambda _context: lambda vector: vector)
 type_callable(magnitude)(lambda _context: lambda vector: vector)
@@ -221,3 +223,12 @@ def _lower_next_lane(_context, builder, _signature, arguments):
     numbers = [min(lane + 1, last) for lane in range(last + 1)]
     mask = ir.Constant(ir.VectorType(ir.IntType(32), last + 1), numbers)
     return builder.shuffle_vector(*arguments, ir.Constant(arguments[0].type, ir.Undefined), mask)
+
+
+@lower_builtin(thrice, Vector)
+def _lower_thrice(context, builder, signature, arguments):
+    (vector,), count = arguments, arguments[0].type.count
+    lanes = ir.VectorType(ir.IntType(32), count)
+    numbers = [[(part * count + lane) // 3 for lane in range(count)] for part in range(3)]
+    parts = [builder.shuffle_vector(vector, vector, ir.Constant(lanes, each)) for each in numbers]
+    return context.make_tuple(builder, signature.return_type, parts)

@@ -21,7 +21,6 @@ from convfilter.loops.vectors import (
     write,
     write_as,
     write_part,
-    write_thrice,
 )
 
 
@@ -57,7 +56,6 @@ type_callable(prefetch)(lambda _context: lambda array, index: types.void)
 type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
-type_callable(write_thrice)(lambda _context: lambda array, index, vector: types.void)
 type_callable(transpose)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
 type_callable(find_rank)(lambda _context: lambda counts, index, rank: types.int64)
 type_callable(transpose_by_float_lanes)(
@@ -255,19 +253,6 @@ def _lower_write(context, builder, _signature, arguments):
 def _lower_write_as(context, builder, _signature, arguments):
     array, index, numbers = arguments
     store_integers(builder, array, index, integers(builder, numbers))
-    return context.get_dummy_value()
-
-
-@lower_builtin(write_thrice, types.CPointer, types.Integer, Vector)
-def _lower_write_thrice(context, builder, _signature, arguments):
-    array, index, vector = arguments
-    count = vector.type.count
-    for part in range(3):
-        lanes_ = ir.Constant(
-            ir.VectorType(ir.IntType(32), count), [(part * count + lane) // 3 for lane in range(count)]
-        )
-        place = builder.add(index, index.type(part * count))
-        store(builder, array, place, builder.shuffle_vector(vector, vector, lanes_))
     return context.get_dummy_value()
 
 
