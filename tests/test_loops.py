@@ -546,8 +546,8 @@ def means(rng, S, sums, real):
         expected = unset(start + count * out_pitch, S)
         out = expected.copy()
         expected[start:].reshape(count, -1)[:, :-3] = np.rint(value).astype(int).astype(S)
-        numbers = [down.astype(real), along.astype(real), divide, 0, 0, out, start, out_pitch, count]
-        yield Case([*arguments, *numbers], {**BESIDE, 25: expected})
+        numbers = [down.astype(real), along.astype(real), divide, 0, 0, 0, out, start, out_pitch, count]
+        yield Case([*arguments, *numbers], {**BESIDE, 26: expected})
 
 
 def sum_rows(rng, A, S=None):
@@ -566,27 +566,37 @@ def sums_of(arguments, totals, A):
 
 def mean_rows(rng):
     yield from means(rng, np.uint8, np.uint16, np.float32)
-    yield from means_of_three_columns(rng)
+    yield from means_of_few_columns(rng)
 
 
-def means_of_three_columns(rng):
-    """Make cases for windows whose sums are multiplied by a whole factor: whole vectors, a rest, and the extremes."""
-    for channels, width, height in [(3, 53, 3), (1, 7, 5), (4, 40, 33)]:
-        source = rng.choice([0, 1, 127, 128, 254, 255], (height + 2, width, channels)).astype(np.uint8)
+def means_of_few_columns(rng):
+    """Make cases for windows whose sums are multiplied by whole factors: chunks, vectors, a rest, the extremes."""
+    for channels, width, window, shift in [
+        (3, 53, (3, 3), 0),
+        (1, 7, (5, 3), 3),
+        (4, 40, (33, 3), 0),
+        (3, 30, (5, 5), 4),
+        (1, 2300, (3, 7), 3),
+        (2, 70, (7, 7), 3),
+        (3, 1100, (9, 1), 1),
+    ]:
+        count, (rows, cols) = 6, window
+        source = rng.choice([0, 1, 127, 128, 254, 255], (count + rows - 1, width, channels)).astype(np.uint8)
         source[:, :9] = 255
-        area, line, length = 3 * height, (width + 2) * channels, width * channels
-        cols = np.clip(np.arange(width + 2) - 1, 0, width - 1)
-        windows = np.lib.stride_tricks.sliding_window_view(source[:, cols], (height, 3), axis=(0, 1))
+        reach, length = cols // 2, width * channels
+        index, area, padded = np.clip(np.arange(width + cols - 1) - reach, 0, width - 1), rows * cols, width + cols - 1
+        windows = np.lib.stride_tricks.sliding_window_view(source[:, index], window, axis=(0, 1))
         expected = np.rint(windows.sum(axis=(-1, -2)) / area).astype(np.uint8).ravel()
         yield Case(
             [
-                source.ravel(), length, np.arange(-1, height + 2), height, 1, 0, np.zeros(1, np.int64),
-                unset(line, np.uint16), length, cols, width + 2, 1, channels, 3, 1, 1,
-                unset(line, np.uint16), unset(line + channels, np.int32), unset(length, np.int32), width,
-                np.full(3, 1 / area, np.float32), np.ones(length, np.float32), 0, area // 2, 2**16 // area + 1,
-                unset(3 * length, np.uint8), 0, length, 3,
+                source.ravel(), length, np.arange(-1, count + rows - 1), rows, 1, 0, np.zeros(1, np.int64),
+                unset(2 * padded * channels + 64, np.uint16), length, index, padded, reach, channels, cols, 1, 1,
+                unset(padded * channels, np.uint16), unset((padded + 1) * channels, np.int32),
+                unset(length, np.int32), width, np.full(count, 1 / area, np.float32), np.ones(length, np.float32), 0,
+                area // 2, 2 ** (16 + shift) // area + 1, 2 ** (16 - shift) if shift else 0,
+                unset(count * length, np.uint8), 0, length, count,
             ],
-            {**BESIDE, 25: expected},
+            {**BESIDE, 26: expected},
         )  # fmt: skip
 
 
@@ -1763,12 +1773,12 @@ def test_sums_go_on_from_the_row_above():
         once = [value.copy() if isinstance(value, np.ndarray) else value for value in case.arguments]
         twice = [value.copy() if isinstance(value, np.ndarray) else value for value in case.arguments]
         run(*once)
-        step, down, out_pitch = twice[4], twice[20], twice[27]
+        step, down, out_pitch = twice[4], twice[20], twice[28]
         for first, count in ((0, 1), (1, 3)):
             part = [*twice]
-            part[2], part[20], part[26], part[28] = twice[2][first * step :], down[first:], 2 + first * out_pitch, count
+            part[2], part[20], part[27], part[29] = twice[2][first * step :], down[first:], 2 + first * out_pitch, count
             run(*part)
-        np.testing.assert_array_equal(twice[25], once[25])
+        np.testing.assert_array_equal(twice[26], once[26])
 
 
 def has_reals_to_sum(loop):

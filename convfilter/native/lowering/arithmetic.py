@@ -108,11 +108,14 @@ def _lower_mean(_context, builder, signature, arguments):
 
 
 @lower_builtin(high_product, Vector, Vector)
-def _lower_high_product(_context, builder, signature, arguments):
-    double = ir.VectorType(ir.IntType(32), signature.return_type.lanes)
-    product = builder.mul(*(builder.zext(numbers, double) for numbers in arguments))
-    high = builder.lshr(product, ir.Constant(double, [16] * double.count))
-    return builder.trunc(high, arguments[0].type)
+def _lower_high_product(_context, builder, _signature, arguments):
+    # Of a product of wider integers, of which a loop computes one factor once, LLVM multiplies 32 bits.
+    kind = arguments[0].type
+    name, bits = f"llvm.umul.fix.v{kind.count}i{kind.element.width}", ir.IntType(32)
+    function = builder.module.globals.get(name) or ir.Function(
+        builder.module, ir.FunctionType(kind, [kind, kind, bits]), name
+    )
+    return builder.call(function, [*arguments, bits(16)])
 
 
 @lower_builtin(multiply_add, Vector, Vector, Vector)
