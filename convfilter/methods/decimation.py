@@ -15,7 +15,8 @@ from convfilter.engine.program import Call, Moving
 from convfilter.engine.sums import StepOutput, Taps, Window
 from convfilter.filters.multirate import Rates
 from convfilter.methods.coarse import Coarse
-from convfilter.methods.stencil import Tables, incoming
+from convfilter.methods.row_sums import Tables
+from convfilter.methods.stencil import incoming
 from convfilter.planning.ring import STEP_ROWS, Ring
 
 

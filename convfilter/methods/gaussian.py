@@ -23,7 +23,8 @@ from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.decimation import Decimation, steps_ahead
 from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
-from convfilter.methods.stencil import incoming, window_of
+from convfilter.methods.row_sums import window_of
+from convfilter.methods.stencil import incoming
 from convfilter.native.loop import Loop
 from convfilter.planning.method import rows_bytes
 from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows

@@ -31,7 +31,7 @@ from convfilter.methods import (
     rank_network,
     rank_sliding,
     rank_tiles,
-    stencil,
+    row_sums,
 )
 from convfilter.native import object_code
 from convfilter.native.loop import Loop
@@ -66,7 +66,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             load,
             sums,
             horizontal,
-            stencil,
+            row_sums,
             interleaved,
             box,
             extremes,
