@@ -70,6 +70,16 @@ def test_no_thread_is_left():
     assert threading.active_count() <= before  # helpers of a test before this one may have ended meanwhile
 
 
+def test_items_processed_out_of_order_are_emitted_in_order():
+    emitted = []
+    crew = Crew(lambda number: 10 * number, emitted.append, 2)
+    for number in (3, 1, 0, 4, 2):
+        crew.process(number, number)
+    crew.drain()
+    crew.stop()
+    assert emitted == [0, 10, 20, 30, 40]
+
+
 def test_a_thread_that_cannot_be_started_is_an_error_and_leaves_none_behind(monkeypatch):
     before, start = threading.active_count(), threading.Thread.start
 

@@ -11,7 +11,7 @@ from convfilter.engine.program import Program
 from convfilter.engine.rows import Bands, Connection, FromRows, ToRows
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.group import GroupRun
-from convfilter.executor.run import run_array, run_stage
+from convfilter.executor.run import run, run_array, run_stage
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 from convfilter.planning.chains import block_rows
@@ -312,6 +312,68 @@ def test_an_even_number_of_blocks():
                 rows,
                 height,
             )
+
+
+class Taken:
+    """A row sink of an array; ``BandTaken`` also takes bands."""
+
+    dtype = np.dtype("uint8")
+
+    def __init__(self, shape):
+        self.pixels, self.top, self.tops = np.zeros(shape, np.uint8), 0, []
+
+    def write(self, rows):
+        self.pixels[self.top : self.top + len(rows)] = rows
+        self.top += len(rows)
+
+
+class BandTaken(Taken):
+    def write_at(self, top, rows):
+        self.tops.append(top)
+        self.pixels[top : top + len(rows)] = rows
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("text", [*STACKS, "gaussian:9", "box:11", "gaussian:1"])
+def test_a_sink_takes_bands_side_by_side(text, threads, monkeypatch):
+    by_bands(monkeypatch)
+    plan, image = planned(text), picture()
+    expected = run_array(plan, image, threads=1).pixels
+    for _ in range(2):
+        sink = BandTaken(plan.output_shape)
+        run(plan, image, sink, threads=threads)
+        np.testing.assert_array_equal(sink.pixels, expected)
+        assert sink.tops.count(0) == (threads > 1)
+
+
+@pytest.mark.parametrize("sink", [Taken, BandTaken])
+def test_rows_that_a_sink_cannot_hold_come_in_order(sink, monkeypatch):
+    by_bands(monkeypatch)
+    if sink is BandTaken:
+        monkeypatch.setattr(schedule, "_MOST_WAITING", 1000)
+    plan, image = planned("gaussian:9"), picture()
+    taken = sink(plan.output_shape)
+    run(plan, image, taken, threads=2)
+    np.testing.assert_array_equal(taken.pixels, run_array(plan, image, threads=1).pixels)
+    assert not taken.tops
+
+
+def test_a_sink_that_fails_ends_the_other_bands(monkeypatch):
+    by_bands(monkeypatch)
+    plan, image = planned("gaussian:9"), picture()
+    calls = []
+
+    class Full(BandTaken):
+        def write_at(self, top, rows):
+            calls.append(top)
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        run(plan, image, Full(plan.output_shape), threads=2)
+    assert len(calls) <= 2
+    sink = BandTaken(plan.output_shape)
+    run(plan, image, sink, threads=2)
+    np.testing.assert_array_equal(sink.pixels, run_array(plan, image, threads=1).pixels)
 
 
 def test_a_band_that_never_begins_ends_those_that_wait_for_it(monkeypatch):

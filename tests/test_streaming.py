@@ -36,6 +36,18 @@ def small_bands(monkeypatch):
     monkeypatch.setattr(pnm_layout, "BAND_BYTES", 1500)
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "ppm", "pfm"])
+@pytest.mark.parametrize("specs", [("gaussian:2",), ("gaussian:9",), ("box:3", "sobel:magnitude")], ids="|".join)
+def test_threads_write_bands_of_a_picture_that_is_decoded_whole(tmp_path, specs, suffix, monkeypatch):
+    monkeypatch.setattr("convfilter.engine.schedule.WORTH_A_THREAD", 0)
+    cf.write(tmp_path / "in.jpg", noise((403, 90, 3)))
+    for threads in (1, 2, 3):
+        report = filtered(tmp_path / "in.jpg", tmp_path / f"{threads}.{suffix}", *specs, threads=threads)
+        assert "input not streamed" in report.not_streamed
+    first, *others = [(tmp_path / f"{threads}.{suffix}").read_bytes() for threads in (1, 2, 3)]
+    assert others == [first, first]
+
+
 def filtered(source, target, *specs, **options):
     """Filter a file; returns the report."""
     return pipeline.filter_file(str(source), str(target), pipeline.Options(specs=specs, **options))

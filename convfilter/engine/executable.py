@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain, islice, pairwise
+from itertools import chain, islice, pairwise, takewhile
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -122,7 +122,7 @@ class Executable:
 
     def _run_band(self, number: int, events: _BandEvents) -> None:
         band, run = self._schedule.bands[number], self._crews_of(number).run
-        ticks = iter(band.ticks)
+        ticks = takewhile(lambda tick: not events.failed, band.ticks)
         run(islice(ticks, band.ready))
         events.begin(number)
         run(islice(ticks, band.waits - band.ready))
@@ -155,7 +155,7 @@ class _BandEvents:
 
     def __init__(self, bands: int) -> None:
         self._ready = [threading.Event() for _ in range(bands)]
-        self._failed = False
+        self.failed = False
 
     def begin(self, number: int) -> None:
         """Signal that a band has computed the blocks that the bands above it read."""
@@ -163,7 +163,7 @@ class _BandEvents:
 
     def give_up(self) -> None:
         """End all waiting: a band has failed."""
-        self._failed = True
+        self.failed = True
         for ready in self._ready:
             ready.set()
 
@@ -171,7 +171,7 @@ class _BandEvents:
         """Wait until all bands below a band have computed the blocks that it reads; False if a band has failed."""
         for ready in self._ready[number + 1 :]:
             ready.wait()
-        return not self._failed
+        return not self.failed
 
 
 class _BandCrews:

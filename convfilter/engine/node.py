@@ -84,6 +84,8 @@ class Node(ABC):
         Approximate bytes of a crew's index maps.
     in_order : bool
         Whether blocks must be computed in order, from the top down.
+    takes_bands : bool
+        Whether an ``in_order`` node also takes bands of its result side by side, each in order.
     persists : bool
         Whether the crew keeps rows that a block has read for the block below.
     splits_columns : bool
@@ -105,6 +107,7 @@ class Node(ABC):
     reads: tuple[int, ...] = (1,)
     table_bytes: int = 0
     in_order: bool = False
+    takes_bands: bool = False
     persists: bool = False
     splits_columns: bool = False
     stage_number: int = 0
@@ -227,7 +230,7 @@ class StageSetup:
     in_memory : bool
         Whether the stage reads a whole picture, not a line buffer.
     alone : bool
-        Whether the stage is also the only one of its group.
+        Whether the stage is also the only one of its group, and its result an array.
     """
 
     plan: StagePlan

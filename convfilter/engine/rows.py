@@ -6,7 +6,7 @@ A row source has a shape and a sample type, and gives rows in order. A row sink 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,18 @@ class RowSink(Protocol):
 
     def restart(self) -> None:
         """Drop all rows so far, and begin again."""
+
+
+class BandSink(RowSink, Protocol):
+    """A row sink that threads may write to side by side, each from the top of its band down."""
+
+    def write_at(self, top: int, rows: Samples) -> None:
+        """Take rows from row ``top`` on, a (some rows, cols, channels) array that is overwritten afterwards."""
+
+
+def is_band_sink(sink: RowSink | Samples) -> TypeGuard[BandSink]:
+    """Whether a sink is a ``BandSink``."""
+    return hasattr(sink, "write_at")
 
 
 class Bands:
@@ -147,12 +159,21 @@ class FromRows(Node):
 
 
 class ToRows(Node):
-    """The last node of a group that writes to a row sink."""
+    """The last node of a group that writes to a row sink.
+
+    Parameters
+    ----------
+    sink : Connection
+    before : Node
+        The node whose result is written.
+    takes_bands : bool
+        Whether the sink is a ``BandSink``.
+    """
 
     in_order = True
 
-    def __init__(self, sink: Connection[RowSink], before: Node) -> None:
-        self._sink = sink
+    def __init__(self, sink: Connection[RowSink], before: Node, takes_bands: bool = False) -> None:
+        self._sink, self.takes_bands = sink, takes_bands
         self.rows, self.row_shape, self.dtype, self.block_rows = (
             before.rows,
             before.row_shape,
@@ -170,9 +191,18 @@ class ToRows(Node):
         return np.append(tops, self.rows), np.append(0, bottoms)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
-        """Return a crew that writes rows in order."""
+        """Return a crew that writes rows in order, those of a band if bands are computed side by side."""
         (source,) = sources
-        return _InOrder(lambda rows: self._sink.end.write(source.rows(*rows)))
+
+        def write(rows: Rows) -> None:
+            sink, samples = self._sink.end, source.rows(*rows)
+            if self.in_order:
+                sink.write(samples)
+            else:
+                assert is_band_sink(sink)
+                sink.write_at(rows[0], samples)
+
+        return _InOrder(write)
 
 
 class _InOrder:

@@ -45,6 +45,8 @@ _CREW_BYTES = 2**18
 _MOST_BUFFERS = 32 * 2**20
 #: Least bytes that the largest node writes in a tick of a group that reads or writes rows; threads wait at its end.
 _TICK_BYTES = 2**20
+#: Most bytes of rows of lower bands, encoded or not, that wait in a sink until the rows above them are written.
+_MOST_WAITING = 64 * 2**20
 #: Largest share of a run's multiply-adds in blocks that two bands both compute.
 _MOST_TWICE = 0.1
 #: Largest share of its input that a node loads twice so that threads share rows.
@@ -88,11 +90,11 @@ def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         alike = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
         return Schedule(threads, alone, alone, [_single(steps) for steps in alike], [])
     if any(node.in_order for node in nodes):
-        return _streamed(nodes, threads, room)
+        return _into_bands(nodes, threads, room) or _streamed(nodes, threads, room)
     if 1 < threads <= blocks:
-        side_by_side = _side_by_side(nodes, threads)
-        if side_by_side is not None and _bytes(nodes, side_by_side[1]) + threads * _crew_bytes(nodes) <= room:
-            return Schedule(threads, alone, alone, *side_by_side)
+        made = _side_by_side(nodes, threads, room)
+        if made is not None:
+            return made
         if _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, room - threads * _crew_bytes(nodes)):
             steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
             sharing = _sharing(nodes, threads, steps)
@@ -132,6 +134,18 @@ def _by_ticks(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         if _bytes(nodes, rows) <= room or max(sizes[1:]) == 1:
             return Schedule(1, _sharing(nodes, threads, steps), alone, bands, rows)
         sizes = _halved(sizes)
+
+
+def _into_bands(nodes: Sequence[Node], threads: int, room: int) -> Schedule | None:
+    """Return the schedule of bands side by side that a sink takes; None if it does not, or too many rows would wait."""
+    *before, last = nodes
+    waiting = _bytes([last], [last.rows]) * (threads - 1) // threads
+    fits = 1 < threads <= last.blocks and waiting <= _MOST_WAITING
+    if not (fits and last.takes_bands) or any(node.in_order for node in before):
+        return None
+    made = _side_by_side(nodes, threads, room)
+    last.in_order = made is None
+    return made
 
 
 def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
@@ -210,8 +224,8 @@ def _one_band(nodes: Sequence[Node], ticks: Sequence[Tick]) -> tuple[list[Band],
     return [Band(ticks, [row_map for _, row_map in places], 0, len(ticks))], [rows for rows, _ in places]
 
 
-def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list[int]] | None:
-    """Return a band for each thread, and the heights of the line buffers; None if bands overlap too much.
+def _side_by_side(nodes: Sequence[Node], threads: int, room: int) -> Schedule | None:
+    """Return the schedule of a band for each thread; None if bands overlap too much, or take too much memory.
 
     More bands than threads do not pay: preparing a band takes about as long as filtering a megapixel.
     """
@@ -230,7 +244,10 @@ def _side_by_side(nodes: Sequence[Node], threads: int) -> tuple[list[Band], list
         for number, lower in enumerate(bands)
         for above, upper in enumerate(bands[:number])
     )
-    return None if waits_long else (bands, rows)
+    if waits_long or _bytes(nodes, rows) + threads * _crew_bytes(nodes) > room:
+        return None
+    alone = [1] * len(nodes)
+    return Schedule(threads, alone, alone, bands, rows)
 
 
 def _cost(node: Node) -> float:

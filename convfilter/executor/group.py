@@ -17,7 +17,7 @@ from convfilter.engine.load import Source
 from convfilter.engine.masked import Masked, MaskedSlot
 from convfilter.engine.node import Node, StageNode, StageSetup, placeholder
 from convfilter.engine.program import Slot
-from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows
+from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows, is_band_sink
 from convfilter.engine.store import Range
 from convfilter.engine.tone import rounding_of, stretched
 from convfilter.filters.network_operators import Layer
@@ -25,7 +25,7 @@ from convfilter.filters.operators import Point
 from convfilter.locks import import_before_handlers
 from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
-from convfilter.planning.chains import alone_block_rows, block_rows
+from convfilter.planning.chains import alone_block_rows, block_rows, written_block_rows
 from convfilter.planning.method_choice import for_any_numbers
 from convfilter.planning.plan_cache import DerivedCache
 from convfilter.record import replace
@@ -80,12 +80,16 @@ class GroupRun:
 
     def _taken(self, source: RowSource | Samples | Masked, sink: RowSink | Samples) -> tuple[Hashable, Executable]:
         """Return an executable out of the cache or a new one, and its key."""
-        ends = type(source) if isinstance(source, np.ndarray | Masked) else None, isinstance(sink, np.ndarray)
+        in_memory = isinstance(source, np.ndarray | Masked)
+        ends = type(source) if in_memory else None, isinstance(sink, np.ndarray), is_band_sink(sink)
         key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, ends)
         executable = executables.take(key)
         if executable is None:
             import_before_handlers()
-            executable = self._executable(self.nodes(source), source, sink)
+            last: dict[str, Any] = {}
+            if in_memory and len(self._stages) == 1 and is_band_sink(sink):
+                last = {"block_rows": written_block_rows(self._stages[0], self._dtype), "alone": False}
+            executable = self._executable(self.nodes(source, **last), source, sink)
         return key, executable
 
     def local_at(self, number: int) -> GroupRun:
@@ -124,7 +128,7 @@ class GroupRun:
             end: Slot | Connection[RowSink] = Slot(sink)
         else:
             end = Connection(sink)
-            after = ToRows(end, nodes[-1])
+            after = ToRows(end, nodes[-1], is_band_sink(sink))
         all_nodes = [node for node in (before, *nodes, after) if node is not None]
         return Executable(all_nodes, start, end, self._threads, room)
 

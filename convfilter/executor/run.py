@@ -81,12 +81,16 @@ def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, thr
 
 
 class _Unwritten:
-    """A row sink before a run."""
+    """The writer of a file, a ``BandSink``, before a run."""
 
     def __init__(self, dtype: np.dtype[np.generic]) -> None:
         self.dtype = dtype
 
     def write(self, rows: Samples) -> None:
+        """Refuse rows."""
+        raise NotImplementedError
+
+    def write_at(self, top: int, rows: Samples) -> None:
         """Refuse rows."""
         raise NotImplementedError
 

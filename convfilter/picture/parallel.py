@@ -171,6 +171,12 @@ class Crew(Generic[Item, Result]):
             start(worker)
             self._workers.append(worker)
 
+    def process(self, number: int, item: Item) -> None:
+        """Process an item in this thread; ``number`` is its place in the order. Each item comes here, or to ``put``."""
+        with self._changed:
+            self._put += 1
+        self._emit_in_order(number, self._work(item))
+
     def drain(self) -> None:
         """Wait until all results are emitted; raises the exception of an item that failed."""
         with self._changed:

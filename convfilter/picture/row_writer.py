@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -22,6 +23,13 @@ class Block(NamedTuple):
     top: int
     rows: Pixels
     above: int
+
+
+class _Filling:
+    """A block that lacks the last ``missing`` of its rows, which come in any order, and the memory of its rows."""
+
+    def __init__(self, block: Block, memory: Pixels, missing: int) -> None:
+        self.block, self.memory, self.missing = block, memory, missing
 
 
 class RowWriter(ABC):
@@ -48,10 +56,13 @@ class RowWriter(ABC):
         Rows of a block, which must depend on nothing but the picture.
     rows_above : int
         Number of rows above a block that its encoding needs.
+    keeps_rows : bool
+        Whether an encoded block may refer to the memory of its rows.
     """
 
     block_rows: int
     rows_above = 0
+    keeps_rows = False
 
     def __init__(
         self,
@@ -67,9 +78,10 @@ class RowWriter(ABC):
         self._start = file.tell() if file.seekable() else 0
         self._threads = threads or available_cores()
         self._crew: Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]] | None = None
-        self._block: Pixels | None = None
         self._memory: BandMemory | None = None
-        self._top = self._filled = 0
+        self._next_row = 0
+        self._filling: dict[int, _Filling] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> RowWriter:
         return self
@@ -80,7 +92,8 @@ class RowWriter(ABC):
         if self._crew is not None:
             self._crew.stop()
         # Break the reference cycle of crew and writer, which would hold file and rows until garbage collection.
-        self._crew = self._block = self._memory = None
+        self._crew = self._memory = None
+        self._filling.clear()
 
     @abstractmethod
     def begin(self) -> None:
@@ -100,79 +113,99 @@ class RowWriter(ABC):
 
     def write(self, rows: Pixels) -> None:
         """Write the next rows, a (some rows, W, C) array, which the caller may overwrite afterwards."""
-        done = 0
-        while done < len(rows):
-            if self._block is None:
-                self._new_block(rows.shape[1:])
-            assert self._block is not None
-            count = min(len(rows) - done, len(self._block) - self._filled)
-            self._block[self._filled : self._filled + count] = rows[done : done + count]
-            done, self._filled = done + count, self._filled + count
-            if self._filled == len(self._block):
-                self._put(self._block, self._block.base)
+        for _, block, memory in self._completed(self._next_row, rows):
+            self._put(block, memory)
+        self._next_row += len(rows)
+
+    def write_at(self, top: int, rows: Pixels) -> None:
+        """Write rows from row ``top`` on; several threads may do so, each from the top of its band of rows down.
+
+        A thread encodes the blocks that it completes. They wait in memory until all blocks above them are written.
+        """
+        for number, block, memory in self._completed(top, rows):
+            self._get_crew().process(number, (block, memory))
 
     def write_all(self, pixels: Pixels) -> None:
         """Write all rows, (H, W) or (H, W, C), which must not change before :meth:`finish` returns."""
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         for top in range(0, len(pixels), self.block_rows):
-            self._top = top
-            self._put(pixels[top - self._above : top + self.block_rows])
+            above = min(self.rows_above, top)
+            self._put(Block(top, pixels[top - above : top + self.block_rows], above))
 
     def restart(self) -> None:
         """Discard all rows so far, and begin again with the first one; the file must be seekable."""
         if self._crew is not None:
-            self._crew.drain()
+            self._crew.stop()
             self.file.seek(self._start)
             self.file.truncate()
-            self._crew.stop()
-        self._crew, self._block, self._top, self._filled = None, None, 0, 0
+        self._crew, self._next_row = None, 0
+        self._filling.clear()
 
     def finish(self) -> None:
         """Wait until all blocks are written, and write the data after the samples."""
         self._get_crew().drain()
         self.end()
 
-    @property
-    def _above(self) -> int:
-        return min(self.rows_above, self._top)
+    def _completed(self, top: int, rows: Pixels) -> Iterator[tuple[int, Block, Pixels]]:
+        """Copy rows into the blocks that need them; yield each block that they complete: number, block and memory."""
+        bottom = top + len(rows)
+        last = min(bottom - 1 + self.rows_above, self.shape[0] - 1)
+        for number in range(top // self.block_rows, last // self.block_rows + 1):
+            filling = self._filling_of(number, rows.shape[1:])
+            block, first = filling.block, filling.block.top - filling.block.above
+            begin, end = max(top, first), min(bottom, first + len(block.rows))
+            block.rows[begin - first : end - first] = rows[begin - top : end - top]
+            with self._lock:
+                filling.missing -= end - begin
+                is_complete = not filling.missing
+                if is_complete:
+                    del self._filling[number]
+            if is_complete:
+                yield number, block, filling.memory
 
-    def _new_block(self, line: tuple[int, ...]) -> None:
-        """Begin a block with the rows above it; ``line`` is the shape of a row."""
-        above, before = self._above, self._last_rows
-        if self._memory is None:
-            self._memory = BandMemory((min(self.rows_above + self.block_rows, self.shape[0]), *line), self.dtype)
-        block = self._memory.take()[: above + min(self.block_rows, self.shape[0] - self._top)]
-        if above and before is not None:
-            block[:above] = before[len(before) - above :]
-        self._block, self._filled = block, above
+    def _filling_of(self, number: int, line: tuple[int, ...]) -> _Filling:
+        """Return a block that gets rows; ``line`` is the shape of a row."""
+        with self._lock:
+            if number not in self._filling:
+                top = number * self.block_rows
+                above = min(self.rows_above, top)
+                if self._memory is None:
+                    most = min(self.rows_above + self.block_rows, self.shape[0])
+                    self._memory = BandMemory((most, *line), self.dtype)
+                memory = self._memory.take()
+                rows = memory[: above + min(self.block_rows, self.shape[0] - top)]
+                self._filling[number] = _Filling(Block(top, rows, above), memory, len(rows))
+            return self._filling[number]
 
-    #: The last rows of the block before, ``rows_above`` of them.
-    _last_rows: Pixels | None = None
-
-    def _put(self, rows: Pixels, memory: Pixels | None = None) -> None:
-        """Queue a block for encoding, after which ``memory``, if given, holds later blocks."""
-        above = self._above
-        last_rows = rows[-self.rows_above :].copy() if self.rows_above else None
-        self._get_crew().put((Block(self._top, rows, above), memory))
-        self._top += len(rows) - above
-        self._last_rows, self._block = last_rows, None
+    def _put(self, block: Block, memory: Pixels | None = None) -> None:
+        """Queue the next block for encoding, after which ``memory``, if given, holds later blocks."""
+        self._get_crew().put((block, memory))
 
     def _get_crew(self) -> Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]]:
-        if self._crew is None:
-            threads = self._threads if self.shape[0] > self.block_rows else 1
-            self._crew = Crew(self._encode, self._emit, threads)
-            self.begin()
-        return self._crew
+        with self._lock:
+            if self._crew is None:
+                threads = self._threads if self.shape[0] > self.block_rows else 1
+                self._crew = Crew(self._encode, self._emit, threads)
+                self.begin()
+            return self._crew
 
     def _encode(self, item: tuple[Block, Pixels | None]) -> tuple[Any, Pixels | None]:
         block, memory = item
         if self._prepare is not None:
             rows = self._prepare(block.rows)
             block = block._replace(rows=rows.reshape(len(rows), *self.shape[1:]))
-        return self.encode(block), memory
+        piece = self.encode(block)
+        if not self.keeps_rows:
+            self._give_back(memory)
+            memory = None
+        return piece, memory
 
     def _emit(self, item: tuple[Any, Pixels | None]) -> None:
         piece, memory = item
         self.emit(piece)
+        self._give_back(memory)
+
+    def _give_back(self, memory: Pixels | None) -> None:
+        """Use the memory of a block again for a later one."""
         if memory is not None and self._memory is not None:
             self._memory.give_back(memory)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.strips import even_block_rows
 
 #: Samples of one block between two stages: the block stays in a core's second cache until the next stage reads it.
 BLOCK_SAMPLES = 2**18
+#: Most bytes of a block of a written result, unless its least height takes more.
+_WRITTEN_BYTES = 2**20
 
 
 def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
@@ -75,3 +79,15 @@ def _even_rows(rows: int, most: int, unit: int) -> int:
 def alone_block_rows(stage: StagePlan) -> int:
     """Return the block height of a stage that runs alone on its whole input."""
     return stage.block_rows if chosen_method(stage).has_own_blocks(stage) else even_block_rows(stage.rows.output)
+
+
+def written_block_rows(stage: StagePlan, dtype: np.dtype[np.generic]) -> int:
+    """Return the block height of a stage alone on its whole input, whose result, of type ``dtype``, is written.
+
+    A block stays in the cache until its rows are written.
+    """
+    rows, most = block_rows(stage, in_memory=True), alone_block_rows(stage)
+    row_bytes = stage.cols.output * stage.output_channels * dtype.itemsize
+    while 2 * rows <= most and 2 * rows * row_bytes <= _WRITTEN_BYTES:
+        rows *= 2
+    return min(rows, most)

@@ -148,6 +148,8 @@ class PnmWriter(RowWriter):
         Type of the rows before ``prepare``, if different.
     """
 
+    keeps_rows = True
+
     def __init__(
         self,
         file: BinaryIO,
