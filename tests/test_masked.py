@@ -704,6 +704,7 @@ def test_files_with_masks_and_nodata(tmp_path, capsys):
     capsys.readouterr()
     for options, words in (
         (("--fill",), "--fill computes ignored pixels; select them by --ignore or --mask"),
+        (("--ignore", "0", "--algorithm", "direct"), "--algorithm: ignored pixels need an algorithm of their own"),
         (("--ignore", "none"), "must be a number, nan, nodata or alpha=0, got 'none'"),
         (("--ignore", "alpha=0"), "needs a picture with alpha"),
         (("--mask", str(tmp_path / "no.png")), "no.png"),

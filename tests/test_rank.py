@@ -245,7 +245,7 @@ def test_windows_from_text_and_files(tmp_path):
         ("median:none.txt", KernelFileError, "there is no such kernel file"),
         ("percentile:3,2", ParameterError, "p must be at most 1, got 2"),
         ("percentile:3,p=2", ParameterError, "must be at most 1, got 2"),
-        ("percentile:3", ParameterError, "needs the fraction of samples below it, as in 3,p=0.9"),
+        ("percentile:3", ParameterError, "needs the fraction of samples below it, as in 3,0.9"),
         ("percentile:5,0.5,p=0.9", ParameterError, "takes the fraction once, got '0.5' and p=0.9"),
         ("percentile:disk:2,0.5,p=0.9", ParameterError, "takes the fraction once, got '0.5' and p=0.9"),
     ],

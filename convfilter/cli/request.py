@@ -276,6 +276,10 @@ def _masking(request: Request) -> Masking | None:
         if request.fill:
             raise UsageError("--fill computes ignored pixels; select them by --ignore or --mask")
         return None
+    if request.algorithm is not None:
+        raise UsageError(
+            "--algorithm: ignored pixels need an algorithm of their own; leave it out, or --ignore and --mask"
+        )
     from convfilter.executor.masked import Masking
 
     mask: Any = None

@@ -130,7 +130,7 @@ def _canny(sigma: str, low: float | None, high: float | None) -> Stage:
     try:
         numbers = [Number("NUMBER", minimum=0).parse(part.strip()) for part in sigma.split(",")]
     except ValueError as error:
-        raise ParameterError(f"canny SIGMA, LOW and HIGH {error}, got {shown(sigma)}") from None
+        raise ParameterError(f"each of canny SIGMA, LOW and HIGH {error}, got {shown(sigma)}") from None
     for threshold in (low, high):
         numbers += [] if threshold is None else [threshold]
     if len(numbers) not in (1, 3):

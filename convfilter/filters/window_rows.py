@@ -30,7 +30,7 @@ def _percentile(window: str, p: float | None) -> Stage:
         raise ParameterError(f"percentile takes the fraction once, got {shown(last.strip())} and p={p:g}")
     if p is None:
         if not comma:
-            raise ParameterError(f"percentile needs the fraction of samples below it, as in {window},p=0.9")
+            raise ParameterError(f"percentile needs the fraction of samples below it, as in {window},0.9")
         try:
             p, window = Number("P", minimum=0, maximum=1).parse(last.strip()), text.strip()
         except ValueError as error:
