@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convfilter
-from convfilter.engine import executable
-from convfilter.engine.executable import executables as cache
+from convfilter.engine import executable_cache
+from convfilter.engine.executable_cache import executables as cache
 from convfilter.engine.rows import Bands
 from convfilter.executor import chunks
 from convfilter.executor.run import prepare, run, run_array
@@ -98,7 +98,7 @@ def test_repeated_runs_give_the_bytes_of_the_first(pair, calls):
         before = image.copy()
         result = run_array(plan, image, out_dtype=target, threads=threads)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("convfilter.executor.group.executables", executable.Cache())
+            patch.setattr("convfilter.executor.group.executables", executable_cache.Cache())
             fresh = run_array(plan, image, out_dtype=target, threads=1)
         assert result.pixels.tobytes() == fresh.pixels.tobytes()
         assert result.clipped == fresh.clipped

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convfilter.engine import executable, schedule
-from convfilter.engine.executable import executables
+from convfilter.engine.executable_cache import executables
 from convfilter.engine.program import Program
 from convfilter.engine.rows import Bands, Connection, FromRows, ToRows
 from convfilter.engine.threads import run_blocks

@@ -1,15 +1,14 @@
 """Executables: nodes, line buffers and programs that run a group of stages on pictures of one shape and type.
 
-A thread that runs a plan takes the executable out of the cache, so that no two threads share its memory, and puts it
-back after success; after an exception the executable is dropped. Programs name image and output by slots, which are
-empty between runs.
+Programs name image and output by slots, which are empty between runs. ``executable_cache.py`` holds executables between
+runs.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain, islice, pairwise, takewhile
 from typing import Any, Protocol, TypeAlias
@@ -258,55 +257,3 @@ class _BandCrews:
 def _array_of(place: Endpoint) -> LineBuffer:
     """Return the array of a row source or sink; an empty array if rows are streamed."""
     return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
-
-
-# The cache ----------------------------------------------------------------------
-
-
-class Cache:
-    """LRU cache of idle executables, the latest last.
-
-    Threads and finalizers may change the cache at any time: each operation is atomic.
-    """
-
-    #: Most bytes of all executables together, and of one.
-    most_bytes = 128 * 2**20
-    most = 32
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Hashable, object, Executable, int]] = []
-
-    def __len__(self) -> int:
-        """Return the number of idle executables."""
-        return len(self._waiting)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all idle executables."""
-        return sum(entry[3] for entry in self._waiting.copy())
-
-    def take(self, key: Hashable) -> Executable | None:
-        """Remove and return an idle executable of this key, or None."""
-        for entry in reversed(self._waiting.copy()):
-            if entry[0] == key:
-                with suppress(ValueError):  # another thread was faster
-                    self._waiting.remove(entry)
-                    return entry[2]
-        return None
-
-    def give_back(self, key: Hashable, alive: object, executable: Executable) -> None:
-        """Add an executable; ``alive`` is the object that the key identifies."""
-        size = executable.held_bytes()
-        if size > self.most_bytes:
-            return
-        self._waiting.append((key, alive, executable, size))
-        while len(self._waiting) > self.most or self.nbytes > self.most_bytes:
-            with suppress(IndexError):
-                del self._waiting[0]
-
-    def forget(self) -> None:
-        """Drop all executables."""
-        self._waiting.clear()
-
-
-executables = Cache()

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.executable import Executable, executables
+from convfilter.engine.executable import Executable
+from convfilter.engine.executable_cache import executables
 from convfilter.engine.load import Source
 from convfilter.engine.masked import Masked, MaskedSlot
 from convfilter.engine.node import Node, StageNode, StageSetup, placeholder

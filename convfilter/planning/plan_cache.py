@@ -1,7 +1,7 @@
 """LRU cache of plans: equal stages on pictures of one shape and type share a plan.
 
-Planning takes longer than filtering a small picture. The cache of executables (``engine/executable.py``) has plans as
-keys, so a shared plan also finds its prepared executable.
+Planning takes longer than filtering a small picture. The cache of executables (``engine/executable_cache.py``) has
+plans as keys, so a shared plan also finds its prepared executable.
 """
 
 from __future__ import annotations
