@@ -10,6 +10,7 @@ from processes import program
 from convfilter.cli import main
 from convfilter.cli import prefetch as command_line
 from convfilter.picture.jpeg import decoder, prefetch
+from convfilter.picture.read import opened
 
 SIZE = 48, 64
 
@@ -56,6 +57,16 @@ def test_samples_are_of_the_bytes_that_the_reader_finds(photo):
     prefetch.start(str(photo))
     assert np.array_equal(prefetch.taken(data), decoder.decode(data))
     assert prefetch.taken(data) is None  # taken
+
+
+def test_no_further_thread_waits_for_the_samples(photo):
+    prefetch.start(str(photo))
+    for is_prefetched in (True, False):
+        with opened(str(photo)) as picture:
+            (frame,) = picture.frames
+            frame.start()
+            assert (frame._samples._started is None) == is_prefetched
+            assert np.array_equal(frame.pixels, decoder.decode(photo.read_bytes()))
 
 
 def test_large_pictures_and_other_files_are_left_to_the_reader(photo, monkeypatch):

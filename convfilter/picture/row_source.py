@@ -167,6 +167,8 @@ class LazyArray:
         Why it cannot be decoded band by band; see ``Frame.streaming_obstacle``.
     name : str
         Name of the format, for messages.
+    is_running : bool
+        Whether a thread is decoding the array already, for which ``decode`` waits.
     """
 
     def __init__(
@@ -177,9 +179,10 @@ class LazyArray:
         obstacle: str,
         *,
         name: str = "picture",
+        is_running: bool = False,
     ) -> None:
         self.shape, self.dtype, self.streaming_obstacle, self._name = shape, dtype, obstacle, name
-        self._decode = decode
+        self._decode, self._is_running = decode, is_running
         self._started: Ahead[Pixels] | None = None
 
     def mapped(
@@ -191,7 +194,7 @@ class LazyArray:
 
     def start(self) -> None:
         """Start decoding in another thread."""
-        if self._started is None:
+        if self._started is None and not self._is_running:
             self._started = Ahead(decode() for decode in (self._decode,))
 
     def close(self) -> None:

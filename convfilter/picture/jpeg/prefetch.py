@@ -24,12 +24,14 @@ class _Prefetched:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.is_taken = False
         self._decoded: tuple[bytes, Pixels] | None = None
         self._thread = threading.Thread(target=self._decode, daemon=True)
         start_thread(self._thread)
 
     def taken(self, data: bytes) -> Pixels | None:
         """Return the samples, once, if the decoded file has this content; else None."""
+        self.is_taken = True
         self._thread.join()
         decoded, self._decoded = self._decoded, None
         return decoded[1] if decoded is not None and decoded[0] == data else None
@@ -68,6 +70,11 @@ def start(path: str) -> None:
 
         imagecodecs.jpeg8_decode  # noqa: B018 - imports the codec in this thread: two importing threads delay each other
         _prefetched = _Prefetched(path)
+
+
+def is_running() -> bool:
+    """Whether a file has been prefetched, or is being decoded, and its samples are not taken yet."""
+    return _prefetched is not None and not _prefetched.is_taken
 
 
 def taken(data: bytes) -> Pixels | None:

@@ -84,7 +84,9 @@ def _undecoded(data: bytes, layout: Layout, options: ReadOptions) -> Bands | Laz
     rows = rows_of(data, layout, whole, options.threads)
     if rows is None:
         _require_room(data, layout)
-        return LazyArray(shape, dtype, lambda: _decoded(data, layout), _OBSTACLE, name="JPEG")
+        # A further thread would only wait for the one that prefetches, for up to 4 ms before it even starts.
+        running = prefetch.is_running()
+        return LazyArray(shape, dtype, lambda: _decoded(data, layout), _OBSTACLE, name="JPEG", is_running=running)
     ahead = options.threads != 1
     return Bands(
         shape, dtype, rows.bands, band_bytes=rows.band_bytes, ahead=ahead, name="JPEG", give_back=rows.give_back
