@@ -9,7 +9,7 @@ import signal
 import tempfile
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # References multiply small matrices, and two threads of OpenBLAS spin while they wait for each other: the self-test and
 # the sweeps of sigma take 47 s of CPU with them, 34 s without. Programs that tests start have the threads of users.
@@ -17,9 +17,10 @@ with pytest.MonkeyPatch.context() as patch:
     patch.setenv("OPENBLAS_NUM_THREADS", "1")
     import numpy  # noqa: F401 - reads the variable once
 
-# The first call of a loop compiles it: no deadline.
-settings.register_profile("check", max_examples=12, deadline=None, derandomize=True)
-settings.register_profile("search", max_examples=600, deadline=None)
+# The first call of a loop compiles it, and other programs may stop the tests for a while: no limits of time.
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("check", untimed, max_examples=12, derandomize=True)
+settings.register_profile("search", untimed, max_examples=600)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 # Shells start background jobs with SIGINT ignored, and nohup starts programs with SIGHUP ignored. The programs under
