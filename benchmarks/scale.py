@@ -36,7 +36,7 @@ STACK = ["gaussian:20", "sobel:magnitude", "maxpool:2"]
 SIZES = {12: (3000, 4000), 25: (5000, 5000), 100: (10000, 10000), 225: (15000, 15000), 400: (20000, 20000)}
 SIZES[1600] = (40000, 40000)
 #: Most promised memory in MB, and most by which the memory of the largest picture may exceed that of 25 MP.
-MOST_MB, MOST_GROWTH, MOST_STACK_MB = 220, 1.2, 300
+MOST_MB, MOST_GROWTH, MOST_STACK_MB = 90, 1.2, 200
 #: Suffix and megapixels of the pictures that vips also filters, and the promised share of its time.
 PROMISED = {
     ("png", 100): 0.40,
