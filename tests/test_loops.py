@@ -881,25 +881,27 @@ def divide_by_mask(rng, A):
 
 def store_masked(rng, A, T):
     full = int(np.iinfo(T).max)
-    for channels, factor, exact, scale, offset, absolute in [
-        (2, 0.5, 0, 1.0, 0.0, 0), (4, 1.0, 1, 1.0, 0.0, 0), (4, 2.0, 0, -0.5, 3.0, 1), (2, 1.0, 0, full / 16, 7.0, 0),
+    for channels, factor, divisor, exact, scale, offset, absolute in [
+        (2, 0.5, 1.0, 0, 1.0, 0.0, 0), (4, 1.0, 1.0, 1, 1.0, 0.0, 0), (4, 2.0, 1.0, 0, -0.5, 3.0, 1),
+        (2, 1.0, 1.0, 0, full / 16, 7.0, 0), (2, 3.0, 2.0, 1, 1.0, 0.0, 0), (4, 8.0, 1.0, 1, 1.0, 2.0, 0),
     ]:  # fmt: skip
         rows, cols = 2, LANES * LANES // channels + 5
         start, out_pitch = 3, cols * (channels - 1) + 2
         sums, quotients = _masked_sums(rng, rows, cols, channels, A)
         tile = unset((rows, cols * channels + 1), A)
         tile[:, :-1] = sums.reshape(rows, -1)
-        values = np.rint(A(scale) * (quotients * A(factor)) + A(offset))
+        values = np.rint(A(scale) * (quotients * A(factor / divisor)) + A(offset))
         values = np.abs(values) if absolute else values
         kept = np.clip(values, 0, full)
         expected = unset(start + rows * out_pitch, T)
         out = expected.copy()
         expected[start:].reshape(rows, out_pitch)[:, :-2] = kept.reshape(rows, -1)
-        where = tile.ravel(), tile.shape[1], rows, cols, channels, factor, exact, scale, offset, absolute, float(full)
+        numbers = factor, divisor, exact, scale, offset, absolute, float(full)
+        where = tile.ravel(), tile.shape[1], rows, cols, channels, *numbers
         scratch = [unset(size, kind) for size, kind in ((LANES**2, A), (LANES**2, T), (cols * channels + 64, T))]
         yield Case(
             [*where, out, start, out_pitch, *scratch],
-            {11: expected, 14: None, 15: None, 16: None}, int(np.count_nonzero(kept != values)),
+            {12: expected, 15: None, 16: None, 17: None}, int(np.count_nonzero(kept != values)),
         )  # fmt: skip
 
 

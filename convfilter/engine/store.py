@@ -22,7 +22,7 @@ STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_INTEGERS = Loop("store", "store_integers", "V* i8 i8 i8 R R R i8 R R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
 CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
-STORE_MASKED = Loop("store", "store_masked", "A* i8 i8 i8 i8 A i8 A A i8 A T* i8 i8 A* T* T*")
+STORE_MASKED = Loop("store", "store_masked", "A* i8 i8 i8 i8 A A i8 A A i8 A T* i8 i8 A* T* T*")
 STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
 
@@ -105,8 +105,7 @@ class Store(Epilogue):
         is_small_integer = self._is_integer and not self._is_wide
         if not (is_small_integer and plan.kernel.has_one_sign and plan.channels in _WHOLE_PIXELS):
             return False
-        one_division = self._ratio == (1, 1)
-        return (one_division or not plan.exact) and sums == self._precision(sums) == np.float32
+        return (self._ratio[0] > 0 or not plan.exact) and sums == self._precision(sums) == np.float32
 
     def unclipped_mask(self, sums: np.dtype[np.generic]) -> tuple[float, int] | None:
         """Return ``factor`` and ``exact`` of ``store_masked`` if that loop only divides and rounds; else None."""
@@ -123,8 +122,9 @@ class Store(Epilogue):
         lanes = vector_bytes() // scratch.dtype.itemsize
         of_mask, of_colours = self._ratio
         exact = self._mapped.plan.exact
+        factors = (of_mask, of_colours) if exact else (of_mask / of_colours, 1.0)
         arguments = (
-            sums, pitch, rows, cols, channels, of_mask / of_colours, int(exact), tone.scale, tone.offset,
+            sums, pitch, rows, cols, channels, *factors, int(exact), tone.scale, tone.offset,
             int(tone.absolute), self._full_out, *self.place(region, step_rows),
             scratch.get("square", lanes**2), scratch.get("few", lanes**2, self.dtype),
             scratch.get("line", cols * (channels - 1) + vector_bytes(), self.dtype),

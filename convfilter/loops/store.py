@@ -97,29 +97,29 @@ def clip_real(out, start, out_pitch, rows, cols, channels, colours, full):
 
 
 def store_masked(
-    tile, pitch, rows, cols, channels, factor, exact, scale, offset, absolute, full,
+    tile, pitch, rows, cols, channels, factor, divisor, exact, scale, offset, absolute, full,
     out, start, out_pitch, transposed, samples, line,
 ):  # fmt: skip
     """Divide sums by that of the mask, and store integers in 0..``full``; return the number of clipped samples.
 
     A pixel has two or four ``channels``, of which the last is the mask. Values are ``scale * (sum * (factor / mask)) +
-    offset``, or ``scale * (sum / mask) + offset`` with ``exact``. Squares of sums are transposed, so that a vector
-    holds one channel of many pixels; the samples are transposed back. Scratch: ``transposed`` and ``samples`` for a
-    square, ``line`` for a row.
+    offset``; with ``exact``, ``scale * (sum * factor / (mask * divisor)) + offset``. Squares of sums are transposed, so
+    that a vector holds one channel of many pixels; the samples are transposed back. Scratch: ``transposed`` and
+    ``samples`` for a square, ``line`` for a row.
     """
     if channels == 4:
         return _store_masked(
-            tile, pitch, rows, cols, 4, factor, exact, scale, offset, absolute, full,
+            tile, pitch, rows, cols, 4, factor, divisor, exact, scale, offset, absolute, full,
             out, start, out_pitch, transposed, samples, line,
         )  # fmt: skip
     return _store_masked(
-        tile, pitch, rows, cols, 2, factor, exact, scale, offset, absolute, full,
+        tile, pitch, rows, cols, 2, factor, divisor, exact, scale, offset, absolute, full,
         out, start, out_pitch, transposed, samples, line,
     )  # fmt: skip
 
 
 def _store_masked(
-    tile, pitch, rows, cols, channels, factor, exact, scale, offset, absolute, full,
+    tile, pitch, rows, cols, channels, factor, divisor, exact, scale, offset, absolute, full,
     out, start, out_pitch, transposed, samples, line,
 ):  # fmt: skip
     clipped = 0
@@ -135,6 +135,7 @@ def _store_masked(
     scales, offsets, factors = (
         vectors.spread(tile, scale), vectors.spread(tile, offset), vectors.spread(tile, factor)
     )  # fmt: skip
+    divisors = vectors.spread(tile, divisor)
     zeros, fulls = vectors.spread(tile, zero), vectors.spread(tile, full)
     least, most = vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST)
     for y in range(rows):
@@ -146,9 +147,14 @@ def _store_masked(
                 weights = vectors.between(weights, least, most)
                 if exact == 0:
                     weights = vectors.divide(factors, weights)
+                else:
+                    weights = vectors.multiply(divisors, weights)
                 for c in range(colours):
                     values = vectors.read(transposed, (q * channels + c) * lanes)
-                    values = vectors.divide(values, weights) if exact != 0 else vectors.multiply(values, weights)
+                    if exact == 0:
+                        values = vectors.multiply(values, weights)
+                    else:
+                        values = vectors.divide(vectors.multiply(values, factors), weights)
                     values = vectors.nearest(vectors.multiply_add(offsets, scales, values))
                     if absolute != 0:
                         values = vectors.magnitude(values)
@@ -161,7 +167,7 @@ def _store_masked(
             weight = tile[i + p * channels + colours]
             for c in range(colours):
                 value = tile[i + p * channels + c]
-                value = value / weight if exact != 0 else value * (factor / weight)
+                value = value * factor / (weight * divisor) if exact != 0 else value * (factor / weight)
                 value = value if weight > zero else zero
                 value = np.rint(scale * value + offset)
                 value = abs(value) if absolute != 0 else value
