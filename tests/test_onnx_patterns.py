@@ -193,6 +193,13 @@ def test_space_to_depth_channel_by_channel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(blocks[0, 0], IMAGE[:2, :2].transpose(2, 0, 1).reshape(-1))
 
 
+def test_squares_of_squares_are_read_at_once(tmp_path: Path) -> None:
+    squares: Nodes = [("Mul", f"{n - 1} {n - 1}", str(n)) for n in range(101, 164)]
+    nodes = [("Mul", "x x", "100"), *squares, ("Relu", "101", "y")]
+    path = saved(tmp_path / "net.onnx", nodes)
+    np.testing.assert_allclose(convfilter.apply(IMAGE, f"net:{path}"), IMAGE**4, rtol=1e-5, atol=1e-7)
+
+
 def test_integers_are_divided_as_onnx_does(tmp_path: Path) -> None:
     """The end of the slice is -1 / 2 = 0 in ONNX, not -1; so no channel is left."""
     nodes: Nodes = [("Div", "-1 2", "end"), ("Slice", "x 0 end 1", "y")]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import onnx
 
 _AXES = 4
+#: Products of products in a group.
+_DEEPEST = 2
 #: Longest way back through nodes that only change the shape, or pad.
 _LONGEST = 8
 
@@ -49,20 +51,21 @@ class Patterns:
         before = self._before(node, name)
         return before if before is not None and before.kind in kinds else None
 
-    def _factors(self, node: Node, last: str = "") -> tuple[float, list[str]]:
+    def _factors(self, node: Node, last: str = "", depth: int = 0) -> tuple[float, list[str]]:
         """Return the constant and the tensors whose product a Mul is; NaN for constants of several numbers.
 
-        ``last`` is a tensor that is not divided further.
+        ``last`` is a tensor that is not divided further. Only a few nodes are followed back: n squares of squares have
+        2**n factors.
         """
         constant = 1.0
         tensors: list[str] = []
         for name in node.inputs:
             factor = node.constants.get(name)
-            inner = self._of_kind(node, name, "Mul") if name != last else None
+            inner = self._of_kind(node, name, "Mul") if name != last and depth < _DEEPEST else None
             if factor is not None:
                 constant *= _number(factor)
             elif inner is not None:
-                more, others = self._factors(inner, last)
+                more, others = self._factors(inner, last, depth + 1)
                 constant, tensors = constant * more, [*tensors, *others]
             else:
                 tensors.append(name)
