@@ -145,10 +145,7 @@ def _store_masked(
             for q in range(together):
                 weights = vectors.read(transposed, (q * channels + colours) * lanes)
                 weights = vectors.between(weights, least, most)
-                if exact == 0:
-                    weights = vectors.divide(factors, weights)
-                else:
-                    weights = vectors.multiply(divisors, weights)
+                weights = vectors.divide(factors, weights) if exact == 0 else vectors.multiply(divisors, weights)
                 for c in range(colours):
                     values = vectors.read(transposed, (q * channels + c) * lanes)
                     if exact == 0:
