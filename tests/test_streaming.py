@@ -13,7 +13,7 @@ from samples import noise
 
 import convfilter as cf
 from convfilter import pipeline
-from convfilter.engine.executable import executables
+from convfilter.engine.executable_cache import executables
 from convfilter.errors import ReadError
 from convfilter.executor.run import run
 from convfilter.filters import stack
