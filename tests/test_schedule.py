@@ -350,7 +350,7 @@ def test_a_sink_takes_bands_side_by_side(text, threads, monkeypatch):
 def test_rows_that_a_sink_cannot_hold_come_in_order(sink, monkeypatch):
     by_bands(monkeypatch)
     if sink is BandTaken:
-        monkeypatch.setattr(schedule, "_MOST_WAITING", 1000)
+        monkeypatch.setattr(schedule, "MOST_WAITING", 1000)
     plan, image = planned("gaussian:9"), picture()
     taken = sink(plan.output_shape)
     run(plan, image, taken, threads=2)

@@ -46,7 +46,7 @@ _MOST_BUFFERS = 32 * 2**20
 #: Least bytes that the largest node writes in a tick of a group that reads or writes rows; threads wait at its end.
 _TICK_BYTES = 2**20
 #: Most bytes of rows of lower bands, encoded or not, that wait in a sink until the rows above them are written.
-_MOST_WAITING = 64 * 2**20
+MOST_WAITING = 64 * 2**20
 #: Largest share of a run's multiply-adds in blocks that two bands both compute.
 _MOST_TWICE = 0.1
 #: Largest share of its input that a node loads twice so that threads share rows.
@@ -140,7 +140,7 @@ def _into_bands(nodes: Sequence[Node], threads: int, room: int) -> Schedule | No
     """Return the schedule of bands side by side that a sink takes; None if it does not, or too many rows would wait."""
     *before, last = nodes
     waiting = _bytes([last], [last.rows]) * (threads - 1) // threads
-    fits = 1 < threads <= last.blocks and waiting <= _MOST_WAITING
+    fits = 1 < threads <= last.blocks and waiting <= MOST_WAITING
     if not (fits and last.takes_bands) or any(node.in_order for node in before):
         return None
     made = _side_by_side(nodes, threads, room)
