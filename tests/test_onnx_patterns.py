@@ -160,6 +160,14 @@ def test_groups_of_nodes(name: str, tmp_path: Path) -> None:
         ([("SpaceToDepth", "x", "y", {"blocksize": 65})], "blocksize must be from 1 to 64, got 65"),
         ([("Slice", "x far most 2", "y")], "a slice may leave out 4096 rows, got 5000"),
         ([*ROWS_AROUND, ("Concat", "after x before", "y", {"axis": 2})], r"\(Slice\): rows and columns can be sliced"),
+        (
+            [("MaxPool", "x", "y", {"kernel_shape": [3, 2**40]})],
+            "kernel_shape must be at most 65535, got 1099511627776",
+        ),
+        (
+            [("MaxPool", "x", "y", {"kernel_shape": [3, 3], "pads": [0, 2**40, 0, 0]})],
+            "pads must be at most 65535, got 1099511627776",
+        ),
         ([("Pow", "x three", "y")], "only even powers are supported, got .3.0."),
         ([("Resize", "x '' hundred", "y")], "by factors up to 64, got 100 and 1"),
         (

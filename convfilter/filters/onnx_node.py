@@ -12,6 +12,7 @@ from convfilter.errors import KernelFileError, shown
 from convfilter.filters import layers
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import Point
+from convfilter.filters.parameters import MOST_PIXELS
 from convfilter.filters.stage import Stage
 from convfilter.record import record, replace
 
@@ -173,10 +174,17 @@ class Node:
         KernelFileError
             The attribute is for volumes.
         """
-        values = self.integers(name) or [default] * _PLANE
+        values = self._limited(name) or [default] * _PLANE
         if len(values) > _PLANE:
             raise KernelFileError(f"pictures have two axes, got {name} of {len(values)}; volumes are not supported")
         return (values[0], values[1]) if len(values) == _PLANE else (default, values[0])
+
+    def _limited(self, name: str) -> list[int]:
+        """Return numbers of pixels; an error for more than a SPEC may state."""
+        values = self.integers(name)
+        if max(values, default=0) > MOST_PIXELS:
+            raise KernelFileError(f"its {name} must be at most {MOST_PIXELS}, got {max(values)}")
+        return values
 
     def choice(self, name: str, known: Sequence[str]) -> str:
         """Return an attribute that is one of the ``known`` texts, by default the first.
@@ -214,7 +222,7 @@ class Node:
         automatic = self.choice("auto_pad", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"))
         if automatic != "NOTSET":
             return automatic.lower()
-        pads = self.integers("pads") or [0] * 4
+        pads = self._limited("pads") or [0] * 4
         if len(pads) == 2:  # a 1-D signal
             pads = [0, pads[0], 0, pads[1]]
         if len(pads) != 4:
