@@ -360,7 +360,7 @@ def test_softmax_leaves_alpha_out_and_nan_within_its_pixel() -> None:
 
 
 def test_response_normalisation_leaves_alpha_out() -> None:
-    image = RNG.integers(0, 256, (9, 11, 4), np.uint8)
+    image = RNG.integers(1, 256, (9, 11, 4), np.uint8)  # where alpha is 0, results have no colours
     x = image[..., :3] / 255
     expected = x / (1 + 3 * (x**2).sum(axis=2, keepdims=True)) ** 0.5
     got = raw(image, "lrn:5,alpha=15,beta=0.5", alpha=True)
