@@ -212,7 +212,8 @@ def canny(
         the step. Ridges of at least ``high`` are edges, and ridges of at least ``low`` that are connected to these by
         sides or corners.
     **keywords
-        See Other Parameters.
+        See Other Parameters. The blur leaves ignored pixels out; results are valid where the 3x3 pixels around are, or
+        with ``fill``, where a valid pixel is within 4 sigma.
 
     Returns
     -------

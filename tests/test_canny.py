@@ -28,6 +28,24 @@ def test_scikit_image_finds_the_same(sigma, thresholds):
             np.testing.assert_array_equal(result, theirs.astype(np.float32))
 
 
+@pytest.mark.peer("skimage")
+@pytest.mark.parametrize("sigma", [0.0, 0.6, 1.0, 2.5])
+@pytest.mark.parametrize("thresholds", [(0.05, 0.15), (0.0, 0.3), (0.2, 0.2)])
+def test_scikit_image_finds_the_same_without_ignored_pixels(sigma, thresholds):
+    feature = pytest.importorskip("skimage.feature")
+    for shape in ((70, 61), (200, 30), (5, 9), (3, 3), (2, 7)):
+        image = smooth_noise(shape, 1.5)
+        for share in (0.02, 0.1, 0.5):
+            counts = RNG.random(shape) >= share
+            counts[20:45, 5:25] = False
+            theirs = feature.canny(image.astype(np.float64), sigma, *thresholds, mask=counts)
+            for threads in (1, 2):
+                result = cf.canny(image, sigma, *thresholds, mask=counts, threads=threads)
+                valid = ~np.isnan(result)
+                np.testing.assert_array_equal(result[valid], theirs[valid].astype(np.float32))
+                assert not theirs[~valid].any()
+
+
 def test_a_square_has_an_outline_one_pixel_wide():
     image = np.zeros((40, 40), np.uint8)
     image[10:30, 10:30] = 255

@@ -1004,6 +1004,7 @@ STACKS = [
     ["bilateral:1,0.3", "avgpool:3"],
     ["kernel:1 2 1,stride=3,padding_mode=symmetric"],
     ["box:1x3,padding=0,0,0,2,padding_mode=wrap"],
+    ["canny:0.7,0.1,0.5"],
     ["wrap"],
 ]
 
@@ -1091,28 +1092,76 @@ def test_filters_of_several_passes_go_through_bands(tmp_path, capsys, monkeypatc
         assert "streamed" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("channels", [0, 3])
-def test_ridges_beside_holes_are_no_edges_and_make_no_others_edges(channels, monkeypatch):
-    """A hole is black to the gradient: its outline is strong, and connects to weak ridges beside it."""
-    monkeypatch.setattr(masked_canny, "PIXELS", 1000)
-    rng = np.random.default_rng(5)
-    shape = (90, 120, channels) if channels else (90, 120)
-    image = cf.gaussian_blur(rng.random(shape).astype(np.float32), 2, map="stretch") * 0.5 + 0.5
-    counts = np.ones(shape[:2], bool)
-    counts[20:40, 50:70] = counts[60, 10] = counts[70, 100] = False
-    low, high, reach = 0.1, 0.2, 4 + 2  # smoothing, and the neighbour's gradient
-    black = np.where(counts.reshape(90, 120, *[1] * (image.ndim - 2)), image, np.float32(0))
-    strong, ridges = (np.atleast_3d(cf.canny(black, 1, each, each)) > 0 for each in (high, low))
-    valid = ndimage.minimum_filter(counts, 2 * reach + 1, mode="nearest")
-    expected = np.zeros(strong.shape, np.float32)
-    for channel in range(strong.shape[2]):
-        labels, _ = ndimage.label(ridges[..., channel] & valid, np.ones((3, 3)))
-        expected[..., channel] = np.isin(labels, np.unique(labels[strong[..., channel] & valid])) & (labels > 0)
-    assert 0 < expected.sum() < np.atleast_3d(cf.canny(black, 1, low, high))[valid].sum()
-    for threads in (1, 2):
-        found = cf.canny(image, 1, low, high, mask=counts, threads=threads)
-        assert np.isnan(found[~valid]).all()
-        np.testing.assert_array_equal(found[valid], expected.reshape(image.shape)[valid])
+def expected_canny(plane, sigma, low, high, counts, fill):
+    """Canny's edges of one channel, from the unsmoothed edges of the smoothed picture, and where they are valid."""
+    smoothed, has_values = reference.smoothed_valid(plane, sigma, counts)
+    inner = ndimage.minimum_filter(has_values if fill else counts, 3, mode="nearest")
+    strong, ridges = ((cf.canny(smoothed, 0, each, each) > 0) & inner for each in (high, low))
+    labels, _ = ndimage.label(ridges, np.ones((3, 3)))
+    return np.isin(labels, np.unique(labels[strong])) & ridges, has_values if fill else inner
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 40), st.sampled_from((0, 3))),
+    st.sampled_from((0.0, 0.2, 0.6, 1.0, 2.3)),
+    st.sampled_from((0.0, 0.1, 0.5, 0.98)),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_edges_are_those_of_the_picture_smoothed_without_the_ignored_pixels(shape, sigma, share, fill, seed):
+    rng = np.random.default_rng(seed)
+    image = rng.random(shape if shape[2] else shape[:2]).astype(np.float32)
+    counts = rng.random(shape[:2]) >= share
+    counts[20:45, 3:30] = False
+    image[~counts] = np.nan
+    edges, valid = zip(
+        *(expected_canny(plane, sigma, 0.1, 0.5, counts, fill) for plane in np.moveaxis(np.atleast_3d(image), 2, 0)),
+        strict=True,
+    )
+    expected = np.where(valid, edges, np.nan).transpose(1, 2, 0).reshape(image.shape).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        for rows in (256, 8):
+            patch.setattr(bands, "ROWS", rows)
+            patch.setattr(bands, "SPANS", (1, 1))
+            for threads in (1, 3):
+                found = cf.canny(image, sigma, 0.1, 0.5, ignore=np.nan, fill=fill, threads=threads)
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_edges_are_found_between_scattered_holes():
+    """Where smoothing needed its whole window, one pixel in ten left none of a picture."""
+    image = np.zeros((60, 80), np.float32)
+    image[:, 40:] = 1
+    counts = np.random.default_rng(2).random(image.shape) > 0.1
+    image[~counts] = np.nan
+    for fill, least in ((False, 10), (True, 58)):
+        edges = cf.canny(image, 2, ignore=np.nan, fill=fill)
+        valid = ~np.isnan(edges)
+        np.testing.assert_array_equal(valid, fill | ndimage.minimum_filter(counts, 3, mode="nearest"))
+        places = np.argwhere(edges == 1)[:, 1]
+        assert places.size >= least and np.abs(places - 39.5).max() < 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("gray", [False, True])
+def test_edges_of_transparent_pictures_weight_colours_by_alpha_and_leave_out_ignored_pixels(dtype, gray):
+    rng = np.random.default_rng(8)
+    full = full_scale(np.dtype(dtype))
+    image = (rng.random((60, 50, 4)) * full).astype(dtype)
+    counts = rng.random(image.shape[:2]) > 0.2
+    counts[10:35, 10:40] = False
+    black = reference.real(image[..., :3]) * (reference.real(image[..., 3:]) / full)
+    planes = [black @ [0.299, 0.587, 0.114]] if gray else list(np.moveaxis(black, 2, 0))
+    for fill in (False, True):
+        found = cf.canny(image, 1, 0.1, 0.3, mask=counts, fill=fill, alpha=True, gray=gray)
+        for channel, plane in enumerate(planes):
+            edges, valid = expected_canny(plane / full, 1, 0.1, 0.3, counts, fill)
+            np.testing.assert_array_equal(found[valid, channel], edges[valid] * full)
+        means, _ = reference.smoothed_valid(reference.real(image[..., 3]), 1, counts)
+        alpha = np.where(counts, image[..., 3], means if dtype == np.float32 else np.rint(means))
+        np.testing.assert_allclose(found[valid, -1], alpha[valid], rtol=1e-6)
+        empty = found[~valid]
+        assert empty.size and not np.nan_to_num(empty).any()
 
 
 @pytest.mark.parametrize("spec", ["canny:1,0.05,0.2", "guided:2", "guided:2,padding_mode=reflect,stride=2", "tophat:5"])

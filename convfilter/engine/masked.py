@@ -21,7 +21,7 @@ class Masked:
 
     Attributes
     ----------
-    pixels : (rows, cols, channels) array of integers
+    pixels : (rows, cols, channels) array
     valid : (rows, cols) array of bool
         False where a pixel is ignored: all its channels count as 0.
     """
@@ -56,9 +56,10 @@ class Masked:
 
 
 class Filled(Masked):
-    """A picture and its mask in place of an array whose ignored pixels have the neutral element of an extreme.
+    """A picture and its mask in place of an array of the picture's channels, whose ignored pixels have no effect.
 
-    Only extremes of stored samples can read it; see ``methods/extremes.py``.
+    Only extremes of stored samples, which replace ignored pixels by their neutral element, and Canny's ridges can read
+    it; see ``methods/extremes.py`` and ``methods/canny_smoothing.py``.
     """
 
     @property

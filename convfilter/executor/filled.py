@@ -1,4 +1,4 @@
-"""Bands that are computed without the mask, after a value has replaced ignored pixels.
+"""Bands that are computed after a value has replaced ignored pixels, or by a method that leaves them out itself.
 
 The value has no effect on the results that count: the neutral element of an extreme, any number for a difference, which
 has no result where a tap is ignored.
@@ -15,12 +15,12 @@ from convfilter.engine.masked import Filled
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span, put
-from convfilter.filters.operators import Pooling
+from convfilter.filters.operators import Canny, Pooling
 from convfilter.planning import Plan
 
 
 class FilledBands:
-    """Bands of a stage that is computed without the mask, after one value has replaced ignored pixels.
+    """Bands of a stage whose method reads the mask itself, or one value in place of ignored pixels.
 
     Parameters
     ----------
@@ -38,8 +38,6 @@ class FilledBands:
         self.plans: tuple[Plan, ...] = (plan,)
         self._value, self._alpha = value, value if alpha is None else alpha
         self._takes_range = plan.stages[0].takes_range
-        #: Whether the engine fills rows when it reads them; else a copy is filled.
-        self._fills = _fills_rows(plan) and not self._takes_range
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -54,7 +52,7 @@ class FilledBands:
         first, last = self.reach(span)
         pixels, valid = held.rows([(first, last)])
         if not valid.all():
-            if self._fills and out.dtype == pixels.dtype:
+            if _reads_mask(self.plans[0], out.dtype):
                 chunk = band(self.plans[0].stages[0], span)
                 return run_chunk_to(self.plans[0], 0, chunk, Filled(*held.rows(chunk.rows.ranges)), out, threads)
             if self._takes_range:
@@ -67,9 +65,12 @@ class FilledBands:
         return run_band(self.plans[0], Held(first, pixels, valid), span, out, threads)
 
 
-def _fills_rows(plan: Plan) -> bool:
-    """Whether extremes of a plan read rows of stored samples, in which the engine can fill ignored pixels."""
+def _reads_mask(plan: Plan, out_dtype: np.dtype[np.generic]) -> bool:
+    """Whether the method reads rows and their mask: Canny's ridges, and pooled extremes of stored samples."""
     stage = plan.stages[0]
     operator = stage.stage.operator
+    if isinstance(operator, Canny):
+        return True
     is_extreme = isinstance(operator, Pooling) and operator.kind in ("max", "min")
-    return is_extreme and plan.dtype in (np.uint8, np.uint16) and not (stage.alpha or plan.gray)
+    is_stored = plan.dtype == out_dtype and plan.dtype in (np.uint8, np.uint16)
+    return is_extreme and is_stored and not (stage.alpha or plan.gray or stage.takes_range)

@@ -1,5 +1,8 @@
 """The mask of a stage's result: a result is valid if any pixel of its window is; a difference, if all are.
 
+Canny's edges are differences of smoothed samples: all pixels of the gradient's window must be valid, or, if ignored
+pixels get results too, any pixel of the smoothing's.
+
 Weights of both signs may cancel on the valid pixels. Then there is no mean, and the result is not valid: the sum of
 these weights must have the sign of the sum of all.
 """
@@ -15,6 +18,7 @@ from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import (
+    Canny,
     Compass,
     Correlation,
     Gradient,
@@ -25,6 +29,7 @@ from convfilter.filters.operators import (
     UnsharpMask,
 )
 from convfilter.filters.stage import Stage
+from convfilter.filters.traits import ones
 from convfilter.planning import AxisPlan, Plan
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.stage_plan import StagePlan
@@ -55,7 +60,8 @@ class Validity:
 
     def __init__(self, stage: Stage, planned: StagePlan, *, fill: bool) -> None:
         self._stage, self._planned = stage, planned
-        self._needs_all = stage.operator.is_difference
+        fills_ridges = fill and isinstance(stage.operator, Canny)  # smoothing gives ignored pixels values
+        self._needs_all = stage.operator.is_difference and not fills_ridges
         cells = self._cells()
         # All weights except the centre's are negative: without the centre pixel, there is no mean.
         sharpens = isinstance(stage.operator, UnsharpMask) and stage.operator.amount >= 0
@@ -132,6 +138,8 @@ class Validity:
             return _where(np.abs([kernel.matrix for kernel in operator.kernels]).sum(axis=0))
         if isinstance(operator, Gradient | Orientation):
             return _where(np.abs(operator.x.matrix) + np.abs(operator.y.matrix))
+        if isinstance(operator, Canny):  # gradients of smoothed samples; or, with fill, the smoothing
+            return ones((3, 3)) if self._needs_all else ones((2 * operator.reach + 1,) * 2)
         kernel = self._planned.kernel
         if isinstance(operator, Morphology) and operator.kind == "dilate":
             return kernel.rotated() if not kernel.is_box else None

@@ -6,20 +6,17 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Workers
-from convfilter.filters import kernels
-from convfilter.filters.operators import CANNY_SIGMAS, Canny
+from convfilter.filters.operators import Canny
+from convfilter.methods.canny_smoothing import Flags, Smoothing
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
 from convfilter.planning.methods.canny import canny_block_rows
 
-SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")
 GRADIENT_MAGNITUDE = Loop("canny", "gradient_magnitude", "D* i8 i8 i8 i8 D*")
 RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
 HYSTERESIS = Loop("canny", "hysteresis", "u1* i8 i8 i8 i8 i8* i8")
@@ -32,8 +29,6 @@ _EDGE = 3
 RIDGE_TYPE = np.dtype(np.uint8)
 #: Entries of the stack of a connected edge.
 STACK = 2**16
-
-Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageSetup) -> list[Node]:
@@ -73,55 +68,35 @@ class _Ridges(Node):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        factors = kernels.gaussian(self._operator.sigma, 0, CANNY_SIGMAS).factors
-        assert factors is not None
-        weights = factors[0]
-        # Smoothed sums are divided by the weights that fall on the picture.
-        down, along = (_share(weights, self._radius, length) for length in (self.rows, self.row_shape[0]))
+        shape = self.rows, self.row_shape[0]
 
         def make() -> _Worker:
-            return _Worker(self._stage.source, sources[0], target, self._operator, weights, down, along)
+            return _Worker(self._stage.source, sources[0], target, self._operator, shape)
 
         return Workers(make, self.scratch_bytes)
-
-
-def _share(weights: Real, radius: int, length: int) -> Real:
-    """Return, for each pixel of an axis, the sum of the weights that fall on the picture."""
-    sums = np.concatenate([[0.0], np.cumsum(weights)])
-    place = np.arange(length)
-    first, last = np.maximum(radius - place, 0), np.minimum(radius + length - place, weights.size)
-    shares: Real = sums[last] - sums[first]
-    return shares
 
 
 class _Worker:
     """Finds the ridges of blocks of rows, in its own memory."""
 
     def __init__(
-        self,
-        source: Source,
-        picture: LineBuffer,
-        target: LineBuffer,
-        operator: Canny,
-        weights: Real,
-        down: Real,
-        along: Real,
+        self, source: Source, picture: LineBuffer, target: LineBuffer, operator: Canny, shape: tuple[int, int]
     ) -> None:
-        self._source, self._picture, self._target, self._operator = source, picture, target, operator
-        self._weights, self._down, self._along = weights, down, along
+        self._source, self._target, self._operator, self._shape = source, target, operator, shape
         self._scratch = Scratch(np.float64)
+        self._smoothing = Smoothing(source, picture, operator, shape, self._scratch)
 
     def __call__(self, rows: Rows) -> int:
         """Write the ridges of some rows."""
         top, bottom = rows
-        height, cols = len(self._down), len(self._along)
+        height, cols = self._shape
         channels = self._source.channels - self._source.alpha
         pitch, count = (cols + 2 * _HALO) * channels, bottom - top + 2 * _HALO
         flat, magnitude = (self._scratch.get(name, count * pitch)[: count * pitch] for name in ("block", "magnitude"))
         block = flat.reshape(count, cols + 2 * _HALO, channels)
         first, last = max(0, top - _HALO), min(height, bottom + _HALO)
         place = first - (top - _HALO)
-        self._smooth(first, last, flat[place * pitch :], pitch)
+        has_value = self._smoothing.write(first, last, block[place : place + last - first])
         # Beyond the border, gradients read the mirrored rows and columns.
         beyond = np.array([place for place in range(-_HALO, cols + _HALO) if not 0 <= place < cols])
         block[:, beyond + _HALO] = block[:, _mirrored(beyond, cols) + _HALO]
@@ -141,46 +116,24 @@ class _Worker:
             flat, pitch, bottom - top, cols, channels, magnitude, self._operator.low * full,
             self._operator.high * full, *limits, marks, cols * channels,
         )  # fmt: skip
+        by_pixel = marks.reshape(bottom - top, cols, channels)
+        if not has_value.all():  # no gradient beside a pixel without a value
+            by_pixel[~_with_neighbours(has_value, place, bottom - top)] = 0
         if with_alpha:
-            target[..., :channels] = marks.reshape(bottom - top, cols, channels)
-            target[..., channels] = self._picture.rows(top, bottom)[..., -1]
+            target[..., :channels] = by_pixel
+            target[..., channels] = self._smoothing.alpha(top, bottom)
         return 0
 
-    def _smooth(self, top: int, bottom: int, out: Real, pitch: int) -> None:
-        """Write smoothed rows, ``pitch`` samples apart, with room for the pixels at their ends."""
-        radius, taps, height, scratch = self._weights.size // 2, self._weights.size, len(self._down), self._scratch
-        first, last, rows = max(0, top - radius), min(height, bottom + radius), bottom - top
-        image = self._colours(first, last)
-        cols, channels = image.shape[1:]
-        length, between_pitch = cols * channels, (cols + taps - 1) * channels
-        tile = scratch.get("tile", (rows + taps - 1) * length)[: (rows + taps - 1) * length]
-        shaped, above = tile.reshape(rows + taps - 1, cols, channels), first - (top - radius)
-        shaped[:above], shaped[above + last - first :] = 0, 0
-        shaped[above : above + last - first] = image
-        between = scratch.get("between", rows * between_pitch)[: rows * between_pitch]
-        margins = between.reshape(rows, between_pitch)
-        margins[:, : radius * channels], margins[:, radius * channels + length :] = 0, 0
-        loop, side = SMOOTH.variant(D=np.float64), _HALO * channels
-        loop(tile, length, rows, length, self._weights, taps, length, between[radius * channels :], between_pitch)
-        loop(between, between_pitch, rows, length, self._weights, taps, channels, out[side:], pitch)
-        smoothed = out[: rows * pitch].reshape(rows, -1)[:, side:-side].reshape(rows, cols, channels)
-        shares = scratch.get("shares", rows * cols)[: rows * cols].reshape(rows, cols)
-        np.multiply(self._down[top:bottom, np.newaxis], self._along, out=shares)
-        shares += np.finfo(float).eps
-        smoothed /= shares[..., np.newaxis]
 
-    def _colours(self, top: int, bottom: int) -> Samples:
-        """Return rows of the picture: luminance, premultiplied colours, or samples as they are stored."""
-        source = self._source
-        image = self._picture.rows(top, bottom)
-        if not (source.alpha or source.gray):
-            return image
-        colours: Real = (image[..., :-1] if source.alpha else image).astype(np.float64)
-        if source.gray:
-            colours = (colours @ np.array(LUMINANCE) / LUMINANCE_DIVISOR)[..., np.newaxis]
-        if source.multiplies:
-            colours = colours * (image[..., -1:] / source.full)
-        return colours
+def _with_neighbours(flags: Flags, place: int, rows: int) -> Flags:
+    """Return where a flag and its eight neighbours are set, in ``rows`` rows with a halo.
+
+    The first row of ``flags`` is row ``place`` of the halo. Cells beyond the flags count as set.
+    """
+    around = np.ones((rows + 2 * _HALO, flags.shape[1] + 2), bool)
+    around[place : place + len(flags), 1:-1] = flags
+    down = around[1:-3] & around[2:-2] & around[3:-1]
+    return down[:, :-2] & down[:, 1:-1] & down[:, 2:]
 
 
 def _mirrored(places: Indices, length: int) -> Indices:
