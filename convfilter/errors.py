@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 #: An option in a remedy: ``{max_pixels}``, ``{frame=N}``, ``{lenient=True}``.
-_OPTION = re.compile(r"\{(\w+)(?:=([^{}]*))?\}")
+_OPTION = r"\{(\w+)(?:=([^{}]*))?\}"
 
 
 #: Remedy for a damaged picture.
@@ -88,7 +88,7 @@ def is_missing_library(error: BaseException) -> bool:
 
 def with_options(text: str, option: Callable[[str, str], str]) -> str:
     """Replace options in braces by ``option(name, value)``; a missing value is ""."""
-    return _OPTION.sub(lambda match: option(match[1], match[2] or ""), text)
+    return re.sub(_OPTION, lambda match: option(match[1], match[2] or ""), text)
 
 
 def as_keyword(name: str, value: str) -> str:

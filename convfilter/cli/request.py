@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Options that a configuration does not set for a pair of files, since they name the outputs of batches.
 _NAMES_OF_MANY = ("ext", "suffix")
 #: A pattern that the shell leaves unexpanded if no file matches.
-_PATTERN = re.compile(r"[*?]|\[.+\]")
+_PATTERN = r"[*?]|\[.+\]"
 #: Write options that only some formats take.
 _OF_FORMATS = ("quality", "subsampling", "compression", "background")
 
@@ -169,7 +169,7 @@ def _settled(request: Request) -> Request:
     request = replace(request, **_pipes(request))
     outputs = 0 if request.into or request.in_place or request.suffix or request.ext else 1
     for name in request.files[: len(request.files) - outputs]:
-        if not is_address(name) and _PATTERN.search(name) and not os.path.lexists(name):
+        if not (is_address(name) or os.path.lexists(name)) and re.search(_PATTERN, name):
             raise UsageError("no file matches this pattern", subject=name)
     if request.no_clobber and (request.overwrite or request.in_place):
         if "no_clobber" in request.typed:
