@@ -13,8 +13,8 @@ from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_to
 from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
+from convfilter.planning.derived_cache import DerivedCache
 from convfilter.planning.methods import chosen_method, grid_of
-from convfilter.planning.plan_cache import DerivedCache
 
 #: A band has ``ROWS`` rows, or as many as ``SPANS[1]`` windows if they are higher; at most ``PIXELS`` pixels, but at
 #: least the rows of ``SPANS[0]`` windows: it reads one window more than its height, so low bands read many rows twice.

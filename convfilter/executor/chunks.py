@@ -16,9 +16,9 @@ from convfilter.engine.masked import Masked
 from convfilter.executor import run
 from convfilter.filters.operators import Guided, Orientation
 from convfilter.planning import AxisPlan, Plan, StagePlan
+from convfilter.planning.derived_cache import DerivedCache
 from convfilter.planning.method import Reach, window_reach
 from convfilter.planning.methods import chosen_method, grid_of
-from convfilter.planning.plan_cache import DerivedCache
 from convfilter.record import record, replace
 
 #: Modes whose padding depends on the border row only: a chunk at the border is padded like the whole picture.

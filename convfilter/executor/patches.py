@@ -20,8 +20,8 @@ from convfilter.executor.chunks import Side, chunk_of, run_chunk_counted, run_ch
 from convfilter.executor.held import Held, Span, Valid, bits_of
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan, StagePlan
+from convfilter.planning.derived_cache import cached_value
 from convfilter.planning.methods import grid_of
-from convfilter.planning.plan_cache import cached_value
 
 DROP_MASK = Loop("mask", "drop_mask", "M* i8 i8 i8 i8 M* i8 i8")
 APPEND_MASK = Loop("mask", "append_mask", "M* i8 i8 u1* i8 i8 i8 i8 i8 M* M* i8 i8")
