@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import struct
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
@@ -36,20 +35,20 @@ class Span(NamedTuple):
 class Spans:
     """Spans in the order of the file, in 13 bytes each: most encoders write a chunk for each 8 KiB."""
 
+    _fields = struct.Struct("=QIB")
+
     def __init__(self) -> None:
-        self._starts, self._lengths, self._covered = array("Q"), array("I"), bytearray()
+        self._packed = bytearray()
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._packed) // self._fields.size
 
     def __getitem__(self, number: int) -> Span:
-        return Span(self._starts[number], self._lengths[number], self._covered[number])
+        return Span(*self._fields.unpack_from(self._packed, number * self._fields.size))
 
     def append(self, span: Span) -> None:
         """Add the span of the next chunk."""
-        self._starts.append(span.start)
-        self._lengths.append(span.length)
-        self._covered.append(span.covered)
+        self._packed += self._fields.pack(*span)
 
 
 class ChunkReader:
