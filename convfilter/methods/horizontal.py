@@ -153,9 +153,10 @@ def _by_phase(samples: Indices, period: int, channels: int, chunk: int) -> Indic
     """Order the samples of each chunk by the phase of their pixel, and fill those of each phase up to whole groups."""
     phases = samples.reshape(-1, chunk // (period * channels), period, channels).swapaxes(1, 2)
     table = phases.reshape(-1, chunk // period)
-    return np.pad(table, ((0, 0), (0, -table.shape[1] % _GROUP)), mode="edge").ravel()
+    return _in_groups(table).ravel()
 
 
 def _in_groups(table: Indices) -> Indices:
-    """Pad a table to whole groups by repeating the last entry."""
-    return np.append(table, np.repeat(table[-1:], -table.size % _GROUP))
+    """Pad each row of a table to whole groups by repeating its last entry."""
+    last = np.repeat(table[..., -1:], -table.shape[-1] % _GROUP, axis=-1)
+    return np.concatenate((table, last), axis=-1)

@@ -185,8 +185,7 @@ def _source(folder: str, name: str) -> bytes:
     Cached, since a run loads several loops of one module.
     """
     text = _read(folder, name)
-    prefix = b"from convfilter.loops."
-    imported = [line.removeprefix(prefix).split()[0] for line in text.splitlines() if line.startswith(prefix)]
+    imported = [rest.split(maxsplit=1)[0] for rest in text.split(b"\nfrom convfilter.loops.")[1:]]
     return b"\0".join([text, *(_source(folder, f"{module.decode()}.py") for module in imported)])
 
 
