@@ -26,8 +26,8 @@ from convfilter.filters.kernel import from_array
 from convfilter.filters.layers import layer
 from convfilter.filters.operators import Correlation, Gradient, Pooling
 from convfilter.filters.stage import Stage
+from convfilter.machine import memory
 from convfilter.methods import blas
-from convfilter.picture import limits
 from convfilter.planning import plan_stack
 from convfilter.planning.figures import figures
 
@@ -551,7 +551,7 @@ def test_an_impossible_stack_is_refused_before_pixels_are_read(
     )
     if suffix != "tiff":
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(limits, "available_memory", lambda: 2**30)
+            patch.setattr(memory, "available_memory", lambda: 2**30)
             assert main(["apply", "-f", "relu", "-f", "layer:many.npy", f"torn.{suffix}", "out.png"]) == 1
         told = capfd.readouterr().err
         assert "stage 2 (layer:many.npy), 200000 channels of 90x120, needs about 8.0 GiB of memory, 1.0 GiB are" in told

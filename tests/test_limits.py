@@ -27,14 +27,14 @@ def test_sizes():
 
 
 def test_memory(monkeypatch):
-    monkeypatch.setattr(limits, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
     limits.require_memory(2**30)
     with pytest.raises(SizeError, match=r"2\.0 GiB of memory, 1\.0 GiB are available"):
         limits.require_memory(2**31)
 
 
 def test_small_jobs_are_not_measured(monkeypatch):
-    monkeypatch.setattr(limits, "available_memory", lambda: 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: 0)
     limits.require_memory(1000)
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from convfilter.cli import prefetch, signals, standard_streams
+from convfilter.cli import prefetch, signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +50,10 @@ def program() -> NoReturn:
     gc.set_threshold(200_000)
     # NumPy's BLAS would start unused threads on import, which spin for 0.03 s of a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    standard_streams.reserve()
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from convfilter.cli import standard_streams
+
+        standard_streams.reserve()
     try:
         status = main()
         atexit._run_exitfuncs()

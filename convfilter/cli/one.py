@@ -14,7 +14,6 @@ from convfilter.cli.messages import failure, say
 from convfilter.cli.overwrite import keeps, require_own
 from convfilter.cli.request import Request, misused, pipeline_options
 from convfilter.cli.root import fail
-from convfilter.cli.standard_streams import ClosedStream
 from convfilter.errors import UsageError, WriteError
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ def _require_below(folder: str, destination: str) -> None:
 
 
 def _require_pipe(stream: TextIO, terminal: str) -> None:
+    from convfilter.cli.standard_streams import ClosedStream
+
     if isinstance(stream, ClosedStream):
         raise misused(f"{stream.name} is closed; name a file, or use a pipe")
     if stream.isatty():

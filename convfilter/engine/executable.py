@@ -23,7 +23,6 @@ from convfilter.engine.order import Tick
 from convfilter.engine.program import Slot
 from convfilter.engine.schedule import scheduled
 from convfilter.engine.threads import cut, run_blocks
-from convfilter.engine.workers import CrewsSideBySide
 
 #: Number of a node, a callable of its crew, and the argument of the call.
 _NodeTask: TypeAlias = tuple[int, Callable[[Any], None], Any]
@@ -187,6 +186,8 @@ class _BandCrews:
         sources = [self._buffers[number + 1 - back] for back in node.reads]
         if count == 1:
             return node.crew(sources, target, self._sharing[number])
+        from convfilter.engine.workers import CrewsSideBySide
+
         return CrewsSideBySide([node.crew(sources, target, 1) for _ in range(count)])
 
     def begin(self) -> None:

@@ -12,7 +12,6 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.masked import MaskedSlot
 from convfilter.engine.program import Call, Moving, Slot
-from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, is_integer
 from convfilter.record import record, replace
@@ -146,6 +145,8 @@ class Source:
         where = rows, count, columns.indices, columns.count, columns.run_start, columns.run_length
         _, cols, channels = slot.shape
         if isinstance(slot, MaskedSlot):
+            from convfilter.loops.vectors import vector_bytes
+
             masked = COPY_MASKED.variant(S=slot.dtype) if copies else LOAD_MASKED.variant(S=slot.dtype, A=scratch.dtype)
             line = scratch.get("masked line", columns.count * channels + vector_bytes(), slot.dtype)
             source = slot.pixels, cols * (channels - 1), slot.valid, cols

@@ -13,7 +13,6 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.program import Call, Counting, Rebased, Slot
 from convfilter.engine.tone import IDENTITY, Tone
 from convfilter.filters.operators import Correlation, UnsharpMask
-from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_integer, is_wide
 from convfilter.sample_types import sample_type
@@ -117,6 +116,8 @@ class Store(Epilogue):
 
     def store_masked(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
         """Return the call that divides sums by those of the mask and stores them."""
+        from convfilter.loops.vectors import vector_bytes
+
         tone, channels = self._tone, self._mapped.source.channels
         rows, cols = region.bottom - region.top, region.right - region.left
         lanes = vector_bytes() // scratch.dtype.itemsize

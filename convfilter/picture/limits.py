@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convfilter.errors import ReadError, SizeError
-from convfilter.machine.memory import available_memory
 
 if TYPE_CHECKING:
     from convfilter.picture.options import ReadOptions
@@ -152,6 +151,8 @@ def require_memory(needed: int, what: str = "the picture") -> None:
     """
     if needed < _SMALL_JOB_BYTES:
         return
+    from convfilter.machine.memory import available_memory
+
     available = available_memory()
     if needed > available:
         raise SizeError(

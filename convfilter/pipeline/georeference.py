@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from convfilter.picture.axis import Axis
+from typing import TYPE_CHECKING
+
 from convfilter.picture.frame import Frame
 from convfilter.picture.loss import Loss
 from convfilter.picture.metadata.metadata import Metadata
 from convfilter.planning import Plan
+
+if TYPE_CHECKING:
+    from convfilter.picture.axis import Axis
 
 
 def georeferenced(frame: Frame, plan: Plan) -> Frame:
@@ -46,6 +50,7 @@ def is_same_grid(plan: Plan) -> bool:
 
 def axes(plan: Plan) -> tuple[Axis, Axis]:
     """Return where the rows and columns of the result lie on the grid of the picture."""
+    from convfilter.picture.axis import Axis
     from convfilter.planning.figures import figures
 
     last = figures(plan)[-1]

@@ -25,7 +25,7 @@ from convfilter.picture.place.target import Target
 from convfilter.picture.read import decode_all
 from convfilter.picture.stored import dropping, stored_outline
 from convfilter.picture.write import check, write
-from convfilter.pipeline import feature_maps, linear_light, nan_results
+from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced, moved_metadata
 from convfilter.pipeline.result_losses import ResultLosses
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
@@ -204,6 +204,8 @@ class Job:
             result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
             is_nan = None
             if may_lose_nan:
+                from convfilter.pipeline import nan_results
+
                 is_nan = nan_results.found(plan, frame.pixels, result.pixels, self.outline.alpha, self._options.threads)
             pixels = finish(result.pixels)
             if is_nan is not None:
