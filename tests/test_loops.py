@@ -1195,10 +1195,50 @@ def ignore_transparent(rng, S):
 def masked_means(rng, S, W, R):
     more = vector_bytes()
     windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 2), 0), (2, (4, 2), (1, 1), 1), (3, (5, 1), (2, 3), 0))
-    cases = product((*windows, (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2)), range(3))
-    for (channels, window, steps, before), leaves_out in cases:
-        if np.dtype(W).itemsize == 2 and window[0] * window[1] > 15:
+    for masked in _masked_windows(rng, S, (*windows, (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2))):
+        (rows, cols), steps, channels, out_cols = masked.window, masked.steps, masked.channels, masked.out_cols
+        if np.dtype(W).itemsize == 2 and rows * cols > 15:
             continue
+        places, bits = (masked.places + 1) * channels + more, (rows * cols * 255 + 1).bit_length()
+        yield Case(
+            [*masked.source[:7], steps[0], *masked.source[7:], cols, steps[1],
+             bits, np.zeros(places, W), np.zeros(places, W), np.zeros((out_cols + 1) * channels + more, W),
+             unset(2 * 40 * channels, np.uint8), unset(2, R), *masked.results],
+            {**dict.fromkeys((16, 17, 18, 19, 20)), 21: masked.expected, 25: masked.found},
+        )  # fmt: skip
+
+
+def masked_byte_means(rng):
+    windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 1), 0), (3, (4, 2), (2, 1), 1), (3, (5, 1), (6, 1), 0))
+    for masked in _masked_windows(rng, np.uint8, windows):
+        (rows, cols), steps, channels, out_cols = masked.window, masked.steps, masked.channels, masked.out_cols
+        more = vector_bytes() + cols
+        places, out_places = masked.places + more, out_cols + more
+        yield Case(
+            [*masked.source[:7], steps[0], *masked.source[7:], cols, unset((rows + 1) * 40 * channels, np.uint8),
+             np.zeros(places * channels, np.uint16), np.zeros(places, np.uint16),
+             unset(out_places * channels, np.uint16), unset(out_places, np.uint16), unset(2, np.float32),
+             *masked.results],
+            {**dict.fromkeys(range(14, 20)), 20: masked.expected, 24: masked.found},
+        )  # fmt: skip
+
+
+class _MaskedWindows(NamedTuple):
+    """Arguments of a loop for means with a mask, and their results."""
+
+    window: tuple
+    steps: tuple
+    channels: int
+    places: int
+    out_cols: int
+    source: tuple
+    results: tuple
+    expected: np.ndarray
+    found: np.ndarray
+
+
+def _masked_windows(rng, S, windows):
+    for (channels, window, steps, before), leaves_out in product(windows, range(3)):
         picture, valid = samples(rng, (7, 40, channels), S), rng.integers(0, 4, (7, 40)).astype(np.uint8) != 1
         valid[1:5] = True
         rows, cols = np.array([-1, 0, 0, 1, 2, 3, 4, 6, 5, -1]), np.clip(np.arange(-before, 42), -1, 39)
@@ -1216,14 +1256,13 @@ def masked_means(rng, S, W, R):
         found = wanted & (present > 0) if leaves_out == 2 else wanted
         kept = found[..., np.newaxis] | (leaves_out == 0)
         expected[:, :-3] = np.rint(total / np.maximum(present, 1)[..., np.newaxis] * kept).reshape(len(total), -1)
-        places, bits = (cols.size + 1) * channels + more, (window[0] * window[1] * 255).bit_length()
-        yield Case(
-            [picture.ravel(), 40 * channels, valid.astype(np.uint8).ravel(), 40, valid.all(axis=1).astype(np.uint8),
-             rows, window[0], steps[0], cols, cols.size, before, 40, channels, window[1], steps[1],
-             bits, np.zeros(places, W), np.zeros(places, W), np.zeros((total.shape[1] + 1) * channels + more, W),
-             unset(2 * 40 * channels, np.uint8), unset(2, R), unset(expected.size, S), expected.shape[1],
-             total.shape[1], len(total), wanted.astype(np.uint8).ravel(), leaves_out],
-            {**dict.fromkeys((16, 17, 18, 19, 20)), 21: expected, 25: found.astype(np.uint8)},
+        yield _MaskedWindows(
+            window, steps, channels, cols.size, total.shape[1],
+            (picture.ravel(), 40 * channels, valid.astype(np.uint8).ravel(), 40, valid.all(axis=1).astype(np.uint8),
+             rows, window[0], cols, cols.size, before, 40, channels),
+            (unset(expected.size, S), expected.shape[1], total.shape[1], len(total),
+             wanted.astype(np.uint8).ravel(), leaves_out),
+            expected, found.astype(np.uint8),
         )  # fmt: skip
 
 

@@ -121,11 +121,15 @@ def copy_filled(source, pitch, valid, valid_pitch, rows, row_count, cols, channe
             vectors.prefetch(source, i + x + _ROWS_AHEAD * pitch)
         for p in range(0, cols, _LINE):
             vectors.prefetch(valid, v + p + _ROWS_AHEAD * valid_pitch)
-        for p in range(_copy_filled(source, i, valid, v, cols, channels, number, out, o), cols):
-            hole = np.int64(valid[v + p]) - 1
-            for c in range(p * channels, (p + 1) * channels):
-                out[o + c] = (source[i + c] & ~hole) | (hole & -upper)
+        _fill_row(source, i, valid, v, cols, channels, number, upper, out, o)
     return 0
+
+
+def _fill_row(source, i, valid, v, cols, channels, number, upper, out, o):
+    for p in range(_copy_filled(source, i, valid, v, cols, channels, number, out, o), cols):
+        hole = np.int64(valid[v + p]) - 1
+        for c in range(p * channels, (p + 1) * channels):
+            out[o + c] = (source[i + c] & ~hole) | (hole & -upper)
 
 
 def _copy_filled(source, i, valid, v, cols, channels, number, out, o):

@@ -25,7 +25,7 @@ def masked_means(
     ``full`` is 1 for source rows without ignored pixels, else 0. ``rows`` and ``cols`` hold the source row and column
     of each place, or -1 for padding, which counts as ignored. The ``width`` pixels of a source row begin at place
     ``before``. Windows of ``window_rows`` by ``window_cols`` pixels are ``row_stride`` and ``col_stride`` places apart.
-    The sum of a window is below ``1 << count_shift``. Quotients have the type of ``kind``, which holds all sums
+    The sum of a window is at most ``(1 << count_shift) - 2``. Quotients have the type of ``kind``, which holds all sums
     exactly.
 
     ``found`` is the mask of the result: ``count`` rows of ``out_cols`` pixels. If ``leaves_out`` is 1 or 2, means are 0
@@ -239,8 +239,9 @@ def _store(window_sums, count_shift, kind, out, o, length):
     whole = length - length % lanes
     unit, low = 1 << count_shift, (1 << count_shift) - 1
     inverse = 1.0 / unit
-    # The number is the integer over ``unit``, rounded down: rounded to nearest after almost 1/2 is subtracted.
-    inverses, halves = vectors.spread(kind, inverse), vectors.spread(kind, 0.5 * inverse - 0.5)
+    # The number is the integer over ``unit``, rounded down: rounded to nearest after almost 1/2 is subtracted. The
+    # difference to 1/2 is as small as ``kind`` holds with 24 bits; a sum is at most ``unit - 2``.
+    inverses, halves = vectors.spread(kind, inverse), vectors.spread(kind, inverse - 0.5)
     minus, ones, most = vectors.spread(kind, -unit), vectors.spread(kind, 1), vectors.spread(kind, 2.0**31)
     for x in range(0, whole, lanes):
         total = vectors.read_as(kind, window_sums, x)

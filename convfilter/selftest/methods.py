@@ -229,7 +229,8 @@ def _masks() -> list[Job]:
         masked_mean(signed),
         masked_median(),
         masked_sharpening(),
-        masked_box(3, 5),  # sums of bytes in 16 bits, then sums in 32 bits, then quotients in float64
+        masked_box(3, 5),  # sums of bytes in 16 bits, then quotients of 32 bits in float32, then in float64
+        masked_box(4, 16),
         masked_box(31, 17),
         masked_box(257, 257),
         masked_pool("max"),
