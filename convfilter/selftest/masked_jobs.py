@@ -19,16 +19,21 @@ def _two_of_three(picture: Samples) -> Real:
     return counts
 
 
-def masked_median() -> Job:
-    """Take the median of the pixels of 3x3 that a mask counts: six of nine."""
+def masked_median(side: int = 3, copies: int = 1) -> Job:
+    """Take the median of the pixels of a square that a mask counts, two of three, in copies of the picture in a row.
+
+    Loops that read whole vectors do not run on a single copy.
+    """
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
-        return windows.median(picture, 3, mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
+        row = np.concatenate([picture] * copies, axis=1)
+        return windows.median(row, side, mask=_two_of_three(row)[..., 0], fill=True, **keywords)
 
     def windows_of(picture: Samples, how: Keywords) -> Real:
-        samples = np.where(_two_of_three(picture) > 0, split(picture, how)[0], np.nan)
-        padded = np.pad(samples, ((1, 1), (1, 1), (0, 0)), mode="edge")
-        return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))
+        row = np.concatenate([picture] * copies, axis=1)
+        samples = np.where(_two_of_three(row) > 0, split(row, how)[0], np.nan)
+        padded = np.pad(samples, ((side // 2, side // 2), (side // 2, side // 2), (0, 0)), mode="edge")
+        return np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1))
 
     def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
         medians: Real = np.nanmedian(windows_of(picture, how), axis=(3, 4))

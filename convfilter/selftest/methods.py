@@ -228,6 +228,8 @@ def _masks() -> list[Job]:
         masked_mean(column * column.T, on_large=True),  # in lane-interleaved rows on the large picture
         masked_mean(signed),
         masked_median(),
+        masked_median(3, copies=2),
+        masked_median(5, copies=2),
         masked_sharpening(),
         masked_box(3, 5),  # sums of bytes in 16 bits, then quotients of 32 bits in float32, then in float64
         masked_box(4, 16),
