@@ -1215,11 +1215,12 @@ def masked_byte_means(rng):
         more = vector_bytes() + cols
         places, out_places = masked.places + more, out_cols + more
         yield Case(
-            [*masked.source[:7], steps[0], *masked.source[7:], cols, unset((rows + 1) * 40 * channels, np.uint8),
+            [*masked.source[:4], *masked.source[5:7], steps[0], *masked.source[7:], cols,
+             unset((rows + 1) * 40 * channels, np.uint8),
              np.zeros(places * channels, np.uint16), np.zeros(places, np.uint16),
              unset(out_places * channels, np.uint16), unset(out_places, np.uint16), unset(2, np.float32),
              *masked.results],
-            {**dict.fromkeys(range(14, 20)), 20: masked.expected, 24: masked.found},
+            {**dict.fromkeys(range(13, 19)), 19: masked.expected, 23: masked.found},
         )  # fmt: skip
 
 

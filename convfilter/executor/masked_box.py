@@ -19,7 +19,7 @@ MASKED_MEANS = Loop("masked_box", "masked_means", _ARGUMENTS)
 MASKED_BYTE_MEANS = Loop(
     "masked_box_bytes",
     "masked_byte_means",
-    "u1* i8 u1* i8 u1* i8* i8 i8 i8* i8 i8 i8 i8 i8 u1* u2* u2* u2* u2* f4* u1* i8 i8 i8 u1* i8",
+    "u1* i8 u1* i8 i8* i8 i8 i8* i8 i8 i8 i8 i8 u1* u2* u2* u2* u2* f4* u1* i8 i8 i8 u1* i8",
 )
 
 #: Most pixels of a window of bytes whose sum has 16 bits, and the most columns that are added one by one.
@@ -92,19 +92,19 @@ class MaskedBox:
         first, last = (int(inside.min()), int(inside.max()) + 1) if inside.size else (held.first, held.first)
         table = np.where(table < 0, table, table - first)
         pixels, valid = (np.ascontiguousarray(each) for each in held.rows([(first, last)]))
-        marks, full = valid.view(np.uint8), np.asarray(valid.all(axis=1)).view(np.uint8)
+        marks = valid.view(np.uint8)
         place = out, cols.output * pixels.shape[2], cols.output, span[1] - span[0]
         left_out = found.view(np.uint8) if found is not None else _NONE, 0 if found is None else 1 + finds
         run = self._run_bytes if self._is_narrow and pixels.shape[2] in (1, 3) else self._run_packed
-        run(pixels, marks, full, table, *place, *left_out)
+        run(pixels, marks, table, *place, *left_out)
 
-    def _run_bytes(self, pixels: Samples, marks: Samples, full: Samples, table: Indices, *results: Any) -> None:
+    def _run_bytes(self, pixels: Samples, marks: Samples, table: Indices, *results: Any) -> None:
         rows, cols = self._planned.rows, self._planned.cols
         channels, width = pixels.shape[2], cols.input
         spare = vector_bytes() + cols.kernel
         places = max(cols.padded, cols.before + width) + spare
         MASKED_BYTE_MEANS.variant()(
-            pixels, width * channels, marks, width, full, table, rows.kernel, rows.stride,
+            pixels, width * channels, marks, width, table, rows.kernel, rows.stride,
             self._cols, cols.padded, cols.before, width, channels, cols.kernel,
             np.empty((rows.kernel + 1) * width * channels, np.uint8),
             np.zeros(places * channels, np.uint16), np.zeros(places, np.uint16),
@@ -112,13 +112,13 @@ class MaskedBox:
             np.empty(2, np.float32), *results,
         )  # fmt: skip
 
-    def _run_packed(self, pixels: Samples, marks: Samples, full: Samples, table: Indices, *results: Any) -> None:
+    def _run_packed(self, pixels: Samples, marks: Samples, table: Indices, *results: Any) -> None:
         rows, cols = self._planned.rows, self._planned.cols
         channels, width = pixels.shape[2], cols.input
         spare = vector_bytes() + channels
         places, short = max(cols.padded, cols.before + width) * channels + spare, self._types["W"]
         MASKED_MEANS.variant(**self._types)(
-            pixels, width * channels, marks, width, full, table, rows.kernel, rows.stride,
+            pixels, width * channels, marks, width, marks.all(axis=1).view(np.uint8), table, rows.kernel, rows.stride,
             self._cols, cols.padded, cols.before, width, channels, cols.kernel, cols.stride,
             self._shift, np.zeros(places, short), np.zeros(places, short),
             np.zeros(cols.output * channels + spare, short), np.empty(max(2 * width, cols.output) * channels, np.uint8),

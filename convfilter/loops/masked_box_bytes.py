@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter.loops import vectors
 from convfilter.loops.mask import _fill_row
-from convfilter.loops.masked_box import _are_full, _pad
+from convfilter.loops.masked_box import _pad
 
 #: Between 2**13 and 2**14 adjacent floats are 2**-10 apart. A mean plus this, minus this, is a multiple of 2**-10, so
 #: that a tie is exact although the factor is rounded. No other quotient of an area below 2**9 is as near to a tie.
@@ -18,7 +18,7 @@ _COARSE = 2.0**13
 
 
 def masked_byte_means(
-    source, pitch, valid, valid_pitch, full, rows, window_rows, row_stride,
+    source, pitch, valid, valid_pitch, rows, window_rows, row_stride,
     cols, places, before, width, channels, window_cols,
     ring, line, counts, sums, numbers, kind, out, out_pitch, out_cols, count,
     found, leaves_out,
@@ -45,14 +45,13 @@ def masked_byte_means(
             if new >= 0:
                 _fill_row(source, new * pitch, valid, new * valid_pitch, width, channels, zeros, 0, ring, slot)
             _slide(ring, slot, new >= 0, left, old >= 0, line, at, length)
-            if new < 0 or old < 0 or full[new] == 0 or full[old] == 0:
-                _slide(valid, new * valid_pitch, new >= 0, old * valid_pitch, old >= 0, counts, before, width)
+            _slide(valid, new * valid_pitch, new >= 0, old * valid_pitch, old >= 0, counts, before, width)
         _pad(line, cols, places, before, width, channels)
         _pad(counts, cols, places, before, width, 1)
         _add_taps(line, window_cols, channels, sums, out_cols * channels)
         _add_taps(counts, window_cols, 1, numbers, out_cols)
         f = y * out_cols
-        if leaves_out == 2 and not _are_full(full, rows, first, window_rows):
+        if leaves_out == 2:
             for p in range(out_cols):
                 found[f + p] &= numbers[p] > 0
         _store(sums, numbers, kind, channels, found, f, leaves_out, out, y * out_pitch, out_cols)
