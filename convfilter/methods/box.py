@@ -36,8 +36,8 @@ MEAN_ROWS = Loop("box", "mean_rows", _MEANS.format(S="u1", W="u2", R="f4"))
 MEAN_ROWS_WIDE = Loop("box", "mean_rows_wide", _MEANS.format(S="S", W="i4", R="f8"))
 SUM_ROWS = Loop("box", "sum_rows", _SUMS.format(S="u1", W="u2"))
 SUM_ROWS_WIDE = Loop("box", "sum_rows", _SUMS.format(S="S", W="i4"))
-RUN_DOWN = Loop("box", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
-RUN_RIGHT = Loop("box", "run_right", "A* i8 i8 i8 i8 i8 A* i8 i8")
+RUN_DOWN = Loop("running_sums", "run_down", "A* A* A* i8 i8 i8 A* i8 i8")
+RUN_RIGHT = Loop("running_sums", "run_right", "A* i8 i8 i8 i8 i8 A* i8 i8")
 
 #: Largest column sum in 16 bits.
 _NARROW_SUM = 2**16 - 1
