@@ -317,7 +317,8 @@ def guided_filter(
         Variance below which a window is smoothed, for samples whose white is 1; above 0.
     guide : (H, W) or (H, W, 3) array, optional
         Image whose edges stay sharp, used for all channels; three colours are fitted together, by their covariance. By
-        default each channel is its own guide.
+        default each channel is its own guide. Pixels that ``mask`` or ``ignore`` leaves out are left out of the fits.
+        With ``fill`` they take the guide's sample; where it is unknown, the mean of the means of their windows.
     stride : int or (rows, cols)
         Distance in pixels between two outputs, at least 1; the rows and columns between are not returned.
     padding_mode : {"edge", "reflect", "symmetric", "wrap"}

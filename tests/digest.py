@@ -260,6 +260,8 @@ _MASKED = (
     ("median:3", "uint8", "few"),
     ("percentile:5x3,0.2", "uint16", "rectangle"),
     ("dilate:disk:4", "uint8", "points"),
+    ("guided:3,eps=0.01", "uint8", "few"),
+    ("guided:2,padding_mode=reflect,stride=2x3,dilation=3x2", "float32", "rectangle"),
 )
 
 
@@ -267,9 +269,9 @@ def _masks() -> Iterator[Case]:
     """Pictures of several bands with ignored pixels."""
     for spec, dtype, mask in _MASKED:
         yield Case((spec,), (901, 331, 3), dtype, dtype, mask=mask)
-    for spec in ("gaussian:8", "box:3", "avgpool:3", "maxpool:3", "median:3"):
+    for spec in ("gaussian:8", "box:3", "avgpool:3", "maxpool:3", "median:3", "guided:3,eps=0.01"):
         yield Case((spec,), (301, 131, 4), "uint8", "uint8", alpha=True, mask="points")
-    for spec in ("gaussian:8", "box:3"):
+    for spec in ("gaussian:8", "box:3", "guided:3,eps=0.01"):
         yield Case((spec,), (301, 131), "uint8", "uint8", mask="rectangle", fill=True)
     yield Case(("gaussian:2", "sobel:magnitude", "maxpool:2"), (901, 131, 3), "uint8", "uint8", mask="points")
 

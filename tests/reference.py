@@ -399,6 +399,42 @@ def bilateral(picture, sigma_space, sigma_range, radius, *, squares=False, votes
     return sums / np.where(total > 0, total, 1)[..., np.newaxis]
 
 
+def guided(picture, counts, radius, eps, guide=None, *, fill=False, stride=1, **geometry):
+    """The guided filter of one plane, without pixels that do not count; NaN where there is no result.
+
+    Samples are fractions of white; ``guide`` is (rows, cols, planes). By default the picture guides itself: then an
+    ignored pixel has no guide, and is filled with the mean of the means of its windows.
+    """
+
+    def sums(plane):
+        return sum(seen for _, seen in windows(plane, (2 * radius + 1,) * 2, **geometry))
+
+    number = sums(counts.astype(float))
+    has_line = number > 0
+
+    def mean(plane):
+        return sums(np.where(counts, plane, 0)) / np.maximum(number, 1)
+
+    def average(lines):
+        return sums(np.where(has_line, lines, 0)) / np.maximum(sums(has_line.astype(float)), 1)
+
+    own = picture[..., np.newaxis] if guide is None else guide
+    planes, centre_of_picture = np.moveaxis(own, 2, 0), mean(picture)
+    centres = np.stack([mean(plane) for plane in planes], axis=-1)
+    pairs = np.stack([np.stack([mean(one * other) for other in planes], axis=-1) for one in planes], axis=-1)
+    pairs += eps * np.eye(len(planes)) - centres[..., np.newaxis] * centres[..., np.newaxis, :]
+    right = (
+        np.stack([mean(plane * picture) for plane in planes], axis=-1) - centres * centre_of_picture[..., np.newaxis]
+    )
+    slopes = np.linalg.solve(pairs, right[..., np.newaxis])[..., 0]
+    shift = average(centre_of_picture - (slopes * centres).sum(axis=-1))
+    values = shift + sum(average(slopes[..., number]) * plane for number, plane in enumerate(planes))
+    if guide is None:
+        values = np.where(counts, values, average(centre_of_picture))
+    there = sums(has_line.astype(float)) > 0 if fill else counts
+    return np.where(there, values, np.nan)[:: pair(stride)[0], :: pair(stride)[1]]
+
+
 def weighted_percentile(values, weights, p=0.5):
     """The percentile of samples with integer weights.
 

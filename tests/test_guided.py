@@ -277,6 +277,65 @@ def test_integers_take_no_guide_with_nan():
     assert np.isnan(cf.guided_filter(image, 2, guide=guide, dtype=np.float32)[3, 4]).all()
 
 
+@pytest.mark.parametrize("fill", [False, True])
+def test_scattered_holes_leave_the_others_results(fill):
+    image, counts = picture(np.float32, (60, 50, 3)), RNG.random((60, 50)) < 0.9
+    holed = np.where(counts[..., np.newaxis], image, np.float32(np.nan))
+    result = cf.guided_filter(holed, 8, ignore=np.nan, fill=fill)
+    assert np.isfinite(result[counts]).all() and np.isfinite(result).all() == fill
+    np.testing.assert_array_equal(result, cf.guided_filter(image, 8, mask=counts, fill=fill))
+
+
+def test_a_mask_of_valid_pixels_changes_nothing():
+    image, guide = picture(np.uint8, (90, 41, 4)), picture(np.uint8, (90, 41, 3))
+    for how in ({}, {"guide": guide}, {"alpha": True}, {"stride": 2, "dilation": 3}):
+        plain = cf.guided_filter(image, 3, **how)
+        for fill in (False, True):
+            np.testing.assert_array_equal(cf.guided_filter(image, 3, mask=np.ones((90, 41)), fill=fill, **how), plain)
+
+
+def test_holes_are_filled_by_the_guide_where_it_is_known():
+    guide, counts = RNG.random((30, 40)), RNG.random((30, 40)) < 0.6
+    depth = 3 * guide + 1
+    known = cf.guided_filter(depth, 4, 1e-9, guide, mask=counts, fill=True)
+    np.testing.assert_allclose(known, depth, atol=1e-4)
+    guide[~counts] = np.nan
+    unknown = cf.guided_filter(depth, 4, 1e-9, guide, mask=counts, fill=True)
+    np.testing.assert_array_equal(unknown[counts], known[counts])
+    np.testing.assert_allclose(unknown[~counts], cf.guided_filter(depth, 4, mask=counts, fill=True)[~counts])
+
+
+def test_nan_at_valid_pixels_stays_in_its_windows_beside_holes():
+    image, counts = picture(np.float32, (40, 30)), RNG.random((40, 30)) < 0.7
+    counts[20, 15], image[20, 15], image[~counts] = True, np.nan, np.inf
+    result = cf.guided_filter(image, 2, mask=counts)
+    rows, cols = np.indices(image.shape)
+    near = (abs(rows - 20) <= 4) & (abs(cols - 15) <= 4)
+    far = (abs(rows - 20) > 4) | (abs(cols - 15) > 4)
+    assert np.isnan(result[near]).all()
+    np.testing.assert_array_equal(np.isnan(result[far]), ~counts[far])
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_alpha_of_pictures_with_holes(fill):
+    counts = RNG.random((33, 40)) < 0.8
+    image = np.dstack([picture(np.float32), RNG.choice([0.2, 1.0], (33, 40))]).astype(np.float32)
+    how = {"mask": counts, "fill": fill, "alpha": True}
+    straight = cf.guided_filter(image, 3, **how)
+    there = np.ones_like(counts) if fill else counts
+    np.testing.assert_array_equal(straight[counts, 3], image[counts, 3])
+    assert (straight[there, 3] > 0.19).all() and np.isfinite(straight[there]).all()
+    black = [cf.guided_filter(image[..., c] * image[..., 3], 3, mask=counts, fill=fill) for c in range(3)]
+    black.append(cf.guided_filter(np.ascontiguousarray(image[..., 3]), 3, mask=counts, fill=fill))
+    alpha = np.where(counts, image[..., 3], black[3])
+    expected = np.dstack([*(each / alpha for each in black[:3]), alpha])
+    np.testing.assert_allclose(straight[there], expected[there], rtol=1e-5, atol=1e-6)
+    multiplied = np.dstack([image[..., :3] * image[..., 3:], image[..., 3]])
+    straight[..., :3] *= straight[..., 3:]
+    result = cf.guided_filter(multiplied, 3, premultiplied=True, **how)
+    np.testing.assert_allclose(result[there], straight[there], rtol=1e-5, atol=1e-6)
+
+
 def test_bad_radii_and_guides():
     image = picture(np.uint8)
     for arguments, words in (

@@ -1641,21 +1641,53 @@ def _near(written):
     return {place: Near(value) for place, value in written.items()}
 
 
+def _sums(planes):
+    return 9 * _boxes(planes, 1)
+
+
+def _cells(rng, size):
+    """Return cells of which some windows have none that is 1, and the shares of windows."""
+    cells = (rng.random(size) < 0.6).astype(float)
+    cells[1:5, 1:5] = 0
+    counts = np.round(_sums(cells))
+    return cells, np.where(counts > 0, 1 / np.maximum(counts, 1), 0)
+
+
+def window_shares(rng, D):
+    rows, cols, pitch, planes, inner, line = _guided(rng, 1)
+    inner[0], shares = _cells(rng, inner[0].shape)
+    yield Case(
+        [planes.ravel(), pitch, rows, cols, 1, unset(pitch, D), unset(pitch + line, D), unset(rows * line, D), line],
+        {5: None, 6: None, 7: (shares, line)},
+    )
+
+
+def _share_rows(shares, line):
+    """Return shares as rows of a pitch."""
+    return np.pad(shares, ((0, 0), (0, line - shares.shape[1]))).ravel()
+
+
 def fit(rng, D):
     rows, cols, pitch, planes, (guide, image), line = _guided(rng, 2)
-    for alike in (0, 1):
-        other = guide if alike else image
-        mean, mean_guide = _boxes(other - 5.0, 1), _boxes(guide - 4.0, 1)
-        mean = mean_guide if alike else mean
-        square = _boxes((guide - 4.0) ** 2, 1) - mean_guide**2
-        product = square if alike else _boxes((guide - 4.0) * (other - 5.0), 1) - mean_guide * mean
-        slope = product / (square + 0.5)
+    cells, shares = _cells(rng, guide.shape)
+    for masked, alike in product((0, 1), (0, 1)):
+        other, middle = (guide, 4.0) if alike else (image, 5.0)
+        if masked:
+            guide[cells == 0], image[cells == 0] = 4.0, 5.0
+        of, by = (shares, line) if masked else (np.full(line, 1 / 9), 0)
+        factor = shares if masked else 1 / 9
+        mean, mean_guide = (factor * _sums(each) for each in (other - middle, guide - 4.0))
+        square = factor * _sums((guide - 4.0) ** 2) - mean_guide**2
+        product_ = factor * _sums((guide - 4.0) * (other - middle)) - mean_guide * mean
+        slope = product_ / (square + 0.5)
         scratch = unset(4 * pitch, D), unset(5 * (pitch + line), D)
         out = unset(rows * line, D), unset(rows * line, D)
+        flat = _share_rows(of, line) if masked else of
         yield Case(
-            [planes[0].ravel(), planes[1].ravel(), pitch, rows, cols, 1, alike, 4.0, 5.0, 0.5, *scratch, *out, line],
-            {10: None, 11: None} | _near({12: (slope, line), 13: (mean - slope * mean_guide, line)}),
-        )
+            [planes[0].ravel(), planes[1].ravel(), pitch, rows, cols, 1, alike, 4.0, 5.0, 0.5, flat, by, *scratch,
+             *out, line],
+            {12: None, 13: None} | _near({14: (slope, line), 15: (mean - slope * mean_guide, line)}),
+        )  # fmt: skip
 
 
 def fit_colours(rng, D):
@@ -1672,9 +1704,9 @@ def fit_colours(rng, D):
     out = unset(3 * rows * line, D), unset(rows * line, D)
     plane = planes[0].size
     yield Case(
-        [planes[:3].ravel(), plane, planes[3].ravel(), pitch, rows, cols, 1, 4.0, 5.0, 0.5, *scratch, out[0],
-         rows * line, out[1], line],
-        {10: None, 11: None} | _near({12: (slopes, line), 14: (shifts, line)}),
+        [planes[:3].ravel(), plane, planes[3].ravel(), pitch, rows, cols, 1, 4.0, 5.0, 0.5, np.full(line, 1 / 9), 0,
+         *scratch, out[0], rows * line, out[1], line],
+        {12: None, 13: None} | _near({14: (slopes, line), 16: (shifts, line)}),
     )  # fmt: skip
 
 
@@ -1683,9 +1715,11 @@ def evaluate(rng, D):
     lines = np.zeros((4, rows, line))
     lines[..., :cols] = rng.integers(0, 9, (4, rows, cols)) * 9.0
     index, places = np.clip(np.arange(cols + 2) - 1, 0, cols - 1), np.clip(np.arange(rows + 2) - 1, 0, rows - 1)
-    for count in (1, 3):
+    _, shares = _cells(rng, (rows + 2, cols + 2))
+    for count, masked in product((1, 3), (0, 1)):
         padded = lines[:, places][..., index]
-        means = _boxes(padded, 1)
+        means = (shares if masked else 1 / 9) * _sums(padded)
+        of, by = (_share_rows(shares, line), line) if masked else (np.full(line, 1 / 9), 0)
         values = means[3] + 5.0 + (means[:count] * (inner[:count, 1:-1, 1:-1] - 4.0)).sum(axis=0)
         for step, kept in ((1, np.arange(cols)), (4, np.array([cols - 1, 0, 2]))):
             out = unset(rows * (2 * cols + 1), D)
@@ -1693,9 +1727,9 @@ def evaluate(rng, D):
             expected[: -(-rows // step), : 2 * kept.size : 2] = values[::step, kept]
             yield Case(
                 [lines[:3].ravel(), rows * line, lines[3].ravel(), line, places, rows, cols, 1, index, planes.ravel(),
-                 planes[0].size, pitch, np.arange(1, rows + 1), count, 4.0, 5.0, unset(4 * line, D),
+                 planes[0].size, pitch, np.arange(1, rows + 1), count, 4.0, 5.0, of, by, unset(4 * line, D),
                  unset(4 * (pitch + line), D), pitch + line, step, kept, kept.size, out, 2 * cols + 1, 2],
-                {16: None, 17: None} | _near({22: (expected, 2 * cols + 1)}),
+                {18: None, 19: None} | _near({24: (expected, 2 * cols + 1)}),
             )  # fmt: skip
 
 

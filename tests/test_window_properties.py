@@ -109,3 +109,29 @@ def test_masked_windows_hold_only_valid_pixels(image, window, seed, fill):
     np.testing.assert_array_equal(got[there], stored(np.asarray(expected, np.float64), image.dtype)[there])
     empty = got[~there]
     assert np.isnan(empty).all() if image.dtype.kind == "f" else not empty.any()
+
+
+PAIRS = st.tuples(st.integers(1, 4), st.integers(1, 4))
+
+
+@given(
+    pictures.pictures(DTYPES, max_side=30, channels=(None, 3)),
+    st.tuples(st.integers(1, 5), st.sampled_from([None, 1, 3]), st.sampled_from([0.02, 0.5, 0.9])),
+    st.tuples(st.booleans(), PAIRS, PAIRS, st.sampled_from(["edge", "reflect", "symmetric", "wrap"])),
+    st.integers(0, 999),
+)
+def test_masked_lines_are_fitted_to_valid_pixels(image, numbers, geometry, seed):
+    """Windows and means of lines leave masked pixels out; an unknown guide is the mean of its windows."""
+    (radius, planes, share), (fill, stride, dilation, mode) = numbers, geometry
+    rng, white = np.random.default_rng(seed), reference.full_scale(image.dtype)
+    mask = rng.random(image.shape[:2]) < share
+    guide = None if planes is None else rng.random((*image.shape[:2], planes))
+    how = {"fill": fill, "stride": stride, "dilation": dilation, "padding_mode": mode}
+    colours = np.moveaxis(np.atleast_3d(reference.real(image) / white), 2, 0)
+    expected = np.stack([reference.guided(each, mask, radius, 0.01, guide, **how) for each in colours], axis=2)
+    squeezed = None if guide is None else guide.squeeze(2) if planes == 1 else guide
+    got = cf.guided_filter(image, radius, 0.01, squeezed, mask=mask, dtype=np.float32, **how)
+    got, missing = np.atleast_3d(got) / white, np.isnan(np.atleast_3d(got))
+    # With dilation, edge padding takes lines beyond a pixel's window, which count only if one within it does.
+    assert (missing >= np.isnan(expected)).all() if mode == "edge" else (missing == np.isnan(expected)).all()
+    np.testing.assert_allclose(got[~missing], expected[~missing], rtol=1e-5, atol=2e-5)

@@ -58,8 +58,8 @@ class Masked:
 class Filled(Masked):
     """A picture and its mask in place of an array of the picture's channels, whose ignored pixels have no effect.
 
-    Only extremes of stored samples, which replace ignored pixels by their neutral element, and Canny's ridges can read
-    it; see ``methods/extremes.py`` and ``methods/canny_smoothing.py``.
+    Only extremes of stored samples, which replace ignored pixels by their neutral element, Canny's ridges and guided
+    filters can read it; see ``methods/extremes.py``, ``methods/canny_smoothing.py`` and ``methods/guided.py``.
     """
 
     @property

@@ -16,7 +16,7 @@ from convfilter.executor.means import Means
 from convfilter.executor.medians import medians_of
 from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
-from convfilter.filters.operators import Correlation, Morphology, Operator, Point, Pooling, Rank
+from convfilter.filters.operators import Correlation, Guided, Morphology, Operator, Point, Pooling, Rank
 from convfilter.filters.stage import Stage
 from convfilter.planning import AxisPlan, Plan, full_scale
 from convfilter.planning.plan_cache import cached_plan
@@ -90,12 +90,14 @@ class ChannelOperation:
 def channel_operations(stage: Stage, setting: Setting) -> list[ChannelOperation]:
     """Return the operations that compute a stage, each some channels of its result."""
     channels = setting.shape[2]
+    if isinstance(stage.operator, Guided) and setting.fill:
+        stage = replace(stage, operator=replace(stage.operator, fills=True))
     if not setting.alpha:
         return [ChannelOperation(ALL, _operation_without_alpha(stage, setting, channels), ALL)]
     # Ignored pixels are transparent, so they do not affect colours; alpha itself is a picture with a mask.
     values = _neutral_pixel(stage.operator, setting) if _is_extreme(stage) else (0, 0)
     all_channels = ChannelOperation(ALL, FilledBands(setting.plan(stage, channels, alpha=True), *values), ALL)
-    if stage.operator.is_difference or isinstance(stage.operator, Point):
+    if _keeps_alpha(stage):
         return [all_channels]
     colours, last = slice(0, -1), slice(-1, None)
     straight = replace(setting, alpha=False, premultiplied=False)
@@ -110,7 +112,7 @@ def channel_operations(stage: Stage, setting: Setting) -> list[ChannelOperation]
 def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> Operation:
     """Return the operation that computes a stage without alpha."""
     operator = stage.operator
-    if stage.operator.is_difference or isinstance(operator, Point):
+    if _keeps_alpha(stage):
         return FilledBands(setting.plan(stage, channels), 0)
     if _is_extreme(stage):
         return FilledBands(setting.plan(stage, channels), _neutral(operator, setting.dtype))
@@ -132,6 +134,11 @@ def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operat
             return medians
         return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
     return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True), setting.full)
+
+
+def _keeps_alpha(stage: Stage) -> bool:
+    """Whether results have the alpha of their centre pixel: alpha needs no operation of its own."""
+    return stage.operator.is_difference or isinstance(stage.operator, Point | Guided)
 
 
 def _is_mean(stage: Stage) -> bool:
@@ -156,10 +163,10 @@ def straight_colours(stage: Stage, setting: Setting) -> StraightColours | None:
     Alpha is a mean or a rank of the valid pixels. Colours that are weighted with another alpha, in which ignored pixels
     count as transparent, do not fit it. Extremes, and means without an offset, do not weight by alpha.
     """
-    if not (setting.alpha and setting.premultiplied) or stage.operator.is_difference or _is_extreme(stage):
+    if not (setting.alpha and setting.premultiplied) or _keeps_alpha(stage) or _is_extreme(stage):
         return None
     adds = stage.offset != 0 or stage.map == "offset"
-    if isinstance(stage.operator, Point) or (_is_mean(stage) and not adds):
+    if _is_mean(stage) and not adds:
         return None
     return StraightColours(setting.straight.dtype, setting.full, setting.out_white)
 

@@ -15,7 +15,7 @@ from convfilter.engine.masked import Filled
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span, put
-from convfilter.filters.operators import Canny, Pooling
+from convfilter.filters.operators import Canny, Guided, Pooling
 from convfilter.planning import Plan
 
 
@@ -66,10 +66,10 @@ class FilledBands:
 
 
 def _reads_mask(plan: Plan, out_dtype: np.dtype[np.generic]) -> bool:
-    """Whether the method reads rows and their mask: Canny's ridges, and pooled extremes of stored samples."""
+    """Whether the method reads rows and their mask: Canny's, the guided filter, pooled extremes of stored samples."""
     stage = plan.stages[0]
     operator = stage.stage.operator
-    if isinstance(operator, Canny):
+    if isinstance(operator, Canny | Guided):
         return True
     is_extreme = isinstance(operator, Pooling) and operator.kind in ("max", "min")
     is_stored = plan.dtype == out_dtype and plan.dtype in (np.uint8, np.uint16)

@@ -264,16 +264,19 @@ class Guided(Traits):
 
     ``radius`` is in pixels. Windows of less variance than ``epsilon``, for samples whose white is 1, are smoothed.
     ``guide`` is a (rows, cols, 1 or 3) array of such samples, or the name of a file that is read later; None: each
-    channel of the picture guides itself. ``name`` is the name of that file in messages.
+    channel of the picture guides itself. ``name`` is the name of that file in messages. With ``fills``, ignored pixels
+    get results, too.
     """
 
     radius: int
     epsilon: float = 0.01
     guide: npt.NDArray[np.float32 | np.float64] | str | None = None
     name: str = ""
+    fills: bool = False
 
     has_divisor = False
     is_straight = True
+    is_difference = False
 
     def __post_init__(self) -> None:
         if not (is_integer(self.radius) and 1 <= self.radius <= _MOST_RADIUS):

@@ -17,23 +17,53 @@ _GUIDE, _SQUARE, _PICTURE, _PRODUCT = 0, 1, 2, 3
 _OWN, _OTHER, _PAIRS, _WITH_PICTURE, _SUMS = 0, 3, 4, 10, 13
 
 
+def window_shares(cells, pitch, rows, cols, radius, sums, prefix, out, out_pitch):
+    """Write 1 over the number of cells of each window that are 1, and 0 if all are 0; windows are those of ``fit``.
+
+    Scratch: ``sums`` of ``pitch`` samples, ``prefix`` of ``pitch`` samples and a vector.
+    """
+    lanes = vectors.lanes(sums)
+    side = 2 * radius + 1
+    zero, one, most = vectors.spread(sums, 0), vectors.spread(sums, 1), vectors.spread(sums, 1e300)
+    for x in range(0, pitch, lanes):
+        vectors.write(sums, x, zero)
+    for row in range(2 * radius):
+        _enter_cells(cells, row * pitch, pitch, 1.0, sums)
+    for row in range(rows):
+        _enter_cells(cells, (row + 2 * radius) * pitch, pitch, 1.0, sums)
+        _prefix_sums(sums, 0, cols + 2 * radius, prefix, 0)
+        for x in range(0, cols, lanes):
+            count = _window_sums(prefix, x, side)
+            share = vectors.divide(vectors.between(count, zero, one), vectors.between(count, one, most))
+            vectors.write(out, row * out_pitch + x, share)
+        _enter_cells(cells, row * pitch, pitch, -1.0, sums)
+    return 0
+
+
+def _enter_cells(cells, i, pitch, sign, sums):
+    lanes = vectors.lanes(sums)
+    factor = vectors.spread(sums, sign)
+    for x in range(0, pitch, lanes):
+        _accumulate(sums, x, factor, vectors.read(cells, i + x))
+
+
 def fit(
-    guide, picture, pitch, rows, cols, radius, self_guided, guide_middle, middle, epsilon, sums, prefix, slopes,
-    intercepts, out_pitch,
+    guide, picture, pitch, rows, cols, radius, self_guided, guide_middle, middle, epsilon, shares, share_pitch, sums,
+    prefix, slopes, intercepts, out_pitch,
 ):  # fmt: skip
     """Write the slope and the intercept of the line of each window, for ``rows`` rows of ``cols`` windows.
 
     ``guide_middle`` and ``middle`` are subtracted from samples of ``guide`` and ``picture``. The windows of row y cover
     rows y to y + 2 ``radius``; rows are ``pitch`` samples apart, a multiple of the number of lanes. ``epsilon`` is
     added to the variance of the guide. If the picture is its own guide (``self_guided``), ``picture`` is not read.
+    ``shares`` has 1 over the number of pixels of each window that count; all others are the middles. Its rows are
+    ``share_pitch`` apart, 0 if all are alike. The slope and the intercept of a window of share 0 are 0.
 
     Scratch: ``sums`` of 4 rows of ``pitch`` samples, ``prefix`` of 4 rows of ``pitch`` samples and a vector.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
-    share = vectors.spread(sums, 1.0 / (side * side))
-    zero = vectors.spread(sums, 0)
-    most = vectors.spread(sums, 1e300)
+    zero, most, eps = vectors.spread(sums, 0), vectors.spread(sums, 1e300), vectors.spread(sums, epsilon)
     line = pitch + lanes
     count = 2 if self_guided != 0 else 4
     for x in range(0, count * pitch, lanes):
@@ -45,10 +75,11 @@ def fit(
         for q in range(count):
             _prefix_sums(sums, q * pitch, cols + 2 * radius, prefix, q * line)
         for x in range(0, cols, lanes):
+            share = vectors.read(shares, row * share_pitch + x)
             mean = vectors.multiply(_window_sums(prefix, x, side), share)
             square = vectors.multiply(_window_sums(prefix, _SQUARE * line + x, side), share)
             variance = vectors.between(vectors.subtract(square, vectors.multiply(mean, mean)), zero, most)
-            above = vectors.add(variance, vectors.spread(sums, epsilon))
+            above = vectors.add(variance, eps)
             if self_guided != 0:
                 slope = vectors.divide(variance, above)
                 other = mean
@@ -99,8 +130,8 @@ def _window_sums(prefix, i, side):
 
 
 def fit_colours(
-    guide, plane, picture, pitch, rows, cols, radius, guide_middle, middle, epsilon, sums, prefix, slopes, slope_plane,
-    intercepts, out_pitch,
+    guide, plane, picture, pitch, rows, cols, radius, guide_middle, middle, epsilon, shares, share_pitch, sums, prefix,
+    slopes, slope_plane, intercepts, out_pitch,
 ):  # fmt: skip
     """Write three slopes and the intercept for a guide of three planes, ``plane`` samples apart, by its covariance.
 
@@ -109,9 +140,7 @@ def fit_colours(
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
-    share = vectors.spread(sums, 1.0 / (side * side))
-    zero = vectors.spread(sums, 0)
-    eps = vectors.spread(sums, epsilon)
+    zero, eps = vectors.spread(sums, 0), vectors.spread(sums, epsilon)
     line = pitch + lanes
     for x in range(0, _SUMS * pitch, lanes):
         vectors.write(sums, x, zero)
@@ -122,6 +151,7 @@ def fit_colours(
         for q in range(_SUMS):
             _prefix_sums(sums, q * pitch, cols + 2 * radius, prefix, q * line)
         for x in range(0, cols, lanes):
+            share = vectors.read(shares, row * share_pitch + x)
             mean_0, mean_1, mean_2 = (
                 vectors.multiply(_window_sums(prefix, x, side), share),
                 vectors.multiply(_window_sums(prefix, line + x, side), share),
@@ -203,7 +233,8 @@ def _dot(a, b, c, d, e, f):
 
 def evaluate(
     slopes, slope_plane, intercepts, pitch, places, rows, cols, radius, index, guide, plane, guide_pitch, guide_rows,
-    planes, guide_middle, middle, sums, prefix, line, row_stride, selected, selected_cols, out, out_pitch, channels,
+    planes, guide_middle, middle, shares, share_pitch, sums, prefix, line, row_stride, selected, selected_cols, out,
+    out_pitch, channels,
 ):  # fmt: skip
     """Evaluate the mean of the lines of all windows around each pixel, at the pixel's guide.
 
@@ -211,13 +242,14 @@ def evaluate(
     x are those of columns ``index[x]`` to ``index[x + 2 radius]``. ``slopes`` has ``planes`` planes; the guide of row y
     begins ``radius`` samples after the start of row ``guide_rows[y]`` of ``guide``, whose planes are ``plane`` samples
     apart. Results are written for every ``row_stride``-th row, at the ``selected_cols`` columns ``selected``, which are
-    all columns in order if there are ``cols`` of them. In ``out`` they are ``channels`` samples apart.
+    all columns in order if there are ``cols`` of them. In ``out`` they are ``channels`` samples apart. ``shares`` has 1
+    over the number of windows around each pixel that have a line; see ``fit``.
 
     Scratch: ``sums`` of a row for each plane and one more, ``prefix`` of as many rows of ``line`` samples.
     """
     lanes = vectors.lanes(sums)
     side = 2 * radius + 1
-    share = 1.0 / (side * side)
+    alike = shares[0]
     for x in range(0, (planes + 1) * pitch, lanes):
         vectors.write(sums, x, vectors.spread(sums, 0))
     for row in range(2 * radius):
@@ -227,17 +259,18 @@ def evaluate(
         if row % row_stride == 0:
             for q in range(planes + 1):
                 _prefix_sums_at(sums, q * pitch, index, cols + 2 * radius, prefix, q * line)
-            o, i = row // row_stride * out_pitch, guide_rows[row] * guide_pitch + radius
-            if selected_cols == cols:
+            o, i, s = row // row_stride * out_pitch, guide_rows[row] * guide_pitch + radius, row * share_pitch
+            if selected_cols == cols and share_pitch == 0:
                 for x in range(cols):
-                    value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
+                    value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * alike + middle
                     for q in range(planes):
-                        slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share
+                        slope = (prefix[q * line + x + side] - prefix[q * line + x]) * alike
                         value += slope * (guide[q * plane + i + x] - guide_middle)
                     out[o + x * channels] = value
             else:
                 for k in range(selected_cols):
                     x = selected[k]
+                    share = shares[s + x]
                     value = (prefix[planes * line + x + side] - prefix[planes * line + x]) * share + middle
                     for q in range(planes):
                         slope = (prefix[q * line + x + side] - prefix[q * line + x]) * share

@@ -5,6 +5,9 @@ Running sums move down the columns and along the rows in float64, so the cost do
 With dilation D, every D-th row and column is a picture of its own, whose windows have no gaps. The pictures of the
 columns lie side by side in each row; the pictures of the rows are filtered one after the other. With a stride, all
 lines are fitted, and their means are taken only where there is a result.
+
+Ignored pixels become the middle of white, which adds nothing to the sums. Each window's sums are divided by the number
+of its valid pixels, and means of lines by the number of windows that have a valid pixel.
 """
 
 from __future__ import annotations
@@ -13,37 +16,27 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
-from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.masked import MaskedSlot
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.program import Slot
 from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Guided
-from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.bilateral import SPLIT
+from convfilter.methods.guided_lines import Guides, Lines, Marks, Real, Shares, Where
 from convfilter.methods.straight import central_alpha
-from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.record import replace
 
-FIT = Loop("guided", "fit", "D* D* i8 i8 i8 i8 i8 D D D D* D* D* D* i8")
-FIT_COLOURS = Loop("guided", "fit_colours", "D* i8 D* i8 i8 i8 i8 D D D D* D* D* i8 D* i8")
-EVALUATE = Loop(
-    "guided", "evaluate", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* D* i8 i8 i8* i8 D* i8 i8"
-)  # fmt: skip
-
-#: Running sums of a window whose guide has three planes; a guide of one plane has four.
-_SUMS = 13
 #: Multiple of white beyond which a real sample hides the others in the rounding of sums of squares.
 _LARGEST_SHARE = 2.0**20
-
-Real = npt.NDArray[np.float64]
 
 
 def nodes(stage: StageSetup) -> list[Node]:
@@ -56,18 +49,22 @@ class _Guided(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = self.mapped(sources[0])
+        picture, slot, valid = sources[0], sources[0].slot, None
+        if isinstance(slot, MaskedSlot):
+            picture, valid = replace(picture, slot=slot.pixels), slot.valid
+        mapped = self.mapped(picture)
         epilogue = self.epilogue(mapped, target)
-        return Workers(lambda: _Worker(mapped, epilogue, sources[0]), self.scratch_bytes)
+        return Workers(lambda: _Worker(mapped, epilogue, picture, valid), self.scratch_bytes)
 
 
 class _Worker:
     """Filters blocks of rows, in its own memory."""
 
-    def __init__(self, mapped: MappedStage, epilogue: Epilogue, picture: LineBuffer) -> None:
+    def __init__(self, mapped: MappedStage, epilogue: Epilogue, picture: LineBuffer, valid: Slot | None) -> None:
         operator = mapped.plan.stage.operator
         assert isinstance(operator, Guided) and not isinstance(operator.guide, str)
         self._mapped, self._epilogue, self._picture, self._radius = mapped, epilogue, picture, operator.radius
+        self._valid, self._fills = valid, operator.fills
         radius, cols_apart = operator.radius, mapped.plan.cols.dilation
         #: The picture's row at each place of the axis, padded for one mean.
         self._rows = _padded(mapped, mapped.plan.rows, radius)
@@ -79,16 +76,10 @@ class _Worker:
         window[order[order < width]] = np.flatnonzero(order < width)
         run = (radius, width) if cols_apart == 1 else (0, 0)
         self._columns = Columns(cols[order], *run, cols[:0])
-        #: Windows along a row; those that straddle two pictures side by side are computed and ignored.
-        self._width = order.size - 2 * radius
-        #: Number of the window of each loaded column, and of each output.
-        self._windows = window[cols[order]]
+        #: Number of the window of each output.
         self._outputs = np.ascontiguousarray(window[:: mapped.plan.cols.stride])
-        lanes = vector_bytes() // 8
-        self._pitch, self._line = (-(-size // lanes) * lanes for size in (order.size, self._width))
-        self._behind = lanes
-        self._scratch = Scratch(np.float64)
-        source = mapped.source
+        self._scratch, source = Scratch(np.float64), mapped.source
+        self._lines = Lines(radius, window[cols[order]], self._outputs, source.channels)
         #: White of the loaded samples, and of the guide.
         self._white = source.full * (source.full if source.multiplies else 1.0)
         self._white *= LUMINANCE_DIVISOR if source.gray else 1.0
@@ -134,93 +125,73 @@ class _Worker:
         picture = self._planes(source, "picture", self._picture.index(loaded), loaded)
         guide = picture if self._guide is None else self._planes(self._guide, "guide", loaded, loaded)
         colours = source.channels - source.alpha
-        output_rows = len(outputs[::step])
-        size = output_rows * self._outputs.size * source.channels
-        values = self._scratch.get("values", size)[:size]
-        marks = self._invalid(picture[:colours], guide, loaded_rows[needed])
+        planes = picture if self._fills else picture[:colours]
+        known, ignored = guide, self._ignored(self._picture.index(loaded))
+        if ignored is not None:
+            _put(planes, ignored, self._white / 2)
+            if self._guide is not None:
+                guide = known.copy()
+                _put(guide, ignored, self._guide_white / 2)
+        centres = loaded_rows[needed]
+        marks = self._invalid(planes, guide, centres)
+        shares = self._lines.all_valid if ignored is None else self._lines.shares(~ignored, centres)
         centres = np.ascontiguousarray(loaded_rows[outputs.start : outputs.stop : spacing])
+        where = Where(ranges, starts, line_rows[needed], centres, step)
+        shape = len(outputs[::step]), self._outputs.size, source.channels
+        values = self._scratch.get("values", math.prod(shape))[: math.prod(shape)]
+        results: Real = values.reshape(shape)
+        if self._fills:
+            results[..., colours:] = np.nan  # alpha, where it is not filled
+        guides = None if self._guide is None else Guides(guide, known, self._guide_white / 2)
         for colour in range(colours):
-            planes = guide[colour : colour + 1] if self._guide is None else guide
-            self._fit(planes, picture[colour], ranges, starts, line_rows[needed], centres, step, values[colour:])
-        results: Real = values.reshape(output_rows, self._outputs.size, source.channels)
-        for colour, invalid in enumerate(marks):
+            self._lines.write(picture[colour], self._white / 2, guides, self._epsilon, where, shares, values[colour:])
+        if ignored is not None:
+            self._fill(results, planes, known, ignored, where, shares)
+        for channel, invalid in enumerate(marks):
             if invalid is not None:
-                results[..., colour][invalid[::step, self._outputs]] = np.nan
+                results[..., channel][invalid[::step, self._outputs]] = np.nan
         return results
+
+    def _ignored(self, index: Indices) -> Marks | None:
+        """Return the ignored pixels of some rows of the buffer, as loaded: (rows, columns). None: there are none."""
+        if self._valid is None:
+            return None
+        ignored: Marks = np.take(self._valid.array[index], self._columns.indices, axis=1) == 0
+        return ignored if ignored.any() else None
+
+    def _fill(self, results: Real, planes: Real, guide: Real, ignored: Marks, where: Where, shares: Shares) -> None:
+        """Write the results of ignored pixels: 0, or, where the guide is unknown, means of their windows' means.
+
+        A line has the mean of its window at the mean of the window's guide. Alpha has no guide.
+        """
+        places = np.ix_(where.centres[:: where.step], self._radius + self._outputs)
+        ignored = ignored[places]
+        if not self._fills:
+            results[ignored] = 0
+            return
+        unknown = ignored
+        if self._guide is not None:
+            known = [np.abs(plane[places]) <= _LARGEST_SHARE * self._guide_white for plane in guide]
+            unknown = ignored & ~np.logical_and.reduce(known)
+        filled = self._scratch.get("filled", results.size)[: results.size]
+        for channel, plane in enumerate(planes):
+            missing = ignored if channel == results.shape[2] - self._mapped.source.alpha else unknown
+            if missing.any():
+                self._lines.write(plane, self._white / 2, None, math.inf, where, shares, filled[channel:])
+                results[missing, channel] = filled.reshape(results.shape)[missing, channel]
 
     def _planes(self, source: Source, name: str, index: Indices, rows: Indices) -> Real:
         """Load padded rows as a plane for each channel: (channels, rows, pitch)."""
         tile, pitch = source.load(self._scratch, f"{name} tile", index, self._columns)
-        channels, plane = source.channels, rows.size * self._pitch
-        planes = self._scratch.get(f"{name} planes", channels * plane + self._behind)
+        channels, plane = source.channels, rows.size * self._lines.pitch
+        planes = self._scratch.get(f"{name} planes", channels * plane + self._lines.behind)
         size = rows.size, self._columns.count, channels, channels
-        SPLIT.variant(A=np.float64)(tile, pitch, *size, 0.0, 0.0, planes, plane, self._pitch)
-        result: Real = planes[: channels * plane].reshape(channels, rows.size, self._pitch)
+        SPLIT.variant(A=np.float64)(tile, pitch, *size, 0.0, 0.0, planes, plane, self._lines.pitch)
+        result: Real = planes[: channels * plane].reshape(channels, rows.size, self._lines.pitch)
         result[..., self._columns.count :] = 0
         return result
 
-    def _fit(
-        self,
-        guide: Real,
-        picture: Real,
-        ranges: list[range],
-        starts: Indices,
-        line_rows: Indices,
-        centres: Indices,
-        step: int,
-        out: Samples,
-    ) -> None:
-        """Write the results of one plane: the lines of all windows, then their means at the pixels of the outputs.
-
-        Parameters
-        ----------
-        guide : (planes, loaded rows, pitch) array
-        picture : (loaded rows, pitch) array
-        ranges : list of range
-            Rows of the picture whose lines are needed.
-        starts : int array
-            First loaded row of each range.
-        line_rows : int array
-            Lines that the means read, from the top down.
-        centres : int array
-            Loaded row of each mean.
-        step : int
-            Every ``step``-th row of means is an output.
-        out : flat array
-        """
-        planes, radius, line, pitch, scratch = len(guide), self._radius, self._line, self._pitch, self._scratch
-        count = sum(len(each) for each in ranges)
-        slopes = scratch.get("slopes", planes * count * line + self._behind)
-        intercepts = scratch.get("intercepts", count * line + self._behind)
-        sums, running = (
-            scratch.get("sums", _SUMS * pitch),
-            scratch.get("running", _SUMS * (pitch + self._behind) + self._behind),
-        )
-        middles = self._guide_white / 2, self._white / 2
-        flat_guide, flat_picture = guide.reshape(-1), picture.reshape(-1)
-        for number, each in enumerate(ranges):
-            start, line_start = int(starts[number]) * pitch, (int(starts[number]) - 2 * radius * number) * line
-            size = pitch, len(each), self._width, radius
-            scratches = *middles, self._epsilon, sums, running
-            lines_of_range = slopes[line_start:], intercepts[line_start:]
-            if planes == 1:
-                guides_itself = int(self._guide is None)
-                FIT.variant(D=np.float64)(
-                    flat_guide[start:], flat_picture[start:], *size, guides_itself, *scratches, *lines_of_range, line
-                )
-            else:
-                FIT_COLOURS.variant(D=np.float64)(
-                    flat_guide[start:], guide[0].size, flat_picture[start:], *size, *scratches,
-                    lines_of_range[0], count * line, lines_of_range[1], line,
-                )  # fmt: skip
-        EVALUATE.variant(D=np.float64)(
-            slopes, count * line, intercepts, line, line_rows, centres.size, self._width, radius, self._windows,
-            flat_guide, guide[0].size, pitch, centres, planes, *middles, sums, running, pitch + self._behind, step,
-            self._outputs, self._outputs.size, out, self._outputs.size * self._mapped.source.channels,
-            self._mapped.source.channels,
-        )  # fmt: skip
-
-    def _invalid(self, picture: Real, guide: Real, centres: Indices) -> list[npt.NDArray[np.bool_] | None]:
+    def _invalid(self, picture: Real, guide: Real, centres: Indices) -> list[Marks | None]:
         """Set NaN, infinities and huge samples to 0; return for each colour the pixels whose lines depend on them.
 
         Such samples would stay in running sums. None: no pixel does. ``centres`` are the loaded rows at the centres of
@@ -236,36 +207,32 @@ class _Worker:
             guide[:, in_guide] = 0
         return marks
 
-    def _invalid_in(
-        self, plane: Real, in_guide: npt.NDArray[np.bool_], centres: Indices
-    ) -> npt.NDArray[np.bool_] | None:
+    def _invalid_in(self, plane: Real, in_guide: Marks, centres: Indices) -> Marks | None:
         bad = in_guide | ~(np.abs(plane) <= _LARGEST_SHARE * self._white)
         if not bad.any():
             return None
         plane[bad] = 0
-        side = 2 * self._radius + 1
         # A line is invalid if a pixel of its window is; a pixel is invalid if one of its lines is.
-        lines = _any_in_windows(bad[:, : self._columns.count], side)
-        return _any_in_windows(lines[centres - self._radius][:, self._windows], side)
+        return self._lines.shares(bad[:, : self._columns.count], centres).of_lines[:, : self._lines.width] > 0
 
     def _store(self, rows: Rows, values: Real) -> int:
         """Store results; colours are divided by the alpha of their pixel, and alpha does not change."""
         source, alpha = self._mapped.source, None
         if source.alpha:
             alpha = central_alpha(self._mapped, *rows)
+            if self._fills:
+                filled = values[..., -1] * (source.full / self._white)
+                alpha = np.where(np.isnan(filled), alpha, filled)
             if not source.premultiplied:
                 opacity = alpha[..., np.newaxis]
                 values[...] = np.divide(values, opacity, out=np.zeros_like(values), where=opacity > 0)
         return self._epilogue.store_values(Region(*rows, 0, values.shape[1]), values, alpha)
 
 
-def _any_in_windows(cells: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
-    """Return for each square window of ``side`` cells whether any of its cells is true."""
-    for axis in (0, 1):
-        counts = np.insert(np.cumsum(cells, axis=axis), 0, 0, axis=axis)
-        size = counts.shape[axis]
-        cells = np.take(counts, range(side, size), axis) > np.take(counts, range(size - side), axis)
-    return cells
+def _put(planes: Real, where: Marks, value: float) -> None:
+    """Write a value into some pixels of all planes."""
+    for plane in planes:
+        np.copyto(plane[:, : where.shape[1]], value, where=where)
 
 
 def _padded(mapped: MappedStage, axis: AxisPlan, radius: int) -> Indices:

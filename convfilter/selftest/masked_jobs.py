@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from convfilter import api, layers, windows
+from convfilter.planning import full_scale
 from convfilter.selftest.jobs import PLAIN, Job, Keywords, Samples
 from convfilter.selftest.pixel_jobs import pixel_job, split, with_alpha
-from convfilter.selftest.reference import Real, Weights, weighted_sums, with_border
+from convfilter.selftest.reference import Real, Weights, guided, strided, weighted_sums, with_border
 
 
 def _two_of_three(picture: Samples) -> Real:
@@ -41,6 +42,27 @@ def masked_median(side: int = 3, copies: int = 1) -> Job:
         return with_alpha(medians, None), with_alpha(magnitudes, None)
 
     return pixel_job(run, expect, geometries=({},))
+
+
+def masked_guided_fits(radius: int, epsilon: float) -> Job:
+    """Filter by a guide of noise, from the pixels that a mask counts, two of three; all get results."""
+
+    def guide(picture: Samples) -> Real:
+        return np.random.default_rng(3).random((*picture.shape[:2], 1)).astype(np.float32).astype(np.float64)
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        counts = _two_of_three(picture)[..., 0]
+        return windows.guided_filter(picture, radius, epsilon, guide(picture), mask=counts, fill=True, **keywords)
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        colours, _ = split(picture, how)
+        full = full_scale(picture.dtype)
+        counts = _two_of_three(picture)[..., 0]
+        values = guided(colours / full, guide(picture), radius, epsilon, how, counts) * full
+        size = np.full_like(values, np.abs(colours).max())
+        return strided(with_alpha(values, None), how), strided(with_alpha(size, None), how)
+
+    return pixel_job(run, expect, geometries=PLAIN[:4])
 
 
 def masked_pool(kind: Literal["max", "min"]) -> Job:

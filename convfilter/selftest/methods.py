@@ -34,6 +34,7 @@ from convfilter.selftest.jobs import (
 )
 from convfilter.selftest.masked_jobs import (
     masked_box,
+    masked_guided_fits,
     masked_mean,
     masked_median,
     masked_pool,
@@ -255,7 +256,7 @@ def _jpeg() -> list[Job]:
 
 
 def _guided() -> list[Job]:
-    return [guided_fits(2, 0.02), guided_fits(3, 0.01, 1), guided_fits(2, 0.02, 3)]
+    return [guided_fits(2, 0.02), guided_fits(3, 0.01, 1), guided_fits(2, 0.02, 3), masked_guided_fits(2, 0.02)]
 
 
 def _bilateral() -> list[Job]:

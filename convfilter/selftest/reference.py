@@ -83,20 +83,34 @@ def bilateral(samples: Real, opacities: Real, sigmas: tuple[float, float], radiu
     return np.concatenate([means, weights_of_windows[:, radius, :, radius]], axis=2)
 
 
-def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, geometry: Geometry) -> Real:
+def guided(
+    colours: Real, guide: Real | None, radius: int, epsilon: float, geometry: Geometry, counts: Real | None = None
+) -> Real:
     """Return the guided filter of colours by the planes of a guide, or by each colour itself, without a stride.
 
-    See ``strided`` for the stride.
+    Lines are fitted to the pixels of ``counts`` 1, by default all. See ``strided`` for the stride.
     """
     mode: Any = geometry.get("padding_mode", "edge")
     apart = [_on_axis(geometry.get("dilation", 1), axis) for axis in (0, 1)]
 
-    def means(plane: npt.NDArray[Any]) -> Real:
+    def sums(plane: npt.NDArray[Any]) -> Real:
         padded = np.pad(plane, [(radius * step,) * 2 for step in apart], mode)
         for axis, step in enumerate(apart):
             places = np.arange(plane.shape[axis])
             padded = sum(np.take(padded, places + tap * step, axis) for tap in range(2 * radius + 1))
-        result: Real = padded / (2 * radius + 1) ** 2
+        result: Real = padded
+        return result
+
+    counted = np.ones(colours.shape[:2]) if counts is None else counts
+    number = sums(counted)
+    has_line = np.minimum(number, 1)
+
+    def means(plane: npt.NDArray[Any]) -> Real:
+        result: Real = sums(plane * counted) / np.maximum(number, 1)
+        return result
+
+    def averages(lines: npt.NDArray[Any]) -> Real:
+        result: Real = sums(lines * has_line) / np.maximum(sums(has_line), 1)
         return result
 
     planes = []
@@ -110,8 +124,8 @@ def guided(colours: Real, guide: Real | None, radius: int, epsilon: float, geome
         ]
         matrix = np.moveaxis(np.array(pairs), (0, 1), (2, 3)) + epsilon * np.eye(len(own))
         slopes = np.linalg.solve(matrix, with_colour[..., np.newaxis])[..., 0]
-        intercept = mean - sum(slopes[..., number] * each for number, each in enumerate(centres))
-        planes.append(means(intercept) + sum(means(slopes[..., number]) * each for number, each in enumerate(own)))
+        intercept = mean - sum(slopes[..., c] * each for c, each in enumerate(centres))
+        planes.append(averages(intercept) + sum(averages(slopes[..., c]) * each for c, each in enumerate(own)))
     return np.stack(planes, axis=2)
 
 
