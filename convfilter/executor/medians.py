@@ -44,7 +44,7 @@ class Medians:
     @property
     def pads_with_samples(self) -> bool:
         """Whether windows read samples of the picture alone, enough of which are adjacent."""
-        return self._inner[1] >= medians.LANES and self._places.min() >= 0 and self._rows.min() >= 0
+        return self._inner[1] >= medians.LANES and int(min(self._places.min(), self._rows.min())) >= 0
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""

@@ -210,11 +210,13 @@ def compass(family: str) -> Job:
         return function(picture, **keywords)
 
     def largest_sum(samples: Real, geometry: Geometry) -> Real:
-        sums: Real = np.max([weighted_sums(samples, pattern, geometry) for pattern in patterns], axis=0)
+        sums: Real = np.stack([weighted_sums(samples, pattern, geometry) for pattern in patterns]).max(axis=0)
         return sums
 
     def reach(magnitudes: Real, geometry: Geometry) -> Real:
-        sums: Real = np.max([weighted_sums(magnitudes, np.abs(pattern), geometry) for pattern in patterns], axis=0)
+        sums: Real = np.stack([weighted_sums(magnitudes, np.abs(pattern), geometry) for pattern in patterns]).max(
+            axis=0
+        )
         return sums
 
     return Job(run, largest_sum, reach, exact=True, signed=True)
