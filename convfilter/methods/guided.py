@@ -153,7 +153,7 @@ class _Worker:
         return results
 
     def _ignored(self, index: Indices) -> Marks | None:
-        """Return the ignored pixels of some rows of the buffer, as loaded: (rows, columns). None: there are none."""
+        """Return the ignored pixels of some rows of the buffer, as loaded: (rows, columns); None if all are valid."""
         if self._valid is None:
             return None
         ignored: Marks = np.take(self._valid.array[index], self._columns.indices, axis=1) == 0

@@ -29,7 +29,7 @@ class Shares(NamedTuple):
     """Factors that make means of sums: arrays of (rows, pitch), with a single row if all are alike.
 
     ``of_windows`` has 1 over the number of valid pixels of each window, ``of_lines`` 1 over the number of windows
-    around each pixel that have a line; 0 where there are none.
+    around each pixel that have a line; 0 where that number is 0.
     """
 
     of_windows: Real
@@ -108,7 +108,7 @@ class Lines:
         return Shares(of_windows, self._window_shares("lines", has_line[:, self._windows]))
 
     def _window_shares(self, name: str, cells: Marks) -> Real:
-        """Return 1 over the number of true cells of each window, 0 if there are none: (rows, pitch)."""
+        """Return 1 over the number of true cells of each window, or 0 if that number is 0: (rows, pitch)."""
         rows, cols = cells.shape
         side, scratch = 2 * self._radius, self._scratch
         numbers = scratch.get("cells", rows * self.pitch)

@@ -31,7 +31,7 @@ class BandMemory:
             return np.empty(self._shape, self._dtype)
 
     def give_back(self, band: Pixels) -> None:
-        """Take back an array, or any view of one; ignore arrays of other origin, unless nobody else needs them."""
+        """Keep a band's memory for :meth:`take` if its shape and type fit; nobody may use the band afterwards."""
         memory = band if band.base is None else band.base
         if isinstance(memory, np.ndarray) and memory.shape == self._shape and memory.dtype == self._dtype:
             self._free.append(memory)
