@@ -136,3 +136,26 @@ def test_the_range_of_a_luminance_is_stretched(row):
     luminance = image @ np.array([0.299, 0.587, 0.114]) / 255
     expected = convfilter.apply(luminance, spec)
     assert np.abs(found - 255 * expected).max() <= 0.501
+
+
+@pytest.mark.parametrize("premultiplied", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("options", ["", "offset=-0.2", "offset=0.2", "scale=2", "scale=-1", "map=offset"])
+@pytest.mark.parametrize(
+    "spec", ["box:3", "median:3", "sobel:x", "bilateral:2", "kirsch", "unsharp:1", "relu", "invert"]
+)
+def test_alpha_is_never_counted_as_clipped(spec, options, dtype, premultiplied):
+    rgb = (np.random.default_rng(1).random((12, 15, 3)) * (1 if dtype == np.float32 else np.iinfo(dtype).max)).astype(
+        dtype
+    )
+    opaque = np.full((12, 15, 1), 1 if dtype == np.float32 else np.iinfo(dtype).max, dtype)
+    given = stack.stages([f"{spec}{',' if ':' in spec else ':'}{options}" if options else spec])
+    for out_dtype in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        clipped = []
+        for image, alpha in (
+            (rgb, {}),
+            (np.concatenate([rgb, opaque], 2), {"alpha": True, "premultiplied": premultiplied}),
+        ):
+            plan = plan_stack(given, image.shape, dtype, out_dtype=out_dtype, **alpha)
+            clipped.append(run_array(plan, image, out_dtype=out_dtype).clipped)
+        assert abs(clipped[0] - clipped[1]) <= 2  # a sum on the edge may be rounded another way

@@ -136,7 +136,7 @@ class Epilogue(ABC):
             if self._mapped.source.premultiplied:
                 values *= self.colour_factor
                 values += self.alpha_share * alpha[..., np.newaxis]
-            values[..., -1] = 0  # alpha has its own call
+            values[..., -1] = self._own_alpha()[0]  # alpha has its own call
             alpha = alpha.reshape(-1)
         pitch = values.shape[1] * values.shape[2]
         return sum(call() for call in self.store(region, np.ascontiguousarray(values).reshape(-1), pitch, alpha))
@@ -174,7 +174,7 @@ class Epilogue(ABC):
         self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int
     ) -> tuple[list[Call], Samples]:
         """Return the calls that divide sums by the mean alpha, and the memory of that alpha."""
-        source, tone, real = self._mapped.source, self._tone, scratch.dtype
+        source, real = self._mapped.source, scratch.dtype
         rows, cols = region.bottom - region.top, region.right - region.left
         before: list[Call] = []
         mean, mean_pitch = sums, pitch
@@ -184,14 +184,13 @@ class Epilogue(ABC):
         if source.premultiplied:
             where = sums, pitch, mean, mean_pitch, self._alpha_divisor, self.colour_factor, self.alpha_share
             return [*before, Call(SPLIT_ALPHA.variant(A=real), (*where, rows, cols, source.channels, alpha))], alpha
-        neutral = (source.full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
         factor, mean_divisor, divisor = self._factors
         whole = self._alpha_divisor * source.full
         call = Call(
             DIVIDE_BY_ALPHA.variant(A=real),
             (
                 sums, pitch, mean, mean_pitch, mean_divisor, divisor, source.full * factor, whole,
-                rows, cols, source.channels, *self._own_alpha(neutral), alpha,
+                rows, cols, source.channels, *self._own_alpha(), alpha,
                 scratch.get("means", cols * source.channels),
             ),
         )  # fmt: skip
@@ -217,6 +216,6 @@ class Epilogue(ABC):
         )  # fmt: skip
         return Call(DIVIDE_BY_MASK.variant(A=scratch.dtype), where), quotients, line
 
-    def _own_alpha(self, neutral: float) -> tuple[float, float]:
+    def _own_alpha(self) -> tuple[float, float]:
         """Return the treatment of the alpha in the sums: ``neutral`` and ``scale`` of ``divide_by_alpha``."""
-        return neutral, 0.0
+        return 0.0, 0.0

@@ -162,9 +162,11 @@ class Store(Epilogue):
         unchanged = tone.scale == tone.divisor == self._alpha_scale == 1 and tone.offset == 0 and not tone.absolute
         return divides and unchanged
 
-    def _own_alpha(self, neutral: float) -> tuple[float, float]:
-        """Return ``neutral`` and ``scale`` of ``divide_by_alpha``."""
-        return (self._full_out, 1.0) if self._stores_alpha_with_colours else (neutral, 0.0)
+    def _own_alpha(self) -> tuple[float, float]:
+        """Return ``neutral`` and ``scale`` of ``divide_by_alpha``; a neutral sum is stored as half of white."""
+        if self._stores_alpha_with_colours:
+            return self._full_out, 1.0
+        return self._tone.neutral(self._full_out), 0.0
 
     def store(self, region: Region, sums: Samples, pitch: int, alpha: Samples | None, step_rows: int = 0) -> list[Call]:
         """Return the calls that store values; each returns the number of samples that it clipped."""

@@ -32,6 +32,10 @@ class Tone:
         clipped: Samples = ~((values >= 0) & (values <= full))
         return clipped
 
+    def neutral(self, full: float) -> float:
+        """Return a sum that is stored as half of full scale, and so is not clipped, unless ``scale`` is 0."""
+        return (full / 2 - self.offset) * self.divisor / self.scale if self.scale else 0.0
+
 
 IDENTITY = Tone(1.0, 1.0, 0.0, False)
 

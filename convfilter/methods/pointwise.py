@@ -150,8 +150,7 @@ class _Pointwise(StageNode):
         """Return the call that applies the function to a compact tile."""
         operator, full = self.plan.stage.operator, mapped.source.full
         assert isinstance(operator, Point)
-        tone = self.stage.tone_of_sums
-        neutral = (full / 2 - tone.offset) / tone.scale if tone.scale else 0.0
+        neutral = self.stage.tone_of_sums.neutral(self.stage.full_out)
         rows, cols = region.bottom - region.top, region.right - region.left
         colours = channels - mapped.source.alpha
         where = tile, cols * channels, rows, cols, channels, colours
