@@ -245,3 +245,19 @@ def test_the_background_is_read_at_16_bits(tmp_path):
     before = chunk(b"bKGD", struct.pack(">3H", 255, 0, 128))
     (tmp_path / "in.png").write_bytes(png(np.zeros((2, 2, 3), np.uint8), 8, RGB, before=before))
     assert (b"bKGD", struct.pack(">3H", 65535, 0, 128 * 257)) in read(tmp_path / "in.png").metadata.png
+
+
+@pytest.mark.parametrize("size", [8, 20, 33, 40])
+def test_a_file_that_ends_before_its_pixels_has_nothing_to_decode(size):
+    content = SIGNATURE + ihdr(8, 8) + chunk(b"IDAT", zlib.compress(bytes(72))) + chunk(b"IEND")
+    for lenient in (False, True):
+        with pytest.raises(ReadError, match=r"truncated.*; no pixels are left$"):
+            read(io.BytesIO(content[:size]), ReadOptions(lenient=lenient))
+
+
+def test_a_truncated_file_is_noted_once():
+    content = SIGNATURE + ihdr(8, 8) + chunk(b"IDAT", zlib.compress(bytes(72), 0))
+    notes = read(io.BytesIO(content[:-40]), ReadOptions(lenient=True)).notes
+    assert notes == ("the PNG is truncated in its IDAT chunk", "the pixels of the PNG end early")
+    notes = read(io.BytesIO(content), ReadOptions(lenient=True)).notes
+    assert notes == ("the PNG is truncated: it ends before its IEND chunk",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import click
 
 FAILED, MISUSED = 1, 2
+#: Numbers of errors that only writing causes; errors of pictures have names of files.
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _COLOURS = {"error": "\x1b[31m", "note": "\x1b[33m", "summary": "\x1b[1m"}
 _PLAIN = "\x1b[0m"
 _colour = "auto"
@@ -115,7 +118,10 @@ def failure(error: Exception) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "not enough memory; use a smaller picture or free some memory", FAILED
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror.lower()}{f': {error.filename}' if error.filename else ''}", FAILED
+        from convfilter.picture.place.source import reason
+
+        what = error.filename or ("standard output" if error.errno in _OF_WRITING else "")
+        return f"{what}: {reason(error)}" if what else reason(error), FAILED
     if is_missing_library(error):
         why = first_line(error).partition(". ")[0]
         advice = "the memory limit is too small (ulimit -v), or the installation is damaged"

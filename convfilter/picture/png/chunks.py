@@ -74,6 +74,7 @@ class ChunkReader:
         self._budget = limits.Budget("PNG")
         self.notes: list[str] = []
         self.most_data = 0
+        self._has_samples = self._is_cut = False
 
     def limit_data(self, header: png.Header) -> None:
         """Set the largest number of bytes of compressed samples that an image of this size may need."""
@@ -96,7 +97,7 @@ class ChunkReader:
         while True:
             head = self._file.read(8)
             if len(head) < 8:
-                self.damage("the PNG is truncated: it ends before its IEND chunk")
+                self._truncated("the PNG is truncated: it ends before its IEND chunk")
                 return
             length, kind = struct.unpack(">I4s", head)
             if length > _MAX_LENGTH or not kind.isalpha():
@@ -104,12 +105,13 @@ class ChunkReader:
                 return
             if kind in _SAMPLES:
                 self.require_possible(length)
+                self._has_samples = True
                 yield kind, self._skip(kind, length)
                 continue
             self._budget.spend(length)
             data, crc = self._file.read(length), self._file.read(4)
             if len(crc) < 4:
-                self.damage(f"the PNG is truncated in its {kind.decode()} chunk")
+                self._truncated(f"the PNG is truncated in its {kind.decode()} chunk")
             elif isal_zlib.crc32(data, isal_zlib.crc32(kind)) != int.from_bytes(crc, "big"):
                 self.damage(f"the PNG is damaged: wrong checksum in its {kind.decode()} chunk")
                 if png.is_ancillary(kind):
@@ -147,6 +149,14 @@ class ChunkReader:
         if not self._lenient:
             raise ReadError(problem, remedy=DECODE_THE_REST)
         self.notes.append(problem)
+
+    def _truncated(self, problem: str) -> None:
+        """Refuse the file, or note its end once; without samples, there is nothing to decode."""
+        if not self._has_samples:
+            raise ReadError(f"{problem}; no pixels are left")
+        if not self._is_cut:
+            self.damage(problem)
+        self._is_cut = True
 
     def require_possible(self, length: int) -> None:
         """Refuse more bytes of compressed samples than an image of the size in the header may need."""
@@ -216,7 +226,7 @@ class ChunkReader:
         """Skip the samples of a chunk; the span of a truncated chunk ends where the file ends."""
         start = self._file.tell()
         if start + length + 4 > self._size:
-            self.damage(f"the PNG is truncated in its {kind.decode()} chunk")
+            self._truncated(f"the PNG is truncated in its {kind.decode()} chunk")
             length = min(length, self._size - start)
         self._file.seek(start + length + 4)
         number = 4 if kind == b"fdAT" else 0
