@@ -380,18 +380,13 @@ def test_a_band_that_never_begins_ends_those_that_wait_for_it(monkeypatch):
     by_bands(monkeypatch)
     plan, image = planned(STACKS[2]), picture()
 
-    def interrupted(bands, make_worker, threads, give_up):
-        def make_interrupted_worker():
-            run_band = make_worker()
+    def interrupted(bands, run_band, threads, give_up):
+        def work(number):
+            if number == 1:
+                raise KeyboardInterrupt
+            run_band(number)
 
-            def work(number):
-                if number == 1:
-                    raise KeyboardInterrupt
-                run_band(number)
-
-            return work
-
-        run_blocks(bands, make_interrupted_worker, threads, give_up)
+        run_blocks(bands, work, threads, give_up)
 
     monkeypatch.setattr(executable, "run_blocks", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -48,70 +48,58 @@ def test_cores_are_counted_once_a_second(monkeypatch):
 @any_threads
 def test_every_block_is_done_once(threads):
     done = []
-    run_blocks(BLOCKS, lambda: done.append, threads)
+    run_blocks(BLOCKS, done.append, threads)
     assert sorted(done) == BLOCKS
 
 
 @any_threads
 def test_no_blocks_is_nothing_to_do(threads):
     done = []
-    run_blocks([], lambda: done.append, threads)
+    run_blocks([], done.append, threads)
     assert done == []
 
 
 def test_one_thread_is_the_callers_own_and_keeps_the_order():
     done = []
-    run_blocks(BLOCKS, lambda: lambda block: done.append((block, threading.current_thread())), 1)
+    run_blocks(BLOCKS, lambda block: done.append((block, threading.current_thread())), 1)
     assert done == [(block, threading.current_thread()) for block in BLOCKS]
 
 
-def test_each_thread_makes_its_own_worker_and_the_caller_is_one_of_them():
+def test_the_caller_is_one_of_the_threads():
     together = threading.Barrier(4, timeout=60)
-    makers, users = [], []
+    users = []
 
-    def make_worker():
-        maker = threading.current_thread()
-        makers.append(maker)
+    def work(_block):
+        users.append(threading.current_thread())
+        together.wait()
 
-        def work(_block):
-            users.append((maker, threading.current_thread()))
-            together.wait()
-
-        return work
-
-    run_blocks(BLOCKS[:4], make_worker, 4)
-    assert len(set(makers)) == 4
-    assert threading.current_thread() in makers
-    assert all(maker is user for maker, user in users)
+    run_blocks(BLOCKS[:4], work, 4)
+    assert len(set(users)) == 4
+    assert threading.current_thread() in users
 
 
 def test_threads_begin_far_apart_and_help_each_other_at_the_end():
     together = threading.Barrier(2, timeout=60)
     done = {}
 
-    def make_worker():
-        mine = done[threading.current_thread()] = []
-
-        def work(block):
-            mine.append(block)
-            if block in (0, 4):
-                together.wait()
-            if block == 0:
-                assert others_are_done.wait(60)
-            elif block == 1:
-                others_are_done.set()
-
-        return work
+    def work(block):
+        done.setdefault(threading.current_thread(), []).append(block)
+        if block in (0, 4):
+            together.wait()
+        if block == 0:
+            assert others_are_done.wait(60)
+        elif block == 1:
+            others_are_done.set()
 
     others_are_done = threading.Event()
-    run_blocks(range(8), make_worker, 2)
+    run_blocks(range(8), work, 2)
     assert sorted(done.values()) == [[0], [4, 5, 6, 7, 3, 2, 1]]
 
 
 def test_there_are_no_more_threads_than_blocks():
-    made = []
-    run_blocks(BLOCKS[:2], lambda: made.append(threading.current_thread()) or (lambda _block: None), 8)
-    assert len(made) <= 2
+    users = []
+    run_blocks(BLOCKS[:2], lambda _block: users.append(threading.current_thread()), 8)
+    assert len(set(users)) <= 2
 
 
 #: Threads that other tests have left, such as a cluster's: their end is not checked.
@@ -148,7 +136,7 @@ def test_an_exception_is_raised_and_stops_the_others(threads):
 
     raised = threading.Event()
     with pytest.raises(Trouble, match="block 3"):
-        run_blocks(MANY, lambda: work, threads)
+        run_blocks(MANY, work, threads)
     assert len(done) < len(MANY) // 10
     assert nothing_runs()
 
@@ -165,17 +153,7 @@ def test_an_exception_in_a_thread_of_its_own_reaches_the_caller(threads):
             raise Trouble
 
     with pytest.raises(Trouble):
-        run_blocks(BLOCKS, lambda: work, threads)
-    assert nothing_runs()
-
-
-@any_threads
-def test_an_exception_while_a_worker_is_made_is_raised(threads):
-    def make_worker():
-        raise Trouble("no scratch")
-
-    with pytest.raises(Trouble, match="no scratch"):
-        run_blocks(BLOCKS, make_worker, threads)
+        run_blocks(BLOCKS, work, threads)
     assert nothing_runs()
 
 
@@ -190,7 +168,7 @@ def test_ctrl_c_during_a_block_of_the_callers_stops_all(threads):
         threading.Event().wait(0.001)
 
     with pytest.raises(KeyboardInterrupt):
-        run_blocks(MANY, lambda: work, threads)
+        run_blocks(MANY, work, threads)
     assert len(done) < len(MANY) // 10
     assert nothing_runs()
 
@@ -209,7 +187,7 @@ def test_a_thread_that_cannot_be_started_stops_the_others(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", start_one)
     with pytest.raises(ConvfilterError, match="the system starts no more threads"):
-        run_blocks(MANY, lambda: work, 4)
+        run_blocks(MANY, work, 4)
     assert len(done) < len(MANY) // 10
     assert nothing_runs()
 
@@ -227,7 +205,7 @@ def test_ctrl_c_while_the_caller_waits_for_the_others_lets_them_end_their_blocks
         ended.append(block)
 
     with pytest.raises(KeyboardInterrupt):
-        run_blocks(BLOCKS[:2], lambda: work, 2)
+        run_blocks(BLOCKS[:2], work, 2)
     assert len(ended) == 1
     assert nothing_runs()
 
@@ -292,7 +270,7 @@ def test_a_late_helper_does_nothing_and_no_thread_waits_for_it(no_helpers, monke
 
     def task(picture):
         reference.append(weakref.ref(picture))
-        run_blocks(BLOCKS, lambda: lambda block: done.append((block, picture and threading.current_thread())), 3)
+        run_blocks(BLOCKS, lambda block: done.append((block, picture and threading.current_thread())), 3)
 
     reference = []
     monkeypatch.setattr(threading.Thread, "run", run_late)
@@ -322,7 +300,7 @@ def test_nothing_of_a_task_is_kept_alive(no_helpers):
     def call():
         picture = Picture()
         both = threading.Barrier(2, timeout=60)
-        run_blocks(range(2), lambda: lambda _block, held=picture: both.wait(), 2)
+        run_blocks(range(2), lambda _block, held=picture: both.wait(), 2)
         return weakref.ref(picture)
 
     watched = call()
@@ -337,7 +315,7 @@ def test_nothing_of_a_task_is_kept_alive(no_helpers):
 def test_a_forked_child_starts_its_own_helpers(no_helpers):
     def in_two_threads():
         both = threading.Barrier(2, timeout=20)
-        run_blocks(range(2), lambda: lambda _block: both.wait(), 2)
+        run_blocks(range(2), lambda _block: both.wait(), 2)
 
     in_two_threads()
     assert len(row_threads._idle) == 1
@@ -357,7 +335,7 @@ def test_concurrent_callers_get_enough_helpers(no_helpers):
     def call():
         for _ in range(20):
             both = threading.Barrier(2, timeout=60)
-            run_blocks(range(2), lambda both=both: lambda _block: both.wait(), 2)
+            run_blocks(range(2), lambda _block, both=both: both.wait(), 2)
 
     callers = [threading.Thread(target=call) for _ in range(4)]
     for caller in callers:
@@ -379,7 +357,7 @@ def test_an_exception_does_not_keep_arrays_alive(threads):
             raise Trouble
 
         with pytest.raises(Trouble):
-            run_blocks(BLOCKS[:1] * threads, lambda: work, threads)
+            run_blocks(BLOCKS[:1] * threads, work, threads)
         return weakref.ref(picture)
 
     gc.collect()

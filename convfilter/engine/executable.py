@@ -19,7 +19,7 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, aligned_array
 from convfilter.engine.locality import NotLocalError
 from convfilter.engine.node import Crew, Node, Rows
-from convfilter.engine.order import Tick
+from convfilter.engine.order import Band, Tick
 from convfilter.engine.program import Slot
 from convfilter.engine.schedule import scheduled
 from convfilter.engine.threads import cut, run_blocks
@@ -89,14 +89,12 @@ class Executable:
                 self._crews_of(0).run(schedule.bands[0].ticks)
         elif not schedule.rows:
             idle = list(self._crews_of_bands.values())
-            run_blocks([band.ticks for band in schedule.bands], lambda: self._any_crews(idle).run, schedule.threads)
+            run_blocks(schedule.bands, lambda band: self._run_alone(band, idle), schedule.threads)
         else:
             events = _BandEvents(len(schedule.bands))
             # From the last band up: a band waits for the bands below, which must have started before it.
             below_first = range(len(schedule.bands) - 1, -1, -1)
-            run_blocks(
-                below_first, lambda: lambda number: self._run_band(number, events), schedule.threads, events.give_up
-            )
+            run_blocks(below_first, lambda number: self._run_band(number, events), schedule.threads, events.give_up)
         clipped = sum([crews.clipped for crews in self._crews_of_bands.values()])
         self._source.clear()
         self._sink.clear()
@@ -138,10 +136,17 @@ class Executable:
         buffers = [_array_of(self._source), *buffers, _array_of(self._sink)]
         return _BandCrews(self._nodes, buffers, self._schedule.sharing, self._schedule.crews)
 
-    def _any_crews(self, idle: list[_BandCrews]) -> _BandCrews:
-        """Return crews for any band, where no line buffers lie between nodes."""
+    def _run_alone(self, band: Band, idle: list[_BandCrews]) -> None:
+        """Run a band that shares no rows with others, by crews that are idle, or by new ones."""
+        crews = None
         with suppress(IndexError):
-            return idle.pop()
+            crews = idle.pop()  # most often those of the band before, which this thread has just put there
+        crews = crews or self._new_crews()
+        crews.run(band.ticks)
+        idle.append(crews)
+
+    def _new_crews(self) -> _BandCrews:
+        """Return new crews for any band, where no line buffers lie between nodes."""
         crews = self._band_crews([])
         while self._crews_of_bands.setdefault(number := len(self._crews_of_bands), crews) is not crews:
             assert number >= 0  # another thread took this number
@@ -212,7 +217,7 @@ class _BandCrews:
                 if len(steps) > 1 or touches:
                     # The share of each thread has blocks of every node; a thread that has finished helps the others.
                     tasks = [task for first in range(threads) for task in tasks[first::threads]]
-                run_blocks(tasks, self._worker, threads)
+                run_blocks(tasks, self._do, threads)
 
     def _steps(self, tick: Tick) -> list[tuple[int, list[Rows]]]:
         return [(number, [self._nodes[number].rows_of(block) for block in blocks]) for number, blocks in tick]
@@ -234,9 +239,6 @@ class _BandCrews:
     def _touch(self, rows: Rows) -> None:
         samples = self._result.rows(*rows).reshape(-1)
         samples[:: _PAGE // samples.itemsize] = 0
-
-    def _worker(self) -> Callable[[_NodeTask], None]:
-        return self._do
 
     def _do(self, task: _NodeTask) -> None:
         number, compute, argument = task

@@ -7,15 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from convfilter.locks import start
 
 Block = TypeVar("Block")
-#: Makes a function that processes a block; called in the thread that will use the function.
-MakeWorker: TypeAlias = Callable[[], Callable[[Block], None]]
 
 #: Seconds that an idle thread waits for another task before it ends.
 IDLE_SECONDS = 0.3
@@ -27,17 +25,17 @@ def cut(rows: int, block_rows: int) -> list[tuple[int, int]]:
 
 
 def run_blocks(
-    blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int, give_up: Callable[[], None] = lambda: None
+    blocks: Sequence[Block], process: Callable[[Block], None], threads: int, give_up: Callable[[], None] = lambda: None
 ) -> None:
-    """Process all blocks in ``threads`` threads; each makes its own worker, with its own scratch memory.
+    """Process all blocks in ``threads`` threads.
 
     A thread processes neighbouring blocks, from the first to the last, and then takes blocks of other threads. Blocks
     are independent, and their bounds do not depend on the number of threads, so neither does the result. The first
-    exception stops all workers and is raised here, as is KeyboardInterrupt; ``give_up`` is called then, for workers
+    exception stops all threads and is raised here, as is KeyboardInterrupt; ``give_up`` is called then, for threads
     that wait for each other. NumPy's warnings about infinities and NaN are off.
     """
     threads = min(threads, len(blocks))
-    queue = _Queue(blocks, make_worker, threads, give_up)
+    queue = _Queue(blocks, process, threads, give_up)
     if threads <= 1:
         queue.drain()
         return
@@ -63,10 +61,10 @@ class _Queue(Generic[Block]):
     """
 
     def __init__(
-        self, blocks: Sequence[Block], make_worker: MakeWorker[Block], threads: int, give_up: Callable[[], None]
+        self, blocks: Sequence[Block], process: Callable[[Block], None], threads: int, give_up: Callable[[], None]
     ) -> None:
         self.failures: list[BaseException] = []
-        self._make_worker, self._give_up = make_worker, give_up
+        self._process, self._give_up = process, give_up
         bounds = cut(len(blocks), -(-len(blocks) // threads)) if blocks else []
         self._shares = [deque(blocks[slice(*each)]) for each in bounds]
         self._unclaimed = deque(self._shares)
@@ -85,11 +83,9 @@ class _Queue(Generic[Block]):
 
     def drain(self) -> None:
         """Process blocks until the queue is empty."""
-        worker: Callable[[Block], None] | None = None
-        with _silent():  # NumPy's error state is not inherited by threads
+        with np.errstate(over="ignore", invalid="ignore"):  # threads do not inherit NumPy's error state
             for block in self._blocks():
-                worker = worker or self._make_worker()
-                worker(block)
+                self._process(block)
 
     def _blocks(self) -> Iterator[Block]:
         """Yield the blocks of unclaimed shares, in order, then the last blocks of other threads' shares."""
@@ -103,10 +99,6 @@ class _Queue(Generic[Block]):
             with suppress(IndexError):
                 while not self.failures:
                     yield share.pop()
-
-
-def _silent() -> np.errstate:
-    return np.errstate(over="ignore", invalid="ignore")
 
 
 # Helper threads ------------------------------------------------------------------

@@ -121,4 +121,4 @@ def run_parts(span: Span, threads: int, run: Callable[[Span, slice], None], most
     def run_part(part: Span) -> None:
         run((span[0] + part[0], span[0] + part[1]), slice(*part))
 
-    run_blocks(cut(count, rows), lambda: run_part, threads)
+    run_blocks(cut(count, rows), run_part, threads)

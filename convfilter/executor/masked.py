@@ -164,7 +164,7 @@ class Masking:
             if self.ignore is not None:
                 invalidate(self.ignore, pixels[block], alpha, valid[block])
 
-        run_blocks(cut(rows, max(1, _AT_A_TIME // cols)), lambda: find_valid, cores_lately())
+        run_blocks(cut(rows, max(1, _AT_A_TIME // cols)), find_valid, cores_lately())
         return valid
 
 

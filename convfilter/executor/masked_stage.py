@@ -102,7 +102,7 @@ class MaskedStage:
                 run.in_turn(spans, bands, threads)
                 return run.clipped
         within = 1 if len(spans) >= threads else threads
-        run_blocks(spans, lambda: partial(run.span, threads=within), threads)
+        run_blocks(spans, partial(run.span, threads=within), threads)
         return run.clipped
 
 
@@ -163,7 +163,7 @@ class _BandsRun:
             else:
                 self._compute(span, out, threads)
                 unmarked += [band for band in bands if span[0] <= band[0] < span[1]]
-        run_blocks(unmarked, lambda: lambda span: self._leave_out(span, self._out[self._place(span)]), threads)
+        run_blocks(unmarked, lambda span: self._leave_out(span, self._out[self._place(span)]), threads)
 
     def _place(self, span: Span) -> slice:
         return slice(span[0] - self._top, span[1] - self._top)

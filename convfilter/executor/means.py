@@ -69,7 +69,7 @@ class Means:
         def find(span: Span) -> None:
             computations[span[0]] = self._computation(held, span)
 
-        run_blocks(bands, lambda: find, threads)
+        run_blocks(bands, find, threads)
         spans: list[Span] = []
         for _, group in groupby(bands, key=lambda span: id(computations[span[0]])):
             alike = list(group)

@@ -171,7 +171,7 @@ def with_mask(pixels: Samples, valid: Valid, opaque: Any, cols: Side | None = No
             )  # fmt: skip
             col += right - left
 
-    run_blocks(cut(rows, -(-rows // threads)), lambda: join, threads)
+    run_blocks(cut(rows, -(-rows // threads)), join, threads)
     return joined
 
 

@@ -260,7 +260,7 @@ class Job:
         def finish_band(number: int) -> None:
             done[number] = finish(rows[slice(*bands[number])])
 
-        run_blocks(range(len(bands)), lambda: finish_band, self._options.threads or cores_lately())
+        run_blocks(range(len(bands)), finish_band, self._options.threads or cores_lately())
         return np.concatenate([band for band in done if band is not None])
 
     def write(self, filtered: Picture, destination: str) -> None:
