@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ConvfilterError, ParameterError
 from convfilter.filters.operators import Guided
@@ -13,7 +13,10 @@ from convfilter.filters.stage import Stage
 from convfilter.planning import full_scale, is_wide, require_sample_type
 from convfilter.record import replace
 
-Samples = npt.NDArray[np.float32 | np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Samples = np.ndarray[tuple[Any, ...], np.dtype[np.float32 | np.float64]]
 
 
 def with_guides(stages: Sequence[Stage]) -> Sequence[Stage]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ParameterError
 from convfilter.record import NamedTuple
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class SampleType(NamedTuple):

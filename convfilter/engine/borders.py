@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.record import NamedTuple
 
-Indices = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Indices = np.ndarray[tuple[Any, ...], np.dtype[np.int64]]
 
 #: Index map entry of a padded place that holds the padding value.
 CONSTANT = -1

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import CONSTANT, Indices
 from convfilter.engine.program import Slot
 from convfilter.record import record
 
-Samples = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Samples = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
 #: Bytes of a cache line.
 CACHE_LINE = 64

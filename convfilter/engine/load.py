@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
@@ -15,6 +14,9 @@ from convfilter.engine.program import Call, Moving, Slot
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, is_integer
 from convfilter.record import record, replace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
 COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")

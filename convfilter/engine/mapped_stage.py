@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.load import Source
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import NamedTuple, record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Region(NamedTuple):

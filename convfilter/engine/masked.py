@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples
 from convfilter.engine.program import Slot
 from convfilter.record import record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @record(eq=False)

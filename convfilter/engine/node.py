@@ -20,7 +20,6 @@ from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.store import Range, Store
 from convfilter.engine.tone import Tone, tone_of
-from convfilter.planning.chains import block_rows
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 
@@ -222,7 +221,7 @@ class StageSetup:
         Value of white in the stored samples.
     block_rows : int
         Output rows of a block.
-    input_range : (low, high)
+    span : (low, high)
         Smallest and largest sample of the input, for point functions that need them.
     tone : Tone, or None
         Arithmetic from sums to samples; None: the plan's.
@@ -239,29 +238,11 @@ class StageSetup:
     dtype: np.dtype[np.generic]
     full_out: float
     block_rows: int
-    input_range: tuple[float, float] = (0.0, 1.0)
+    span: tuple[float, float] = (0.0, 1.0)
     tone: Tone | None = None
     ranges: list[Range] | None = None
     in_memory: bool = False
     alone: bool = False
-
-    @classmethod
-    def between_buffers(
-        cls,
-        plan: StagePlan,
-        incoming: np.dtype[np.generic],
-        stored: np.dtype[np.generic],
-        full: float,
-        *,
-        gray: bool = False,
-    ) -> StageSetup:
-        """Return a stage inside a group: rows come from a line buffer and go into one, and keep their white."""
-        return cls(plan, source_of(plan, incoming, full, gray=gray), stored, full, block_rows(plan))
-
-    def mapped(self, buffer: LineBuffer | None = None) -> MappedStage:
-        """Return the stage with its index maps into the rows of a line buffer; None: it reads no rows itself."""
-        source = self.source if buffer is None else replace(self.source, buffer=buffer)
-        return MappedStage.of(self.plan, source)
 
     @property
     def tone_of_sums(self) -> Tone:
@@ -294,11 +275,6 @@ class StageNode(Node):
         super().forget_demand()
         vars(self).pop("_row_index", None)
 
-    def central_rows(self, top: int, bottom: int) -> Indices:
-        """Return the picture's rows from the centre of row ``top`` to that of row ``bottom - 1``."""
-        axis = self.plan.rows
-        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
-
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the input rows of the windows of some output rows."""
         axis = self.plan.rows
@@ -317,6 +293,10 @@ class StageNode(Node):
         axis, (tops, bottoms) = self.plan.rows, self.block_ends()
         return spans_of(self._row_index, tops * axis.stride, (bottoms - 1) * axis.stride + axis.span + 1)
 
+    def mapped(self, source: LineBuffer) -> MappedStage:
+        """Return the stage with its index maps into a line buffer."""
+        return MappedStage.of(self.plan, replace(self.stage.source, buffer=source))
+
     def epilogue(self, mapped: MappedStage, target: LineBuffer) -> Epilogue:
         """Return the stage's epilogue."""
         stage = self.stage
@@ -327,7 +307,6 @@ class StageNode(Node):
         return epilogue
 
 
-def source_of(plan: StagePlan, dtype: np.dtype[np.generic], full: float, *, gray: bool = False) -> Source:
-    """Return the input of a stage, whose buffer has a size and a type but no rows yet; ``gray``: it has colours."""
-    buffer = LineBuffer(Slot(np.empty((0, plan.cols.input, plan.channels + 2 * gray), dtype)))
-    return Source(buffer, full, plan.alpha, gray, plan.padding_value, plan.premultiplied, plan.masked)
+def placeholder(cols: int, channels: int, dtype: Any) -> LineBuffer:
+    """Return a line buffer without rows, for sizes that are needed before memory is allocated."""
+    return LineBuffer(Slot(np.empty((0, cols, channels), dtype)))

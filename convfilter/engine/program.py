@@ -9,14 +9,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.native.loop import Loop, Variant, pointer
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import NamedTuple
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 RUN_PROGRAM = Loop("program", "run_program", "i8* i8 i8 i8 i8 i8 i8*")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
@@ -16,6 +16,9 @@ from convfilter.filters.operators import Correlation, UnsharpMask
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, is_integer, is_wide
 from convfilter.sample_types import sample_type
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_INTEGERS = Loop("store", "store_integers", "V* i8 i8 i8 R R R i8 R R T* i8 i8")

@@ -6,10 +6,9 @@ sums. Tables of offsets say where each tap begins.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples
@@ -18,6 +17,9 @@ from convfilter.engine.threads import cut
 from convfilter.native.loop import Loop
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 i8 A* i8 i8")

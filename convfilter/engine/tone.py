@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
 from convfilter.filters.stage import ToneMap
 from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_integer
 from convfilter.record import record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Rounding error of sums, as a share of the sum of |weight| * |sample|.
 _ROUNDING = {"float32": 2e-6, "float64": 1e-12}

@@ -5,8 +5,9 @@ A plan whose rows can come one by one runs as a single group, streamed. Other pl
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.locality import NotLocalError
@@ -19,6 +20,9 @@ from convfilter.planning import Plan, full_scale
 from convfilter.planning.gains import largest_magnitudes
 from convfilter.planning.methods import chosen_method
 from convfilter.record import record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @record

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import KernelFileError
 from convfilter.record import cached_property, record
 
-Weights = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Weights = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 
 #: Largest denominator of a weight that counts as a fraction; other weights are real numbers.
 _LARGEST_DENOMINATOR = 2**16

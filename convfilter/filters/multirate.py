@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.filters.kernel import Weights
 from convfilter.record import record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @record

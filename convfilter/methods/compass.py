@@ -8,12 +8,14 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
-from convfilter.engine.mapped_stage import Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
+from convfilter.engine.load import Source
+from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Compass, Correlation
 from convfilter.planning import plan_stack
+from convfilter.planning.chains import block_rows
 from convfilter.record import replace
 from convfilter.sample_types import real_of
 
@@ -44,14 +46,18 @@ def _sum(stage: StageSetup, kernel: Kernel) -> StageSetup:
         plan.stage, operator=Correlation(kernel), signed=False, flip=False, ceil=False, padding=padding, scale=1.0,
         offset=0.0, map=None,
     )  # fmt: skip
-    shape = plan.rows.input, plan.cols.input, plan.channels + 2 * source.gray
+    channels = plan.channels + 2 * source.gray
     real = real_of(source.dtype, stage.dtype)
     plan_of_sum = plan_stack(
-        [unmapped], shape, source.dtype, out_dtype=real, alpha=source.alpha, gray=source.gray, white=source.full,
-        out_white=source.full, premultiplied=source.premultiplied,
+        [unmapped], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=real, alpha=source.alpha,
+        gray=source.gray, white=source.full, out_white=source.full, premultiplied=source.premultiplied,
     )  # fmt: skip
     (planned,) = plan_of_sum.stages
-    return StageSetup.between_buffers(planned, source.dtype, real, source.full, gray=source.gray)
+    loaded = Source(
+        placeholder(plan.cols.input, channels, source.dtype), source.full, source.alpha, source.gray,
+        source.padding_value, source.premultiplied,
+    )  # fmt: skip
+    return StageSetup(planned, loaded, real, source.full, block_rows(planned))
 
 
 class _Largest(StageNode):
@@ -63,7 +69,7 @@ class _Largest(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = self.stage.mapped()
+        mapped = MappedStage.of(self.plan, self.stage.source)
         epilogue = self.epilogue(mapped, target)
 
         def make() -> Worker:

@@ -52,7 +52,7 @@ class _Guided(StageNode):
         picture, slot, valid = sources[0], sources[0].slot, None
         if isinstance(slot, MaskedSlot):
             picture, valid = replace(picture, slot=slot.pixels), slot.valid
-        mapped = self.stage.mapped(picture)
+        mapped = self.mapped(picture)
         epilogue = self.epilogue(mapped, target)
         return Workers(lambda: _Worker(mapped, epilogue, picture, valid), self.scratch_bytes)
 

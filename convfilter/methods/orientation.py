@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
+from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Orientation
@@ -49,7 +50,8 @@ def _derivative(stage: StageSetup, kernel: Kernel) -> StageSetup:
     unmapped = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
     real = _luminance_type(stage)
     (planned,) = plan_stack([unmapped], (plan.rows.input, plan.cols.input), real).stages
-    return StageSetup.between_buffers(planned, real, real, 1.0)
+    source = Source(placeholder(plan.cols.input, 1, real), 1.0, False, False, planned.padding_value)
+    return StageSetup(planned, source, real, 1.0, block_rows(planned))
 
 
 def _luminance_type(stage: StageSetup) -> np.dtype[np.generic]:
@@ -96,12 +98,13 @@ class _Colour(StageNode):
         """Return the same rows of both derivatives, and the picture's rows at their centres."""
         if number < len("xy"):
             return np.arange(top, bottom)
-        return self.central_rows(top, bottom)
+        axis = self.plan.rows
+        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         x, y, picture = sources
-        mapped = self.stage.mapped(picture)
+        mapped = self.mapped(picture)
         epilogue, operator = self.epilogue(mapped, target), self.plan.stage.operator
         assert isinstance(operator, Orientation)
         turn = operator.turn

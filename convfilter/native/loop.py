@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.locks import shared_lock, undisturbed
 from convfilter.native import image
 from convfilter.native.object_code import PACKED, ObjectCode, cached_or_compiled, target_machine
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _CTYPES: dict[str, type] = {
     "u1": ctypes.c_uint8,

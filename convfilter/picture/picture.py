@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.picture.frame import Frame
 from convfilter.picture.loss import Loss
@@ -14,6 +13,9 @@ from convfilter.picture.outline import Outline
 from convfilter.picture.pixels import CHANNELS, Model, Pixels, channels_of
 from convfilter.record import field, record, replace
 from convfilter.sample_types import computed_in, full_scale, is_known, suggestion
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @record(eq=False, frozen=False)

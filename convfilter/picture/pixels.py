@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy.typing as npt
+import numpy as np
 
 #: An (H, W) or (H, W, C) array of a type in ``sample_types``.
-Pixels = npt.NDArray[Any]
+Pixels = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 #: Colour models; alpha is counted apart.
 Model = Literal["gray", "rgb", "cmyk"]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import Operator, Pooling
 from convfilter.filters.stage import Stage
 from convfilter.record import cached_property, record, replace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Most places of a padded axis: its index map takes 8 bytes for each.
 _LONGEST_AXIS = 2**26

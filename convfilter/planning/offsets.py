@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from convfilter.errors import ParameterError
 from convfilter.filters.operators import (
@@ -17,6 +16,9 @@ from convfilter.filters.operators import (
 from convfilter.filters.stage import Stage
 from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_integer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Point operations whose parameters are levels, as fractions of full scale.
 _WITH_LEVELS = ("bias", "clip", "threshold")

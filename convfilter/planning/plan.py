@@ -7,10 +7,9 @@ plan each task. All functions are pure, and need neither pictures nor threads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.kernels import identity
@@ -28,6 +27,9 @@ from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.planning.task import MaskKind, Task, compares_samples, takes_alpha_as_colour
 from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_integer, real_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @record
@@ -141,83 +143,89 @@ def plan_stack(
         raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {shown(algorithm)}")
     rows, cols = shape[:2]
     channels = shape[2] if len(shape) == 3 else 1
-    sample_type, gray = np.dtype(dtype), gray and channels - alpha == 3
+    gray = gray and channels - alpha == 3
+    if gray:
+        channels -= 2
+    sample_type = np.dtype(dtype)
+    stages = tuple(expanded(stages))
+    if gray and isinstance(stages[0].operator, NetworkOperator):  # they take no luminance: a stage before them does
+        stages = (Stage(Correlation(identity()), name="luminance"), *stages)
+    stages = in_fractions(stages, sample_type, white)
+    prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
     stored = np.dtype(out_dtype or sample_type)
-    ends = _Ends(sample_type, stored, alpha, gray, white, out_white, premultiplied, mask)
-    stages, size = _prepared(stages, ends), (rows, cols, channels - 2 * gray)
-    tasks, branches = _tasks_of(stages, size, ends)
+    tasks, branches = _tasks_of(
+        stages, prefixes, (rows, cols, channels), sample_type, stored, alpha=alpha, gray=gray, white=white,
+        out_white=out_white, premultiplied=premultiplied, mask=mask,
+    )  # fmt: skip
     if len(tasks) > 1:
         from convfilter.planning.gains import levels
         from convfilter.planning.merging import merged
 
-        while algorithm is None and len(fewer := merged(stages, tasks)) < len(stages):
-            stages = fewer
-            tasks, branches = _tasks_of(stages, size, ends)
-        if len(tasks) > 1:
-            tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
-    plans = _stage_plans(tasks, branches, algorithm, _prefixes(stages))
-    return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, ends.real)
+        merged_stages = merged(stages, tasks) if algorithm is None else stages
+        if len(merged_stages) < len(stages):
+            return plan_stack(
+                merged_stages, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white,
+                out_white=out_white, premultiplied=premultiplied,
+            )  # fmt: skip
+        tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
+    plans = _stage_plans(tasks, branches, algorithm, prefixes)
+    return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, real_of(sample_type, stored))
 
 
-@record
-class _Ends:
-    """What a stack reads and stores: sample types and the meaning of channels and values, as for ``plan_stack``."""
+def _tasks_of(
+    stages: Sequence[Stage],
+    prefixes: Sequence[str],
+    size: tuple[int, int, int],
+    dtype: np.dtype[np.generic],
+    stored: np.dtype[np.generic],
+    *,
+    alpha: bool,
+    gray: bool,
+    white: float | None,
+    out_white: float | None,
+    premultiplied: bool,
+    mask: MaskKind,
+) -> tuple[list[Task], dict[int, Branches]]:
+    """Return the task of each stage, and the branches of the stages that join some.
 
-    dtype: np.dtype[np.generic]
-    stored: np.dtype[np.generic]
-    alpha: bool
-    gray: bool
-    white: float | None
-    out_white: float | None
-    premultiplied: bool
-    mask: MaskKind
-
-    @property
-    def real(self) -> np.dtype[np.generic]:
-        """Type of real numbers between two stages."""
-        return real_of(self.dtype, self.stored)
-
-    def whites(self, incoming: np.dtype[np.generic], result: np.dtype[np.generic]) -> tuple[float, float] | None:
-        """Return the values of white in a stage's input and result; None where they are the full scale of the types."""
-        if self.white is None and self.out_white is None:
-            return None
-        before = self.white or full_scale(incoming)
-        return before, (self.out_white or full_scale(result)) if is_integer(result) else before
-
-
-def _prepared(stages: Sequence[Stage], ends: _Ends) -> Sequence[Stage]:
-    """Return the stages that are planned: composite operators as chains, and offsets as fractions of full scale."""
-    stages = tuple(expanded(stages))
-    if ends.gray and isinstance(stages[0].operator, NetworkOperator):  # they take no luminance: a stage before does
-        stages = (Stage(Correlation(identity()), name="luminance"), *stages)
-    return in_fractions(stages, ends.dtype, ends.white)
-
-
-def _prefixes(stages: Sequence[Stage]) -> list[str]:
-    """Return the start of the error messages of each stage."""
-    return [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
-
-
-def _tasks_of(stages: Sequence[Stage], size: tuple[int, int, int], ends: _Ends) -> tuple[list[Task], list[Branches]]:
-    """Return the task of each stage, and the branches that it joins; luminance is one channel in ``size``."""
+    Parameters
+    ----------
+    prefixes : sequence of str
+        Start of the error messages of each stage.
+    size : (rows, cols, channels)
+        Size of the input; luminance is one channel.
+    dtype, stored : dtype
+        Sample types of the input and of the stack's result.
+    alpha, gray, white, out_white, premultiplied, mask
+        As for ``plan_stack``.
+    """
     tasks: list[Task] = []
-    branches: list[Branches] = []
-    incoming, between = ends.dtype, ends.real
-    for number, (each, prefix) in enumerate(zip(stages, _prefixes(stages), strict=True)):
-        stage, is_last, gray = sized(each, size), number == len(stages) - 1, ends.gray and number == 0
-        between = _between(stage, between, ends.real)
-        result = ends.stored if is_last else between
-        alpha = ends.alpha and not (ends.premultiplied and not gray and takes_alpha_as_colour(stage))
-        joined, shape = _joined(stage, size, incoming, between, replace(ends, alpha=alpha), prefix)
+    branches: dict[int, Branches] = {}
+    real = between = real_of(dtype, stored)
+    for number, (each, prefix) in enumerate(zip(stages, prefixes, strict=True)):
+        stage, is_last = sized(each, size), number == len(stages) - 1
+        incoming = dtype if number == 0 else tasks[-1].result
+        between = _between(stage, between, real)
+        result = stored if is_last else between
+        luminance, whites = gray and number == 0, _whites(incoming, result, white, out_white)
+        separate_alpha = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
+        joined = None
+        if isinstance(stage.operator, Join):
+            branches[number] = _branches(
+                stage.operator, size, incoming, prefix, out_dtype=between, alpha=separate_alpha, white=white,
+                premultiplied=premultiplied,
+            )  # fmt: skip
+            joined = joined_shape(stage.operator, branches[number], size, prefix, alpha=separate_alpha)
+        elif isinstance(stage.operator, Constant):
+            joined = constant_shape(stage.operator, size, prefix, alpha=separate_alpha)
         task = Task.of(
-            stage, size, incoming, result=result, alpha=alpha, gray=gray, whites=ends.whites(incoming, result),
-            stored=ends.stored, premultiplied=ends.premultiplied, prefix=prefix, joined=shape, mask=ends.mask,
+            stage, size, incoming, result=result, alpha=separate_alpha, gray=luminance, whites=whites, stored=stored,
+            premultiplied=premultiplied, prefix=prefix, joined=joined, mask=mask,
         )  # fmt: skip
         if not is_last and compares_samples(stages[number + 1].operator):
             task = task.selecting()
         tasks.append(task)
-        branches.append(joined)
-        size, incoming = (task.rows.output, task.cols.output, task.output_channels), task.result
+        size = task.rows.output, task.cols.output, task.output_channels
     return tasks, branches
 
 
@@ -234,36 +242,19 @@ def _between(stage: Stage, before: np.dtype[np.generic], real: np.dtype[np.gener
     return np.dtype(np.float64) if is_logarithm else before
 
 
-def _joined(
-    stage: Stage,
-    size: tuple[int, int, int],
-    incoming: np.dtype[np.generic],
-    between: np.dtype[np.generic],
-    ends: _Ends,
-    prefix: str,
-) -> tuple[Branches, tuple[int, int, int] | None]:
-    """Return the branches that a stage joins, and the shape of their joint result or of a constant, else None."""
-    operator = stage.operator
-    if isinstance(operator, Constant):
-        return (), constant_shape(operator, size, prefix, alpha=ends.alpha)
-    if not isinstance(operator, Join):
-        return (), None
-    branches = _branches(
-        operator, size, incoming, prefix, out_dtype=between, alpha=ends.alpha, white=ends.white,
-        premultiplied=ends.premultiplied,
-    )  # fmt: skip
-    return branches, joined_shape(operator, branches, size, prefix, alpha=ends.alpha)
-
-
 def _stage_plans(
-    tasks: Sequence[Task], branches: Sequence[Branches], algorithm: str | None, prefixes: Sequence[str]
+    tasks: Sequence[Task], branches: dict[int, Branches], algorithm: str | None, prefixes: Sequence[str]
 ) -> tuple[StagePlan, ...]:
     """Plan each task, and follow the receptive field through the stack."""
     plans: list[StagePlan] = []
     fields = Field(), Field()
-    for task, joined, prefix in zip(tasks, branches, prefixes, strict=True):
-        fields = joined_fields(fields, joined) if joined else (fields[0].after(task.rows), fields[1].after(task.cols))
-        plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields, branches=joined))
+    for number, (task, prefix) in enumerate(zip(tasks, prefixes, strict=True)):
+        if number in branches:
+            fields = joined_fields(fields, branches[number])
+        else:
+            fields = fields[0].after(task.rows), fields[1].after(task.cols)
+        plan = plan_stage(task, algorithm, prefix)
+        plans.append(replace(plan, fields=fields, branches=branches.get(number, ())))
     return tuple(plans)
 
 
@@ -278,3 +269,13 @@ def _branches(
         except (ParameterError, SizeError) as error:
             raise type(error)(f"{prefix}{error}") from None
     return tuple(planned)
+
+
+def _whites(
+    incoming: np.dtype[np.generic], result: np.dtype[np.generic], white: float | None, out_white: float | None
+) -> tuple[float, float] | None:
+    """Return the values of white in a stage's input and result; None where they are the full scale of the types."""
+    if white is None and out_white is None:
+        return None
+    before = white or full_scale(incoming)
+    return before, (out_white or full_scale(result)) if is_integer(result) else before

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.record import record
@@ -13,7 +12,7 @@ from convfilter.record import record
 #: Output rows of one step: they share the rows that they read.
 STEP_ROWS = 4
 
-Indices = npt.NDArray[np.int64]
+Indices = np.ndarray[tuple[Any, ...], np.dtype[np.int64]]
 
 
 @record

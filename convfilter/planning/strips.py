@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.ring import STEP_ROWS, TALLEST, AnyRing, Gathered, Ring
 from convfilter.record import record
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from convfilter.planning.stage_plan import StagePlan
 
 #: Block heights of sliding windows are multiples of this many output rows, and at most ``_BLOCK_ROWS``.

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import UsageError, WriteError, shown
 from convfilter.picture import formats
@@ -17,6 +16,8 @@ from convfilter.record import NamedTuple
 _DEFAULTS = WriteOptions()
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from convfilter.picture.place.streams import SeriesOutput
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from math import gcd, lcm
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.planning.arithmetic import AxisPlan
@@ -17,7 +17,7 @@ from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
 
-Weights = npt.NDArray[np.float64]
+Weights = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 
 #: Widest row, in samples, whose coarse rows fit in little memory.
 _SAMPLES = 200_000
