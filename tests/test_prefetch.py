@@ -26,7 +26,7 @@ def photo(tmp_path):
 def started(monkeypatch):
     """Paths that are prefetched, by a machine of two cores."""
     paths = []
-    monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 2)
+    monkeypatch.setattr("convfilter.machine.cores.cores_lately", lambda: 2)
     monkeypatch.setattr(prefetch, "start", paths.append)
     return paths
 
@@ -39,7 +39,7 @@ def test_samples_are_decoded_once_and_the_same(photo, monkeypatch):
         return decode(data)
 
     monkeypatch.setattr(decoder, "decode", counted)
-    monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 2)
+    monkeypatch.setattr("convfilter.machine.cores.cores_lately", lambda: 2)
     outputs = [photo.with_name(name) for name in ("prefetched.png", "late.png")]
     assert main(["blur", "--gaussian", "1", str(photo), str(outputs[0])]) == 0
     assert len(calls) == 1
@@ -118,7 +118,7 @@ def test_a_configuration_of_threads_starts_nothing(photo, started, monkeypatch):
 
 
 def test_one_core_starts_nothing(photo, started, monkeypatch):
-    monkeypatch.setattr("convfilter.machine.cores.available_cores", lambda: 1)
+    monkeypatch.setattr("convfilter.machine.cores.cores_lately", lambda: 1)
     command_line.start(["blur", "--gaussian", "1", str(photo), "out.jpg"])
     assert started == []
 

@@ -22,9 +22,9 @@ def start(words: Sequence[str]) -> None:
         return
     is_limited = any(word.startswith(_OPTIONS) for word in words) or _is_limited_by_file()
     if not is_limited and os.path.isfile(words[-2]) and not os.path.isdir(words[-1]):
-        from convfilter.machine.cores import available_cores
+        from convfilter.machine.cores import cores_lately
 
-        if available_cores() > 1:
+        if cores_lately() > 1:
             from convfilter.picture.jpeg import prefetch
 
             prefetch.start(words[-2])

@@ -23,7 +23,6 @@ from convfilter.engine.order import (
     pipelined,
     places_of,
 )
-from convfilter.engine.stream import Stream, readings_of
 from convfilter.record import record
 
 #: Least multiply-adds of a run, or of a step that threads share, for which a second thread saves more time than it
@@ -150,6 +149,8 @@ def _into_bands(nodes: Sequence[Node], threads: int, room: int) -> Schedule | No
 
 def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     """Return the schedule of a group that reads or writes rows in order."""
+    from convfilter.engine.stream import Stream, readings_of
+
     for node in nodes:
         node.lower_blocks()
     readings, sizes = readings_of(nodes), [1] * len(nodes)

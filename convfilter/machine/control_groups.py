@@ -23,8 +23,8 @@ def folders(controller: str) -> Iterator[str]:
         Path of a folder, which may not exist: in a container, the path may be that of the host.
     """
     try:
-        with open(MEMBERSHIP, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
+        with open(MEMBERSHIP, "rb") as file:
+            lines = os.fsdecode(file.read()).splitlines()
     except OSError:
         lines = ["0::/"]
     for line in sorted(lines, key=lambda line: not line.startswith("0:")):
@@ -48,13 +48,13 @@ def cores() -> float:
 
 def _quota(folder: str) -> float | None:
     try:
-        with open(f"{folder}/cpu.max", encoding="ascii") as file:
+        with open(f"{folder}/cpu.max", "rb") as file:
             quota, period = file.read().split()
     except (OSError, ValueError):
         try:
-            with open(f"{folder}/cpu.cfs_quota_us", encoding="ascii") as file:
+            with open(f"{folder}/cpu.cfs_quota_us", "rb") as file:
                 quota = file.read()
-            with open(f"{folder}/cpu.cfs_period_us", encoding="ascii") as file:
+            with open(f"{folder}/cpu.cfs_period_us", "rb") as file:
                 period = file.read()
         except (OSError, ValueError):
             return None

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convfilter.machine.cores import available_cores
+from convfilter.machine.cores import cores_lately
 from convfilter.picture.band_memory import BandMemory
 from convfilter.picture.parallel import Crew
 from convfilter.picture.pixels import Pixels
@@ -76,7 +76,7 @@ class RowWriter(ABC):
         self.file, self.shape, self.dtype = file, shape, dtype
         self._prepare = prepare
         self._start = file.tell() if file.seekable() else 0
-        self._threads = threads or available_cores()
+        self._threads = threads or cores_lately()
         self._crew: Crew[tuple[Block, Pixels | None], tuple[Any, Pixels | None]] | None = None
         self._memory: BandMemory | None = None
         self._next_row = 0

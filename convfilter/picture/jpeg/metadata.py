@@ -12,8 +12,7 @@ from typing import Any
 
 from convfilter.picture.jpeg import segments as jpeg
 from convfilter.picture.jpeg.segments import APP0, APP1, APP2, APP13, APP14, APP15, COM, DHT, DQT, DRI, SOS, packed
-from convfilter.picture.metadata.density import PER_INCH_OR_CENTIMETRE
-from convfilter.picture.metadata.exif import valid_resolution
+from convfilter.picture.metadata.density import PER_INCH_OR_CENTIMETRE, valid_resolution
 from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text, subsampling_of
 from convfilter.picture.metadata.pillow_info import EXIF_PREFIX, PHOTOSHOP_PREFIX, SEGMENT_BYTES, text_of
 from convfilter.picture.metadata.tiff_numbers import CM_PER_INCH

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from convfilter.picture.metadata.tiff_numbers import CM_PER_INCH
 from convfilter.record import NamedTuple
 
@@ -10,6 +13,15 @@ INCHES_PER_METRE = 1 / 0.0254
 _MOST_CHANGE = 0.05
 #: Relative changes that differ by less are equal.
 _SAME_CHANGE = 1e-6
+
+
+def valid_resolution(dpi: Any) -> tuple[float, float] | None:
+    """Return dots per inch, (x, y); None unless both are numbers between 0 and a million, exclusive."""
+    try:
+        x, y = (float(value) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if all(math.isfinite(value) and 0 < value < 1e6 for value in (x, y)) else None
 
 
 class WholeDots(NamedTuple):

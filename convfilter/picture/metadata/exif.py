@@ -6,11 +6,10 @@ affected bytes are patched. Structure: TIFF 6.0 (Adobe, 1992), section 2, and CI
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from convfilter.picture.metadata import ifd
+from convfilter.picture.metadata.density import valid_resolution
 from convfilter.picture.metadata.tiff_numbers import (
     CENTIMETRE,
     CM_PER_INCH,
@@ -200,15 +199,6 @@ def is_complete(exif: bytes) -> bool:
         return False
     rationals = [entry for entry in block.entries(block.first) if entry.kind == RATIONAL]
     return block.link <= len(exif) and all(block.value(each) + 8 * each.items <= len(exif) for each in rationals)
-
-
-def valid_resolution(dpi: Any) -> tuple[float, float] | None:
-    """Return dots per inch, (x, y); None unless both are numbers between 0 and a million, exclusive."""
-    try:
-        x, y = (float(value) for value in dpi)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (x, y) if all(math.isfinite(value) and 0 < value < 1e6 for value in (x, y)) else None
 
 
 def resolution(exif: bytes | None) -> tuple[float, float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convfilter.picture.jpeg.segments import APP1, APP13, COM, packed
-from convfilter.picture.metadata import exif, photoshop
+from convfilter.picture.metadata.density import valid_resolution
 from convfilter.picture.metadata.metadata import JpegTables, Metadata, Text, subsampling_of
 
 EXIF_PREFIX = b"Exif\0\0"
@@ -32,15 +32,17 @@ def metadata_of(image: Any) -> Metadata:
     metadata = Metadata(icc=info.get("icc_profile") or None, xmp=_bytes(info.get("xmp")))
     if raw := info.get("exif"):
         metadata.exif = raw.removeprefix(EXIF_PREFIX)
-    metadata.resolution = exif.valid_resolution(info.get("dpi"))
+    metadata.resolution = valid_resolution(info.get("dpi"))
     if (comment := info.get("comment")) and image.format != "JPEG2000":  # the comment of a JPEG 2000 names the encoder
         metadata.text.append(Text("Comment", text_of(comment)))
     if image.format in ("GIF", "WEBP", "AVIF"):
         metadata.loop = _loop(image)
     if image.format == "JPEG":
         metadata.per_centimetre = info.get("jfif_unit") == 2
+        from convfilter.picture.metadata.exif import resolution
+
         if info.get("jfif_unit") not in (1, 2):  # Pillow then invents a resolution that EXIF does not give
-            metadata.resolution = exif.resolution(metadata.exif)
+            metadata.resolution = resolution(metadata.exif)
         comments = [data for name, data in image.applist if name == "COM" and data]
         metadata.text = [Text("Comment", text_of(each)) for each in comments]
         blocks = [data for name, data in image.applist if name == "APP13" and data.startswith(PHOTOSHOP_PREFIX)]
@@ -126,6 +128,9 @@ def _parts(data: bytes, room: int) -> list[bytes]:
 def _resources(metadata: Metadata) -> list[bytes]:
     """Return Photoshop's resources, IPTC included, in pieces that fit segments."""
     resources = metadata.photoshop or b""
-    if metadata.iptc and not photoshop.has_iptc(resources):
-        resources += photoshop.wrapped(metadata.iptc)
+    if metadata.iptc:
+        from convfilter.picture.metadata import photoshop
+
+        if not photoshop.has_iptc(resources):
+            resources += photoshop.wrapped(metadata.iptc)
     return _parts(resources, SEGMENT_BYTES - len(PHOTOSHOP_PREFIX))

@@ -9,7 +9,8 @@ import struct
 from typing import Any, BinaryIO
 
 from convfilter.errors import ReadError
-from convfilter.picture.metadata import exif, ifd, mark
+from convfilter.picture.metadata import ifd, mark
+from convfilter.picture.metadata.density import valid_resolution
 from convfilter.picture.metadata.metadata import Metadata, Text
 from convfilter.picture.metadata.tiff_numbers import (
     CENTIMETRE,
@@ -198,4 +199,4 @@ def _resolution(tags: Any) -> tuple[float, float] | None:
             values.append(numerator / denominator * (CM_PER_INCH if unit == CENTIMETRE else 1.0))
         except (TypeError, ValueError, ZeroDivisionError):
             return None
-    return exif.valid_resolution(values) if unit in (INCH, CENTIMETRE) else None
+    return valid_resolution(values) if unit in (INCH, CENTIMETRE) else None
