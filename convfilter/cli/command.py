@@ -10,6 +10,8 @@ import click
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import tell
 from convfilter.cli.options import SECTIONS, FilterOption, Option, run_options, stage_options
+from convfilter.cli.root import WithHelp
+from convfilter.cli.values import FILE
 from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import STAGE_PARAMETERS
 from convfilter.filters.parameters import Parameter
@@ -30,7 +32,7 @@ wrap       abcd|abcd|abcd
 constant   kkkk|abcd|kkkk   k is --padding-value"""
 
 
-class Command(click.Command):
+class Command(WithHelp):
     """A command whose help text has sections, examples and drawings."""
 
     examples: str = ""
@@ -172,9 +174,7 @@ def files_argument(
     words: Callable[[click.Context, click.Parameter, str], list[Any]] | None = None, metavar: str = "IN... OUT"
 ) -> click.Argument:
     """Make the argument for input and output; ``words`` gives completions other than files."""
-    # The reader checks whether a file is readable: an output need not be.
-    type_ = click.Path(readable=False)
-    return click.Argument(["files"], nargs=-1, metavar=metavar, type=type_, shell_complete=words)
+    return click.Argument(["files"], nargs=-1, metavar=metavar, type=FILE, shell_complete=words)
 
 
 def _one_spec(name: str, own: Sequence[FilterOption], params: Mapping[str, Any], filter_name: str | None) -> FilterSpec:
