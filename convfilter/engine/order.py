@@ -21,6 +21,8 @@ Step: TypeAlias = tuple[int, list[int]]
 Tick: TypeAlias = list[Step]
 #: For each node but the last, the height of its line buffer, and the buffer's row for each row of the node's result.
 Places: TypeAlias = list[tuple[int, Indices]]
+#: For each input of a step, the number of its node, and the blocks that the step reads.
+Reads: TypeAlias = list[tuple[int, Collection[int]]]
 #: For each node, numbers of blocks.
 Blocks: TypeAlias = list[set[int]]
 
@@ -114,16 +116,19 @@ def pipelined(nodes: Sequence[Node], steps: Sequence[Step], every: int = 1) -> l
     return [tick[::-1] for tick in ticks if tick]
 
 
-def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None) -> Places:
+def places_of(
+    nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | None = None, inputs: Iterable[Reads] | None = None
+) -> Places:
     """Return, for each node but the last, the height of its line buffer, and the place in it of each row.
 
     A unit of contiguous blocks has its place from the tick that computes its first block to the last use of any of its
-    blocks; then another unit takes the place. ``staying`` blocks keep their places to the end.
+    blocks; then another unit takes the place. ``staying`` blocks keep their places to the end. ``inputs`` are what the
+    steps of the ticks read, if known.
     """
     last_use: list[dict[int, int]] = [{} for _ in nodes]
     times = [time for time, tick in enumerate(ticks) for _ in tick]
-    steps = [step for tick in ticks for step in tick]
-    for time, reads in zip(times, _reads(nodes, steps), strict=True):
+    inputs = _reads(nodes, [step for tick in ticks for step in tick]) if inputs is None else inputs
+    for time, reads in zip(times, inputs, strict=True):
         for source, needed in reads:
             last_use[source].update(dict.fromkeys(needed, time))
     for uses, blocks in zip(last_use, staying or (), strict=False):
@@ -131,13 +136,13 @@ def places_of(nodes: Sequence[Node], ticks: Sequence[Tick], staying: Blocks | No
     return [_places(node, number, ticks, last_use[number]) for number, node in enumerate(nodes[:-1])]
 
 
-def _reads(nodes: Sequence[Node], steps: Sequence[Step]) -> Iterator[list[tuple[int, Collection[int]]]]:
+def _reads(nodes: Sequence[Node], steps: Sequence[Step]) -> Iterator[Reads]:
     """Yield for each step the numbers of its inputs, each with the blocks that the step reads."""
     before = [-2] * len(nodes)  # the last block that each node has computed
     sources = [_inputs_of(nodes, number) for number in range(len(nodes))]
     for number, blocks in steps:
         node = nodes[number]
-        needed: list[tuple[int, Collection[int]]] = []
+        needed: Reads = []
         for block in blocks:
             follows = block == before[number] + 1
             for k, source, rows in sources[number]:
@@ -165,12 +170,13 @@ def _places(node: Node, number: int, ticks: Sequence[Tick], last_use: dict[int, 
     for unit, use in ends.items():
         ending.setdefault(use, []).append(unit)
     for time, tick in enumerate(ticks):
-        blocks = [block for computed, some in tick if computed == number for block in some]
-        for unit in dict.fromkeys(block // blocks_of_unit for block in blocks):
+        for block in [block for computed, some in tick if computed == number for block in some]:
+            unit = block // blocks_of_unit
             if unit not in slots:
                 slots[unit] = free.pop() if free else needed
                 needed = max(needed, slots[unit] + 1)
-        free += sorted((slots[unit] for unit in ending.get(time, ()) if unit in slots), reverse=True)
+        if time in ending:
+            free += sorted((slots[unit] for unit in ending[time] if unit in slots), reverse=True)
     if needed == len(slots):  # all rows stay to the end, in the order of the picture
         slots = {unit: slot for slot, unit in enumerate(sorted(slots))}
     first_rows = np.full((-(-node.rows // rows), 1), CONSTANT, np.int64)
@@ -213,22 +219,22 @@ def bands_of(nodes: Sequence[Node], cuts: Sequence[Rows], *, share: bool) -> tup
     """
     done: Blocks = [set() for _ in nodes]
     orders = [order_of(nodes, first, last, done=done if share else None) for first, last in reversed(cuts)]
-    computed_by = [_computed(nodes, steps) for steps in orders]
-    from_below = [_minus(_needed(nodes, steps), computed) for steps, computed in zip(orders, computed_by, strict=True)]
+    computed_by, inputs = [_computed(nodes, steps) for steps in orders], [list(_reads(nodes, each)) for each in orders]
+    from_below = [_minus(_needed(nodes, each), computed) for each, computed in zip(inputs, computed_by, strict=True)]
     rows, below = [0] * (len(nodes) - 1), [np.full(node.rows + 1, CONSTANT, np.int64) for node in nodes[:-1]]
     bands = []
-    for number, (steps, computed) in enumerate(zip(orders, computed_by, strict=True)):
+    for number, (steps, reads, computed) in enumerate(zip(orders, inputs, computed_by, strict=True)):
         wanted = [set().union(*(above[k] for above in from_below[number + 1 :])) for k in range(len(nodes))]
         shared = [each & some for each, some in zip(computed, wanted, strict=True)]
         ticks = one_by_one(steps)
-        places = places_of(nodes, ticks, shared)
+        places = places_of(nodes, ticks, shared, reads)
         below = [
             np.where(row_map == CONSTANT, lower, row_map + first)
             for (_, row_map), lower, first in zip(places, below, rows, strict=True)
         ]
         rows = [first + count for (count, _), first in zip(places, rows, strict=True)]
         ready = max((time + 1 for time, (k, blocks) in enumerate(steps) if not shared[k].isdisjoint(blocks)), default=0)
-        bands.append(Band(ticks, below, ready, _first_reading(nodes, steps, from_below[number])))
+        bands.append(Band(ticks, below, ready, _first_reading(reads, from_below[number])))
     return bands[::-1], rows
 
 
@@ -240,10 +246,10 @@ def _computed(nodes: Sequence[Node], steps: Sequence[Step]) -> Blocks:
     return computed
 
 
-def _needed(nodes: Sequence[Node], steps: Sequence[Step]) -> Blocks:
+def _needed(nodes: Sequence[Node], inputs: Iterable[Reads]) -> Blocks:
     """Return the blocks of each node that steps read."""
     read: Blocks = [set() for _ in nodes]
-    for reads in _reads(nodes, steps):
+    for reads in inputs:
         for source, blocks in reads:
             read[source].update(blocks)
     return read
@@ -253,9 +259,9 @@ def _minus(some: Blocks, others: Blocks) -> Blocks:
     return [each - other for each, other in zip(some, others, strict=True)]
 
 
-def _first_reading(nodes: Sequence[Node], steps: Sequence[Step], some: Blocks) -> int:
+def _first_reading(inputs: Sequence[Reads], some: Blocks) -> int:
     """Return the number of steps before the first step that reads one of some blocks."""
-    for time, reads in enumerate(_reads(nodes, steps)):
+    for time, reads in enumerate(inputs):
         if any(not some[source].isdisjoint(needed) for source, needed in reads):
             return time
-    return len(steps)
+    return len(inputs)
