@@ -22,7 +22,7 @@ from convfilter.engine.sums import StepOutput, Taps, dtype_of
 from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.decimation import Decimation, steps_ahead
-from convfilter.methods.horizontal import horizontal_of, natural_columns, rows_at_once
+from convfilter.methods.horizontal import Horizontal, horizontal_of, natural_columns, rows_at_once
 from convfilter.methods.row_sums import window_of
 from convfilter.methods.stencil import incoming
 from convfilter.native.loop import Loop
@@ -31,7 +31,7 @@ from convfilter.planning.method import rows_bytes
 from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols, strip_samples, whole_vectors
-from convfilter.record import replace
+from convfilter.record import cached_property, replace
 
 #: Samples of a strip's row below which more rows in the cache take more time than they save.
 _LEAST_STRIP = 1024
@@ -225,8 +225,7 @@ class _AlongRows(_CoarseNode):
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers that filter groups of rows."""
         (source,) = sources
-        mapped = MappedStage.of(self.plan, self.stage.source)
-        horizontal, group = horizontal_of(mapped), rows_at_once(self.dtype)
+        horizontal, group = self._horizontal, rows_at_once(self.dtype)
 
         def make() -> Strip:
             rows = RebasedSource(source.slot, 0, group * source.row_samples)
@@ -236,6 +235,11 @@ class _AlongRows(_CoarseNode):
             return Strip(target, program, program, group, persists=False, source=source)
 
         return StripPool(make)
+
+    @cached_property
+    def _horizontal(self) -> Horizontal:
+        """The horizontal pass, which the crews of all bands share."""
+        return horizontal_of(MappedStage.of(self.plan, self.stage.source))
 
 
 class _Interpolate(StageNode):
