@@ -11,6 +11,7 @@ from PIL import Image
 from samples import wide_noise as noise
 
 from convfilter.errors import ParameterError, UsageError, WriteError
+from convfilter.picture import formats
 from convfilter.picture.frame import Frame
 from convfilter.picture.options import WriteOptions
 from convfilter.picture.outline import Outline
@@ -192,6 +193,16 @@ def test_largest_side_is_known_before_the_work():
     outline = Picture.from_array(np.zeros((1, 20000), np.uint8)).outline
     with pytest.raises(WriteError, match="16383"):
         check(resolve_target("a.webp"), outline)
+
+
+@pytest.mark.parametrize("fmt", [fmt for fmt in formats.FORMATS if fmt.max_side < 2**31 - 1], ids=lambda fmt: fmt.name)
+def test_a_picture_of_the_largest_side_is_written_and_read(fmt, tmp_path):
+    for shape in ((1, fmt.max_side), (fmt.max_side, 1)):
+        picture = Picture.from_array(noise(shape))
+        target = resolve_target(tmp_path / f"a{fmt.suffixes[0]}")
+        write(check(target, picture.outline)[0], picture)
+        again = read(target.path)
+        assert again.pixels.shape[:2] == shape
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ TABLE: tuple[Format, ...] = (
         alpha="full",
         frames="animation",
         ticks=1000,
-        max_side=65536,
+        max_side=32768,
         takes=_LOSSY,
         holds=Holds(icc=True, cicp=True, exif=True, thumbnail=True, xmp=True),
     ),
@@ -228,7 +228,7 @@ TABLE: tuple[Format, ...] = (
         instead=("tga",), **_PILLOW,
     ),
     Format(
-        "PCX", suffixes=(".pcx",), signatures=((0, b"\x0a\x05\x01"),), max_side=65535,
+        "PCX", suffixes=(".pcx",), signatures=((0, b"\x0a\x05\x01"),), max_side=65534,
         whole_dots=PER_INCH, holds=Holds(resolution=True), **_PILLOW,
     ),
     Format("SGI", suffixes=(".sgi", ".rgb", ".bw"), signatures=((0, b"\x01\xda"),), max_side=65535, **_PILLOW),
