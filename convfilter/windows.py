@@ -67,7 +67,7 @@ def median(image: ImageLike, window: WindowLike, **keywords: Unpack[FilterKeywor
     >>> median(np.array([[1, 2, 90, 4, 5]], np.uint8), (1, 3))
     array([[1, 2, 4, 5, 5]], dtype=uint8)
     """
-    return run_operator(image, "median", Rank(window_of(window), 0.5), keywords)
+    return run_operator(image, "median", Rank(window_of(window), is_median=True), keywords)
 
 
 @documented(FilterKeywords)

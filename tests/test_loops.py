@@ -1358,7 +1358,11 @@ def interpolate(rng, X):
         share = shares[numbers] if numbered else 0.25
         expected = low + (high.astype(np.float64) - low) * share
         where = shares if numbered else shares[1:], numbers, numbered
-        yield Case([low, high, *where, 1499, unset(1500, np.float64)], {6: np.append(expected[:-1], 77)})
+        yield Case([low, high, *where, 0, 1499, unset(1500, np.float64)], {7: np.append(expected[:-1], 77)})
+        share = numbers % 2 / 2 if numbered else np.full(1500, 0.5)
+        expected = np.where(share > 0, (low + high.astype(np.float64)) / 2, low)
+        where = (np.array([0.0, 0.5]), numbers % 2, 1) if numbered else (np.array([0.5]), numbers, 0)
+        yield Case([low, high, *where, 1, 1499, unset(1500, np.float64)], {7: np.append(expected[:-1], 77)})
 
 
 def _medians(rng, K, side):

@@ -116,6 +116,29 @@ def test_scipy_finds_the_same():
     np.testing.assert_array_equal(cf.percentile(image, "disk:4", 1, padding_mode="wrap"), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("window", [(1, 2), (2, 2), (4, 6), (9, 10)])
+def test_a_median_of_an_even_number_is_the_mean_of_both_middle_samples(dtype, window):
+    image = RNG.normal(size=(30, 40)).astype(dtype)
+    cells = np.lib.stride_tricks.sliding_window_view(image.astype(np.float64), window).reshape(31 - window[0], -1)
+    expected = np.median(cells.reshape(len(cells), -1, window[0] * window[1]), axis=-1).astype(dtype)
+    for valid in (None, np.ones(image.shape)):
+        np.testing.assert_array_equal(cf.median(image, window, padding="valid", mask=valid), expected)
+    np.testing.assert_array_equal(cf.apply(image, f"median:{window[1]}x{window[0]},padding=valid"), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_median_between_a_finite_and_an_infinite_sample_is_infinite(dtype):
+    infinity, large = np.inf, np.finfo(dtype).max
+    image = np.array([[1, infinity, 3, -infinity, infinity, 2, large, large / 2, -large]], dtype)
+    expected = np.array([[infinity, infinity, -infinity, np.nan, infinity, large / 2, large * 0.75, -large / 4]], dtype)
+    expected[0, 5] = 1 + large / 2
+    for valid in (None, np.ones(image.shape)):
+        np.testing.assert_array_equal(cf.median(image, (1, 2), padding="valid", mask=valid), expected)
+    opaque = np.dstack([image, np.ones_like(image)])
+    np.testing.assert_array_equal(cf.median(opaque, (1, 2), padding="valid", alpha=True)[..., 0], expected)
+
+
 def test_a_nan_makes_every_window_that_holds_it_nan():
     image = wide_noise((12, 13), np.float32)
     image[3, 4], image[9, 9], image[0, 0] = np.nan, -np.nan, np.inf

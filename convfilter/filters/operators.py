@@ -149,11 +149,13 @@ class Pooling(Traits):
 class Rank(Traits):
     """The sample at a fraction of each window's sorted samples, interpolated as in ``numpy.percentile``.
 
-    The window is the cells where the kernel is nonzero; the weights have no other meaning.
+    The window is the cells where the kernel is nonzero; the weights have no other meaning. With ``is_median``, a place
+    between two samples has their mean, as in ``numpy.median``: it is rounded once, and infinite if one of them is.
     """
 
     kernel: Kernel
     fraction: float = 0.5
+    is_median: bool = False
 
     has_divisor = False
     stays_in_range = True

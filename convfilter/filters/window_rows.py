@@ -19,7 +19,7 @@ _WINDOW = "N, WIDTHxHEIGHT, disk:RADIUS, or a kernel file (its nonzero cells)"
 def _median(window: str) -> Stage:
     from convfilter.filters import footprints
 
-    return Stage(Rank(footprints.of_text(window), 0.5))
+    return Stage(Rank(footprints.of_text(window), is_median=True))
 
 
 def _percentile(window: str, p: float | None) -> Stage:

@@ -31,7 +31,7 @@ from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.planning.methods.rank import rank_of, ranks_of
 from convfilter.record import replace
 
-INTERPOLATE = Loop("interpolate", "interpolate", "X* X* f8* i8* i8 i8 f8*")
+INTERPOLATE = Loop("interpolate", "interpolate", "X* X* f8* i8* i8 i8 i8 f8*")
 
 _NO_NUMBERS = np.zeros(0, np.int64)
 
@@ -66,6 +66,7 @@ class _Worker:
         operator = mapped.plan.stage.operator
         assert isinstance(operator, Rank)
         self._mapped, self._epilogue, self._target, self._fraction = mapped, epilogue, target, operator.fraction
+        self._averages = int(operator.is_median)
         self._scratch = Scratch(mapped.plan.precision)
         self._finder = _finder_for(mapped, self._scratch)
         self._loader = TileLoader(mapped, self._scratch, self._finder.columns, self._finder.takes_bit_patterns)
@@ -162,7 +163,7 @@ class _Worker:
         values = self._scratch.get("values", low.size, np.float64)[: low.size]
         numbered = int(numbers is not None)
         numbers = _NO_NUMBERS if numbers is None else numbers
-        INTERPOLATE.variant(X=low.dtype)(low, high, shares, numbers, numbered, low.size, values)
+        INTERPOLATE.variant(X=low.dtype)(low, high, shares, numbers, numbered, self._averages, low.size, values)
         return values
 
 
