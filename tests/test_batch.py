@@ -181,6 +181,18 @@ def test_invalid_batches_are_refused_before_the_first_picture(
 # How the work is done ---------------------------------------------------------
 
 
+def test_a_folder_of_folders_is_searched_only_on_request(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("top/photos").mkdir(parents=True)
+    Path("photos/a.png").rename("top/photos/a.png")
+    Path("empty").mkdir()
+    for name, first in (
+        ("top", "top: skipped, it holds folders and no pictures; --recursive searches them"),
+        ("empty", "0 done, 0 failed in"),
+    ):
+        assert run([*BLUR, name, "out"]) == 0
+        assert capfd.readouterr().err.startswith(f"convfilter: {first}")
+
+
 def test_a_failing_file_does_not_stop_the_others() -> None:
     Path("photos/aa.png").write_text("no picture, whatever its name says")
     done = program(*BLUR, "photos/a.png", "missing.png", "photos/aa.png", "photos/b.png", "out/", "--json")

@@ -46,20 +46,29 @@ def find(names: Iterable[str], naming: Naming, search: Search) -> SearchResult:
 
             remote.take(name, naming, search, result)
         elif os.path.isdir(name):
-            for path, relative in _walk(name, search, naming.folder, result.refused):
-                if is_output(path, naming):
-                    result.skipped.append(path)
-                elif (why := why_skipped(path, _head(path, search))) is not None:
-                    skip(path, why, result)
-                else:
-                    job = Job(path, naming.destination(path, relative))
-                    _take(job, "" if search.follow else naming.folder or name, links, result)
+            _take_folder(name, naming, search, links, result)
         elif not is_excluded(name, search.exclude):
             job = Job(name, naming.destination(name, os.path.basename(name)))
             # An input named on the command line may be a link, even if it is overwritten in place.
             free = search.follow or naming == Naming()
             _take(job, "" if free else naming.folder or os.path.dirname(name) or os.curdir, links, result)
     return result._replace(jobs=distinct(result.jobs, in_place=naming == Naming()))
+
+
+def _take_folder(name: str, naming: Naming, search: Search, links: _Links, result: SearchResult) -> None:
+    """Add the pictures of a folder; say so if only its subfolders have any."""
+    found = len(result.jobs) + len(result.skipped) + len(result.refused)
+    for path, relative in _walk(name, search, naming.folder, result.refused):
+        if is_output(path, naming):
+            result.skipped.append(path)
+        elif (why := why_skipped(path, _head(path, search))) is not None:
+            skip(path, why, result)
+        else:
+            job = Job(path, naming.destination(path, relative))
+            _take(job, "" if search.follow else naming.folder or name, links, result)
+    is_empty = found == len(result.jobs) + len(result.skipped) + len(result.refused)
+    if is_empty and not search.recursive and _has_folders(name):
+        skip(name, "it holds folders and no pictures; {recursive=True} searches them", result)
 
 
 def _take(job: Job, top: str, links: _Links, result: SearchResult) -> None:
@@ -130,6 +139,10 @@ def _entries(folder: str, refused: list[tuple[str, str]]) -> list[os.DirEntry[st
     except OSError as error:
         refused.append((folder, f"the folder cannot be read: {(error.strerror or str(error)).lower()}"))
         return []
+
+
+def _has_folders(name: str) -> bool:
+    return any(os.path.isdir(entry.path) for entry in _entries(name, []) if not entry.name.startswith("."))
 
 
 def _identity(path: str) -> object:
