@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from convfilter.loops import huffman
+from convfilter.executor import masked_box
+from convfilter.loops import huffman, masked_box_bytes
 from convfilter.loops.vectors import vector_bytes
 from convfilter.planning import networks
 from convfilter.precompile import variants
@@ -1197,30 +1198,28 @@ def masked_means(rng, S, W, R):
     windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 2), 0), (2, (4, 2), (1, 1), 1), (3, (5, 1), (2, 3), 0))
     for masked in _masked_windows(rng, S, (*windows, (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2))):
         (rows, cols), steps, channels, out_cols = masked.window, masked.steps, masked.channels, masked.out_cols
-        if np.dtype(W).itemsize == 2 and rows * cols > 15:
-            continue
         places, bits = (masked.places + 1) * channels + more, (rows * cols * 255 + 1).bit_length()
         yield Case(
             [*masked.source[:7], steps[0], *masked.source[7:], cols, steps[1],
              bits, np.zeros(places, W), np.zeros(places, W), np.zeros((out_cols + 1) * channels + more, W),
              unset(2 * 40 * channels, np.uint8), unset(2, R), *masked.results],
-            {**dict.fromkeys((16, 17, 18, 19, 20)), 21: masked.expected, 25: masked.found},
+            {**dict.fromkeys((16, 17, 18, 19, 20)), 21: masked.expected, 27: masked.found},
         )  # fmt: skip
 
 
 def masked_byte_means(rng):
-    windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 1), 0), (3, (4, 2), (2, 1), 1), (3, (5, 1), (6, 1), 0))
-    for masked in _masked_windows(rng, np.uint8, windows):
-        (rows, cols), steps, channels, out_cols = masked.window, masked.steps, masked.channels, masked.out_cols
-        more = vector_bytes() + cols
-        places, out_places = masked.places + more, out_cols + more
+    factors = np.array([0, *(-(-(2**15) // number) for number in range(1, 32))], np.uint16)
+    windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 1), 0), (4, (4, 2), (2, 1), 1), (3, (5, 1), (6, 1), 0))
+    strided = ((3, (3, 3), (3, 3), 0), (2, (3, 5), (1, 2), 2), (3, (4, 4), (4, 4), 1))
+    for masked in _masked_windows(rng, np.uint8, (*windows, *strided), width=700):
+        (rows, cols), steps, channels = masked.window, masked.steps, masked.channels
+        places, ring = masked.places + vector_bytes() + cols, -(-700 * channels // 64) * 64
         yield Case(
-            [*masked.source[:4], *masked.source[5:7], steps[0], *masked.source[7:], cols,
-             unset((rows + 1) * 40 * channels, np.uint8),
-             np.zeros(places * channels, np.uint16), np.zeros(places, np.uint16),
-             unset(out_places * channels, np.uint16), unset(out_places, np.uint16), unset(2, np.float32),
-             *masked.results],
-            {**dict.fromkeys(range(13, 19)), 19: masked.expected, 23: masked.found},
+            [*masked.source[:4], *masked.source[5:7], steps[0], *masked.source[7:], cols, steps[1],
+             unset((rows + 1) * ring, np.uint8), np.zeros(places * channels, np.uint16), np.zeros(places, np.uint8),
+             unset(places * channels, np.uint16), unset(places, np.uint8), unset(places * channels, np.uint8), factors,
+             unset(2, np.float32), *masked.results],
+            {**dict.fromkeys((*range(14, 20), 21)), 22: masked.expected, 28: masked.found},
         )  # fmt: skip
 
 
@@ -1238,11 +1237,11 @@ class _MaskedWindows(NamedTuple):
     found: np.ndarray
 
 
-def _masked_windows(rng, S, windows):
+def _masked_windows(rng, S, windows, width=40):
     for (channels, window, steps, before), leaves_out in product(windows, range(3)):
-        picture, valid = samples(rng, (7, 40, channels), S), rng.integers(0, 4, (7, 40)).astype(np.uint8) != 1
+        picture, valid = samples(rng, (7, width, channels), S), rng.integers(0, 4, (7, width)).astype(np.uint8) != 1
         valid[1:5] = True
-        rows, cols = np.array([-1, 0, 0, 1, 2, 3, 4, 6, 5, -1]), np.clip(np.arange(-before, 42), -1, 39)
+        rows, cols = np.array([-1, 0, 0, 1, 2, 3, 4, 6, 5, -1]), np.clip(np.arange(-before, width + 2), -1, width - 1)
         cols[-1] = -1
         padded = np.zeros((rows.size, cols.size, channels)), np.zeros((rows.size, cols.size))
         inside = np.ix_(rows >= 0, cols >= 0)
@@ -1259,11 +1258,11 @@ def _masked_windows(rng, S, windows):
         expected[:, :-3] = np.rint(total / np.maximum(present, 1)[..., np.newaxis] * kept).reshape(len(total), -1)
         yield _MaskedWindows(
             window, steps, channels, cols.size, total.shape[1],
-            (picture.ravel(), 40 * channels, valid.astype(np.uint8).ravel(), 40, valid.all(axis=1).astype(np.uint8),
-             rows, window[0], cols, cols.size, before, 40, channels),
+            (picture.ravel(), width * channels, valid.astype(np.uint8).ravel(), width,
+             valid.all(axis=1).astype(np.uint8), rows, window[0], cols, cols.size, before, width, channels),
             (unset(expected.size, S), expected.shape[1], total.shape[1], len(total),
-             wanted.astype(np.uint8).ravel(), leaves_out),
-            expected, found.astype(np.uint8),
+             wanted.astype(np.uint8).ravel(), total.shape[1], unset(present.size, np.uint8), leaves_out),
+            expected, found.astype(np.uint8) if leaves_out else unset(present.shape, np.uint8),
         )  # fmt: skip
 
 
@@ -1842,6 +1841,15 @@ def test_a_loop_gives_what_numpy_gives(run, loop, kinds):
                     expected.check(arguments[place])
                     continue
                 np.testing.assert_array_equal(arguments[place], np.ravel(expected), err_msg=f"argument {place}")
+
+
+@pytest.mark.parametrize("number", range(1, masked_box_bytes._FEW + 1))
+def test_means_of_few_bytes_are_exact_for_every_sum(number):
+    sums = np.arange(255 * number + 1, dtype=np.uint16)
+    out = unset(sums.size, np.uint8)
+    numbers = np.full(sums.size + vector_bytes(), number, np.uint8)
+    masked_box_bytes._store_few(sums, 0, 1, 1, numbers, masked_box._FACTORS, out, 0, sums.size)
+    np.testing.assert_array_equal(out, np.rint(sums / number))
 
 
 def test_sums_go_on_from_the_row_above():

@@ -7,27 +7,26 @@ from typing import Any
 import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
-from convfilter.engine.buffer import Samples
+from convfilter.engine.buffer import CACHE_LINE, Samples, aligned_array
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.operators import Pooling
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import Plan, full_scale
 
-_ARGUMENTS = "S* i8 u1* i8 u1* i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 i8 W* W* W* u1* R* S* i8 i8 i8 u1* i8"
+_ARGUMENTS = "S* i8 u1* i8 u1* i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 i8 W* W* W* u1* R* S* i8 i8 i8 u1* i8 u1* i8"
 MASKED_MEANS = Loop("masked_box", "masked_means", _ARGUMENTS)
 MASKED_BYTE_MEANS = Loop(
     "masked_box_bytes",
     "masked_byte_means",
-    "u1* i8 u1* i8 i8* i8 i8 i8* i8 i8 i8 i8 i8 u1* u2* u2* u2* u2* f4* u1* i8 i8 i8 u1* i8",
+    "u1* i8 u1* i8 i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 u1* u2* u1* u2* u1* u1* u2* f4* u1* i8 i8 i8 u1* i8 u1* i8",
 )
 
 #: Most pixels of a window of bytes whose sum has 16 bits, and the most columns that are added one by one.
-_NARROW_AREA, _NARROW_COLS = 257, 15
+_NARROW_AREA, _NARROW_COLS = 255, 15
 
 #: Types of samples, of sums with the number of their pixels, and of quotients.
 TYPES = (
-    (np.uint8, np.uint16, np.float32),
     (np.uint8, np.int32, np.float32),
     (np.uint8, np.int32, np.float64),
     (np.uint8, np.int64, np.float64),
@@ -35,10 +34,13 @@ TYPES = (
     (np.uint16, np.int64, np.float64),
 )
 #: Most bits of a sum and its number in each type of sums; float64 holds the last exactly.
-_SHORT, _SINGLE, _LONG = 16, 31, 53
+_SINGLE, _LONG = 31, 53
 #: Most bits of a sum and its number that float32 holds exactly. Its quotients of sums of bytes are ties only where the
 #: exact ones are.
 _SINGLE_WHOLE = 24
+
+#: 2**15 over each number of pixels, rounded up; 0 over none.
+_FACTORS = np.array([0, *(-(-(2**15) // number) for number in range(1, 32))], np.uint16)
 
 _NONE = np.empty(0, np.uint8)
 
@@ -60,19 +62,17 @@ class MaskedBox:
         )
         self._shift, bits = _bits(plan)
         self._is_narrow = (
-            plan.dtype == np.uint8
-            and rows.kernel * cols.kernel <= _NARROW_AREA
-            and cols.kernel <= _NARROW_COLS
-            and cols.stride == 1
+            plan.dtype == np.uint8 and rows.kernel * cols.kernel <= _NARROW_AREA and cols.kernel <= _NARROW_COLS
         )
-        short = plan.dtype == np.uint8 and bits <= _SHORT
         self._types: dict[str, Any] = {
             "S": plan.dtype,
-            "W": np.uint16 if short else np.int32 if bits <= _SINGLE else np.int64,
+            "W": np.int32 if bits <= _SINGLE else np.int64,
             "R": np.float32 if plan.dtype == np.uint8 and bits <= _SINGLE_WHOLE else np.float64,
         }
 
-    def run(self, held: Held, span: Span, out: Samples, found: Valid | None = None, *, finds: bool = False) -> None:
+    def run(
+        self, held: Held, span: Span, out: Samples, marks: tuple[Valid, Valid] | None = None, *, finds: bool = False
+    ) -> None:
         """Write the means of a span of rows; 0 where a window has no valid pixel.
 
         Parameters
@@ -80,10 +80,11 @@ class MaskedBox:
         held : Held
         span : (first, last + 1)
         out : (rows, cols, channels) array
-        found : (rows, cols) array of bool, C-contiguous, optional
-            False where the mean shall be 0.
+        marks : (kept, found), optional
+            Arrays (rows, cols) of bool. The mean is 0 where ``kept`` is False. ``found``, C-contiguous, becomes the
+            mask of the means.
         finds : bool
-            Whether ``found`` becomes False where a window has no valid pixel.
+            Whether ``found`` is False where a window has no valid pixel, too.
         """
         rows, cols = self._planned.rows, self._planned.cols
         begin = span[0] * rows.stride
@@ -92,23 +93,25 @@ class MaskedBox:
         first, last = (int(inside.min()), int(inside.max()) + 1) if inside.size else (held.first, held.first)
         table = np.where(table < 0, table, table - first)
         pixels, valid = (np.ascontiguousarray(each) for each in held.rows([(first, last)]))
-        marks = valid.view(np.uint8)
         place = out, cols.output * pixels.shape[2], cols.output, span[1] - span[0]
-        left_out = found.view(np.uint8) if found is not None else _NONE, 0 if found is None else 1 + finds
-        run = self._run_bytes if self._is_narrow and pixels.shape[2] in (1, 3) else self._run_packed
-        run(pixels, marks, table, *place, *left_out)
+        left_out = (_NONE, 0, _NONE, 0) if marks is None else (*_rows_of(marks[0]), marks[1].view(np.uint8), 1 + finds)
+        run = self._run_bytes if self._is_narrow else self._run_packed
+        run(pixels, valid.view(np.uint8), table, *place, *left_out)
 
     def _run_bytes(self, pixels: Samples, marks: Samples, table: Indices, *results: Any) -> None:
         rows, cols = self._planned.rows, self._planned.cols
         channels, width = pixels.shape[2], cols.input
         spare = vector_bytes() + cols.kernel
         places = max(cols.padded, cols.before + width) + spare
+        lead = -cols.before * channels % CACHE_LINE  # the sums of the first column begin a cache line
+        slot = -(-width * channels // CACHE_LINE) * CACHE_LINE
         MASKED_BYTE_MEANS.variant()(
             pixels, width * channels, marks, width, table, rows.kernel, rows.stride,
-            self._cols, cols.padded, cols.before, width, channels, cols.kernel,
-            np.empty((rows.kernel + 1) * width * channels, np.uint8),
-            np.zeros(places * channels, np.uint16), np.zeros(places, np.uint16),
-            np.empty((cols.output + spare) * channels, np.uint16), np.empty(cols.output + spare, np.uint16),
+            self._cols, cols.padded, cols.before, width, channels, cols.kernel, cols.stride,
+            aligned_array((rows.kernel + 1) * slot, np.uint8),
+            aligned_array(places * channels + lead, np.uint16, zeros=True)[lead:], np.zeros(places, np.uint8),
+            aligned_array(places * channels, np.uint16), aligned_array(places, np.uint8),
+            aligned_array(places * channels, np.uint8), _FACTORS,
             np.empty(2, np.float32), *results,
         )  # fmt: skip
 
@@ -124,6 +127,14 @@ class MaskedBox:
             np.zeros(cols.output * channels + spare, short), np.empty(max(2 * width, cols.output) * channels, np.uint8),
             np.empty(2, self._types["R"]), *results,
         )  # fmt: skip
+
+
+def _rows_of(marks: Valid) -> tuple[Samples, int]:
+    """Return the rows of a mask as a contiguous array of bytes, and how far apart they are; 0 if they are the same."""
+    if marks.strides[0] == 0:
+        marks = marks[:1]
+        return np.ascontiguousarray(marks).view(np.uint8), 0
+    return np.ascontiguousarray(marks).view(np.uint8), marks.shape[1]
 
 
 def _bits(plan: Plan) -> tuple[int, int]:

@@ -104,8 +104,8 @@ class Means:
         assert box is not None
 
         def run(part: Span, rows: slice) -> None:
-            valid[rows] = validity.centres(held, part)
-            box.run(held, part, out[rows], valid[rows], finds=bool(validity.plans))
+            marks = validity.centres(held, part), valid[rows]
+            box.run(held, part, out[rows], marks, finds=bool(validity.plans))
 
         run_parts(span, threads, run)
 

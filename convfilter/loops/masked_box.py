@@ -18,7 +18,7 @@ def masked_means(
     source, pitch, valid, valid_pitch, full, rows, window_rows, row_stride,
     cols, places, before, width, channels, window_cols, col_stride, count_shift,
     line, sums, window_sums, expanded, kind, out, out_pitch, out_cols, count,
-    found, leaves_out,
+    kept, kept_pitch, found, leaves_out,
 ):  # fmt: skip
     """Store the means of integers over the valid pixels of each window, or 0 if no pixel of a window is valid.
 
@@ -28,8 +28,9 @@ def masked_means(
     The sum of a window is at most ``(1 << count_shift) - 2``. Quotients have the type of ``kind``, which holds all sums
     exactly.
 
-    ``found`` is the mask of the result: ``count`` rows of ``out_cols`` pixels. If ``leaves_out`` is 1 or 2, means are 0
-    where it is 0; if it is 2, the loop first sets it to 0 where no pixel of a window is valid.
+    If ``leaves_out`` is 1 or 2, the loop writes ``found``, the mask of the result: ``count`` rows of ``out_cols``
+    pixels. They are those of ``kept``, whose rows are ``kept_pitch`` pixels apart; if ``leaves_out`` is 2, 0 where no
+    pixel of a window is valid. Means are 0 where they are 0.
 
     Scratch: ``line`` for the column sums, ``sums`` of as many samples, ``window_sums`` for an output row, all with room
     for a vector and a pixel more; ``expanded`` for two source rows, and for an output row; ``kind``, two numbers.
@@ -78,7 +79,7 @@ def masked_means(
         if leaves_out != 0:
             finds = leaves_out == 2 and not _are_full(full, rows, first, window_rows)
             f, o = y * out_cols, y * out_pitch
-            if finds or not _all_found(found, f, out_cols):
+            if _copy_marks(kept, y * kept_pitch, found, f, out_cols) < out_cols or finds:
                 if channels == 3:
                     _leave_out(window_sums, unit, finds, expanded, found, f, out, o, out_cols, 3)
                 elif channels == 1:
@@ -157,6 +158,10 @@ def _expand(valid, at, width, channels, expanded, to):
         _repeat(valid, at, width, 3, expanded, to)
     elif channels == 1:
         _repeat(valid, at, width, 1, expanded, to)
+    elif channels == 2:
+        _repeat(valid, at, width, 2, expanded, to)
+    elif channels == 4:
+        _repeat(valid, at, width, 4, expanded, to)
     else:
         _repeat(valid, at, width, channels, expanded, to)
 
@@ -255,11 +260,13 @@ def _store(window_sums, count_shift, kind, out, o, length):
         out[o + x] = np.int32(np.rint(kind[0] / kind[1]))
 
 
-def _all_found(found, f, cols):
-    every = np.uint8(1)
+def _copy_marks(kept, k, found, f, cols):
+    """Copy a row of a mask; return the number of its valid pixels."""
+    present = 0
     for p in range(cols):
-        every = np.uint8(every & found[f + p])
-    return every != 0
+        found[f + p] = kept[k + p]
+        present += kept[k + p]
+    return present
 
 
 def _leave_out(window_sums, unit, finds, expanded, found, f, out, o, cols, channels):

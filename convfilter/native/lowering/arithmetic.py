@@ -18,6 +18,7 @@ from convfilter.loops.vectors import (
     greater,
     high_product,
     lesser,
+    look_up,
     magnitude,
     mean,
     multiply,
@@ -33,6 +34,7 @@ from convfilter.native.lowering.vectors import SHORT, Vector, lanes_below
 
 type_callable(next_lane)(lambda _context: lambda vector: vector)
 type_callable(thrice)(lambda _context: lambda vector: types.UniTuple(vector, 3))
+type_callable(look_up)(lambda _context: lambda table, numbers: table)
 type_callable(exp2)(lambda _context: lambda vector: vector)
 type_callable(nearest)(lambda _context: lambda vector: vector)
 type_callable(magnitude)(lambda _context: lambda vector: vector)
@@ -235,3 +237,13 @@ def _lower_thrice(context, builder, signature, arguments):
     numbers = [[(part * count + lane) // 3 for lane in range(count)] for part in range(3)]
     parts = [builder.shuffle_vector(vector, vector, ir.Constant(lanes, each)) for each in numbers]
     return context.make_tuple(builder, signature.return_type, parts)
+
+
+@lower_builtin(look_up, Vector, Vector)
+def _lower_look_up(_context, builder, _signature, arguments):
+    table, numbers = arguments
+    found = ir.Constant(table.type, ir.Undefined)
+    for lane in map(ir.IntType(32), range(table.type.count)):  # LLVM makes one permutation of it, where there is one
+        sample = builder.extract_element(table, builder.extract_element(numbers, lane))
+        found = builder.insert_element(found, sample, lane)
+    return found
