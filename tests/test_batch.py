@@ -149,8 +149,9 @@ def test_another_format() -> None:
         ("photos/deep/a.png photos/a.png photos", "would overwrite the input photos/a.png"),
         ("photos/a.png photos/b.png none", "none: there is no such folder; several inputs need one"),
         ("photos/a.png photos/b.png -", "'-' is standard output, which takes one picture"),
-        ("--json - out.png", "'-' is a pipe, and options for many files need names of files"),
-        ("--json photos/a.png -", "'-' is a pipe, and options for many files need names of files"),
+        ("--dry-run - out.png", "'-' is a pipe, and options for many files need names of files"),
+        ("--dry-run photos/a.png -", "'-' is a pipe, and options for many files need names of files"),
+        ("--json photos/a.png -", "standard output cannot be both the picture and the --json; name a file"),
         ("photos/a.png - out/", "'-' means standard input and cannot be one of several inputs"),
         ("--algorithm magic photos out", "--algorithm: algorithm must be one of direct"),
         ("--ext xyz photos out", "--ext: no picture format has the suffix"),
@@ -191,6 +192,40 @@ def test_a_folder_of_folders_is_searched_only_on_request(capfd: pytest.CaptureFi
     ):
         assert run([*BLUR, name, "out"]) == 0
         assert capfd.readouterr().err.startswith(f"convfilter: {first}")
+
+
+def test_one_file_has_a_line_of_json_and_no_summary(capfd: pytest.CaptureFixture[str]) -> None:
+    def lines(*names: str) -> tuple[int, list[dict[str, object]], str]:
+        status = run([*BLUR, "--json", *names])
+        done = capfd.readouterr()
+        return status, [json.loads(line) for line in done.out.splitlines()], done.err
+
+    status, (record,), said = lines("photos/a.png", "out.png")
+    assert (status, record["output"], record["error"], record["size"], said) == (0, "out.png", None, [16, 12], "")
+    status, (record,), said = lines("missing.png", "out.png")
+    assert (status, record["error"], said) == (
+        1,
+        "there is no such file",
+        "convfilter: missing.png: there is no such file\n",
+    )
+    Path("out").mkdir()
+    status, (record,), said = lines("photos/a.png", "out")
+    assert (status, record["output"], said) == (0, "out/a.png", "")
+    status, (record,), said = lines("--in-place", "photos/a.png")
+    assert (status, record["output"], said) == (0, "photos/a.png", "")
+    with Path("photos/b.png").open("rb") as pipe:
+        command = [sys.executable, "-m", "convfilter", *BLUR, "--json", "-", "out.png"]
+        piped = subprocess.run(command, stdin=pipe, capture_output=True, text=True, check=True)
+    assert (json.loads(piped.stdout)["input"], piped.stderr) == ("-", "")
+
+
+def test_quiet_leaves_out_the_notes_on_one_file(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = [*BLUR, "--allow-loss", "--frame", "0", "photos/a.png", "out.webp"]
+    Image.fromarray(np.arange(192, dtype=np.uint16).reshape(12, 16) * 300).save("photos/a.png")
+    assert run(arguments) == 0
+    assert "WebP holds 8 bits a sample" in capfd.readouterr().err
+    assert run([*arguments, "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_failing_file_does_not_stop_the_others() -> None:

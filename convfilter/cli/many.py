@@ -6,14 +6,14 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convfilter import pipeline
 from convfilter.batch import resources, workers
 from convfilter.batch.search import Job, SearchResult
 from convfilter.batch.workers import Event, Notice, Outcome
-from convfilter.cli import clipping, compiling
-from convfilter.cli.messages import FAILED, failure, in_flags, json_of, say, tell
+from convfilter.cli import clipping, compiling, json_lines
+from convfilter.cli.messages import FAILED, failure, in_flags, say, tell
 from convfilter.cli.names import found_files
 from convfilter.cli.one import html_report
 from convfilter.cli.overwrite import keeps
@@ -294,22 +294,4 @@ class _Batch:
         if self._html is not None:
             self._html.add(job.source, job.destination, report, message)
         if self._request.json:
-            tell(_json(job, report, message))
-
-
-def _json(job: Job, report: pipeline.Report | None, message: str) -> str:
-    """Return a line of JSON about one file."""
-    record: dict[str, Any] = {"input": job.source, "output": job.destination, "error": message or None}
-    if report is not None:
-        record |= {
-            "size": report.size,
-            "new_size": report.new_size,
-            "frames": report.frames,
-            "before": report.before,
-            "after": report.after,
-            "algorithms": report.algorithms,
-            "seconds": {step: round(seconds, 6) for step, seconds in report.seconds.items()},
-            "clipped": report.clipped,
-            "notes": report.notes,
-        }
-    return json_of(record)
+            tell(json_lines.line(job.source, job.destination, report, message))

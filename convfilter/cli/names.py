@@ -97,7 +97,7 @@ def _exists(name: str) -> bool:
 
 
 def _single(names: Sequence[str], naming: Naming, request: Request) -> Job | None:
-    """Return the job of one input and one output file with an option for batches, such as --json."""
+    """Return the job of one input and one output file with an option for batches, such as --update."""
     out = naming.folder
     if len(names) != 1 or out is None or request.into or naming != Naming(out) or request.files_from:
         return None

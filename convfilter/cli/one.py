@@ -10,7 +10,7 @@ import click
 
 from convfilter.cli import clipping
 from convfilter.cli.addresses import local_names
-from convfilter.cli.messages import failure, say
+from convfilter.cli.messages import failure, say, tell
 from convfilter.cli.overwrite import keeps, require_own
 from convfilter.cli.request import Request, misused, pipeline_options
 from convfilter.cli.root import fail
@@ -47,11 +47,13 @@ def run_one(request: Request) -> int:
         if html is not None:
             html.add(source, destination, None, failure(error)[0])
             html.write([(source, destination)])
+        if request.json:
+            _print_json(source, destination, None, failure(error)[0])
         subject = destination if isinstance(error, WriteError) else source
         stream = "standard output" if isinstance(error, WriteError) else "standard input"
         session = click.get_current_context().find_root().obj
         return fail(error, session, stream if subject == "-" else subject)
-    for note in report.notes:
+    for note in report.notes if not request.quiet else ():
         say(f"{source}: {note}")
     if clipping.is_likely_a_mistake(request, report.clipped):
         say(clipping.line([(source, report.clipped)], request))
@@ -60,7 +62,15 @@ def run_one(request: Request) -> int:
     if html is not None:
         html.add(source, destination, report)
         html.write([(source, destination)])
+    if request.json:
+        _print_json(source, destination, report)
     return 0
+
+
+def _print_json(source: str, destination: str, report: pipeline.Report | None, message: str = "") -> None:
+    from convfilter.cli import json_lines
+
+    tell(json_lines.line(source, destination, report, message))
 
 
 def html_report(request: Request, options: pipeline.Options) -> HtmlReport | None:
@@ -88,6 +98,8 @@ def _named_files(request: Request) -> tuple[str, str]:
     if source == "-":
         _require_pipe(sys.stdin, "a picture is not read from a terminal")
     if destination == "-":
+        if request.json:
+            raise misused("standard output cannot be both the picture and the --json; name a file for the picture")
         _require_pipe(sys.stdout, "a picture is not written to a terminal")
     if os.path.isdir(destination) and source != "-":
         folder, destination = destination, os.path.join(destination, os.path.basename(source))

@@ -115,7 +115,7 @@ class Request:
         return (
             # Any of these options makes a batch, even of one file.
             any((self.into, self.ext, self.suffix, self.files_from, self.dask))
-            or any((self.null, self.update, self.dry_run, self.json))
+            or any((self.null, self.update, self.dry_run))
             or len(self.files) > (1 if self.in_place else 2)
             or any(map(os.path.isdir, self.files[:1]))
             or any(name.endswith(os.sep) for name in self.files[-1:])
