@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from convfilter.batch.search import Job
 from convfilter.errors import UsageError, shown
 from convfilter.filters.spec import FilterSpec
 from convfilter.filters.stack import paths_of
 from convfilter.picture.place import atomic
+from convfilter.pipeline.sidecars import names
 
 #: Characters that a backslash escapes in GNU Make 4.3, found by experiment.
 IN_TARGETS = " \t#:;[]*?%"
@@ -25,7 +27,9 @@ def files_of(specs: Iterable[str | FilterSpec]) -> list[str]:
     return [path for path in paths_of(specs) if os.path.isfile(path)]
 
 
-def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool = False) -> None:
+def write(
+    path: str, jobs: Sequence[Job], others: Sequence[str], *, sidecars: bool = True, follow: bool = False
+) -> None:
     """Write a rule for each job.
 
     Parameters
@@ -34,7 +38,9 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool
         File for a makefile to include.
     jobs : sequence of Job
     others : sequence of str
-        Files that every output depends on: kernels, weights, configuration.
+        Files that every output depends on: kernels, weights, mask, configuration.
+    sidecars : bool
+        Whether an output depends on the files beside its input, such as a world file.
     follow : bool
         Whether ``path`` may be a link out of its folder.
 
@@ -45,12 +51,12 @@ def write(path: str, jobs: Sequence[Job], others: Sequence[str], *, follow: bool
     WriteError
         The file cannot be written.
     """
+    inputs = {job: (job.source, *(names(job.source) if sidecars else ()), *others) for job in jobs}
     rules = [
-        f"{escaped(job.destination, IN_TARGETS)}: {' '.join(map(escaped, (job.source, *others)))}\n" for job in jobs
+        f"{escaped(job.destination, IN_TARGETS)}: {' '.join(map(escaped, files))}\n" for job, files in inputs.items()
     ]
     # Each prerequisite gets an empty rule: otherwise make stops when the file is removed or renamed.
-    names = dict.fromkeys((*(job.source for job in jobs), *others))
-    rules += [f"\n{escaped(name, IN_TARGETS)}:\n" for name in names]
+    rules += [f"\n{escaped(name, IN_TARGETS)}:\n" for name in dict.fromkeys(chain(*inputs.values()))]
     with atomic.replacing(path, follow=follow) as file:
         file.write(os.fsencode(with_variables("".join(rules))))
 

@@ -7,7 +7,7 @@ program has written.
 
 A file counts as unchanged if its size, modification time, inode and inode time are equal. If only the inode or its time
 differ (``cp -p`` over it, ``rsync -t``, a copy of the whole tree, chmod), or the clock of the file system is too
-coarse, digests of the content are compared.
+coarse, digests of the content are compared. Files beside the input that describe it, such as a world file, count too.
 
 The log is the file ``.convfilter_log`` in each output folder, so it moves with the outputs; without the log, every
 picture is filtered again. Every batch writes a log, unless told not to. A line is appended as soon as an output exists:
@@ -30,7 +30,8 @@ from convfilter.batch import log_file
 from convfilter.batch.search import Job
 from convfilter.filters import stack
 from convfilter.guide_pictures import with_guides
-from convfilter.pipeline import Options
+from convfilter.pipeline import Options, sidecars
+from convfilter.pipeline.mask_file import MaskFile
 from convfilter.record import NamedTuple, is_record
 
 LOG_NAME = log_file.NAME
@@ -75,6 +76,8 @@ def _feed(digest: Any, value: object) -> None:
             if name not in _WITHOUT_INFLUENCE:
                 digest.update(name.encode())
                 _feed(digest, getattr(value, name))
+    elif isinstance(value, MaskFile):
+        _feed(digest, digest_of(value.path))
     elif isinstance(value, tuple | list):
         for item in value:
             _feed(digest, item)
@@ -124,12 +127,15 @@ class UpdateLog:
     ----------
     recipe : str
         Result of `recipe`.
+    sidecars : bool
+        Whether an output depends on the files beside its input.
     """
 
-    def __init__(self, recipe: str) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: str, *, sidecars: bool = True) -> None:
+        self._recipe, self._has_sidecars = recipe, sidecars
         self._folders: dict[str, dict[str, dict[str, Any]]] = {}
         self._inputs: dict[Job, tuple[_Stamp | None, int]] = {}
+        self._sidecars: dict[Job, dict[str, tuple[_Stamp, int]]] = {}
         self._touched: list[Job] = []
 
     def is_current(self, job: Job) -> bool:
@@ -147,6 +153,7 @@ class UpdateLog:
             _state(path, stamp, entry.get(key), fine)
             for path, stamp, key, fine in ((job.source, source, "read", _FINE), (job.destination, output, "written", 0))
         ]
+        states += self._sidecar_states(job, entry.get("sidecars", {}))
         if "changed" in states:
             return False
         if "touched" in states:
@@ -157,6 +164,19 @@ class UpdateLog:
         """Record the inputs' states before they are read."""
         for job in jobs:
             self._inputs[job] = stamp_of(job.source), time.time_ns()
+            self._sidecars[job] = self._sidecars_now(job)
+
+    def _sidecars_now(self, job: Job) -> dict[str, tuple[_Stamp, int]]:
+        """Return the state of each file beside an input, and the time, by name."""
+        stamps = {path: stamp_of(path) for path in sidecars.names(job.source)} if self._has_sidecars else {}
+        return {path: (stamp, time.time_ns()) for path, stamp in stamps.items() if stamp is not None}
+
+    def _sidecar_states(self, job: Job, logged: Any) -> list[str]:
+        """Compare the files beside an input with those in the log."""
+        now = self._sidecars[job]
+        if not isinstance(logged, dict) or {os.path.basename(path) for path in now} != set(logged):
+            return ["changed"]
+        return [_state(path, stamp, logged[os.path.basename(path)], _FINE) for path, (stamp, _) in now.items()]
 
     def refresh(self) -> None:
         """Update the log entries of files whose content was compared, so that the next run compares only their times.
@@ -198,6 +218,11 @@ class UpdateLog:
             "read": _logged(source, seen, read),
             "written": _logged(output, now, digests[1]),
         }
+        if beside := self._sidecars.get(job):
+            entry["sidecars"] = {
+                os.path.basename(path): _logged(stamp, seen, digest_of(path) if stamp_of(path) == stamp else None)
+                for path, (stamp, seen) in beside.items()
+            }
         log_file.append(folder, name, entry)
 
     def _log(self, folder: str) -> dict[str, dict[str, Any]]:

@@ -26,9 +26,9 @@ def write_depfile(request: Request, jobs: Sequence[Job]) -> None:
         raise UsageError("'-' is a pipe, and --depfile is for files; give file names")
     if request.dry_run:
         return
-    others = [*depfile.files_of(request.specs), *([request.config] if request.config else [])]
+    others = [*depfile.files_of(request.specs), *filter(None, (request.mask, request.config))]
     try:
-        depfile.write(path, jobs, others, follow=request.follow)
+        depfile.write(path, jobs, others, sidecars=not request.strip, follow=request.follow)
     except WriteError as error:
         error.about(path)
         raise

@@ -130,7 +130,7 @@ def _log(request: Request, options: pipeline.Options, jobs: Sequence[Job]) -> Up
         return None
     from convfilter.batch import update
 
-    return update.UpdateLog(update.recipe(options))
+    return update.UpdateLog(update.recipe(options), sidecars=not request.strip)
 
 
 def _say_skipped(files: SearchResult, request: Request) -> None:

@@ -45,11 +45,12 @@ class MaskFile:
     Parameters
     ----------
     path : str
+        Stored as an absolute path.
     shape : (rows, cols)
     """
 
     def __init__(self, path: str, shape: tuple[int, int]) -> None:
-        self._name, self._path, self.shape = path, os.path.abspath(path), shape
+        self._name, self.path, self.shape = path, os.path.abspath(path), shape
 
     @contextmanager
     def rows(self) -> Iterator[MaskRows]:
@@ -62,7 +63,7 @@ class MaskFile:
         """
         with ExitStack() as files:
             with about(self._name):
-                bands = _marks(files.enter_context(opened(self._path))).bands
+                bands = _marks(files.enter_context(opened(self.path))).bands
                 if bands is None or bands.shape[:2] != self.shape:
                     raise ReadError("the mask has changed while pictures were filtered")
             files.callback(bands.close)

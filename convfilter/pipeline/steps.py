@@ -209,7 +209,7 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
                 picture.start()
         with _timed(seconds, "plan"):
             # Imported here: planner and engine take as long to import as a picture of some megapixels to decode.
-            from convfilter.pipeline import world_file
+            from convfilter.pipeline import sidecars
             from convfilter.pipeline.job import Job
 
             job = Job(picture, target, stages, options)
@@ -217,14 +217,12 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
             if options.explain is not None:
                 options.explain(job.plans)
             files.callback(job.close)
-            write_position, notes = world_file.carry(
-                source, destination, picture, job.plans[0], job.form, options.write
-            )
+            write_sidecars, notes = sidecars.carry(source, destination, picture, job, options.write)
             job.notes += notes
             job.start()
         filtered = _run(job, destination, seconds)
-        if write_position is not None:
-            write_position()
+        if write_sidecars is not None:
+            write_sidecars()
     view = None
     if options.look is not None and filtered is not None:
         with _timed(seconds, "look"):

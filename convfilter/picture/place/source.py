@@ -136,3 +136,14 @@ def size_of(file: BinaryIO) -> int:
     size = file.seek(0, os.SEEK_END)
     file.seek(position)
     return size
+
+
+def small_content(name: str, most_bytes: int) -> bytes:
+    """Return the content of a small file; b"" if there is none, if it is unreadable, or if it is larger."""
+    try:
+        if os.path.isfile(name) and os.path.getsize(name) <= most_bytes:
+            with open(name, "rb") as file:
+                return file.read()
+    except OSError:
+        pass
+    return b""
