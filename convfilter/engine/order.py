@@ -49,7 +49,7 @@ def order_of(
         For each node, blocks that are computed already; the blocks of the steps are added.
     """
     order = _Order(nodes, sizes or [1] * len(nodes), done)
-    order.demand(len(nodes) - 1, set(range(first, last)), together)
+    order.add(len(nodes) - 1, set(range(first, last)), together)
     return order.steps
 
 
@@ -62,7 +62,7 @@ class _Order:
         self._inputs = [_inputs_of(nodes, number) for number in range(len(nodes))]
         self.steps: list[Step] = []
 
-    def demand(self, number: int, blocks: set[int], size: int) -> None:
+    def add(self, number: int, blocks: set[int], size: int) -> None:
         """Add the steps that compute blocks of a node, ``size`` at a time, after those of their inputs."""
         node, computed = self._nodes[number], self._computed[number]
         missing = sorted(blocks - computed)
@@ -70,7 +70,7 @@ class _Order:
             step_blocks = missing[start:stop]
             for k, source, rows in self._inputs[number]:
                 needed = set().union(*[node.blocks_needed(block, rows, k) for block in step_blocks])
-                self.demand(source, needed, self._sizes[source])
+                self.add(source, needed, self._sizes[source])
             computed.update(step_blocks)
             self.steps.append((number, step_blocks))
 

@@ -114,7 +114,7 @@ class Layer(Traits):
         return fractions_of(self.weight)
 
     @cached_property
-    def reach(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    def absolute_sums(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """For each output channel: the sum of its numerators' magnitudes, and whether all are integers."""
         numerators = self.fractions[0].reshape(len(self.weight), -1)
         return abs(numerators).sum(axis=1), (numerators == numerators.round()).all(axis=1)

@@ -38,8 +38,24 @@ _BILATERAL_SIGMAS, _MOST_BILATERAL = 3.0, 500
 _LEAST_RANGE = 1e-6
 
 
+class WeightedSums(Traits):
+    """Base of operators that sum each sample's neighbourhood, weighted by a kernel."""
+
+    kernel: Kernel
+
+    @property
+    def window_kernel(self) -> Kernel:
+        """The weights."""
+        return self.kernel
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether the weights sum to zero."""
+        return self.kernel.sums_to_zero
+
+
 @record
-class Correlation(Traits):
+class Correlation(WeightedSums):
     """Weighted sum of each sample's neighbourhood, in each channel.
 
     ``shift`` is added to the sum, in samples of the picture at any depth. ``remark`` tells how ambiguous weights were
@@ -53,16 +69,6 @@ class Correlation(Traits):
     def __post_init__(self) -> None:
         if not is_finite(self.shift):
             raise ParameterError(f"shift must be a finite number, got {shown(self.shift)}")
-
-    @property
-    def window_kernel(self) -> Kernel:
-        """The weights."""
-        return self.kernel
-
-    @property
-    def is_difference(self) -> bool:
-        """Whether the weights sum to zero."""
-        return self.kernel.sums_to_zero
 
 
 @record
@@ -79,7 +85,7 @@ class Gradient(Traits):
 
 
 @record
-class UnsharpMask(Traits):
+class UnsharpMask(WeightedSums):
     """``image + amount * (image - blurred)`` where the difference reaches the threshold.
 
     ``threshold`` is a fraction of full scale.
@@ -98,16 +104,6 @@ class UnsharpMask(Traits):
             raise ParameterError(
                 f"unsharp threshold must be a finite number of at least 0, got {shown(self.threshold)}"
             )
-
-    @property
-    def window_kernel(self) -> Kernel:
-        """The weights of the blur."""
-        return self.kernel
-
-    @property
-    def is_difference(self) -> bool:
-        """Whether the weights of the blur sum to zero."""
-        return self.kernel.sums_to_zero
 
 
 @record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convfilter.filters.network_operators import Layer
-from convfilter.filters.operators import Correlation, Gradient, Orientation, UnsharpMask
+from convfilter.filters.operators import Correlation, Gradient, Orientation, WeightedSums
 from convfilter.planning.field import Field
 from convfilter.planning.plan import Plan
 from convfilter.planning.stage_plan import StagePlan
@@ -59,7 +59,7 @@ def _weights(stage: StagePlan) -> int:
     one = stage.rows.kernel * stage.cols.kernel
     if isinstance(operator, Gradient | Orientation):
         return 2 * one
-    return one if isinstance(operator, Correlation | UnsharpMask) else 0
+    return one if isinstance(operator, WeightedSums) else 0
 
 
 def equivalent(plan: Plan) -> tuple[int, int, int] | None:

@@ -28,6 +28,7 @@ from convfilter.filters.operators import (
     Pooling,
     Rank,
     UnsharpMask,
+    WeightedSums,
 )
 from convfilter.filters.stage import Stage
 from convfilter.planning.arithmetic import AxisPlan, plan_axis, require_real_cells
@@ -237,8 +238,8 @@ class Task:
         if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
             return False
         if isinstance(self.stage.operator, Layer):
-            reach, whole = self.stage.operator.reach
-            return bool(whole.all()) and float(reach.max()) * self.largest_term <= DOUBLE_WHOLE
+            sums, whole = self.stage.operator.absolute_sums
+            return bool(whole.all()) and float(sums.max()) * self.largest_term <= DOUBLE_WHOLE
         return self.kernel.absolute_sum * self.largest_term <= DOUBLE_WHOLE
 
     @property
@@ -272,7 +273,7 @@ def takes_alpha_as_colour(stage: Stage) -> bool:
     operator = stage.operator
     if (stage.scale, stage.offset) != (1, 0) or stage.map not in (None, "clip", "abs"):
         return False
-    if isinstance(operator, Correlation | UnsharpMask):
+    if isinstance(operator, WeightedSums):
         return abs(operator.kernel.sum - 1) <= _SUM_ROUNDING
     if isinstance(operator, Morphology):
         return not operator.is_difference

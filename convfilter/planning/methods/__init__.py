@@ -12,7 +12,6 @@ from convfilter.filters.operators import (
     Bilateral,
     Canny,
     Compass,
-    Correlation,
     Gradient,
     Guided,
     Morphology,
@@ -21,7 +20,7 @@ from convfilter.filters.operators import (
     Point,
     Pooling,
     Rank,
-    UnsharpMask,
+    WeightedSums,
 )
 from convfilter.planning.method import Algorithm, Grid, Method
 from convfilter.planning.task import Task
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 def methods_of(operator: Operator) -> tuple[Method, ...]:
     """Return the methods of an operator; only their modules are imported."""
     match operator:
-        case Correlation() | UnsharpMask():
+        case WeightedSums():
             from convfilter.planning.methods import box, fourier, gaussian, stencil
 
             return stencil.DIRECT, stencil.SEPARABLE, stencil.LOW_RANK, box.BOX, gaussian.MULTIRATE, fourier.FOURIER

@@ -45,12 +45,12 @@ def _fits_single(task: Task) -> bool:
         return False  # such a channel stays within the bounds of its windows, as a filter does: see ``Task.is_bounded``
     if task.dtype.kind != "u":
         return True
-    reach, whole = layer.reach
+    sums, whole = layer.absolute_sums
     accurate = np.full(whole.shape, task.accuracy == "float32")
     if task.accuracy in SINGLE_LEVELS and task.stage.map != "stretch":
-        levels = abs(task.scale) * full_scale(task.accuracy) * reach / layer.fractions[1]
+        levels = abs(task.scale) * full_scale(task.accuracy) * sums / layer.fractions[1]
         accurate = levels <= SINGLE_LEVELS[task.accuracy]
-    return bool(np.where(whole, reach * task.largest_term <= SINGLE_WHOLE, accurate).all())
+    return bool(np.where(whole, sums * task.largest_term <= SINGLE_WHOLE, accurate).all())
 
 
 LAYER = Method(
