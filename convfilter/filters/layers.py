@@ -64,6 +64,25 @@ def layer(
     -----
     Batch normalisation: S. Ioffe, C. Szegedy (2015). It is folded into weight and bias in float64.
     """
+    weights = _oriented(weight, groups, output_padding, transposed=transposed)
+    channels = len(weights)
+    if not isinstance(activation, str) or activation not in LAYER_ACTIVATIONS:
+        raise ParameterError(f"activation must be one of {', '.join(LAYER_ACTIVATIONS)}, got {shown(activation)}")
+    slopes = _slopes(slope, activation, channels)
+    biases = np.zeros(channels) if bias is None else _per_channel("bias", bias, channels)
+    if mean is not None or var is not None:
+        weights, biases = _normalised(weights, biases, mean, var, gamma, beta, eps)
+    elif gamma is not None or beta is not None:
+        raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
+    _require_float32("weight with its batch normalisation", weights)
+    _require_float32("bias with its batch normalisation", biases)
+    return Layer(weights, biases, groups, activation, slopes, transposed, output_padding)
+
+
+def _oriented(
+    weight: npt.ArrayLike, groups: int, output_padding: tuple[int, int], *, transposed: bool
+) -> npt.NDArray[np.float64]:
+    """Return the weights as (C_out, C_in / groups, K_h, K_w), those of an ordinary convolution."""
     weights = _numbers("weight", weight)
     if weights.ndim != _AXES or 0 in weights.shape:
         raise KernelFileError(
@@ -80,20 +99,9 @@ def layer(
         weights = _flipped(weights, groups)
     elif output_padding != (0, 0):
         raise ParameterError("output_padding is for transposed convolutions; leave it out")
-    channels = weights.shape[0]
-    if not isinstance(activation, str) or activation not in LAYER_ACTIVATIONS:
-        raise ParameterError(f"activation must be one of {', '.join(LAYER_ACTIVATIONS)}, got {shown(activation)}")
-    slopes = _slopes(slope, activation, channels)
-    if channels % groups:
-        raise KernelFileError(f"the {channels} output channels of weight do not divide into {groups} groups")
-    biases = np.zeros(channels) if bias is None else _per_channel("bias", bias, channels)
-    if mean is not None or var is not None:
-        weights, biases = _normalised(weights, biases, mean, var, gamma, beta, eps)
-    elif gamma is not None or beta is not None:
-        raise KernelFileError("gamma and beta belong to a batch normalisation, which needs mean and var too")
-    _require_float32("weight with its batch normalisation", weights)
-    _require_float32("bias with its batch normalisation", biases)
-    return Layer(weights, biases, groups, activation, slopes, transposed, output_padding)
+    if len(weights) % groups:
+        raise KernelFileError(f"the {len(weights)} output channels of weight do not divide into {groups} groups")
+    return weights
 
 
 def _normalised(
