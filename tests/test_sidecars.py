@@ -173,6 +173,20 @@ def test_outputs_without_a_folder_have_no_metadata_beside_them(capfdbinary):
     assert not Path("out.png.aux.xml").exists()
 
 
+def test_reduced_versions_and_masks_beside_a_picture_are_noted():
+    for name in ("in.png.ovr", "in.png.msk"):
+        Path(name).write_bytes(Path("in.png").read_bytes())
+    notes = [
+        "the reduced versions in in.png.ovr are left out, since they would show the picture unfiltered",
+        "the mask in in.png.msk is left out; give it as the mask to ignore its black pixels",
+    ]
+    assert [*filtered("in.png", "out.png", "box:3")] == notes
+    Path("out.png.ovr").write_bytes(b"")
+    notes.append("the reduced versions in out.png.ovr are of the picture that the output replaces; remove that file")
+    assert [*filtered("in.png", "out.png", "box:3")] == notes
+    assert [*filtered("in.png", "out.png", "box:3", strip="most")] == []
+
+
 # Updates and makefiles ----------------------------------------------------------
 
 SIDECARS = ("in.pgw", "in.wld", "in.prj", "in.png.aux.xml")

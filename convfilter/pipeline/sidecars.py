@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -62,24 +62,39 @@ def carry(
     if _has_folder(source):
         world, gdal = world_file.found(source), gdal_metadata.found(source)
     obstacle = _obstacle(destination, job)
+    losses = [*_left_out(source, destination)]
     if obstacle:
-        losses = [] if gdal is None else gdal.left_out(obstacle)
+        losses += [] if gdal is None else gdal.left_out(obstacle)
         if world is not None:
             losses.append(Loss(f"the position in {os.path.basename(world.path)} is left out, since {obstacle}"))
         return None, notes_of(losses, options, WriteError)
     files: dict[str, bytes] = {}
-    losses = []
     if world is not None:
         files |= world.files(world.moved(job.plans[0], picture.orientation), source, destination)
     path, content = gdal_metadata.name_of(destination), b""
     if gdal is not None:
         same = _samples(picture.outline) == _samples(job.result)
-        content, losses = gdal.moved(job.plans[0], picture.orientation, same_samples=same)
+        content, lost = gdal.moved(job.plans[0], picture.orientation, same_samples=same)
+        losses += lost
     if content or (old := gdal_metadata.found(destination)) is None:
         files |= {path: content} if content else {}
     elif not old.is_whole:  # statistics of the samples that the output replaces
         files[path] = old.without_summaries()
     return (partial(_write, files) if files else None), notes_of(losses, options, WriteError)
+
+
+def _left_out(source: str, destination: str) -> Iterator[Loss]:
+    """Yield the losses of GDAL's mask and reduced versions, which show the picture as it was, beside either file."""
+    overviews, mask = f"{source}.ovr", f"{source}.msk"
+    if _has_folder(source) and source != destination and os.path.isfile(overviews):
+        name = os.path.basename(overviews)
+        yield Loss(f"the reduced versions in {name} are left out, since they would show the picture unfiltered")
+    if _has_folder(source) and os.path.isfile(mask):
+        yield Loss(f"the mask in {os.path.basename(mask)} is left out; give it as the mask to ignore its black pixels")
+    overviews = f"{destination}.ovr"
+    if _has_folder(destination) and os.path.isfile(overviews):
+        name = os.path.basename(overviews)
+        yield Loss(f"the reduced versions in {name} are of the picture that the output replaces; remove that file")
 
 
 def _has_folder(name: str) -> bool:
