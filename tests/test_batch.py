@@ -162,6 +162,8 @@ def test_another_format() -> None:
         ("--files-from none out/", "none: the list cannot be read: no such file"),
         ("--files-from zeros out/", "zeros: the list has zero bytes, which names cannot have; give --null"),
         ("--depfile none/deps.mk photos out", "none/deps.mk: there is no folder"),
+        ("--depfile deps --in-place photos/a.png", "with --in-place each would depend on itself"),
+        ("--depfile deps --in-place photos/a.png photos/b.png", "with --in-place each would depend on itself"),
         ("--json photos/a.png", "an input and an output are needed"),
         ("--padding-mode mirror photos out", "--padding-mode: padding_mode must be one of"),
     ],
@@ -224,8 +226,9 @@ def test_quiet_leaves_out_the_notes_on_one_file(capfd: pytest.CaptureFixture[str
     Image.fromarray(np.arange(192, dtype=np.uint16).reshape(12, 16) * 300).save("photos/a.png")
     assert run(arguments) == 0
     assert "WebP holds 8 bits a sample" in capfd.readouterr().err
-    assert run([*arguments, "--quiet"]) == 0
-    assert capfd.readouterr() == ("", "")
+    for further in ((), ("--no-clobber",)):
+        assert run([*arguments, "--quiet", *further]) == 0
+        assert capfd.readouterr() == ("", "")
 
 
 def test_a_failing_file_does_not_stop_the_others() -> None:

@@ -16,11 +16,13 @@ def write_depfile(request: Request, jobs: Sequence[Job]) -> None:
     Raises
     ------
     UsageError
-        A name is "-", contains a line end, or is an address.
+        A name is "-", contains a line end, or is an address, or outputs are their own inputs.
     WriteError
         The file cannot be written.
     """
     path = str(request.depfile)
+    if request.in_place:
+        raise UsageError("--depfile names what outputs depend on, and with --in-place each would depend on itself")
     require_files("depfile", jobs)
     if any("-" in job for job in jobs):
         raise UsageError("'-' is a pipe, and --depfile is for files; give file names")

@@ -25,7 +25,8 @@ def run_one(request: Request) -> int:
     """Filter the one file of a command line; return the exit status."""
     source, destination = _named_files(request)
     if keeps(request, destination):
-        say(f"{destination}: skipped, since it exists (--no-clobber)")
+        if not request.quiet:
+            say(f"{destination}: skipped, since it exists (--no-clobber)")
         return 0
     require_own(request, source, destination)
     options = pipeline_options(request)
