@@ -84,6 +84,19 @@ def test_texts_and_nodata_values_stay_without_statistics():
     assert [(item.get("key"), item.text) for item in after.iter("MDI")] == [("unit", "ä")]
 
 
+def test_prefixes_of_names_and_values_stay():
+    transform = (
+        '<GeodataXform xmlns:xsi="a" xmlns:typens="b" xsi:type="typens:IdentityXform"><WKID>4326</WKID></GeodataXform>'
+    )
+    Path("in.png.aux.xml").write_text(
+        pam(f'<Metadata domain="xml:ESRI" format="xml">{transform}</Metadata>', STATISTICS)
+    )
+    assert filtered("in.png", "out.png", "box:3") == ()
+    content = Path("out.png.aux.xml").read_text()
+    assert '<GeodataXform xmlns:xsi="a" xmlns:typens="b" xsi:type="typens:IdentityXform">' in content
+    assert "STATISTICS" not in content
+
+
 @pytest.mark.parametrize(
     ("specs", "jump", "start"),
     [

@@ -115,14 +115,21 @@ def found(picture: str) -> GdalMetadata | None:
 
 def _parsed(content: bytes) -> Element | None:
     """Return the root of a file with GDAL's metadata; None if it is none. Entities, which can explode, are refused."""
-    from xml.etree import ElementTree
+    from xml.etree.ElementTree import TreeBuilder
+    from xml.parsers import expat
 
     if b"<!" in content.replace(b"<!--", b"").replace(b"<![CDATA[", b""):
         return None
+    tree = TreeBuilder()
+    # Without namespaces: ElementTree would rename prefixes, but not those in values, such as ArcGIS' xsi:type.
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = tree.start, tree.end
+    parser.CharacterDataHandler = tree.data
     try:
-        root = ElementTree.fromstring(content)
-    except (ElementTree.ParseError, ValueError, LookupError):
+        parser.Parse(content, True)
+    except (expat.ExpatError, ValueError, LookupError):
         return None
+    root = tree.close()
     return root if root.tag == "PAMDataset" else None
 
 
