@@ -189,6 +189,10 @@ def named(name: str) -> str:
     return text if len(text) <= _SHOWN_NAME else f"...{text[3 - _SHOWN_NAME :]}"
 
 
+#: What Pillow says if the reader that a signature has chosen refuses the header.
+_PILLOW_REFUSES = "not identified by this driver"
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of another library's error without full stop, or its type."""
     lines = str(error).splitlines()
@@ -206,7 +210,8 @@ def damage(error: BaseException) -> str:
     is_invalid = isinstance(original, OSError) and original.errno == errno.EINVAL
     if is_invalid or str(original).startswith("negative seek value"):
         return "a position in it is outside the file"
-    return first_line(original)
+    line = first_line(original)
+    return "its header is invalid" if line == _PILLOW_REFUSES else line
 
 
 @contextmanager

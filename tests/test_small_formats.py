@@ -44,6 +44,12 @@ def test_farbfeld(tmp_path, channels):
     np.testing.assert_array_equal(read(tmp_path / "a.ff").pixels, values if channels in (2, 4) else values[..., :3])
 
 
+def test_a_header_that_pillow_refuses_is_called_invalid():
+    no_columns = struct.pack(">HBBHHHH", 474, 0, 1, 3, 0, 5, 3) + bytes(500)
+    with pytest.raises(ReadError, match=r"unsupported kind: its header is invalid$"):
+        read(io.BytesIO(no_columns))
+
+
 def test_farbfeld_that_is_hostile_or_truncated(tmp_path):
     with pytest.raises(SizeError, match="60000x60000"):
         read(io.BytesIO(b"farbfeld" + struct.pack(">II", 60_000, 60_000)))
