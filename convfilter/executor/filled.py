@@ -39,6 +39,14 @@ class FilledBands:
         self._value, self._alpha = value, value if alpha is None else alpha
         self._takes_range = plan.stages[0].takes_range
 
+    @property
+    def leaves_zeros(self) -> bool:
+        """Whether results of windows without valid pixels are 0: the largest of unsigned integers, stored as it is."""
+        stage = self.plans[0].stages[0].stage
+        is_unscaled = self.plans[0].stages[0].scale == stage.scale == 1 and stage.offset == 0 and stage.map in (None, "clip")
+        is_largest = isinstance(stage.operator, Pooling) and stage.operator.kind == "max"
+        return is_largest and is_unscaled and self._value == self._alpha == 0
+
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
         return reach_of(self.plans, span)

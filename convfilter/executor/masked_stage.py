@@ -11,6 +11,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.bands import bands_on_grids
 from convfilter.executor.channel_operations import ALL, ChannelOperation, Setting, channel_operations, straight_colours
+from convfilter.executor.filled import FilledBands
 from convfilter.executor.held import Held, Span, Valid, put
 from convfilter.executor.means import Means
 from convfilter.executor.medians import Medians
@@ -183,4 +184,6 @@ class _BandsRun:
     def _leave_out(self, span: Span, rows: Samples) -> None:
         valid = self._valid[self._place(span)]
         self._validity.write(self._held, span, valid)
-        put(rows, valid, 0)
+        operation = self._operations[0].operation
+        if not (len(self._operations) == 1 and isinstance(operation, FilledBands) and operation.leaves_zeros):
+            put(rows, valid, 0)

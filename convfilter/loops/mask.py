@@ -14,6 +14,8 @@ from convfilter.loops import vectors
 _TOGETHER = 256
 #: Number of rows between a load and its prefetch, and of samples of a prefetch, as in ``load_masked.py``.
 _ROWS_AHEAD, _LINE = 4, 64
+#: Pixels of a row that are filled between two prefetches: more would wait for each other.
+_CHUNK = 512
 
 
 def append_mask(
@@ -116,12 +118,14 @@ def copy_filled(source, pitch, valid, valid_pitch, rows, row_count, cols, channe
     """
     number = vectors.subtract(vectors.spread(source, 0), vectors.spread(source, upper))
     for r in range(row_count):
-        i, v, o = rows[r] * pitch, rows[r] * valid_pitch, r * cols * channels
-        for x in range(0, cols * channels, _LINE):
-            vectors.prefetch(source, i + x + _ROWS_AHEAD * pitch)
-        for p in range(0, cols, _LINE):
-            vectors.prefetch(valid, v + p + _ROWS_AHEAD * valid_pitch)
-        _fill_row(source, i, valid, v, cols, channels, number, upper, out, o)
+        for first in range(0, cols, _CHUNK):
+            count = min(_CHUNK, cols - first)
+            i, v, o = rows[r] * pitch + first * channels, rows[r] * valid_pitch + first, (r * cols + first) * channels
+            for x in range(0, count * channels, _LINE):
+                vectors.prefetch(source, i + x + _ROWS_AHEAD * pitch)
+            for p in range(0, count, _LINE):
+                vectors.prefetch(valid, v + p + _ROWS_AHEAD * valid_pitch)
+            _fill_row(source, i, valid, v, count, channels, number, upper, out, o)
     return 0
 
 
