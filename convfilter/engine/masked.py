@@ -98,3 +98,8 @@ class MaskedSlot(Slot):
         """Release the picture; no call can run until another one is put."""
         self.pixels.clear()
         self.valid.clear()
+
+
+def pixels_and_mask(slot: Slot) -> tuple[Slot, Slot | None]:
+    """Return the slot of the pixels, and that of their mask; None if there is no mask."""
+    return (slot.pixels, slot.valid) if isinstance(slot, MaskedSlot) else (slot, None)

@@ -7,11 +7,12 @@ import numpy.typing as npt
 
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.masked import MaskedSlot
+from convfilter.engine.masked import pixels_and_mask
 from convfilter.filters import kernels
 from convfilter.filters.operators import CANNY_SIGMAS, Canny
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
+from convfilter.record import replace
 
 SMOOTH = Loop("canny", "smooth", "D* i8 i8 i8 D* i8 i8 D* i8")
 
@@ -40,7 +41,8 @@ class Smoothing:
     ) -> None:
         factors = kernels.gaussian(operator.sigma, 0, CANNY_SIGMAS).factors
         assert factors is not None
-        self._source, self._picture, self._scratch = source, picture, scratch
+        pixels, self._mask = pixels_and_mask(picture.slot)
+        self._source, self._picture, self._scratch = source, replace(picture, slot=pixels), scratch
         self._weights, self._radius = factors[0], operator.reach
         self._down, self._along = (_weights_on_picture(self._weights, self._radius, length) for length in shape)
 
@@ -125,14 +127,12 @@ class Smoothing:
 
     def _pixels(self, top: int, bottom: int) -> Samples:
         """Return rows of the picture; ignored pixels are 0."""
-        slot, valid = self._picture.slot, self._valid(top, bottom)
-        pixels = slot.pixels.array[top:bottom] if isinstance(slot, MaskedSlot) else self._picture.rows(top, bottom)
+        pixels, valid = self._picture.rows(top, bottom), self._valid(top, bottom)
         return pixels if valid is None else np.where(valid[..., np.newaxis], pixels, pixels.dtype.type(0))
 
     def _valid(self, top: int, bottom: int) -> Flags | None:
         """Return the mask of some rows; None if all their pixels are valid."""
-        slot = self._picture.slot
-        valid: Flags | None = slot.valid.array[top:bottom].view(bool) if isinstance(slot, MaskedSlot) else None
+        valid: Flags | None = None if self._mask is None else self._mask.array[top:bottom].view(bool)
         return None if valid is None or valid.all() else valid
 
 

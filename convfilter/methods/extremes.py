@@ -17,7 +17,7 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, distinct_rows
 from convfilter.engine.load import LOAD
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.masked import MaskedSlot
+from convfilter.engine.masked import pixels_and_mask
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, Slot
 from convfilter.engine.store import Store
@@ -103,7 +103,7 @@ class _Extremes(StageNode):
     def _steps(self, mapped: MappedStage) -> int:
         """Return the rows of a step: of the whole block, or fewer where rows with a mask are filled first."""
         rows, steps = self.plan.rows, self._between
-        if not isinstance(mapped.source.slot, MaskedSlot):
+        if pixels_and_mask(mapped.source.slot)[1] is None:
             return self.block_rows
         row_bytes = rows.stride * mapped.source.slot.shape[1] * mapped.source.channels * mapped.source.dtype.itemsize
         while steps % 2 == 0 and steps * row_bytes > _FILLED_BYTES and steps * rows.stride >= _LEAST_STEP * rows.span:
@@ -233,23 +233,24 @@ class Windows:
             return Moving(table.reshape(-1), 0, table.shape[1])
 
         result: list[Call] = []
-        read: Samples | Slot = source
-        if isinstance(source, MaskedSlot):
+        pixels, valid = pixels_and_mask(source)
+        read: Samples | Slot = pixels
+        if valid is not None:
             places = np.arange((count - 1) * rows.stride + rows.span + 1)
             read = aligned_array(places.size * pitch, source.dtype)
-            result.append(self._fill_call(source, moving(places), places.size, read))
+            result.append(self._fill_call(pixels, valid, moving(places), places.size, read))
         for phase in dilation_phases(rows, count):
-            where = moving(phase.places) if read is source else phase.places
+            where = moving(phase.places) if valid is None else phase.places
             place = out, start._replace(start=start.start + phase.first * out_pitch), phase.spacing * out_pitch
             result.append(self._call(phase, read, pitch, where, *place))
         return result
 
-    def _fill_call(self, source: MaskedSlot, rows: Moving, count: int, out: Samples) -> Call:
+    def _fill_call(self, pixels: Slot, valid: Slot, rows: Moving, count: int, out: Samples) -> Call:
         """Return the call that copies ``count`` rows, with the neutral element of the extreme for ignored pixels."""
         cols, channels = self._cols.input, self._channels
-        picture = source.pixels, cols * channels, source.valid, cols
+        picture = pixels, cols * channels, valid, cols
         arguments = *picture, rows, count, cols, channels, int(self._kind == "min"), out
-        return Call(COPY_FILLED.variant(M=source.dtype), arguments)
+        return Call(COPY_FILLED.variant(M=pixels.dtype), arguments)
 
     def _call(
         self,

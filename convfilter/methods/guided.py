@@ -23,7 +23,7 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.masked import MaskedSlot
+from convfilter.engine.masked import pixels_and_mask
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.program import Slot
 from convfilter.engine.workers import Workers
@@ -49,9 +49,8 @@ class _Guided(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        picture, slot, valid = sources[0], sources[0].slot, None
-        if isinstance(slot, MaskedSlot):
-            picture, valid = replace(picture, slot=slot.pixels), slot.valid
+        pixels, valid = pixels_and_mask(sources[0].slot)
+        picture = replace(sources[0], slot=pixels)
         mapped = self.mapped(picture)
         epilogue = self.epilogue(mapped, target)
         return Workers(lambda: _Worker(mapped, epilogue, picture, valid), self.scratch_bytes)
