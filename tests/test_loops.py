@@ -1684,12 +1684,13 @@ def fit(rng, D):
         product_ = factor * _sums((guide - 4.0) * (other - middle)) - mean_guide * mean
         slope = product_ / (square + 0.5)
         scratch = unset(4 * pitch, D), unset(5 * (pitch + line), D)
-        out = unset(rows * line, D), unset(rows * line, D)
+        out = [unset(rows * line, D) for _ in range(3)]
         flat = _share_rows(of, line) if masked else of
         yield Case(
             [planes[0].ravel(), planes[1].ravel(), pitch, rows, cols, 1, alike, 4.0, 5.0, 0.5, flat, by, *scratch,
              *out, line],
-            {12: None, 13: None} | _near({14: (slope, line), 15: (mean - slope * mean_guide, line)}),
+            {12: None, 13: None}
+            | _near({14: (slope, line), 15: (mean, line), 16: (mean - slope * mean_guide, line)}),
         )  # fmt: skip
 
 

@@ -9,7 +9,10 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples
 from convfilter.engine.program import Slot
+from convfilter.native.loop import Loop
 from convfilter.record import record
+
+FILL_IGNORED = Loop("mask", "fill_ignored", "M* u1* i8 i8 i8 M*")
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -42,9 +42,10 @@ class FilledBands:
     @property
     def leaves_zeros(self) -> bool:
         """Whether results of windows without valid pixels are 0: the largest of unsigned integers, stored as it is."""
-        stage = self.plans[0].stages[0].stage
-        is_unscaled = self.plans[0].stages[0].scale == stage.scale == 1 and stage.offset == 0 and stage.map in (None, "clip")
+        planned = self.plans[0].stages[0]
+        stage = planned.stage
         is_largest = isinstance(stage.operator, Pooling) and stage.operator.kind == "max"
+        is_unscaled = planned.scale == stage.scale == 1 and stage.offset == 0 and stage.map in (None, "clip")
         return is_largest and is_unscaled and self._value == self._alpha == 0
 
     def reach(self, span: Span) -> Span:

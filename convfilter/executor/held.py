@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.native.loop import Loop
+from convfilter.engine.masked import FILL_IGNORED
 from convfilter.record import record
 
 Valid: TypeAlias = npt.NDArray[np.bool_]
 #: Rows or columns, as (first, last + 1).
 Span: TypeAlias = tuple[int, int]
 
-FILL_IGNORED = Loop("mask", "fill_ignored", "M* u1* i8 i8 i8 M*")
 #: Integers that hold the bits of samples, by the bytes of a sample.
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.int64}
 

@@ -49,7 +49,7 @@ def _enter_cells(cells, i, pitch, sign, sums):
 
 def fit(
     guide, picture, pitch, rows, cols, radius, self_guided, guide_middle, middle, epsilon, shares, share_pitch, sums,
-    prefix, slopes, intercepts, out_pitch,
+    prefix, slopes, means, intercepts, out_pitch,
 ):  # fmt: skip
     """Write the slope and the intercept of the line of each window, for ``rows`` rows of ``cols`` windows.
 
@@ -57,7 +57,8 @@ def fit(
     rows y to y + 2 ``radius``; rows are ``pitch`` samples apart, a multiple of the number of lanes. ``epsilon`` is
     added to the variance of the guide. If the picture is its own guide (``self_guided``), ``picture`` is not read.
     ``shares`` has 1 over the number of pixels of each window that count; all others are the middles. Its rows are
-    ``share_pitch`` apart, 0 if all are alike. The slope and the intercept of a window of share 0 are 0.
+    ``share_pitch`` apart, 0 if all are alike. The slope and the intercept of a window of share 0 are 0. ``means`` gets
+    the mean of the picture in each window; it may be ``intercepts`` if nobody reads it.
 
     Scratch: ``sums`` of 4 rows of ``pitch`` samples, ``prefix`` of 4 rows of ``pitch`` samples and a vector.
     """
@@ -88,6 +89,7 @@ def fit(
                 product = vectors.multiply(_window_sums(prefix, _PRODUCT * line + x, side), share)
                 slope = vectors.divide(vectors.subtract(product, vectors.multiply(mean, other)), above)
             vectors.write(slopes, row * out_pitch + x, slope)
+            vectors.write(means, row * out_pitch + x, other)
             vectors.write(intercepts, row * out_pitch + x, vectors.subtract(other, vectors.multiply(slope, mean)))
         _enter(guide, picture, row * pitch, pitch, self_guided, guide_middle, middle, -1.0, sums)
     return 0

@@ -23,7 +23,7 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.masked import pixels_and_mask
+from convfilter.engine.masked import FILL_IGNORED, pixels_and_mask
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.program import Slot
 from convfilter.engine.workers import Workers
@@ -142,10 +142,13 @@ class _Worker:
         if self._fills:
             results[..., colours:] = np.nan  # alpha, where it is not filled
         guides = None if self._guide is None else Guides(guide, known, self._guide_white / 2)
+        filled = self._scratch.get("filled", results.size)[: results.size] if self._fills else None
         for colour in range(colours):
-            self._lines.write(picture[colour], self._white / 2, guides, self._epsilon, where, shares, values[colour:])
+            means = filled[colour:] if filled is not None and ignored is not None and guides is None else None
+            lines = picture[colour], self._white / 2, guides, self._epsilon, where, shares
+            self._lines.write(*lines, values[colour:], means)
         if ignored is not None:
-            self._fill(results, planes, known, ignored, where, shares)
+            self._fill(results, filled, planes, known, ignored, where, shares)
         for channel, invalid in enumerate(marks):
             if invalid is not None:
                 results[..., channel][invalid[::step, self._outputs]] = np.nan
@@ -158,26 +161,31 @@ class _Worker:
         ignored: Marks = np.take(self._valid.array[index], self._columns.indices, axis=1) == 0
         return ignored if ignored.any() else None
 
-    def _fill(self, results: Real, planes: Real, guide: Real, ignored: Marks, where: Where, shares: Shares) -> None:
+    def _fill(
+        self, results: Real, filled: Real | None, planes: Real, guide: Real, ignored: Marks, where: Where,
+        shares: Shares,
+    ) -> None:  # fmt: skip
         """Write the results of ignored pixels: 0, or, where the guide is unknown, means of their windows' means.
 
-        A line has the mean of its window at the mean of the window's guide. Alpha has no guide.
+        A line has the mean of its window at the mean of the window's guide. Alpha has no guide. Without a guide,
+        ``filled`` has the means of colours.
         """
         places = np.ix_(where.centres[:: where.step], self._radius + self._outputs)
         ignored = ignored[places]
-        if not self._fills:
-            results[ignored] = 0
+        if filled is None:
+            np.copyto(results, 0, where=ignored[..., np.newaxis])
             return
         unknown = ignored
         if self._guide is not None:
             known = [np.abs(plane[places]) <= _LARGEST_SHARE * self._guide_white for plane in guide]
             unknown = ignored & ~np.logical_and.reduce(known)
-        filled = self._scratch.get("filled", results.size)[: results.size]
         for channel, plane in enumerate(planes):
-            missing = ignored if channel == results.shape[2] - self._mapped.source.alpha else unknown
+            is_alpha = channel == results.shape[2] - self._mapped.source.alpha
+            missing = ignored if is_alpha else unknown
             if missing.any():
-                self._lines.write(plane, self._white / 2, None, math.inf, where, shares, filled[channel:])
-                results[missing, channel] = filled.reshape(results.shape)[missing, channel]
+                if is_alpha or self._guide is not None:
+                    self._lines.write(plane, self._white / 2, None, math.inf, where, shares, filled[channel:])
+                np.copyto(results[..., channel], filled.reshape(results.shape)[..., channel], where=missing)
 
     def _planes(self, source: Source, name: str, index: Indices, rows: Indices) -> Real:
         """Load padded rows as a plane for each channel: (channels, rows, pitch)."""
@@ -230,8 +238,11 @@ class _Worker:
 
 def _put(planes: Real, where: Marks, value: float) -> None:
     """Write a value into some pixels of all planes."""
+    valid = np.ones(planes.shape[1:], np.uint8)
+    valid[:, : where.shape[1]] -= where
     for plane in planes:
-        np.copyto(plane[:, : where.shape[1]], value, where=where)
+        bits = plane.reshape(-1).view(np.int64)
+        FILL_IGNORED.variant(M=np.int64)(bits, valid.reshape(-1), bits.size, 1, 1, np.array([value]).view(np.int64))
 
 
 def _padded(mapped: MappedStage, axis: AxisPlan, radius: int) -> Indices:

@@ -12,7 +12,7 @@ from convfilter.native.loop import Loop
 from convfilter.record import NamedTuple, record
 
 WINDOW_SHARES = Loop("guided", "window_shares", "D* i8 i8 i8 i8 D* D* D* i8")
-FIT = Loop("guided", "fit", "D* D* i8 i8 i8 i8 i8 D D D D* i8 D* D* D* D* i8")
+FIT = Loop("guided", "fit", "D* D* i8 i8 i8 i8 i8 D D D D* i8 D* D* D* D* D* i8")
 FIT_COLOURS = Loop("guided", "fit_colours", "D* i8 D* i8 i8 i8 i8 D D D D* i8 D* D* D* i8 D* i8")
 EVALUATE = Loop(
     "guided", "evaluate", "D* i8 D* i8 i8* i8 i8 i8 i8* D* i8 i8 i8* i8 D D D* i8 D* D* i8 i8 i8* i8 D* i8 i8"
@@ -127,7 +127,7 @@ class Lines:
 
     def write(
         self, picture: Real, middle: float, guides: Guides | None, epsilon: float, where: Where, shares: Shares,
-        out: Samples,
+        out: Samples, means: Samples | None = None,
     ) -> None:  # fmt: skip
         """Write the results of one plane: the lines of all windows, then their means at the pixels of the outputs.
 
@@ -143,6 +143,8 @@ class Lines:
         where : Where
         shares : Shares
         out : flat array
+        means : flat array, optional
+            Without guides: gets the means of the windows' means, too.
         """
         guides_itself, ranges, starts, centres = guides is None, where.ranges, where.starts, where.centres
         guide, known, guide_middle = guides or Guides(picture[np.newaxis], picture[np.newaxis], middle)
@@ -150,6 +152,7 @@ class Lines:
         count = sum(len(each) for each in ranges)
         slopes = scratch.get("slopes", planes * count * line + self.behind)
         intercepts = scratch.get("intercepts", count * line + self.behind)
+        window_means = intercepts if means is None else scratch.get("means", count * line + self.behind)
         sums, running = self._running(_SUMS)
         middles, flat_guide, flat_picture = (guide_middle, middle), guide.reshape(-1), picture.reshape(-1)
         share_pitches = [line if len(each) > 1 else 0 for each in shares]
@@ -158,7 +161,7 @@ class Lines:
             size = pitch, len(each), self.width, radius
             share = shares.of_windows.reshape(-1)[int(starts[number]) * share_pitches[0] :]
             scratches = *middles, epsilon, share, share_pitches[0], sums, running
-            lines_of_range = slopes[line_start:], intercepts[line_start:]
+            lines_of_range = slopes[line_start:], window_means[line_start:], intercepts[line_start:]
             if planes == 1:
                 FIT.variant(D=np.float64)(
                     flat_guide[start:], flat_picture[start:], *size, int(guides_itself), *scratches, *lines_of_range,
@@ -167,11 +170,13 @@ class Lines:
             else:
                 FIT_COLOURS.variant(D=np.float64)(
                     flat_guide[start:], guide[0].size, flat_picture[start:], *size, *scratches,
-                    lines_of_range[0], count * line, lines_of_range[1], line,
+                    lines_of_range[0], count * line, lines_of_range[2], line,
                 )  # fmt: skip
-        EVALUATE.variant(D=np.float64)(
-            slopes, count * line, intercepts, line, where.line_rows, centres.size, self.width, radius, self._windows,
-            known.reshape(-1), known[0].size, pitch, centres, planes, *middles, shares.of_lines.reshape(-1),
-            share_pitches[1], sums, running, pitch + self.behind, where.step, self._outputs, self._outputs.size,
-            out, self._outputs.size * self._channels, self._channels,
-        )  # fmt: skip
+        evaluated = (planes, intercepts, out), *([(0, window_means, means)] if means is not None else [])
+        for number, terms, results in evaluated:
+            EVALUATE.variant(D=np.float64)(
+                slopes, count * line, terms, line, where.line_rows, centres.size, self.width, radius, self._windows,
+                known.reshape(-1), known[0].size, pitch, centres, number, *middles, shares.of_lines.reshape(-1),
+                share_pitches[1], sums, running, pitch + self.behind, where.step, self._outputs, self._outputs.size,
+                results, self._outputs.size * self._channels, self._channels,
+            )  # fmt: skip
