@@ -885,6 +885,8 @@ def store_masked(rng, A, T):
     for channels, factor, divisor, exact, scale, offset, absolute in [
         (2, 0.5, 1.0, 0, 1.0, 0.0, 0), (4, 1.0, 1.0, 1, 1.0, 0.0, 0), (4, 2.0, 1.0, 0, -0.5, 3.0, 1),
         (2, 1.0, 1.0, 0, full / 16, 7.0, 0), (2, 3.0, 2.0, 1, 1.0, 0.0, 0), (4, 8.0, 1.0, 1, 1.0, 2.0, 0),
+        (4, 1.0, 2.0, 2, 1.0, 0.0, 0), (2, 1.0, 1.0, 2, 1.0, 0.0, 0), (4, 64.0, 1.0, 2, 1.0, 0.0, 0),
+        (2, 64.0, 1.0, 0, 1.0, 0.0, 0),
     ]:  # fmt: skip
         rows, cols = 2, LANES * LANES // channels + 5
         start, out_pitch = 3, cols * (channels - 1) + 2
@@ -907,7 +909,7 @@ def store_masked(rng, A, T):
 
 
 def unmask(rng, A, T):
-    for channels, factor, exact in [(4, 0.5, 0), (2, 1.0, 1)]:
+    for channels, factor, exact in [(4, 0.5, 0), (2, 1.0, 1), (4, 1.0, 2)]:
         sums, quotients = _masked_sums(rng, 6, LANES, channels, A)
         sums[..., :-1], quotients = np.abs(sums[..., :-1]) / 8, np.abs(quotients) / 8
         tile = sums.transpose(0, 2, 1)

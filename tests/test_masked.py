@@ -331,6 +331,31 @@ def test_extremes_of_whole_samples_are_those_of_pictures_with_the_neutral_elemen
             np.testing.assert_array_equal(result, filled * valid[..., np.newaxis])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "weights", ["1 2 1; 2 4 2; 1 2 1", "1 2 3; 4 5 6; 7 8 9", "1 4 6 4 1", "1 6 15 20 15 6 1", "9 99; 199 300"]
+)
+def test_weighted_means_of_whole_samples_are_exact(weights, channels):
+    """Ties, too, although one reciprocal serves all colours."""
+    row = np.array([[int(weight) for weight in each.split()] for each in weights.split(";")])
+    kernel = row.T * row if len(row) == 1 else row
+    text = "; ".join(" ".join(map(str, each)) for each in kernel)
+    rng = np.random.default_rng(7)
+    image, counts = rng.integers(0, 256, (24, 301, channels), np.uint8), rng.random((24, 301)) > 0.4
+    before = [(side - 1) // 2 for side in kernel.shape]
+    pads = [(first, side - 1 - first) for first, side in zip(before, kernel.shape, strict=True)]
+    sums, weight = (
+        (
+            np.lib.stride_tricks.sliding_window_view(np.pad(each, (*pads, (0, 0)), "edge"), kernel.shape, (0, 1))
+            * kernel
+        ).sum((-1, -2))
+        for each in (image * counts[..., np.newaxis].astype(np.int64), counts[..., np.newaxis].astype(np.int64))
+    )
+    result = cf.apply(image, f"kernel:{text},normalize=true", mask=counts, fill=True)
+    valid = weight[..., 0] > 0
+    np.testing.assert_array_equal(result[valid], np.rint(sums / np.maximum(weight, 1))[valid])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [0, 2, 3])
 @pytest.mark.parametrize(

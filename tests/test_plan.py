@@ -331,6 +331,16 @@ def test_real_pictures_are_never_exact():
     assert not plan_one(correlation(kernels.box(3, 3)), dtype=np.float32).exact
 
 
+def test_quotients_by_a_mask_need_the_divisor_without_factors_in_common_with_the_weights():
+    """A binomial kernel of 5x5 sums to its divisor, 256: quotients are by at most 256."""
+    row = np.array([1.0, 4.0, 6.0, 4.0, 1.0])
+    binomial, other = (correlation(Kernel(np.outer(row, row), divisor=divisor)) for divisor in (256.0, 257.0))
+    plans = [
+        plan_stack([stage], (40, 40, 4), np.uint8, alpha=True, mask="dense").stages[0] for stage in (binomial, other)
+    ]
+    assert [plan.precision for plan in plans] == ["float32", "float64"]
+
+
 def test_whole_padding_keeps_sums_exact_and_counts_in_their_size():
     stage = correlation(kernels.box(3, 3), padding_mode="constant", padding_value=-255.0)
     assert (plan_one(stage).exact, plan_one(stage).precision) == (True, "float32")

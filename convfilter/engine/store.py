@@ -31,6 +31,8 @@ WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
 #: Up to this divisor, a float32 quotient of at most 255 rounds to the same integer as the exact quotient: a quotient
 #: that is not a tie is at least 1 / (2 * divisor) away from a tie, and float32 errs by at most 2**-17.
 _SINGLE_DIVISOR = 2.0**15
+#: Up to this divisor, a quotient that is not a tie is at least 2**-10 away from one; see ``loops/store.py``.
+_COARSE_DIVISOR = 2.0**9
 #: Numbers of channels, the mask included, of which a vector holds whole pixels.
 _WHOLE_PIXELS = (2, 4)
 #: A value this close to a level rounds to that level, whatever the error of its sum.
@@ -115,7 +117,14 @@ class Store(Epilogue):
         is_identity = tone == IDENTITY and self._full_out == full
         fuses = is_identity and isinstance(self._mapped.plan.stage.operator, Correlation) and self.fuses_mask(sums)
         of_mask, of_colours = self._ratio
-        return (of_mask / of_colours, int(self._mapped.plan.exact)) if fuses and of_mask == of_colours else None
+        return (of_mask / of_colours, self._exactness) if fuses and of_mask == of_colours else None
+
+    @property
+    def _exactness(self) -> int:
+        """How sums are divided by those of the mask: ``exact`` of ``store_masked``."""
+        plan, of_colours = self._mapped.plan, abs(self._ratio[1])
+        is_coarse = self.dtype == np.uint8 and self._tone == IDENTITY and not self._mapped.source.gray
+        return int(plan.exact) * (2 if is_coarse and plan.kernel.absolute_sum * of_colours <= _COARSE_DIVISOR else 1)
 
     def store_masked(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
         """Return the call that divides sums by those of the mask and stores them."""
@@ -125,10 +134,10 @@ class Store(Epilogue):
         rows, cols = region.bottom - region.top, region.right - region.left
         lanes = vector_bytes() // scratch.dtype.itemsize
         of_mask, of_colours = self._ratio
-        exact = self._mapped.plan.exact
+        exact = self._exactness
         factors = (of_mask, of_colours) if exact else (of_mask / of_colours, 1.0)
         arguments = (
-            sums, pitch, rows, cols, channels, *factors, int(exact), tone.scale, tone.offset,
+            sums, pitch, rows, cols, channels, *factors, exact, tone.scale, tone.offset,
             int(tone.absolute), self._full_out, *self.place(region, step_rows),
             scratch.get("square", lanes**2), scratch.get("few", lanes**2, self.dtype),
             scratch.get("line", cols * (channels - 1) + vector_bytes(), self.dtype),

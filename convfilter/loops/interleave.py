@@ -8,10 +8,9 @@ horizontal pass reads taps as the vertical pass does.
 from __future__ import annotations
 
 from convfilter.loops import vectors
+from convfilter.loops.store import _COARSE, _LEAST, _MOST
 
 _LANES = vectors.vector_bytes() // 4
-#: Range to which the sums of a mask are clipped before the division. Where such a sum is 0, so are those of colours.
-_LEAST, _MOST = 1e-37, 1e37
 
 
 def interleave(rows, pitch, row_count, depth, tile):
@@ -48,19 +47,26 @@ def deinterleave(tile, pitch, row_count, depth, line, out, start, out_pitch, len
 def unmask(tile, count, channels, factor, exact, out):
     """Divide the colours of ``count`` interleaved pixels by the sum of the mask, their last channel, and round them.
 
-    Samples are ``sum * (factor / mask)``, or ``sum / mask`` with ``exact``, and in range.
+    Samples are in range: ``sum * (factor / mask)``, or ``sum / mask`` if ``exact`` is 1 or 2; see ``store_masked``.
     """
     lanes = vectors.lanes(tile)
     colours = channels - 1
     factors = vectors.spread(tile, factor)
-    least, most = vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST)
+    least, most, coarse = (
+        vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST), vectors.spread(tile, _COARSE)
+    )  # fmt: skip
     for p in range(count):
         i, o = p * channels * lanes, p * colours * lanes
         weights = vectors.between(vectors.read(tile, i + colours * lanes), least, most)
-        if exact == 0:
+        if exact != 1:
             weights = vectors.divide(factors, weights)
         for c in range(colours):
             values = vectors.read(tile, i + c * lanes)
-            values = vectors.divide(values, weights) if exact != 0 else vectors.multiply(values, weights)
+            if exact == 0:
+                values = vectors.multiply(values, weights)
+            elif exact == 1:
+                values = vectors.divide(values, weights)
+            else:
+                values = vectors.subtract(vectors.multiply_add(coarse, values, weights), coarse)
             vectors.write_as(out, o + c * lanes, vectors.nearest(values))
     return 0

@@ -11,10 +11,8 @@ import numpy as np
 from convfilter.loops import vectors
 from convfilter.loops.mask import _fill_row
 from convfilter.loops.masked_box import _decimate, _expand, _pad
+from convfilter.loops.store import _COARSE
 
-#: Between 2**13 and 2**14 adjacent floats are 2**-10 apart. A mean plus this, minus this, is a multiple of 2**-10, so
-#: that a tie is exact although the factor is rounded. No other quotient of an area below 2**9 is as near to a tie.
-_COARSE = 2.0**13
 #: Most pixels of a window whose means are exact with a factor of 16 bits; see ``_store_few``.
 _FEW = 12
 #: Rows of scratch begin at a multiple of this many samples, a cache line.
@@ -251,7 +249,10 @@ def _store_unrolled(line, i, taps, tap_pitch, numbers, factors, out, o, length):
 
 
 def _store(sums, numbers, kind, channels, out, o, cols):
-    """Divide sums by the numbers of their pixels, and round; pixels have one or three samples."""
+    """Divide sums by the numbers of their pixels, and round; pixels have one or three samples.
+
+    No quotient of an area below 2**9 that is not a tie is nearer than 2**-10 to one.
+    """
     lanes = vectors.lanes(kind)
     whole = cols - cols % lanes
     coarse, ones, most = vectors.spread(kind, _COARSE), vectors.spread(kind, 1), vectors.spread(kind, 2.0**16)

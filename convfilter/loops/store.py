@@ -6,8 +6,12 @@ import numpy as np
 
 from convfilter.loops import vectors
 
-#: Range to which the sums of a mask are clipped before the division. Where such a sum is 0, so are those of colours.
+#: Range to which the sums of a mask are clipped before the division, so that a factor over them is finite. Where such a
+#: sum is 0, so are those of colours.
 _LEAST, _MOST = 1e-37, 1e37
+#: Between 2**13 and 2**14 adjacent floats are 2**-10 apart. A quotient plus this, minus this, is a multiple of 2**-10,
+#: so that a tie is exact although the reciprocal is rounded.
+_COARSE = 2.0**13
 
 
 def store_whole(tile, pitch, rows, length, scale, divisor, offset, absolute, full, out, start, out_pitch):
@@ -103,9 +107,10 @@ def store_masked(
     """Divide sums by that of the mask, and store integers in 0..``full``; return the number of clipped samples.
 
     A pixel has two or four ``channels``, of which the last is the mask. Values are ``scale * (sum * (factor / mask)) +
-    offset``; with ``exact``, ``scale * (sum * factor / (mask * divisor)) + offset``. Squares of sums are transposed, so
-    that a vector holds one channel of many pixels; the samples are transposed back. Scratch: ``transposed`` and
-    ``samples`` for a square, ``line`` for a row.
+    offset``; if ``exact`` is 1, ``scale * (sum * factor / (mask * divisor)) + offset``. It may be 2 if no such quotient
+    that is not a tie is nearer than 2**-10 to one, and ``full`` is 255: then one division serves all colours. Squares
+    of sums are transposed, so that a vector holds one channel of many pixels; the samples are transposed back. Scratch:
+    ``transposed`` and ``samples`` for a square, ``line`` for a row.
     """
     if channels == 4:
         return _store_masked(
@@ -137,7 +142,9 @@ def _store_masked(
     )  # fmt: skip
     divisors = vectors.spread(tile, divisor)
     zeros, fulls = vectors.spread(tile, zero), vectors.spread(tile, full)
-    least, most = vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST)
+    least, most, coarse = (
+        vectors.spread(tile, _LEAST * max(factor, 1.0)), vectors.spread(tile, _MOST), vectors.spread(tile, _COARSE)
+    )  # fmt: skip
     for y in range(rows):
         i = y * pitch
         for p in range(0, whole, many):
@@ -145,13 +152,18 @@ def _store_masked(
             for q in range(together):
                 weights = vectors.read(transposed, (q * channels + colours) * lanes)
                 weights = vectors.between(weights, least, most)
-                weights = vectors.divide(factors, weights) if exact == 0 else vectors.multiply(divisors, weights)
+                if exact != 0:
+                    weights = vectors.multiply(divisors, weights)
+                if exact != 1:
+                    weights = vectors.divide(factors, weights)
                 for c in range(colours):
                     values = vectors.read(transposed, (q * channels + c) * lanes)
                     if exact == 0:
                         values = vectors.multiply(values, weights)
-                    else:
+                    elif exact == 1:
                         values = vectors.divide(vectors.multiply(values, factors), weights)
+                    else:
+                        values = vectors.subtract(vectors.multiply_add(coarse, values, weights), coarse)
                     values = vectors.nearest(vectors.multiply_add(offsets, scales, values))
                     if absolute != 0:
                         values = vectors.magnitude(values)

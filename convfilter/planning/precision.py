@@ -82,10 +82,7 @@ def _exact_with_mask(task: Task) -> bool:
     kernel = task.kernel
     of_mean, of_colours = reduced(kernel.numerator_sum, kernel.divisor)
     largest, weights = kernel.absolute_sum * task.largest_term * abs(of_mean), kernel.absolute_sum * abs(of_colours)
-    return (
-        kernel.absolute_sum * abs(kernel.divisor) <= _SINGLE_WEIGHTS
-        and max(largest, weights * full_scale(task.dtype)) <= SINGLE_WHOLE
-    )
+    return weights <= _SINGLE_WEIGHTS and max(largest, weights * full_scale(task.dtype)) <= SINGLE_WHOLE
 
 
 def reduced(one: float, other: float) -> tuple[float, float]:
