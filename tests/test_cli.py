@@ -607,7 +607,7 @@ UNUSED = ["numba", "tifffile", "importlib.metadata", "concurrent", "jinja2"]
         (["blur", "--stride", "0", "--box", "3", "in.png", "out.png"], ["numpy", "PIL", "numba", "llvmlite"]),
         (
             ["blur", "--box", "3", "in.png", "out.png"],
-            ["numba", "tifffile", "jinja2", "importlib.metadata", "concurrent"],
+            ["numba", "tifffile", "jinja2", "importlib.metadata", "concurrent", "numpy.typing", "locale"],
         ),
     ],
     ids=lambda value: " ".join(value[:2]),

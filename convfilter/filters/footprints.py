@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.kernel import Kernel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SIZE = r"(?ai)\d+(x\d+)?"
 _DISK = r"(?ai)disk:(.*)"

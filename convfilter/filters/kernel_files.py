@@ -22,15 +22,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection
-from typing import Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from convfilter.errors import KernelFileError, foreign, named, shown
 from convfilter.filters import kernel_text
 from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.kernel_text import Row, weight
 from convfilter.record import NamedTuple, record, replace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Most weights of a kernel file: 4096x4096.
 MOST_WEIGHTS = 4096 * 4096

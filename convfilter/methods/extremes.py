@@ -7,9 +7,9 @@ sums means over small windows of real samples tap by tap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import DilationPhase, Indices, dilation_phases
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch, aligned_array
@@ -29,6 +29,9 @@ from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, is_wide
 from convfilter.planning.methods.extremes import BETWEEN_ROWS, blocks_of, compares_stored, piece_cols, rows_between
 from convfilter.record import replace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SIGNATURE = "X* i8 i8* i8 i8 i8 i8 i8 i8* i8 i8 i8 i8 i8 i8 X* X* X* X* X* X* X* i8 i8 i8 i8"
 LARGEST = Loop("pooling", "largest", _SIGNATURE)

@@ -9,9 +9,9 @@ are ranked; their number decides about the rank.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
@@ -35,7 +35,7 @@ INTERPOLATE = Loop("interpolate", "interpolate", "X* X* f8* i8* i8 i8 i8 f8*")
 
 _NO_NUMBERS = np.zeros(0, np.int64)
 
-Real = npt.NDArray[np.float64]
+Real = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 
 
 def nodes(stage: StageSetup) -> list[Node]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.engine.borders import Indices, gather
 from convfilter.engine.buffer import Samples, Scratch
@@ -11,7 +12,7 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.planning import AxisPlan
 
-Real = npt.NDArray[np.float64]
+Real = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 
 
 def finish(

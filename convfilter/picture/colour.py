@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ParameterError, ReadError, shown
 from convfilter.picture.pixels import Model, Pixels, channels_of
 from convfilter.sample_types import full_scale, is_signed, sample_type
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Above this number of samples, converting all values once for a lookup table takes less time than converting samples.
 _TABLE_SAMPLES = 1 << 17

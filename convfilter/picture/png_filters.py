@@ -5,15 +5,16 @@ Portable Network Graphics (PNG) Specification, third edition, section 9 (filteri
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.native.loop import Loop
 
 APPLY = Loop("png_filters", "apply_filters", "B* i8 i8 i8 i8 i8 B*")
 UNDO = Loop("png_filters", "undo_filters", "B* i8 i8 i8 B* B*")
 
-Bytes = npt.NDArray[np.uint8]
+Bytes = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
 
 
 def apply_filters(image: Bytes, distance: int, group: int, most: int, out: Bytes) -> None:

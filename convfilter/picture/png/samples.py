@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import DECODE_THE_REST, ReadError
 from convfilter.picture.band_memory import BandMemory
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.png import layout as png
 
-Bytes = npt.NDArray[np.uint8]
+Bytes = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
 
 #: Approximate bytes of a block of inflated rows: they stay in the cache until they are unfiltered.
 BLOCK_BYTES = 1 << 18

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.picture.band_memory import BandMemory
 from convfilter.picture.frame import Frame, changed_area
@@ -42,7 +41,7 @@ _MAX_PIECE = 2**30
 #: slower, and its files are hardly smaller.
 _BEST_LEVEL = 10
 
-Bytes = npt.NDArray[np.uint8]
+Bytes = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
 #: Longest delay, which is a fraction of two 16-bit numbers.
 MOST_SECONDS = 65535
 

@@ -6,10 +6,14 @@ pointer. TIFF 6.0 (Adobe, 1992), section 13.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.errors import ReadError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _CLEAR, _END = 256, 257
 #: Bits of the shortest and of the longest codes.
@@ -20,7 +24,7 @@ _NARROW_CODES, _USUAL_CODES = 254, 3840
 #: Least and most codes of short runs that are checked at a time.
 _LEAST_CHUNK, _MOST_CHUNK = 256, 1 << 14
 
-_Integers = npt.NDArray[np.int32]
+_Integers = np.ndarray[tuple[Any, ...], np.dtype[np.int32]]
 
 
 def is_sound(data: bytes) -> bool:

@@ -6,7 +6,6 @@ from math import ceil, log2
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.filters.operators import Morphology, Operator
 from convfilter.planning.method import Grid, Method, always, grid_of_pictures, grid_of_samples, rows_of_windows
@@ -15,6 +14,8 @@ from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from convfilter.planning.stage_plan import StagePlan
 
 #: Bytes of a tile's rows under a footprint, which stay in a core's L2 cache.
