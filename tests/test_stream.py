@@ -18,16 +18,17 @@ class Reading(Node):
 
     row_shape, dtype = (4, 1), np.dtype("uint8")
 
-    def __init__(self, rows, block_rows, looks, reads, *, group=1, persists=False, in_order=False):
+    def __init__(self, rows, block_rows, looks, reads, *, group=1, persists=False, in_order=False, lead=0):
         self.rows, self.block_rows, self.reads, self.in_order = rows, block_rows, reads, in_order
         self.contiguous_rows, self.persists, self._looks = group * block_rows, persists, looks
+        self.lead_blocks = lead
 
     def demand(self, top, bottom, number=0):
-        return self._looks[number][top // self.block_rows]
+        return self._looks[number][top // self.block_rows + self.lead_blocks]
 
     def incoming(self, top, bottom, number=0):
-        above = self._looks[number][top // self.block_rows - 1] if top else []
-        return np.setdiff1d(self.demand(top, bottom, number), above)
+        block = top // self.block_rows + self.lead_blocks
+        return np.setdiff1d(self.demand(top, bottom, number), self._looks[number][block - 1] if block else [])
 
     def crew(self, sources, target, threads):
         raise NotImplementedError
@@ -49,21 +50,23 @@ def chains(draw):
 
 def of_rows(draw, number, nodes, reads, *, in_order=False):
     rows, block_rows = draw(st.integers(1, 40)), draw(st.integers(1, 6))
+    persists = bool(reads) and draw(st.booleans())
+    lead = draw(st.integers(0, 3)) if persists else 0
     looks = []
     for back in reads:
         of_input = st.lists(st.integers(-1, nodes[number - back].rows - 1), max_size=5)
         moving = draw(st.booleans())
         looks.append([
             np.array(moved(draw(of_input), top, nodes[number - back].rows) if moving else draw(of_input), np.int64)
-            for top in range(0, rows, block_rows)
+            for top in range(-lead * block_rows, rows, block_rows)
         ])  # fmt: skip
-    group, persists = draw(st.integers(1, 2)), draw(st.booleans())
-    return Reading(rows, block_rows, looks, reads, group=group, persists=persists and bool(reads), in_order=in_order)
+    group = draw(st.integers(1, 2))
+    return Reading(rows, block_rows, looks, reads, group=group, persists=persists, in_order=in_order, lead=lead)
 
 
 def moved(rows, top, most):
     """Return a few rows near a block, as those of a window."""
-    return [min(top + row % 7, most - 1) for row in rows]
+    return [max(-1, min(top + row % 7, most - 1)) for row in rows]
 
 
 @given(chains(), st.data())
@@ -77,7 +80,7 @@ def test_rows_are_computed_before_they_are_read(nodes, data):
 
 def check(nodes, stream, places):
     there = [{} for _ in nodes]  # place -> row
-    done = [0] * len(nodes)
+    done = [-node.lead_blocks for node in nodes]
     for tick in stream:
         assert len({k for k, _ in tick}) == len(tick)
         assert sum(not nodes[k].in_order for k, _ in tick) <= 1
@@ -87,13 +90,15 @@ def check(nodes, stream, places):
             assert blocks == list(range(done[k], done[k] + len(blocks)))
             for block in blocks:
                 for number, back in enumerate(node.reads if k else ()):
-                    needed = node.incoming if node.persists and block else node.demand
+                    needed = node.incoming if node.persists and (block or node.lead_blocks) else node.demand
                     read |= {(k - back, row) for row in needed(*node.rows_of(block), number) if row >= 0}
         assert all(there[k][places[k][row]] == row for k, row in read)
         for k, blocks in tick:
             done[k] += len(blocks)
             for row in (
-                range(nodes[k].rows_of(blocks[0])[0], nodes[k].rows_of(blocks[-1])[1]) if k < len(places) else ()
+                range(max(0, nodes[k].rows_of(blocks[0])[0]), nodes[k].rows_of(blocks[-1])[1])
+                if k < len(places)
+                else ()
             ):
                 there[k][places[k][row]] = row
         assert all(there[k][places[k][row]] == row for k, row in read), "written over while it was read"
@@ -127,6 +132,19 @@ def test_few_rows_are_held():
     nodes = [Reading(800, 8, [], (), in_order=True)]
     nodes += [Reading(800, 8, [window(800, 8, reach)], (1,)) for reach in (5, 0)]
     assert Stream(nodes, readings_of(nodes), [1, 1, 1]).heights == [32, 8]
+
+
+def test_lead_blocks_need_no_higher_buffer_than_others():
+    """Each block loads eight rows into a ring of 24; without lead blocks the first one would load all 24."""
+    looks = [np.arange(max(0, top), top + 8) for top in range(0, 816, 8)]
+    nodes = [
+        Reading(816, 8, [], (), in_order=True),
+        Reading(800, 8, [looks], (1,), persists=True, lead=2),
+        Reading(800, 8, [window(800, 8, 0)], (1,), in_order=True),
+    ]
+    stream = Stream(nodes, readings_of(nodes), [1, 1, 1])
+    assert stream.heights == [16, 16]
+    assert [*stream][:4] == [[(0, [0])], [(1, [-2]), (0, [1])], [(1, [-1]), (0, [2])], [(1, [0]), (0, [3])]]
 
 
 @pytest.mark.parametrize("shape", [(331, 40, 3), (97, 40, 4), (40, 40, 1)])

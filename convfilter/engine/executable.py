@@ -229,7 +229,7 @@ class _BandCrews:
         same page of 2 MB at the same time, and the system would clear the page for each of them.
         """
         last = len(self._nodes) - 1
-        rows = [span for number, spans in self._steps(tick) if number == last for span in spans]
+        rows = [span for number, spans in self._steps(tick) if number == last for span in spans if span[0] >= 0]
         if not rows or self._result.slot.array.nbytes < _LARGE_PAGED:
             return []
         top, bottom = rows[0][0], rows[-1][1]

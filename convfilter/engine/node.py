@@ -88,6 +88,8 @@ class Node(ABC):
         Whether an ``in_order`` node also takes bands of its result side by side, each in order.
     persists : bool
         Whether the crew keeps rows that a block has read for the block below.
+    lead_blocks : int
+        Blocks with negative numbers, which only load the rows above block 0 into rings. In a stream they come first.
     splits_columns : bool
         Whether threads share the columns of a block, so that one block occupies all of them.
     stage_number : int
@@ -109,6 +111,7 @@ class Node(ABC):
     in_order: bool = False
     takes_bands: bool = False
     persists: bool = False
+    lead_blocks: int = 0
     splits_columns: bool = False
     stage_number: int = 0
 
@@ -163,7 +166,7 @@ class Node(ABC):
         return self.demand(top, bottom, number)
 
     def spans(self, number: int = 0) -> Spans:
-        """Return the rows of an input that blocks need if they are computed in order.
+        """Return the rows of an input that blocks, those of the lead included, need if they are computed in order.
 
         Returns
         -------
@@ -172,14 +175,17 @@ class Node(ABC):
         stops : (blocks + 1,) int64 array
             The row after the last one that these blocks need; 0 if they need none.
         """
-        blocks = enumerate(map(self.rows_of, range(self.blocks)))
-        needed = [(self.incoming if self.persists and block else self.demand)(*rows, number) for block, rows in blocks]
+        needed = [
+            (self.incoming if self.persists and (block or self.lead_blocks) else self.demand)(*rows, number)
+            for block in range(-self.lead_blocks, self.blocks)
+            for rows in [self.rows_of(block)]
+        ]
         stops = np.cumsum([rows.size for rows in needed])
         return spans_of(np.concatenate(needed), np.append(0, stops[:-1]), stops)
 
     def block_ends(self) -> tuple[Indices, Indices]:
-        """Return the first and the last-plus-one row of each block."""
-        tops = np.arange(self.blocks) * self.block_rows
+        """Return the first and the last-plus-one row of each block, negative in the lead."""
+        tops = np.arange(-self.lead_blocks, self.blocks) * self.block_rows
         return tops, np.minimum(tops + self.block_rows, self.rows)
 
     @abstractmethod
@@ -191,10 +197,13 @@ class Node(ABC):
 
 
 def spans_of(rows: Indices, starts: Indices, stops: Indices) -> Spans:
-    """Return the spans of blocks of which each needs a slice of ``rows``; starts and stops do not decrease."""
+    """Return the spans of blocks of which each needs a slice of ``rows``; starts and stops do not decrease.
+
+    Negative ones count as 0.
+    """
     known = np.append(np.where(rows == CONSTANT, _NO_ROW, rows), _NO_ROW)
     firsts, ends = np.minimum.accumulate(known[::-1])[::-1], np.maximum.accumulate(np.append(CONSTANT, rows)) + 1
-    starts, stops = np.minimum(starts, rows.size), np.minimum(stops, rows.size)
+    starts, stops = np.clip(starts, 0, rows.size), np.clip(stops, 0, rows.size)
     return np.append(firsts[starts], _NO_ROW), np.append(0, ends[stops])
 
 

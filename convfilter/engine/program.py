@@ -125,12 +125,16 @@ class Program:
     def run(self, first: int, steps: int, *, continues: bool = False) -> None:
         """Run steps ``first`` to ``first + steps - 1``.
 
-        With ``continues``, the program has just run the steps before, and so the calls that run ahead.
+        With ``continues``, the program has just run the steps before, and so the calls that run ahead. Steps with
+        negative numbers are only those calls.
         """
         for slotted in self._slots:
             slotted.follow(self._lines)
         lines, arguments = self._addresses
         lead = 0 if continues else self._lead
+        if first < 0:
+            assert continues or -first >= lead
+            first, steps, lead = 0, steps + first, -first
         self._native.at_addresses(lines, len(self._calls), self._lines.shape[1], first, steps, lead, arguments)
 
     @property

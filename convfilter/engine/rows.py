@@ -16,7 +16,7 @@ from convfilter.engine.node import BlockTask, Crew, Node, Rows, Spans
 
 #: Samples of one read: they stay in a core's cache until the next node has read them.
 _READ_SAMPLES = 2**18
-#: Block heights are multiples of this; see ``planning.chains``.
+#: Heights of blocks of whole units; see ``planning.chains``. Other nodes find the rows of a unit side by side.
 _UNIT_ROWS = 8
 
 End = TypeVar("End")
@@ -146,8 +146,13 @@ class FromRows(Node):
     def __init__(self, source: Connection[RowSource], shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> None:
         self._source = source
         self.rows, self.row_shape, self.dtype = shape[0], shape[1:], dtype
+        self.block_rows = _UNIT_ROWS
         rows = _READ_SAMPLES // (shape[1] * shape[2])
-        self.block_rows = max(1, min(rows, shape[0]) // _UNIT_ROWS) * _UNIT_ROWS
+        if rows >= _UNIT_ROWS:
+            self.block_rows *= max(1, min(rows, shape[0]) // _UNIT_ROWS)
+        while self.block_rows > max(1, rows):  # wide rows take much memory: read a part of a unit at a time
+            self.block_rows //= 2
+        self.contiguous_rows = max(self.block_rows, _UNIT_ROWS)
 
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return an empty array: the node has no input."""

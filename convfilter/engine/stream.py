@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,18 +19,31 @@ _AHEAD_BYTES = 4 * 2**20
 
 
 class Reading(NamedTuple):
-    """The rows that one node reads from another; see ``Node.spans``."""
+    """The rows that one node, whose first blocks are ``lead`` lead blocks, reads from another; see ``Node.spans``."""
 
     source: int
     reader: int
+    lead: int
     firsts: Indices
     stops: Indices
+
+    def first(self, done: Any) -> Any:
+        """Return the first row that is needed when the blocks before number ``done``, or each of them, are computed."""
+        return self.firsts[self.lead + done]
+
+    def stop(self, done: Any) -> Any:
+        """Return the row after the last one that the blocks before number ``done``, or each of them, need."""
+        return self.stops[self.lead + done]
+
+    def ready(self, available: int) -> int:
+        """Return the number of the first block that needs more than ``available`` rows."""
+        return bisect_right(self.stops, available) - 1 - self.lead
 
 
 def readings_of(nodes: Sequence[Node]) -> list[Reading]:
     """Return the readings of each node from other nodes."""
     return [
-        Reading(source, number, np.minimum(firsts, nodes[source].rows), stops)
+        Reading(source, number, node.lead_blocks, np.minimum(firsts, nodes[source].rows), stops)
         for number, node in enumerate(nodes)
         for k, source in enumerate(sources_of(node, number))
         if source is not None
@@ -67,7 +81,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[Tick]:
         """Yield the ticks, from the first row on."""
-        done = [0] * len(self._nodes)
+        done = [-node.lead_blocks for node in self._nodes]
         while done[-1] < self._nodes[-1].blocks:
             tick = self._tick(done)
             assert tick
@@ -76,7 +90,7 @@ class Stream:
                 done[number] = blocks[-1] + 1
 
     def _tick(self, done: Sequence[int]) -> Tick:
-        """Return the steps of a tick, which read what earlier ticks have computed: ``done`` blocks of each node.
+        """Return the steps of a tick, which read what earlier ticks have computed: each node's blocks before ``done``.
 
         The rows of the source are read just before their use, while there is room for them.
         """
@@ -98,6 +112,8 @@ class Stream:
         goals = [0] * (len(done) - 1) + [self._nodes[-1].blocks]
         for number in range(len(done) - 1, -1, -1):
             node, wanted = self._nodes[number], min(done[number] + self._sizes[number], goals[number])
+            if done[number] < 0:  # block 0 begins a step: few steps then go over the end of a ring
+                wanted = min(wanted, 0)
             if node.in_order:
                 wanted = min(self._ready(number, done) + self._sizes[number], node.blocks)
             else:
@@ -114,7 +130,7 @@ class Stream:
 
     def _blocks_for(self, each: Reading, blocks: int) -> int:
         """Return the number of blocks of a source that the first ``blocks`` of its reader need."""
-        return -(-int(each.stops[blocks]) // self._nodes[each.source].block_rows)
+        return -(-int(each.stop(blocks)) // self._nodes[each.source].block_rows)
 
     def _ready(self, number: int, done: Sequence[int], *, sources: bool = True) -> int:
         """Return the number of a node's blocks, from the first on, whose inputs are available.
@@ -125,8 +141,8 @@ class Stream:
         for each in self._inputs[number]:
             source = self._nodes[each.source]
             if sources or not self._is_source(each.source):
-                available = min(done[each.source] * source.block_rows, source.rows)
-                ready = min(ready, bisect_right(each.stops, available) - 1)
+                available = max(0, min(done[each.source] * source.block_rows, source.rows))
+                ready = min(ready, each.ready(available))
         return ready
 
     def _free(self, number: int, done: Sequence[int]) -> int:
@@ -134,20 +150,21 @@ class Stream:
         node = self._nodes[number]
         if number == len(self._nodes) - 1:
             return node.blocks
-        first = min(int(each.firsts[done[each.reader]]) for each in self._readers[number])
+        first = min(int(each.first(done[each.reader])) for each in self._readers[number])
         return node.blocks if first >= node.rows else (first + self.heights[number]) // node.block_rows
 
     def _height(self, number: int) -> int:
         """Return the rows of a node's line buffer: those of a step of its reader, or of two next to a source or sink.
 
-        The first step of a window reads its halo, too; rows for the second step are then read after it.
+        Where no lead blocks fill a ring, the first step of a window reads its halo, too; rows for the second step are
+        then read after it.
         """
         node, last = self._nodes[number], {each.reader for each in self._readers[number]}
         while len(last) > 1:  # until they meet in a node that all results of several readers reach
             least = min(last)
             last = last - {least} | {each.reader for each in self._readers[least]}
         (reader,) = last
-        size, blocks = self._sizes[reader], np.arange(self._nodes[reader].blocks)
+        size, blocks = self._sizes[reader], np.arange(-self._nodes[reader].lead_blocks, self._nodes[reader].blocks)
         rows = self._needed(number, reader, blocks, size)
         if node.in_order or self._nodes[reader].in_order:
             two = self._needed(number, reader, blocks[size:], 2 * size)
@@ -163,9 +180,10 @@ class Stream:
             readers = [each for each in self._readers[between] if each.reader in begun]
             unit = self._nodes[between].block_rows
             if between == number:
-                firsts = np.min([each.firsts[begun[each.reader]] for each in readers], 0)
-                stops = np.max([-(-each.stops[ended[each.reader]] // unit) for each in readers], 0) * unit
+                firsts = np.min([each.first(begun[each.reader]) for each in readers], 0)
+                stops = np.max([-(-each.stop(ended[each.reader]) // unit) for each in readers], 0) * unit
                 return max(1, int((stops - firsts).max(initial=0)))
             for counts in (begun, ended) if readers else ():
-                counts[between] = np.array([-(-each.stops[counts[each.reader]] // unit) for each in readers]).max(0)
+                count = np.array([-(-each.stop(counts[each.reader]) // unit) for each in readers]).max(0)
+                counts[between] = np.where(count == 0, -self._nodes[between].lead_blocks, count)
         raise AssertionError

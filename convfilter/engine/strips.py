@@ -26,6 +26,8 @@ from convfilter.record import cached_property
 
 #: Bytes of a program besides arrays, as measured: tall pictures have thousands of programs.
 _PROGRAM_BYTES = 6 * 2**10
+#: Number of the next step of a strip that must start afresh: steps above the picture have small negative numbers.
+_AFRESH = -(2**40)
 
 
 class Strip:
@@ -65,7 +67,7 @@ class Strip:
         self._target, self._main, self._tail, self._step_rows, self._state = target, main, tail, step_rows, state
         self._persists = persists
         self._programs = [main] if main is tail else [main, tail]
-        self._next = -1
+        self._next = _AFRESH
 
     @classmethod
     def of_steps(
@@ -87,7 +89,7 @@ class Strip:
 
     def begin(self) -> None:
         """Begin with another picture."""
-        self._next = -1
+        self._next = _AFRESH
         for program in self._programs:
             program.reset_total()
 
@@ -103,6 +105,8 @@ class Strip:
 
     def run(self, rows: Rows) -> None:
         """Compute and store output rows ``top`` (the start of a step) to ``bottom - 1``.
+
+        Negative ones are those of lead blocks (see ``Node``), for which rings are filled.
 
         Raises
         ------
@@ -122,7 +126,7 @@ class Strip:
         if remainder:
             self._tail.rebase(shift, source)
             self._tail.run(first + steps, 1, continues=steps > 0 or follows)
-        self._next = first + steps if self._persists and not remainder else -1
+        self._next = first + steps if self._persists and not remainder else _AFRESH
         if self._nonfinite is not None and self._nonfinite[0]:
             raise NotLocalError
 

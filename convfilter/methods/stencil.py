@@ -50,11 +50,13 @@ class Stencil(StageNode):
         assert self.plan.sliding_window is not None
         self._window = self.plan.sliding_window
         self.persists = self._window.held_bytes(self.plan) <= PERSISTENT_BYTES
+        if self.persists:
+            self.lead_blocks = -(-max(ring.lead * ring.step_rows for ring in self._rings) // self.block_rows)
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that the steps of a block load, and the rows at the centres of its outputs."""
         axis, rows = self.plan.rows, [entering.of(top, bottom) for entering in self._entering]
-        if self._reads_centres:
+        if self._reads_centres and top >= 0:
             first = top * axis.stride + axis.centre
             rows.append(self._row_index[first : (bottom - 1) * axis.stride + axis.centre + 1])
         return np.concatenate(rows) if len(rows) > 1 else rows[0]
@@ -67,7 +69,7 @@ class Stencil(StageNode):
         spans = [entering.spans(tops, bottoms) for entering in self._entering]
         if self._reads_centres:
             first, last = (rows * axis.stride + axis.centre for rows in (tops, bottoms - 1))
-            spans.append(spans_of(self._row_index, first, last + 1))
+            spans.append(spans_of(self._row_index, first, np.where(tops < 0, 0, last + 1)))
         firsts, stops = zip(*spans, strict=True)
         return np.min(firsts, 0), np.max(stops, 0)
 
@@ -82,10 +84,14 @@ class Stencil(StageNode):
 
     @cached_property
     def _entering(self) -> list[_Entering]:
-        """Rows that enter the ring; the crew takes one of two rings if rows can be lane-interleaved."""
+        """Rows that enter each ring."""
+        return [_Entering(ring, self._row_index) for ring in self._rings]
+
+    @property
+    def _rings(self) -> list[AnyRing]:
+        """The rings of which the crew takes one: of two if rows can be lane-interleaved."""
         interleaving = self.plan.interleaving
-        rings = [self._window.ring, *([interleaving.ring] if interleaving is not None else [])]
-        return [_Entering(ring, self._row_index) for ring in rings]
+        return [self._window.ring, *([interleaving.ring] if interleaving is not None else [])]
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return the strips, lane-interleaved where that is faster."""
@@ -125,13 +131,12 @@ class _Entering:
         """Return the rows that the steps of a block load."""
         ring = self._ring
         first, last = ring.lead + top // ring.step_rows, ring.lead + -(-bottom // ring.step_rows) - 1
-        return self._rows[first * ring.advance : last * ring.advance + ring.block]
+        return self._rows[max(0, first * ring.advance) : max(0, last * ring.advance + ring.block)]
 
     def spans(self, tops: Indices, bottoms: Indices) -> Spans:
-        """Return the rows that the steps of each block load; those of the first load the rows above, too."""
+        """Return the rows that the steps of each block load."""
         ring = self._ring
         firsts, lasts = ring.lead + tops // ring.step_rows, ring.lead + -(-bottoms // ring.step_rows) - 1
-        firsts[0] = 0
         return spans_of(self._rows, firsts * ring.advance, lasts * ring.advance + ring.block)
 
 
