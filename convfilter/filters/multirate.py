@@ -40,21 +40,27 @@ class Window:
         Least sigma of the Gaussian in steps. Its spectrum must have faded at the highest frequency of the coarse grid.
     least : float
         The blur ends at its first tap below this.
+    wrong : float
+        Largest error along an axis, as a share of the range of samples: half the sum of wrong weights.
     """
 
     width: int
     shape: float
     sigma: float
     least: float
+    wrong: float
 
 
 #: Windows of one quality; the one that takes the fewest multiply-adds is used.
 Quality: TypeAlias = tuple[Window, ...]
 
-#: For 8-bit results: wrong weights of up to 3.6e-6 in all on each axis, 0.0007 of a level on both together.
-COARSE: Quality = (Window(6, 15.6, sigma=2.2, least=2e-7), Window(7, 17.15, sigma=1.9, least=1e-6))
+#: For 8-bit results: wrong weights of up to 3.6e-6 in all on each axis, 0.0009 of a level on both together.
+COARSE: Quality = (
+    Window(6, 15.6, sigma=2.2, least=2e-7, wrong=1.9e-6),
+    Window(7, 17.15, sigma=1.9, least=6e-7, wrong=1.9e-6),
+)
 #: For other results, and for colours under faint alpha: wrong weights of up to 6.2e-8 in all on each axis.
-FINE: Quality = (Window(8, 19.6, sigma=2.2, least=3e-9),)
+FINE: Quality = (Window(8, 19.6, sigma=2.2, least=3e-9, wrong=3.2e-8),)
 #: Frequencies above 0, up to the highest of the coarse grid, at which spectra are computed.
 _FREQUENCIES = 32
 
@@ -75,6 +81,8 @@ class Rates:
         For each phase (distance from the decimated sample at or before the output), weights of decimated samples.
     interpolation_first : int
         The first of these, relative to the decimated sample at or before the output.
+    wrong : float
+        Bound of the error along the axis, as a share of the range of samples.
     """
 
     step: int
@@ -82,6 +90,7 @@ class Rates:
     blur: Weights
     interpolation: Weights
     interpolation_first: int
+    wrong: float
 
     @property
     def decimation_reach(self) -> int:
@@ -129,7 +138,8 @@ def _rates(sigma: float, step: int, window: Window) -> Rates:
     from_sample = np.zeros(reach + 1)
     from_sample[distance[reached]] = interpolation[reached]
     spectra = _spectrum(decimation[reach:], step), _spectrum(from_sample, step)
-    return Rates(step, decimation, _blur(sigma / step, spectra, window.least), interpolation, first)
+    blur = _blur(sigma / step, spectra, window.least)
+    return Rates(step, decimation, blur, interpolation, first, window.wrong)
 
 
 def _samples(distance: npt.NDArray[np.int64], step: int, window: Window) -> Weights:

@@ -7,7 +7,8 @@ the ``Plan`` of all stages. All functions are pure, and need neither pictures no
 from convfilter.planning.arithmetic import AxisPlan, counted_cells, real_cells
 from convfilter.planning.method import ALGORITHMS, Algorithm
 from convfilter.planning.methods import applicable
-from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.plan import plan_stack
+from convfilter.planning.stack_plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task
 from convfilter.sample_types import full_scale, is_integer, is_wide, require_sample_type

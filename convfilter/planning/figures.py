@@ -5,7 +5,7 @@ from __future__ import annotations
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import Correlation, Gradient, Orientation, WeightedSums
 from convfilter.planning.field import Field
-from convfilter.planning.plan import Plan
+from convfilter.planning.stack_plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import record
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from convfilter.filters.kernel import Kernel
+import numpy as np
+
+from convfilter.filters.kernel import Kernel, Weights
 from convfilter.filters.operators import (
     ACTIVATIONS,
     Compass,
@@ -20,7 +22,11 @@ from convfilter.filters.operators import (
 )
 from convfilter.filters.stage import Stage
 from convfilter.planning.task import Task, gain_of_sums
+from convfilter.record import replace
 from convfilter.sample_types import full_scale
+
+#: Sine of an angle below which two pairs of weights count as parallel.
+_PARALLEL = 1e-12
 
 
 class Weighted(Protocol):
@@ -37,6 +43,11 @@ class Weighted(Protocol):
     @property
     def scale(self) -> float:
         """The remaining scale of the stage."""
+
+
+def with_levels(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks of a stack with their ``levels``."""
+    return [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
 
 
 def levels(tasks: Sequence[Task]) -> list[float]:
@@ -110,6 +121,29 @@ def largest_gain(stage: Stage, kernel: Kernel, scale: float) -> float:
         # A threshold has no gain: an error moves a sample from one side to the other at most.
         return abs(stage.scale) * (abs(operator.low) if operator.kind == "scale" else 1.0)
     return math.inf
+
+
+def largest_length(one: Weights, other: Weights) -> float:
+    """Return the largest ``sqrt(x**2 + y**2)`` of two sums with these weights, of samples from -1 to 1.
+
+    The sums are farthest from 0 in a direction in which each sample pushes them: that of its own pair of weights, or
+    against it. So all sums at that distance are found from the directions at which a pair changes its side.
+    """
+    pairs = np.stack([one.ravel(), other.ravel()])
+    pairs = pairs[:, np.any(pairs != 0, axis=0)]
+    if not pairs.size:
+        return 0.0
+    lengths = np.hypot(*pairs)
+    across, along = np.stack([-pairs[1], pairs[0]]).T @ pairs, pairs.T @ pairs
+    is_parallel = np.abs(across) <= _PARALLEL * np.outer(lengths, lengths)
+    across, own = np.where(is_parallel, 0.0, np.sign(across)), np.where(is_parallel, np.sign(along), 0.0)
+    ends = (np.concatenate([across + own, across - own]) @ pairs.T).T
+    return float(np.hypot(*ends).max())
+
+
+def square(number: float) -> float:
+    """Return ``number * number``, which is infinite beyond float64's range; ``**`` raises an error there."""
+    return number * number
 
 
 def times(size: float, gain: float) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from convfilter.filters.factors import Product
 from convfilter.filters.multirate import Rates
@@ -51,6 +52,17 @@ _Only: TypeAlias = Literal[
 ]
 Algorithm: TypeAlias = Choice | _Only
 ALGORITHMS: tuple[Choice, ...] = get_args(Choice)
+
+
+#: Kinds of pictures in the error budget: constant, constant along an axis, varied along both; any is a quick bound.
+Pictures: TypeAlias = Literal["flat", "lined", "varied", "any"]
+#: Passes of sums, one after another: the weights of each in the order of summation.
+Cascade: TypeAlias = tuple[npt.NDArray[np.float64], ...]
+
+
+def even(terms: int, total: float = 1.0) -> Cascade:
+    """Return a pass of ``terms`` equal weights with a sum of ``total``."""
+    return (np.full(terms, total / terms),)
 
 
 @record
@@ -128,11 +140,16 @@ def _no_window(_plan: StagePlan) -> None:
     return None
 
 
-def _taps(plan: StagePlan) -> int:
-    return plan.kernel.nonzeros
+def _taps(plan: StagePlan) -> tuple[Cascade, ...]:
+    return (even(plan.kernel.nonzeros, plan.kernel.absolute_sum),) if plan.kernel.nonzeros else ()
 
 
-def _nothing(_plan: StagePlan) -> float:
+def no_passes(_plan: StagePlan) -> tuple[Cascade, ...]:
+    """Return the passes of a method that sums nothing."""
+    return ()
+
+
+def _nothing(_plan: StagePlan, _pictures: Pictures) -> float:
     return 0.0
 
 
@@ -242,10 +259,11 @@ class Method(NamedTuple):
         Whether float32 sums keep the promises about errors for a task without samples that need float64.
     fits_previews : bool
         Whether previews of real samples take float32 sums, whatever ``fits_single`` says.
-    terms : callable
-        Rounded additions of one output sample, for the error budget.
+    passes, coarse_passes : callable
+        Passes of rounded sums, for the error budget: those over all samples, and those over decimated ones.
     left_out : callable
-        Share of the kernel's weight that the method misplaces or leaves out; a bound.
+        Share of the kernel's weight that the method misplaces or leaves out, from the plan and the kind of pictures; a
+        bound.
     """
 
     name: Algorithm
@@ -272,12 +290,14 @@ class Method(NamedTuple):
     hides: bool = False
     fits_single: Callable[[Task], bool] = sums_fit
     fits_previews: bool = False
-    terms: Callable[[StagePlan], int] = _taps
-    left_out: Callable[[StagePlan], float] = _nothing
+    passes: Callable[[StagePlan], tuple[Cascade, ...]] = _taps
+    coarse_passes: Callable[[StagePlan], tuple[Cascade, ...]] = no_passes
+    left_out: Callable[[StagePlan, Pictures], float] = _nothing
 
     def precision(self, task: Task) -> Precision:
         """Return the type of the sums of a task."""
-        return "float32" if task.accuracy != "float64" and self.fits_single(task) else "float64"
+        needs_double = task.is_precise or task.accuracy == "float64"
+        return "float64" if needs_double or not self.fits_single(task) else "float32"
 
     def time(self, task: Task) -> float:
         """Return the approximate time of one output sample."""

@@ -16,80 +16,24 @@ from convfilter.filters.kernels import identity
 from convfilter.filters.network_operators import Constant, Join, NetworkOperator, Softmax
 from convfilter.filters.operators import Correlation, Point
 from convfilter.filters.stage import Stage
-from convfilter.planning.chains import groups
 from convfilter.planning.composites import expanded, sized
 from convfilter.planning.field import Field
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
 from convfilter.planning.method import ALGORITHMS
 from convfilter.planning.method_choice import plan_stage
 from convfilter.planning.offsets import in_fractions
-from convfilter.planning.stage_plan import Group, StagePlan
+from convfilter.planning.stack_plan import Plan, Refinement
+from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import MaskKind, Task, compares_samples, takes_alpha_as_colour
-from convfilter.record import record, replace
+from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_integer, real_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-@record
-class Plan:
-    """The plan of a stack for one picture size and sample type.
-
-    Attributes
-    ----------
-    stages : tuple of StagePlan
-        First to last.
-    input_shape : (rows, cols) or (rows, cols, channels)
-    dtype : dtype
-        Sample type of the input.
-    alpha : bool
-        Whether the last channel is alpha.
-    gray : bool
-        Whether the first stage takes the luminance of its input.
-    white, out_white : float or None
-        Values of white in the input and in an integer result, where they are not the full scale of the sample type.
-    between : dtype
-        Sample type of real results between two stages; see ``StagePlan.result``.
-    """
-
-    stages: tuple[StagePlan, ...]
-    input_shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
-    alpha: bool
-    gray: bool
-    white: float | None = None
-    out_white: float | None = None
-    between: np.dtype[np.generic] = np.dtype(np.float32)
-
-    @property
-    def full(self) -> float:
-        """The value of white in the input, and in real results."""
-        return self.white or full_scale(self.dtype)
-
-    def full_out(self, dtype: np.dtype[np.generic]) -> float:
-        """Return the value of white in a result of ``dtype``."""
-        return (self.out_white or full_scale(dtype)) if is_integer(dtype) else self.full
-
-    @property
-    def input_colours(self) -> int:
-        """Colour channels of the first stage's input, without alpha."""
-        return self.stages[0].channels - self.alpha
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """Groups of stages that run together, first to last."""
-        if len(self.stages) == 1:
-            return (Group(0, 1),)
-        return groups(self.stages)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """(rows, cols) or (rows, cols, channels) of the result."""
-        last = self.stages[-1]
-        size = (last.rows.output, last.cols.output)
-        squeeze = last.output_channels == 1 and (len(self.input_shape) == 2 or self.gray)
-        return size if squeeze else (*size, last.output_channels)
+#: Taps along an axis whose sums of 16-bit samples keep the promise.
+_FEW_TAPS = 64
 
 
 def plan_stack(
@@ -153,12 +97,23 @@ def plan_stack(
     stages = in_fractions(stages, sample_type, white)
     prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
     stored = np.dtype(out_dtype or sample_type)
-    tasks, branches = _tasks_of(
-        stages, prefixes, (rows, cols, channels), sample_type, stored, alpha=alpha, gray=gray, white=white,
-        out_white=out_white, premultiplied=premultiplied, mask=mask,
-    )  # fmt: skip
+
+    def tasks_with(refinement: Refinement) -> tuple[list[Task], dict[int, Branches]]:
+        return _tasks_of(
+            stages, prefixes, (rows, cols, channels), sample_type, stored, alpha=alpha, gray=gray, white=white,
+            out_white=out_white, premultiplied=premultiplied, mask=mask, refinement=refinement,
+        )  # fmt: skip
+
+    def plan_of(tasks: list[Task], branches: dict[int, Branches]) -> Plan:
+        if len(tasks) > 1:
+            from convfilter.planning.gains import with_levels
+
+            tasks = with_levels(tasks)
+        plans = _stage_plans(tasks, branches, algorithm, prefixes)
+        return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, real_of(sample_type, stored))
+
+    tasks, branches = tasks_with(Refinement())
     if len(tasks) > 1:
-        from convfilter.planning.gains import levels
         from convfilter.planning.merging import merged
 
         merged_stages = merged(stages, tasks) if algorithm is None else stages
@@ -167,9 +122,24 @@ def plan_stack(
                 merged_stages, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white,
                 out_white=out_white, premultiplied=premultiplied,
             )  # fmt: skip
-        tasks = [replace(task, levels=each) for task, each in zip(tasks, levels(tasks), strict=True)]
-    plans = _stage_plans(tasks, branches, algorithm, prefixes)
-    return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, real_of(sample_type, stored))
+    plan = plan_of(tasks, branches)
+    if algorithm is not None or mask or (len(tasks) == 1 and _surely_keeps(tasks[0], plan.stages[0])):
+        return plan
+    from convfilter.planning.refining import refined
+
+    return refined(plan, lambda refinement: plan_of(*tasks_with(refinement)), stored)
+
+
+def _surely_keeps(task: Task, stage: StagePlan) -> bool:
+    """Whether a single stage keeps its promise without a look at its error budget.
+
+    The tests compute the budgets of such stages: means of 8-bit samples, and of 16-bit samples by few taps or by the
+    multirate method, whose taps are few, too.
+    """
+    if stage.exact or stage.precision == "float64":
+        return True
+    has_few_taps = any(stage.rates) or task.accuracy == "uint8" or max(task.kernel.shape) <= _FEW_TAPS
+    return is_integer(task.result) and task.gain <= 1 + 1e-9 and has_few_taps
 
 
 def _tasks_of(
@@ -185,6 +155,7 @@ def _tasks_of(
     out_white: float | None,
     premultiplied: bool,
     mask: MaskKind,
+    refinement: Refinement,
 ) -> tuple[list[Task], dict[int, Branches]]:
     """Return the task of each stage, and the branches of the stages that join some.
 
@@ -206,7 +177,8 @@ def _tasks_of(
         stage, is_last = sized(each, size), number == len(stages) - 1
         incoming = dtype if number == 0 else tasks[-1].result
         between = _between(stage, between, real)
-        result = stored if is_last else between
+        wide = np.dtype(np.float64) if number in refinement.stored else between
+        result = stored if is_last else wide
         luminance, whites = gray and number == 0, _whites(incoming, result, white, out_white)
         separate_alpha = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
         joined = None
@@ -222,6 +194,8 @@ def _tasks_of(
             stage, size, incoming, result=result, alpha=separate_alpha, gray=luminance, whites=whites, stored=stored,
             premultiplied=premultiplied, prefix=prefix, joined=joined, mask=mask,
         )  # fmt: skip
+        if number in refinement.summed:
+            task = replace(task, is_precise=True)
         if not is_last and compares_samples(stages[number + 1].operator):
             task = task.selecting()
         tasks.append(task)

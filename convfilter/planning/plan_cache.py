@@ -17,7 +17,8 @@ import numpy.typing as npt
 from convfilter.filters.stage import Stage
 from convfilter.locks import import_before_handlers
 from convfilter.planning.derived_cache import cached_value
-from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.plan import plan_stack
+from convfilter.planning.stack_plan import Plan
 
 #: Most plans in the cache, and most bytes of weights of one plan.
 MOST_PLANS = 32

@@ -6,7 +6,8 @@ import numpy as np
 
 from convfilter.filters.operators import Correlation
 from convfilter.planning.methods import chosen_method
-from convfilter.planning.plan import Plan, plan_stack
+from convfilter.planning.plan import plan_stack
+from convfilter.planning.stack_plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import replace
 

@@ -74,6 +74,8 @@ class Task:
     stored, levels : numpy.dtype and float
         In a stack: its final sample type, and the largest magnitude of this stage's result in levels of that type; see
         ``gains.levels``.
+    is_precise : bool
+        Whether sums are float64 whatever the sample types.
     joined_channels : int
         Channels of joined branches or of a constant.
     """
@@ -92,6 +94,7 @@ class Task:
     stored: np.dtype[np.generic] | None = None
     levels: float = float("inf")
     premultiplied: bool = False
+    is_precise: bool = False
     joined_channels: int = 0
     mask: MaskKind = ""
 

@@ -140,8 +140,10 @@ def budget_lines(plan: Plan) -> Iterator[str]:
         if not share.left_out and not share.rounded:
             yield f"  stage {number}    {name}: exact"
             continue
-        if math.isinf(share.gain) or math.isinf(share.left_out + share.rounded):
-            because = "colours are divided by their alpha" if stage.alpha else "a stage after it has no largest gain"
+        if math.isinf(share.total):
+            has_gain = math.isfinite(share.left_out + share.rounded)
+            because = "a stage after it has no largest gain" if has_gain else "it has no largest gain"
+            because = "colours are divided by their alpha" if stage.alpha else because
             yield f"  stage {number}    {name}: not bounded, {because}"
             continue
         by = f"{share.left_out:.1g} left out by {stage.algorithm}, " if share.left_out else ""

@@ -8,7 +8,7 @@ import numpy as np
 
 from convfilter.filters.operators import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Grid, Method, grid_of_samples, window_bytes
+from convfilter.planning.method import Cascade, Grid, Method, even, grid_of_samples, window_bytes
 from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
 from convfilter.planning.precision import samples_fit, sums_fit
@@ -165,6 +165,10 @@ def _grid(plan: StagePlan) -> Grid:
     return Grid(plan.block_rows, 1 if takes_extremes(plan.stage.operator) else 0)
 
 
+def _passes(plan: StagePlan) -> tuple[Cascade, ...]:
+    return () if takes_extremes(plan.stage.operator) else (even(plan.kernel.nonzeros),)
+
+
 POOLING = Method(
     "pooling",
     _cost,
@@ -176,5 +180,5 @@ POOLING = Method(
     window=lambda plan: window_of_products(plan) if plan.by_taps else None,
     by_taps=is_summed_by_taps,
     fits_single=_fits_single,
-    terms=lambda plan: 0 if takes_extremes(plan.stage.operator) else plan.kernel.nonzeros,
+    passes=_passes,
 )

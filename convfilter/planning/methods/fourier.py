@@ -8,7 +8,7 @@ from math import log2
 import numpy as np
 
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Grid, Method, always
+from convfilter.planning.method import Cascade, Grid, Method, always, even
 from convfilter.planning.precision import weights_fit
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
@@ -138,8 +138,8 @@ def _fits_single(task: Task) -> bool:
     return weights_fit(task) and task.gain * task.largest_term <= _SINGLE_LEVELS[task.accuracy]
 
 
-def _terms(plan: StagePlan) -> int:
-    return int(4 * log2(max(*plan.sides, 2))) ** 2
+def _passes(plan: StagePlan) -> tuple[Cascade, ...]:
+    return (even(int(4 * log2(max(*plan.sides, 2))) ** 2, plan.kernel.absolute_sum),)
 
 
 FOURIER = Method(
@@ -156,5 +156,5 @@ FOURIER = Method(
     spreads=True,
     hides=True,
     fits_single=_fits_single,
-    terms=_terms,
+    passes=_passes,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.filters.network_operators import Layer
-from convfilter.planning.method import Grid, Method, always
+from convfilter.planning.method import Grid, Method, always, even
 from convfilter.planning.precision import SINGLE_LEVELS, SINGLE_RANGE, SINGLE_WHOLE
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
@@ -60,5 +60,5 @@ LAYER = Method(
     has_own_blocks=always,  # a matrix product of another size need not give the same bytes
     grid=lambda plan: Grid(plan.block_rows, 0),
     fits_single=_fits_single,
-    terms=lambda plan: int(_operator(plan).weight[0].size),
+    passes=lambda plan: (even(int(_operator(plan).weight[0].size)),),
 )

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.operators import Morphology, Operator
-from convfilter.planning.method import Grid, Method, always, grid_of_pictures, grid_of_samples, rows_of_windows
+from convfilter.planning.method import (
+    Grid,
+    Method,
+    always,
+    grid_of_pictures,
+    grid_of_samples,
+    no_passes,
+    rows_of_windows,
+)
 from convfilter.planning.methods.extremes import blocks_of, comparisons, pass_rows_of
 from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
@@ -116,5 +124,5 @@ MORPHOLOGY = Method(
     grid=_grid,
     scratch_bytes=_scratch_bytes,
     fits_single=samples_fit,
-    terms=lambda _: 0,
+    passes=no_passes,
 )

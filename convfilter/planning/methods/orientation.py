@@ -10,5 +10,4 @@ ORIENTATION = Method(
     "orientation",
     lambda task: 2.0 * np.count_nonzero(task.kernel.matrix),
     grid=lambda _: Grid(1, 0),
-    terms=lambda _: 9,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Rank
-from convfilter.planning.method import Method, always, grid_of_samples
+from convfilter.planning.method import Method, always, grid_of_samples, no_passes
 from convfilter.planning.networks import Network, of_rectangle, of_taps
 from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
@@ -162,7 +162,7 @@ NETWORK = Method(
     scratch_bytes=_network_bytes,
     joins_masks=True,
     fits_single=samples_fit,
-    terms=lambda _: 0,
+    passes=no_passes,
 )
 HISTOGRAMS = Method(
     "histograms",
@@ -175,7 +175,7 @@ HISTOGRAMS = Method(
     scratch_bytes=_histogram_bytes,
     joins_masks=True,
     fits_single=samples_fit,
-    terms=lambda _: 0,
+    passes=no_passes,
 )
 SLIDING = Method(
     "sliding",
@@ -187,5 +187,5 @@ SLIDING = Method(
     scratch_bytes=_sliding_bytes,
     joins_masks=True,
     fits_single=samples_fit,
-    terms=lambda _: 0,
+    passes=no_passes,
 )

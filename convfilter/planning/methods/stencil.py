@@ -9,7 +9,7 @@ import numpy as np
 from convfilter.filters.factors import Product, low_rank, trimmed
 from convfilter.filters.operators import Gradient
 from convfilter.filters.stage import Stage
-from convfilter.planning.method import Method
+from convfilter.planning.method import Cascade, Method, Pictures
 from convfilter.planning.precision import sums_fit, unseen
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import WindowRows, nonzero_span, window_of_products
@@ -54,8 +54,20 @@ def _separable_products(task: Task) -> tuple[Product, ...]:
     return ((column, row),)
 
 
-def _sides_sum(plan: StagePlan) -> int:
-    return sum(plan.kernel.shape)
+def _all_taps(plan: StagePlan) -> tuple[Cascade, ...]:
+    taps = plan.kernel.matrix.ravel()
+    return ((taps[taps != 0],),) if plan.kernel.nonzeros else ()
+
+
+def _trimmed_weight(plan: StagePlan, pictures: Pictures) -> float:
+    """Return the share of the kernel that the trimmed factors misplace."""
+    if plan.kernel.factors is None or not plan.kernel.sigma or pictures == "flat":
+        return 0.0
+    down, along = (
+        float(np.abs(trimmed / trimmed.sum() - factor / factor.sum()).sum()) / 2
+        for trimmed, factor in zip(plan.products[0], plan.kernel.factors, strict=True)
+    )
+    return max(down, along) if pictures == "lined" else down + along
 
 
 def products_of(task: Task) -> tuple[Product, ...] | None:
@@ -77,7 +89,7 @@ def _low_rank_cost(task: Task) -> float:
     return len(products) * (rows * min(task.cols.stride, cols) + cols + 4.0)
 
 
-def _remainder(plan: StagePlan) -> float:
+def _remainder(plan: StagePlan, _pictures: Pictures) -> float:
     """Return the share of the kernel that its products do not sum to."""
     matrix = plan.kernel.matrix
     total = sum((np.outer(down, along) for down, along in plan.products), np.zeros_like(matrix))
@@ -114,7 +126,7 @@ def _whole_window(plan: StagePlan) -> WindowRows:
     return WindowRows(0, plan.rows.kernel)
 
 
-DIRECT = Method("direct", _direct_cost, window=_direct_window, joins_masks=True, fits_previews=True)
+DIRECT = Method("direct", _direct_cost, window=_direct_window, joins_masks=True, fits_previews=True, passes=_all_taps)
 # Along a row, vectors straddle cache lines, and a second pass costs a store and a load.
 SEPARABLE = Method(
     "separable",
@@ -127,7 +139,8 @@ SEPARABLE = Method(
     joins_masks=True,
     fits_single=lambda task: sums_fit(task, sum(task.kernel.shape)),
     fits_previews=True,
-    terms=_sides_sum,
+    passes=lambda plan: plan.products,
+    left_out=_trimmed_weight,
 )
 LOW_RANK = Method(
     "lowrank",
@@ -138,7 +151,7 @@ LOW_RANK = Method(
     products=lambda task: products_of(task) or (),
     window=window_of_products,
     joins_masks=True,
-    terms=_sides_sum,
+    passes=lambda plan: plan.products,
     left_out=_remainder,
 )
-GRADIENT = Method("gradient", _gradient_cost, window=_whole_window)
+GRADIENT = Method("gradient", _gradient_cost, window=_whole_window, passes=_all_taps)
