@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import reference
 
 import convfilter as cf
 from convfilter.cli.root import run
@@ -303,6 +304,20 @@ def test_holes_are_filled_by_the_guide_where_it_is_known():
     unknown = cf.guided_filter(depth, 4, 1e-9, guide, mask=counts, fill=True)
     np.testing.assert_array_equal(unknown[counts], known[counts])
     np.testing.assert_allclose(unknown[~counts], cf.guided_filter(depth, 4, mask=counts, fill=True)[~counts])
+
+
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "geometry"),
+    [(1, {}), (129, {}), (2, {"dilation": (2, 1)}), (40, {"stride": (7, 1)}), (3, {"padding_mode": "reflect"})],
+)
+def test_holes_of_blocks_of_a_single_row(rows, geometry, guided, fill):
+    image, guide, counts = RNG.random((rows, 40)), RNG.random((rows, 40)), RNG.random((rows, 40)) < 0.2
+    planes, guides = (guide[..., np.newaxis], {"guide": guide}) if guided else (None, {})
+    expected = reference.guided(image, counts, 1, 0.01, planes, fill=fill, **geometry)
+    result = cf.guided_filter(image, 1, 0.01, mask=counts, fill=fill, **geometry, **guides)
+    np.testing.assert_allclose(result, expected, atol=1e-10)
 
 
 def test_nan_at_valid_pixels_stays_in_its_windows_beside_holes():

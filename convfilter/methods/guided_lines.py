@@ -155,12 +155,12 @@ class Lines:
         window_means = intercepts if means is None else scratch.get("means", count * line + self.behind)
         sums, running = self._running(_SUMS)
         middles, flat_guide, flat_picture = (guide_middle, middle), guide.reshape(-1), picture.reshape(-1)
-        share_pitches = [line if len(each) > 1 else 0 for each in shares]
+        share_pitch = 0 if shares is self.all_valid else line
         for number, each in enumerate(ranges):
             start, line_start = int(starts[number]) * pitch, (int(starts[number]) - 2 * radius * number) * line
             size = pitch, len(each), self.width, radius
-            share = shares.of_windows.reshape(-1)[int(starts[number]) * share_pitches[0] :]
-            scratches = *middles, epsilon, share, share_pitches[0], sums, running
+            share = shares.of_windows.reshape(-1)[int(starts[number]) * share_pitch :]
+            scratches = *middles, epsilon, share, share_pitch, sums, running
             lines_of_range = slopes[line_start:], window_means[line_start:], intercepts[line_start:]
             if planes == 1:
                 FIT.variant(D=np.float64)(
@@ -177,6 +177,6 @@ class Lines:
             EVALUATE.variant(D=np.float64)(
                 slopes, count * line, terms, line, where.line_rows, centres.size, self.width, radius, self._windows,
                 known.reshape(-1), known[0].size, pitch, centres, number, *middles, shares.of_lines.reshape(-1),
-                share_pitches[1], sums, running, pitch + self.behind, where.step, self._outputs, self._outputs.size,
+                share_pitch, sums, running, pitch + self.behind, where.step, self._outputs, self._outputs.size,
                 results, self._outputs.size * self._channels, self._channels,
             )  # fmt: skip
