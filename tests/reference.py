@@ -352,7 +352,7 @@ def percentile(picture, window, p=0.5, *, flip=False, **geometry):
 
 
 def valid_percentile(picture, counts, window, p=0.5, *, flip=False, padding_value=0, **geometry):
-    """The percentiles of the valid pixels of each window, and which windows have any."""
+    """The percentiles of the valid pixels of each window, medians if p is 0.5, and which windows have any."""
     cells = cells_of(window)[:: -1 if flip else 1, :: -1 if flip else 1]
     seen = np.stack(
         [each for place, each in windows(picture, cells.shape, padding_value=padding_value, **geometry) if cells[place]]
@@ -369,6 +369,7 @@ def valid_percentile(picture, counts, window, p=0.5, *, flip=False, padding_valu
         low, high, share = samples[int(place)], samples[min(int(place) + 1, samples.size - 1)], place % 1
         with np.errstate(invalid="ignore"):  # from or to infinity
             between = low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+            between = low / 2 + high / 2 if p == 0.5 else between
         between = low if share == 0 or low == high else between
         found[row, col, channel] = np.nan if np.isnan(samples[-1]) else between
     return found, votes.any(axis=0)
