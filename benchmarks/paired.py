@@ -19,6 +19,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from timing import touch_memory
+
 FILTERS = (
     "gaussian:1",
     "gaussian:2",
@@ -98,6 +100,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="with more than one, wall-clock time")
     parser.add_argument("--limit", type=float, default=float("inf"), help="largest ratio allowed")
     options = parser.parse_args()
+    touch_memory()
     trees = Tree(Path(__file__).resolve().parent.parent), Tree(options.other.resolve())
     worst = 0.0
     for size in options.sizes.split(","):

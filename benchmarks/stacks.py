@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from timing import touch_memory
 
 from convfilter.executor.run import run_array, run_stage
 from convfilter.filters import stack
@@ -58,6 +59,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quiet", action="store_true", help="print only the stacks that are slower, and the summary")
     options = parser.parse_args()
+    touch_memory()
     pairs = list(itertools.product(FILTERS, repeat=2))
     threes = list(itertools.product(FILTERS, repeat=3))
     chosen: list[tuple[str, ...]] = [*pairs]
