@@ -20,6 +20,7 @@ from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.store import Range, Store
 from convfilter.engine.tone import Tone, tone_of
+from convfilter.planning.chains import block_rows
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 
@@ -253,6 +254,19 @@ class StageSetup:
     in_memory: bool = False
     alone: bool = False
 
+    @classmethod
+    def between_buffers(
+        cls,
+        plan: StagePlan,
+        incoming: np.dtype[np.generic],
+        stored: np.dtype[np.generic],
+        full: float,
+        *,
+        gray: bool = False,
+    ) -> StageSetup:
+        """Return a stage inside a group: rows come from a line buffer and go into one, and keep their white."""
+        return cls(plan, source_of(plan, incoming, full, gray=gray), stored, full, block_rows(plan))
+
     @property
     def tone_of_sums(self) -> Tone:
         """Arithmetic from sums to samples."""
@@ -316,6 +330,7 @@ class StageNode(Node):
         return epilogue
 
 
-def placeholder(cols: int, channels: int, dtype: Any) -> LineBuffer:
-    """Return a line buffer without rows, for sizes that are needed before memory is allocated."""
-    return LineBuffer(Slot(np.empty((0, cols, channels), dtype)))
+def source_of(plan: StagePlan, dtype: np.dtype[np.generic], full: float, *, gray: bool = False) -> Source:
+    """Return the input of a stage, whose buffer has a size and a type but no rows yet; ``gray``: it has colours."""
+    buffer = LineBuffer(Slot(np.empty((0, plan.cols.input, plan.channels + 2 * gray), dtype)))
+    return Source(buffer, full, plan.alpha, gray, plan.padding_value, plan.premultiplied, plan.masked)

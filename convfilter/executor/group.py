@@ -14,9 +14,8 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.engine.executable import Executable
 from convfilter.engine.executable_cache import executables
-from convfilter.engine.load import Source
 from convfilter.engine.masked import Masked, MaskedSlot
-from convfilter.engine.node import Node, StageNode, StageSetup, placeholder
+from convfilter.engine.node import Node, StageNode, StageSetup, source_of
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows, is_band_sink
 from convfilter.engine.store import Range
@@ -137,14 +136,12 @@ class GroupRun:
         plan, ends = self._plan, number == len(self._stages) - 1
         full = plan.full
         gray = bool(plan.gray) and self._first + number == 0
-        buffer = placeholder(
-            stage.cols.input, stage.channels + 2 * gray, self._stages[number - 1].result if number else source.dtype
-        )
+        incoming = self._stages[number - 1].result if number else source.dtype
         in_memory = number == 0 and isinstance(source, np.ndarray | Masked)
         alone = in_memory and ends
         rows = alone_block_rows(stage) if alone else block_rows(stage, in_memory=in_memory)
         dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
-        loaded = Source(buffer, full, stage.alpha, gray, stage.padding_value, stage.premultiplied, stage.masked)
+        loaded = source_of(stage, incoming, full, gray=gray)
         return StageSetup(stage, loaded, dtype, white, rows, in_memory=in_memory, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:

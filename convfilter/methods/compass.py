@@ -8,14 +8,12 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
-from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Compass, Correlation
 from convfilter.planning import plan_stack
-from convfilter.planning.chains import block_rows
 from convfilter.record import replace
 from convfilter.sample_types import real_of
 
@@ -46,18 +44,14 @@ def _sum(stage: StageSetup, kernel: Kernel) -> StageSetup:
         plan.stage, operator=Correlation(kernel), signed=False, flip=False, ceil=False, padding=padding, scale=1.0,
         offset=0.0, map=None,
     )  # fmt: skip
-    channels = plan.channels + 2 * source.gray
+    shape = plan.rows.input, plan.cols.input, plan.channels + 2 * source.gray
     real = real_of(source.dtype, stage.dtype)
     plan_of_sum = plan_stack(
-        [unmapped], (plan.rows.input, plan.cols.input, channels), source.dtype, out_dtype=real, alpha=source.alpha,
-        gray=source.gray, white=source.full, out_white=source.full, premultiplied=source.premultiplied,
+        [unmapped], shape, source.dtype, out_dtype=real, alpha=source.alpha, gray=source.gray, white=source.full,
+        out_white=source.full, premultiplied=source.premultiplied,
     )  # fmt: skip
     (planned,) = plan_of_sum.stages
-    loaded = Source(
-        placeholder(plan.cols.input, channels, source.dtype), source.full, source.alpha, source.gray,
-        source.padding_value, source.premultiplied,
-    )  # fmt: skip
-    return StageSetup(planned, loaded, real, source.full, block_rows(planned))
+    return StageSetup.between_buffers(planned, source.dtype, real, source.full, gray=source.gray)
 
 
 class _Largest(StageNode):

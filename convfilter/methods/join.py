@@ -11,16 +11,14 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
-from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.checks import Pair
 from convfilter.filters.network_operators import Join, Unpooling
 from convfilter.methods.straight import Real, finish
 from convfilter.methods.values import straight
 from convfilter.planning import StagePlan
-from convfilter.planning.chains import block_rows
 from convfilter.planning.method_choice import for_any_numbers
 
 
@@ -46,11 +44,8 @@ def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> li
 
 def _in_branch(stage: StageSetup, plan: StagePlan, incoming: np.dtype[np.generic]) -> StageSetup:
     """Return a stage of a branch, with a method that keeps non-finite samples within their windows."""
-    source = stage.source
-    buffer = placeholder(plan.cols.input, plan.channels, incoming)
-    loaded = Source(buffer, source.full, plan.alpha, False, plan.padding_value, plan.premultiplied)
     plan = for_any_numbers(plan)
-    return StageSetup(plan, loaded, plan.result, source.full, block_rows(plan))
+    return StageSetup.between_buffers(plan, incoming, plan.result, stage.source.full)
 
 
 class _Join(StageNode):

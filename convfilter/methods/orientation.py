@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
-from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import Region
-from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup, placeholder
+from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Orientation
@@ -50,8 +49,7 @@ def _derivative(stage: StageSetup, kernel: Kernel) -> StageSetup:
     unmapped = replace(plan.stage, operator=Correlation(kernel), signed=False, scale=1.0, offset=0.0, map=None)
     real = _luminance_type(stage)
     (planned,) = plan_stack([unmapped], (plan.rows.input, plan.cols.input), real).stages
-    source = Source(placeholder(plan.cols.input, 1, real), 1.0, False, False, planned.padding_value)
-    return StageSetup(planned, source, real, 1.0, block_rows(planned))
+    return StageSetup.between_buffers(planned, real, real, 1.0)
 
 
 def _luminance_type(stage: StageSetup) -> np.dtype[np.generic]:

@@ -11,14 +11,12 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
-from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import Crew, Rows, StageNode, StageSetup, placeholder
+from convfilter.engine.node import Crew, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Morphology
 from convfilter.methods.straight import central_alpha
 from convfilter.planning import LUMINANCE_DIVISOR, plan_stack
-from convfilter.planning.chains import block_rows
 from convfilter.planning.composites import opening
 from convfilter.record import replace
 from convfilter.sample_types import real_of
@@ -36,17 +34,13 @@ def erosion_and_dilation(stage: StageSetup) -> Iterator[StageSetup]:
     shape = plan.rows.input, plan.cols.input
     for number, own in enumerate(opening(unscaled, padding)):
         gray = source.gray and number == 0
-        channels = plan.channels + 2 * gray
         before = source.dtype if number == 0 else stored
         plan_of_one = plan_stack(
-            [own], (*shape, channels), before, out_dtype=stored, alpha=source.alpha, gray=gray, white=source.full,
-            out_white=source.full,
-            premultiplied=source.premultiplied,
+            [own], (*shape, plan.channels + 2 * gray), before, out_dtype=stored, alpha=source.alpha, gray=gray,
+            white=source.full, out_white=source.full, premultiplied=source.premultiplied,
         )  # fmt: skip
         (planned,) = plan_of_one.stages
-        buffer = placeholder(planned.cols.input, channels, before)
-        loaded = Source(buffer, source.full, planned.alpha, gray, planned.padding_value, planned.premultiplied)
-        yield StageSetup(planned, loaded, stored, source.full, block_rows(planned))
+        yield StageSetup.between_buffers(planned, before, stored, source.full, gray=gray)
         shape = (planned.rows.output, planned.cols.output)
 
 
