@@ -231,7 +231,7 @@ class StageSetup:
         Value of white in the stored samples.
     block_rows : int
         Output rows of a block.
-    span : (low, high)
+    input_range : (low, high)
         Smallest and largest sample of the input, for point functions that need them.
     tone : Tone, or None
         Arithmetic from sums to samples; None: the plan's.
@@ -248,7 +248,7 @@ class StageSetup:
     dtype: np.dtype[np.generic]
     full_out: float
     block_rows: int
-    span: tuple[float, float] = (0.0, 1.0)
+    input_range: tuple[float, float] = (0.0, 1.0)
     tone: Tone | None = None
     ranges: list[Range] | None = None
     in_memory: bool = False
@@ -266,6 +266,11 @@ class StageSetup:
     ) -> StageSetup:
         """Return a stage inside a group: rows come from a line buffer and go into one, and keep their white."""
         return cls(plan, source_of(plan, incoming, full, gray=gray), stored, full, block_rows(plan))
+
+    def mapped(self, buffer: LineBuffer | None = None) -> MappedStage:
+        """Return the stage with its index maps into the rows of a line buffer; None: it reads no rows itself."""
+        source = self.source if buffer is None else replace(self.source, buffer=buffer)
+        return MappedStage.of(self.plan, source)
 
     @property
     def tone_of_sums(self) -> Tone:
@@ -298,6 +303,11 @@ class StageNode(Node):
         super().forget_demand()
         vars(self).pop("_row_index", None)
 
+    def central_rows(self, top: int, bottom: int) -> Indices:
+        """Return the picture's rows from the centre of row ``top`` to that of row ``bottom - 1``."""
+        axis = self.plan.rows
+        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the input rows of the windows of some output rows."""
         axis = self.plan.rows
@@ -315,10 +325,6 @@ class StageNode(Node):
             return super().spans(number)
         axis, (tops, bottoms) = self.plan.rows, self.block_ends()
         return spans_of(self._row_index, tops * axis.stride, (bottoms - 1) * axis.stride + axis.span + 1)
-
-    def mapped(self, source: LineBuffer) -> MappedStage:
-        """Return the stage with its index maps into a line buffer."""
-        return MappedStage.of(self.plan, replace(self.stage.source, buffer=source))
 
     def epilogue(self, mapped: MappedStage, target: LineBuffer) -> Epilogue:
         """Return the stage's epilogue."""

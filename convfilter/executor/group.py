@@ -19,7 +19,7 @@ from convfilter.engine.node import Node, StageNode, StageSetup, source_of
 from convfilter.engine.program import Slot
 from convfilter.engine.rows import Connection, FromRows, RowSink, RowSource, ToRows, is_band_sink
 from convfilter.engine.store import Range
-from convfilter.engine.tone import rounding_of, stretched
+from convfilter.engine.tone import Tone, rounding_of, stretched
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import Point
 from convfilter.locks import import_before_handlers
@@ -86,10 +86,10 @@ class GroupRun:
         executable = executables.take(key)
         if executable is None:
             import_before_handlers()
-            last: dict[str, Any] = {}
+            fields: dict[str, Any] = {}
             if in_memory and len(self._stages) == 1 and is_band_sink(sink):
-                last = {"block_rows": written_block_rows(self._stages[0], self._dtype), "alone": False}
-            executable = self._executable(self.nodes(source, **last), source, sink)
+                fields = {"block_rows": written_block_rows(self._stages[0], self._dtype), "alone": False}
+            executable = self._executable(self.nodes(source, **fields), source, sink)
         return key, executable
 
     def local_at(self, number: int) -> GroupRun:
@@ -99,13 +99,13 @@ class GroupRun:
         stages[number] = _local.get(spreading, None, lambda: for_any_numbers(spreading))
         return GroupRun(self._plan, self._first, stages, self._dtype, self._threads)
 
-    def nodes(self, source: RowSource | Samples | Masked, **last: Any) -> list[Node]:
-        """Return the nodes of all stages; ``last`` are fields of the last stage's ``StageSetup``."""
+    def nodes(self, source: RowSource | Samples | Masked, **first: Any) -> list[Node]:
+        """Return the nodes of all stages; ``first`` are fields of the first stage's ``StageSetup``."""
         nodes: list[Node] = []
         for number, stage in enumerate(self._stages):
             setup = self._setup(number, stage, source)
-            if number == len(self._stages) - 1:
-                setup = replace(setup, **last)
+            if number == 0:
+                setup = replace(setup, **first)
             stage_nodes = nodes_of(setup)
             for node in stage_nodes:
                 node.stage_number = number
@@ -145,33 +145,30 @@ class GroupRun:
         return StageSetup(stage, loaded, dtype, white, rows, in_memory=in_memory, alone=alone)
 
     def _run_with_range(self, image: Samples, output: Samples) -> int:
-        """Find the range of the input or the results in a first pass, then filter."""
-        span = _span(self._setup(0, self._stages[0], image), image)
-        fields: dict[str, Any] = {"span": span} if len(self._stages) == 1 else {}
-        stage = self._stages[-1]
-        if stage.stage.map == "stretch":
-            ranges: list[Range] = []
-            nodes = self.nodes(image, ranges=ranges, **fields)
-            self._executable(nodes, image, output).run(image, output)
-            low = min((each.ends[0] for each in ranges), default=np.inf)
-            high = max((each.ends[1] for each in ranges), default=-np.inf)
-            storing = nodes[-1]
-            assert isinstance(storing, StageNode)
-            tone = storing.stage.tone_of_sums
-            tone = stretched(tone, low, high, self._full_out, rounding_of(stage, image, tone))
-            fields["tone"] = tone
-        nodes = self._spanned(image, span, fields)
-        return self._executable(nodes, image, output).run(image, output)
+        """Find the range of the input or the results in a first pass, then filter.
 
-    def _spanned(self, image: Samples, span: tuple[float, float], last: dict[str, Any]) -> list[Node]:
-        """Return the nodes; the first one knows the range of the image."""
-        if len(self._stages) == 1:
-            return self.nodes(image, **last)
-        nodes = nodes_of(replace(self._setup(0, self._stages[0], image), span=span))
-        return [*nodes, *self.nodes(image, **last)[len(nodes) :]]
+        The first stage of a group takes it, since groups are cut there.
+        """
+        fields: dict[str, Any] = {"input_range": _input_range(self._setup(0, self._stages[0], image), image)}
+        if self._stages[-1].stage.map == "stretch":
+            fields["tone"] = self._stretching_tone(image, output, fields)
+        return self._executable(self.nodes(image, **fields), image, output).run(image, output)
+
+    def _stretching_tone(self, image: Samples, output: Samples, fields: dict[str, Any]) -> Tone:
+        """Return the tone that maps the range of the only stage's results to that of the output."""
+        (stage,) = self._stages
+        ranges: list[Range] = []
+        nodes = self.nodes(image, ranges=ranges, **fields)
+        self._executable(nodes, image, output).run(image, output)
+        low = min((each.ends[0] for each in ranges), default=np.inf)
+        high = max((each.ends[1] for each in ranges), default=-np.inf)
+        storing = nodes[-1]
+        assert isinstance(storing, StageNode)
+        tone = storing.stage.tone_of_sums
+        return stretched(tone, low, high, self._full_out, rounding_of(stage, image, tone))
 
 
-def _span(stage: StageSetup, image: Samples) -> tuple[float, float]:
+def _input_range(stage: StageSetup, image: Samples) -> tuple[float, float]:
     """Return the smallest and largest finite colour of the input if the stage needs them, else (0, 1).
 
     Premultiplied colours count as straight ones, where alpha is above 0.

@@ -85,7 +85,7 @@ class StoredSums(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return strips as wide as the picture."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         pools = isinstance(self.plan.stage.operator, Pooling)
         is_mean = pools or self.plan.kernel.divisor == _area(self.plan)
         if is_mean and target.dtype.kind == "u" and mapped.stores_samples(target.dtype) and self.stage.ranges is None:
@@ -237,7 +237,7 @@ class TileSums(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         epilogue = self.epilogue(mapped, target)
 
         def make() -> TileWorker:

@@ -8,7 +8,7 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
-from convfilter.engine.mapped_stage import MappedStage, Region
+from convfilter.engine.mapped_stage import Region
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.workers import Worker, Workers
 from convfilter.filters.kernel import Kernel
@@ -63,7 +63,7 @@ class _Largest(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = MappedStage.of(self.plan, self.stage.source)
+        mapped = self.stage.mapped()
         epilogue = self.epilogue(mapped, target)
 
         def make() -> Worker:

@@ -81,7 +81,7 @@ class _Extremes(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         # Places outside all windows may map to any row.
         row_index = np.maximum(sources[0].index(nearest_cells(self.plan.rows)), 0)
         if mapped.source.alpha or mapped.source.gray or _is_widened(mapped, target):
@@ -141,7 +141,7 @@ class _Means(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped, cols = self.mapped(sources[0]), self.plan.cols
+        mapped, cols = self.stage.mapped(sources[0]), self.plan.cols
         epilogue = self.epilogue(mapped, target)
         loaded = replace(cols, input=cols.padded, before=0, after=0)
         columns = box.unordered_columns(mapped)

@@ -36,7 +36,7 @@ class _Fourier(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         epilogue = self.epilogue(mapped, target)
         method: _Method = _Tiles(mapped) if self.plan.sides[1] else _columnwise(mapped)  # shared by all workers
 

@@ -14,7 +14,6 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.load import Source
-from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, Spans, StageNode, StageSetup, spans_of
 from convfilter.engine.program import Call, Program, Rebased, RebasedSource
 from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
@@ -31,7 +30,7 @@ from convfilter.planning.method import rows_bytes
 from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols, strip_samples, whole_vectors
-from convfilter.record import cached_property, replace
+from convfilter.record import cached_property
 
 #: Samples of a strip's row below which more rows in the cache take more time than they save.
 _LEAST_STRIP = 1024
@@ -53,7 +52,7 @@ class _TapsDown(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return one strip as wide as the picture."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         assert self.plan.kernel.factors is not None
         column = self.plan.kernel.factors[0]
         ring = Ring.of(self.plan.rows, 0, column.size)
@@ -94,10 +93,6 @@ class _CoarseNode(Node):
         self.row_shape = cols, plan.channels
         self.dtype = np.dtype(plan.precision)
         self.cost = plan.multiply_adds * plan.rows.output * plan.cols.output * plan.channels / 3
-
-    def mapped(self, source: LineBuffer) -> MappedStage:
-        """Return the stage with its index maps into a line buffer."""
-        return MappedStage.of(self.plan, replace(self.stage.source, buffer=source))
 
 
 class _Decimate(_CoarseNode):
@@ -167,7 +162,7 @@ class _Decimate(_CoarseNode):
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return column strips that fit the cache."""
         (source,) = sources
-        mapped, channels, decimation = self.mapped(source), self.plan.channels, self._decimation
+        mapped, channels, decimation = self.stage.mapped(source), self.plan.channels, self._decimation
         columns = natural_columns(mapped)
         rows = decimation.bind(source)
         pitch = columns.count * channels
@@ -239,7 +234,7 @@ class _AlongRows(_CoarseNode):
     @cached_property
     def _horizontal(self) -> Horizontal:
         """The horizontal pass, which the crews of all bands share."""
-        return horizontal_of(MappedStage.of(self.plan, self.stage.source))
+        return horizontal_of(self.stage.mapped())
 
 
 class _Interpolate(StageNode):
@@ -260,8 +255,7 @@ class _Interpolate(StageNode):
     def demand(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the coarse rows around some output rows, and the picture's rows at their centres."""
         if number == 1:
-            axis = self.plan.rows
-            return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+            return self.central_rows(top, bottom)
         _, place = self._coarse.place(np.array([top, bottom - 1]))
         return np.arange(int(place[0]), int(place[1]) + self._coarse.rates.interpolation_taps)
 
@@ -277,7 +271,7 @@ class _Interpolate(StageNode):
         """Return column strips that fit the cache."""
         coarse, *picture = sources
         channels, pitch = self.plan.channels, coarse.row_samples
-        mapped = self.mapped(picture[0]) if picture else MappedStage.of(self.plan, self.stage.source)
+        mapped = self.stage.mapped(*picture)
         epilogue = self.epilogue(mapped, target)
         interpolation = Interpolation(self._coarse, np.dtype(self.plan.precision), coarse)
 

@@ -51,7 +51,7 @@ class _Guided(StageNode):
         """Return workers."""
         pixels, valid = pixels_and_mask(sources[0].slot)
         picture = replace(sources[0], slot=pixels)
-        mapped = self.mapped(picture)
+        mapped = self.stage.mapped(picture)
         epilogue = self.epilogue(mapped, target)
         return Workers(lambda: _Worker(mapped, epilogue, picture, valid), self.scratch_bytes)
 

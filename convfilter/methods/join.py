@@ -69,7 +69,7 @@ class _Join(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = MappedStage.of(self.plan, self.stage.source)
+        mapped = self.stage.mapped()
         epilogue, operator = self.epilogue(mapped, target), self._operator
         full = mapped.source.full
 

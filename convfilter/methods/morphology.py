@@ -54,7 +54,7 @@ class _Extremes(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         epilogue = self.epilogue(mapped, target)
         return Workers(lambda: _Worker(mapped, epilogue, target, self.stage).compute, self.scratch_bytes)
 

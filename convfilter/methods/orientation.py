@@ -96,13 +96,12 @@ class _Colour(StageNode):
         """Return the same rows of both derivatives, and the picture's rows at their centres."""
         if number < len("xy"):
             return np.arange(top, bottom)
-        axis = self.plan.rows
-        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+        return self.central_rows(top, bottom)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         x, y, picture = sources
-        mapped = self.mapped(picture)
+        mapped = self.stage.mapped(picture)
         epilogue, operator = self.epilogue(mapped, target), self.plan.stage.operator
         assert isinstance(operator, Orientation)
         turn = operator.turn

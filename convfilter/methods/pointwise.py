@@ -49,7 +49,7 @@ class _Pointwise(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return strips of columns."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         source = mapped.source
         samples = self.rows * self.plan.cols.input * source.channels
         table_pays = source.dtype == np.uint8 or samples > _WORTH_A_TABLE
@@ -141,7 +141,7 @@ class _Pointwise(StageNode):
         where = tile, cols * source.channels, rows, cols, source.channels
         if operator.kind in ACTIVATIONS:
             return Call(ACTIVATE_PREMULTIPLIED.variant(), (*where, *activation(operator), *further, alpha))
-        numbers = _numbers(operator, source.full, self.stage.span)
+        numbers = _numbers(operator, source.full, self.stage.input_range)
         return Call(APPLY_PREMULTIPLIED.variant(A=tile.dtype), (*where, *numbers, *further, alpha))
 
     def _function(
@@ -157,7 +157,7 @@ class _Pointwise(StageNode):
         if operator.kind in ACTIVATIONS:
             further = divisor, full, neutral, alpha
             return Call(ACTIVATE.variant(), (*where, *activation(operator), *further))
-        numbers = _numbers(operator, full, self.stage.span)
+        numbers = _numbers(operator, full, self.stage.input_range)
         return Call(APPLY_FUNCTION.variant(A=tile.dtype), (*where, *numbers, divisor, neutral, alpha))
 
 
@@ -166,7 +166,7 @@ def activation(point: Point) -> tuple[int, float, float]:
     return ACTIVATIONS.index(point.kind), point.low, point.high
 
 
-def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int, float, float]:
+def _numbers(point: Point, full: float, input_range: tuple[float, float]) -> tuple[int, float, float]:
     """Return a function as arguments of ``apply_function``, for samples whose white is ``full``."""
     match point.kind:
         case "relu":
@@ -180,7 +180,7 @@ def _numbers(point: Point, full: float, span: tuple[float, float]) -> tuple[int,
         case "clip":
             return 4, point.low * full, point.high * full
         case "normalize":
-            low, high = span
+            low, high = input_range
             return 5, low, full / (high - low) if high > low else 0.0
         case "threshold":
             return 6, point.low * full, full

@@ -48,7 +48,7 @@ class _Ranks(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped, operator = self.mapped(sources[0]), self.plan.stage.operator
+        mapped, operator = self.stage.mapped(sources[0]), self.plan.stage.operator
         assert isinstance(operator, Rank)
         median = medians.loop_for(self.plan, ranks_of(operator))
         if median is not None and self.stage.ranges is None:

@@ -51,13 +51,12 @@ class Residue(StageNode):
         """Return the same rows of the opened picture, and the original's rows at their centres."""
         if number == 0:
             return np.arange(top, bottom)
-        axis = self.plan.rows
-        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+        return self.central_rows(top, bottom)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
         smoothed, picture = sources
-        mapped = self.mapped(picture)
+        mapped = self.stage.mapped(picture)
         epilogue = self.epilogue(mapped, target)
         operator = self.plan.stage.operator
         assert isinstance(operator, Morphology)

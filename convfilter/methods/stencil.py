@@ -15,7 +15,6 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.load import Source
-from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew, Node, Spans, StageNode, StageSetup, spans_of
 from convfilter.engine.program import Call, Moving, Program, Rebased, RebasedSource
 from convfilter.engine.store import Store
@@ -55,10 +54,9 @@ class Stencil(StageNode):
 
     def incoming(self, top: int, bottom: int, number: int = 0) -> Indices:
         """Return the rows that the steps of a block load, and the rows at the centres of its outputs."""
-        axis, rows = self.plan.rows, [entering.of(top, bottom) for entering in self._entering]
+        rows = [entering.of(top, bottom) for entering in self._entering]
         if self._reads_centres and top >= 0:
-            first = top * axis.stride + axis.centre
-            rows.append(self._row_index[first : (bottom - 1) * axis.stride + axis.centre + 1])
+            rows.append(self.central_rows(top, bottom))
         return np.concatenate(rows) if len(rows) > 1 else rows[0]
 
     def spans(self, number: int = 0) -> Spans:
@@ -95,7 +93,7 @@ class Stencil(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return the strips, lane-interleaved where that is faster."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         epilogue = self.epilogue(mapped, target)
         if self.plan.interleaving is not None and isinstance(epilogue, Store):
             from convfilter.methods import interleaved
@@ -152,7 +150,7 @@ class _Vertical(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return strips of columns."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         ((column, _),) = self.plan.products
         ring = any_ring(self.plan.rows, *nonzero_span(column))
         window = window_of(mapped, Taps.down(column[ring.rows]), column[ring.rows].size)
@@ -184,13 +182,12 @@ class _Horizontal(StageNode):
         """Return the same rows, and the picture's rows at their centres."""
         if number == 0:
             return np.arange(top, bottom)
-        axis = self.plan.rows
-        return self._row_index[top * axis.stride + axis.centre : (bottom - 1) * axis.stride + axis.centre + 1]
+        return self.central_rows(top, bottom)
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return one strip as wide as the picture."""
         between, *picture = sources
-        mapped = self.mapped(picture[0]) if picture else MappedStage.of(self.plan, self.stage.source)
+        mapped = self.stage.mapped(*picture)
         horizontal = horizontal_of(mapped)
 
         scratch = Scratch(self.plan.precision)

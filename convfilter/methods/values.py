@@ -45,7 +45,7 @@ class _Values(StageNode):
 
     def crew(self, sources: Sequence[LineBuffer], target: LineBuffer, threads: int) -> Crew:
         """Return workers."""
-        mapped = self.mapped(sources[0])
+        mapped = self.stage.mapped(sources[0])
         epilogue = self.epilogue(mapped, target)
 
         def make() -> Worker:
