@@ -124,26 +124,13 @@ class Task:
         """
         _require_channels(stage, shape[2] - alpha, prefix, shape[0])
         _require_guide(stage, shape, stored or result or dtype, prefix)
-        window = stage.operator.window_kernel
-        kernel, scale = factored(window.rotated() if stage.flip else window), stage.scale
-        if mask:
-            kernel, scale = _with_positive_sum(stage, kernel)
-        # The multirate method needs the sigma of a whole Gaussian, whose sums never leave the samples' range.
-        if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
-            sign = math.copysign(1.0, scale) if mask else 1.0
-            real = kernel.as_real(scale * sign)
-            if real is not kernel:
-                kernel, scale = real, sign
+        kernel, scale = _weights(stage, dtype, mask)
         rows, cols = (plan_axis(stage, axis, shape[axis], kernel.shape[axis], prefix) for axis in (0, 1))
         if joined is not None:
             rows, cols = (
                 replace(axis, after=size - axis.input) for axis, size in zip((rows, cols), joined, strict=False)
             )
-        if isinstance(stage.operator, MaxIndices) and math.prod(shape) > MOST_INDICES and not is_wide(result or dtype):
-            raise ParameterError(
-                f"{prefix}float32 holds indices of {MOST_INDICES} samples, got {math.prod(shape)}; "
-                "take a smaller picture"
-            )
+        _require_indices(stage, shape, result or dtype, prefix)
         if isinstance(stage.operator, Pooling | MaxIndices):
             require_real_cells(rows, cols, prefix)
         return cls(
@@ -318,6 +305,28 @@ def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> No
             f"channel{'s' if operator.inputs > 1 else ''}, but gets {channels}",
             remedy=remedy,
         )
+
+
+def _require_indices(stage: Stage, shape: tuple[int, int, int], result: np.dtype[np.generic], prefix: str) -> None:
+    if isinstance(stage.operator, MaxIndices) and math.prod(shape) > MOST_INDICES and not is_wide(result):
+        raise ParameterError(
+            f"{prefix}float32 holds indices of {MOST_INDICES} samples, got {math.prod(shape)}; take a smaller picture"
+        )
+
+
+def _weights(stage: Stage, dtype: np.dtype[np.generic], mask: MaskKind) -> tuple[Kernel, float]:
+    """Return ``kernel`` and ``scale`` of a task."""
+    window = stage.operator.window_kernel
+    kernel, scale = factored(window.rotated() if stage.flip else window), stage.scale
+    if mask:
+        kernel, scale = _with_positive_sum(stage, kernel)
+    # The multirate method needs the sigma of a whole Gaussian, whose sums never leave the samples' range.
+    if dtype.kind == "f" and isinstance(stage.operator, Correlation) and kernel.sigma is None:
+        sign = math.copysign(1.0, scale) if mask else 1.0
+        real = kernel.as_real(scale * sign)
+        if real is not kernel:
+            return real, sign
+    return kernel, scale
 
 
 def _with_positive_sum(stage: Stage, kernel: Kernel) -> tuple[Kernel, float]:
