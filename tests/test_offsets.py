@@ -53,6 +53,11 @@ def test_offsets_that_can_be_fractions_of_full_scale_are_accepted() -> None:
     np.testing.assert_array_equal(cf.apply(RAMP, "scale:10", "bias:-4.5"), contrast)
 
 
+def test_an_offset_may_be_as_large_as_the_gain_of_its_own_filter_though_filters_are_merged() -> None:
+    merged = cf.apply(RAMP, "kernel:0.25,padding=valid", "kernel:2,offset=-1.5")
+    np.testing.assert_array_equal(merged, np.zeros_like(RAMP))
+
+
 def test_the_command_refuses_offsets_beyond_white_in_linear_light_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

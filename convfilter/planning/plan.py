@@ -25,7 +25,7 @@ from convfilter.planning.offsets import in_fractions
 from convfilter.planning.stack_plan import Plan, Refinement
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import MaskKind, Task, compares_samples, takes_alpha_as_colour
-from convfilter.record import replace
+from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, is_integer, real_of
 
 if TYPE_CHECKING:
@@ -87,47 +87,33 @@ def plan_stack(
         raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {shown(algorithm)}")
     rows, cols = shape[:2]
     channels = shape[2] if len(shape) == 3 else 1
-    gray = gray and channels - alpha == 3
-    if gray:
-        channels -= 2
-    sample_type = np.dtype(dtype)
-    stages = tuple(expanded(stages))
-    if gray and isinstance(stages[0].operator, NetworkOperator):  # they take no luminance: a stage before them does
-        stages = (Stage(Correlation(identity()), name="luminance"), *stages)
-    stages = in_fractions(stages, sample_type, white)
-    prefixes = [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
+    sample_type, gray = np.dtype(dtype), gray and channels - alpha == 3
     stored = np.dtype(out_dtype or sample_type)
+    ends = _Ends(sample_type, stored, alpha, gray, white, out_white, premultiplied, mask)
+    stages, size = _prepared(stages, ends), (rows, cols, channels - 2 * gray)
+    unrefined = Refinement()
+    tasks, branches = _tasks_of(stages, size, ends, unrefined)
+    if len(tasks) > 1:
+        from convfilter.planning.merging import merged
 
-    def tasks_with(refinement: Refinement) -> tuple[list[Task], dict[int, Branches]]:
-        return _tasks_of(
-            stages, prefixes, (rows, cols, channels), sample_type, stored, alpha=alpha, gray=gray, white=white,
-            out_white=out_white, premultiplied=premultiplied, mask=mask, refinement=refinement,
-        )  # fmt: skip
+        while algorithm is None and len(fewer := merged(stages, tasks)) < len(stages):
+            stages = fewer
+            tasks, branches = _tasks_of(stages, size, ends, unrefined)
 
-    def plan_of(tasks: list[Task], branches: dict[int, Branches]) -> Plan:
+    def plan_of(tasks: list[Task], branches: list[Branches]) -> Plan:
         if len(tasks) > 1:
             from convfilter.planning.gains import with_levels
 
             tasks = with_levels(tasks)
-        plans = _stage_plans(tasks, branches, algorithm, prefixes)
-        return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, real_of(sample_type, stored))
+        plans = _stage_plans(tasks, branches, algorithm, _prefixes(stages))
+        return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, ends.real)
 
-    tasks, branches = tasks_with(Refinement())
-    if len(tasks) > 1:
-        from convfilter.planning.merging import merged
-
-        merged_stages = merged(stages, tasks) if algorithm is None else stages
-        if len(merged_stages) < len(stages):
-            return plan_stack(
-                merged_stages, shape, dtype, out_dtype=out_dtype, alpha=alpha, gray=gray, white=white,
-                out_white=out_white, premultiplied=premultiplied,
-            )  # fmt: skip
     plan = plan_of(tasks, branches)
     if algorithm is not None or mask or (len(tasks) == 1 and _surely_keeps(tasks[0], plan.stages[0])):
         return plan
     from convfilter.planning.refining import refined
 
-    return refined(plan, lambda refinement: plan_of(*tasks_with(refinement)), stored)
+    return refined(plan, lambda refinement: plan_of(*_tasks_of(stages, size, ends, refinement)), stored)
 
 
 def _surely_keeps(task: Task, stage: StagePlan) -> bool:
@@ -142,64 +128,70 @@ def _surely_keeps(task: Task, stage: StagePlan) -> bool:
     return is_integer(task.result) and task.gain <= 1 + 1e-9 and has_few_taps
 
 
-def _tasks_of(
-    stages: Sequence[Stage],
-    prefixes: Sequence[str],
-    size: tuple[int, int, int],
-    dtype: np.dtype[np.generic],
-    stored: np.dtype[np.generic],
-    *,
-    alpha: bool,
-    gray: bool,
-    white: float | None,
-    out_white: float | None,
-    premultiplied: bool,
-    mask: MaskKind,
-    refinement: Refinement,
-) -> tuple[list[Task], dict[int, Branches]]:
-    """Return the task of each stage, and the branches of the stages that join some.
+@record
+class _Ends:
+    """What a stack reads and stores: sample types and the meaning of channels and values, as for ``plan_stack``."""
 
-    Parameters
-    ----------
-    prefixes : sequence of str
-        Start of the error messages of each stage.
-    size : (rows, cols, channels)
-        Size of the input; luminance is one channel.
-    dtype, stored : dtype
-        Sample types of the input and of the stack's result.
-    alpha, gray, white, out_white, premultiplied, mask
-        As for ``plan_stack``.
-    """
+    dtype: np.dtype[np.generic]
+    stored: np.dtype[np.generic]
+    alpha: bool
+    gray: bool
+    white: float | None
+    out_white: float | None
+    premultiplied: bool
+    mask: MaskKind
+
+    @property
+    def real(self) -> np.dtype[np.generic]:
+        """Type of real numbers between two stages."""
+        return real_of(self.dtype, self.stored)
+
+    def whites(self, incoming: np.dtype[np.generic], result: np.dtype[np.generic]) -> tuple[float, float] | None:
+        """Return the values of white in a stage's input and result; None where they are the full scale of the types."""
+        if self.white is None and self.out_white is None:
+            return None
+        before = self.white or full_scale(incoming)
+        return before, (self.out_white or full_scale(result)) if is_integer(result) else before
+
+
+def _prepared(stages: Sequence[Stage], ends: _Ends) -> Sequence[Stage]:
+    """Return the stages that are planned: composite operators as chains, and offsets as fractions of full scale."""
+    stages = tuple(expanded(stages))
+    if ends.gray and isinstance(stages[0].operator, NetworkOperator):  # they take no luminance: a stage before does
+        stages = (Stage(Correlation(identity()), name="luminance"), *stages)
+    return in_fractions(stages, ends.dtype, ends.white)
+
+
+def _prefixes(stages: Sequence[Stage]) -> list[str]:
+    """Return the start of the error messages of each stage."""
+    return [f"stage {number} ({stage.name}): " if len(stages) > 1 else "" for number, stage in enumerate(stages, 1)]
+
+
+def _tasks_of(
+    stages: Sequence[Stage], size: tuple[int, int, int], ends: _Ends, refinement: Refinement
+) -> tuple[list[Task], list[Branches]]:
+    """Return the task of each stage, and the branches that it joins; luminance is one channel in ``size``."""
     tasks: list[Task] = []
-    branches: dict[int, Branches] = {}
-    real = between = real_of(dtype, stored)
-    for number, (each, prefix) in enumerate(zip(stages, prefixes, strict=True)):
-        stage, is_last = sized(each, size), number == len(stages) - 1
-        incoming = dtype if number == 0 else tasks[-1].result
-        between = _between(stage, between, real)
+    branches: list[Branches] = []
+    incoming, between = ends.dtype, ends.real
+    for number, (each, prefix) in enumerate(zip(stages, _prefixes(stages), strict=True)):
+        stage, is_last, gray = sized(each, size), number == len(stages) - 1, ends.gray and number == 0
+        between = _between(stage, between, ends.real)
         wide = np.dtype(np.float64) if number in refinement.stored else between
-        result = stored if is_last else wide
-        luminance, whites = gray and number == 0, _whites(incoming, result, white, out_white)
-        separate_alpha = alpha and not (premultiplied and not luminance and takes_alpha_as_colour(stage))
-        joined = None
-        if isinstance(stage.operator, Join):
-            branches[number] = _branches(
-                stage.operator, size, incoming, prefix, out_dtype=between, alpha=separate_alpha, white=white,
-                premultiplied=premultiplied,
-            )  # fmt: skip
-            joined = joined_shape(stage.operator, branches[number], size, prefix, alpha=separate_alpha)
-        elif isinstance(stage.operator, Constant):
-            joined = constant_shape(stage.operator, size, prefix, alpha=separate_alpha)
+        result = ends.stored if is_last else wide
+        alpha = ends.alpha and not (ends.premultiplied and not gray and takes_alpha_as_colour(stage))
+        joined, shape = _joined(stage, size, incoming, between, replace(ends, alpha=alpha), prefix)
         task = Task.of(
-            stage, size, incoming, result=result, alpha=separate_alpha, gray=luminance, whites=whites, stored=stored,
-            premultiplied=premultiplied, prefix=prefix, joined=joined, mask=mask,
+            stage, size, incoming, result=result, alpha=alpha, gray=gray, whites=ends.whites(incoming, result),
+            stored=ends.stored, premultiplied=ends.premultiplied, prefix=prefix, joined=shape, mask=ends.mask,
         )  # fmt: skip
         if number in refinement.summed:
             task = replace(task, is_precise=True)
         if not is_last and compares_samples(stages[number + 1].operator):
             task = task.selecting()
         tasks.append(task)
-        size = task.rows.output, task.cols.output, task.output_channels
+        branches.append(joined)
+        size, incoming = (task.rows.output, task.cols.output, task.output_channels), task.result
     return tasks, branches
 
 
@@ -216,19 +208,36 @@ def _between(stage: Stage, before: np.dtype[np.generic], real: np.dtype[np.gener
     return np.dtype(np.float64) if is_logarithm else before
 
 
+def _joined(
+    stage: Stage,
+    size: tuple[int, int, int],
+    incoming: np.dtype[np.generic],
+    between: np.dtype[np.generic],
+    ends: _Ends,
+    prefix: str,
+) -> tuple[Branches, tuple[int, int, int] | None]:
+    """Return the branches that a stage joins, and the shape of their joint result or of a constant, else None."""
+    operator = stage.operator
+    if isinstance(operator, Constant):
+        return (), constant_shape(operator, size, prefix, alpha=ends.alpha)
+    if not isinstance(operator, Join):
+        return (), None
+    branches = _branches(
+        operator, size, incoming, prefix, out_dtype=between, alpha=ends.alpha, white=ends.white,
+        premultiplied=ends.premultiplied,
+    )  # fmt: skip
+    return branches, joined_shape(operator, branches, size, prefix, alpha=ends.alpha)
+
+
 def _stage_plans(
-    tasks: Sequence[Task], branches: dict[int, Branches], algorithm: str | None, prefixes: Sequence[str]
+    tasks: Sequence[Task], branches: Sequence[Branches], algorithm: str | None, prefixes: Sequence[str]
 ) -> tuple[StagePlan, ...]:
     """Plan each task, and follow the receptive field through the stack."""
     plans: list[StagePlan] = []
     fields = Field(), Field()
-    for number, (task, prefix) in enumerate(zip(tasks, prefixes, strict=True)):
-        if number in branches:
-            fields = joined_fields(fields, branches[number])
-        else:
-            fields = fields[0].after(task.rows), fields[1].after(task.cols)
-        plan = plan_stage(task, algorithm, prefix)
-        plans.append(replace(plan, fields=fields, branches=branches.get(number, ())))
+    for task, joined, prefix in zip(tasks, branches, prefixes, strict=True):
+        fields = joined_fields(fields, joined) if joined else (fields[0].after(task.rows), fields[1].after(task.cols))
+        plans.append(replace(plan_stage(task, algorithm, prefix), fields=fields, branches=joined))
     return tuple(plans)
 
 
@@ -243,13 +252,3 @@ def _branches(
         except (ParameterError, SizeError) as error:
             raise type(error)(f"{prefix}{error}") from None
     return tuple(planned)
-
-
-def _whites(
-    incoming: np.dtype[np.generic], result: np.dtype[np.generic], white: float | None, out_white: float | None
-) -> tuple[float, float] | None:
-    """Return the values of white in a stage's input and result; None where they are the full scale of the types."""
-    if white is None and out_white is None:
-        return None
-    before = white or full_scale(incoming)
-    return before, (out_white or full_scale(result)) if is_integer(result) else before
