@@ -74,6 +74,13 @@ def test_the_radius_is_three_sigmas_unless_it_is_given():
         )
 
 
+def test_a_sigma_that_reaches_too_far_is_refused_with_a_way_out():
+    image = picture(np.uint8)
+    with pytest.raises(cf.ConvfilterError, match=r"reaches 600 pixels, and 500 is the most.*radius=500"):
+        cf.bilateral_filter(image, 200.0)
+    assert cf.bilateral_filter(image, 200.0, radius=2).shape == image.shape
+
+
 @pytest.mark.peer("cv2")
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("d", "color", "space"), [(9, 75, 75), (5, 20.0, 1.2), (0, 30.0, 2.6), (1, 50.0, 3.0)])

@@ -323,12 +323,18 @@ class Bilateral(Traits):
             raise ParameterError(
                 f"bilateral radius must be from 1 to {_MOST_BILATERAL} pixels, got {shown(self.radius)}"
             )
+        if self.reach > _MOST_BILATERAL:
+            raise ParameterError(
+                f"a bilateral filter of sigma {self.sigma_space:g} reaches {self.reach} pixels, and "
+                f"{_MOST_BILATERAL} is the most",
+                remedy=f"give a smaller sigma, or {{radius={_MOST_BILATERAL}}}",
+            )
         require_choice("distance", self.distance, ("l1", "l2"))
 
     @property
     def reach(self) -> int:
         """The radius in pixels."""
-        return self.radius or min(_MOST_BILATERAL, max(1, int(_BILATERAL_SIGMAS * self.sigma_space + 0.5)))
+        return self.radius or max(1, int(_BILATERAL_SIGMAS * self.sigma_space + 0.5))
 
     @cached_property
     def kernel(self) -> Kernel:
