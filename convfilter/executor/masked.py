@@ -261,7 +261,8 @@ def masked_stages(
         simple_stages[-1:] = _with_stretch_apart(simple_stages[-1])
     if any(isinstance(stage.operator, Join | MaxIndices | Constant) for stage in simple_stages):
         raise ParameterError(
-            "branches and indices of a network count every pixel; end the network before them, or ignore none"
+            "branches, indices and normalisations of a network count every pixel; end the network before them, or "
+            "ignore none"
         )
     target, between = np.dtype(out_dtype or dtype), real_of(dtype)
     full = white or full_scale(dtype)  # also of unrounded results between two stages
