@@ -262,6 +262,8 @@ _MASKED = (
     ("dilate:disk:4", "uint8", "points"),
     ("guided:3,eps=0.01", "uint8", "few"),
     ("guided:2,padding_mode=reflect,stride=2x3,dilation=3x2", "float32", "rectangle"),
+    ("canny:2,0.05,0.15", "uint8", "few"),
+    ("canny:1,0.1,0.2", "float32", "rectangle"),
 )
 
 

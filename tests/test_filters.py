@@ -71,7 +71,7 @@ def test_differences_sum_to_zero(spec: str) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_roberts_is_exact(dtype: type[np.generic]) -> None:
-    image = RNG.integers(0, 2**30, (23, 31)).astype(dtype)
+    image = np.random.default_rng(3).integers(0, 2**30, (23, 31)).astype(dtype)
     padded = np.pad(image.astype(float), ((0, 1), (0, 1)), "edge")
     x, y = padded[:-1, :-1] - padded[1:, 1:], padded[:-1, 1:] - padded[1:, :-1]
     white = np.iinfo(dtype).max  # type: ignore[type-var]
@@ -167,7 +167,7 @@ def test_hue_is_the_direction_of_rising_brightness(spec: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_orientation_gives_three_colours_and_keeps_alpha(channels: int) -> None:
-    image = RNG.integers(0, 256, (12, 14, channels), np.uint8)
+    image = np.random.default_rng(3).integers(0, 256, (12, 14, channels), np.uint8)
     alpha = channels in (2, 4)
     result = convfilter.apply(image, "sobel:orientation,stride=2", alpha=alpha)
     assert result.shape == (6, 7, 3 + alpha)
@@ -188,14 +188,16 @@ def test_a_stack_goes_on_after_colours_were_added() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("geometry", [{}, {"stride": 1, "padding": 1}, {"stride": (2, 1), "dilation": (1, 2)}])
 def test_min_pool_is_max_pool_of_the_negative(dtype: type[np.generic], geometry: dict[str, object]) -> None:
-    image = RNG.random((300, 31, 3)).astype(np.float32) if dtype is np.float32 else IMAGE.astype(dtype)
+    image = (
+        np.random.default_rng(3).random((300, 31, 3)).astype(np.float32) if dtype is np.float32 else IMAGE.astype(dtype)
+    )
     got = convfilter.min_pool(image, (3, 2), **geometry)  # type: ignore[arg-type]
     stride = geometry.pop("stride", None)
     assert np.array_equal(got, -reference.max_pool(-image.astype(np.float64), (3, 2), stride, **geometry))
 
 
 def test_min_pool_of_transparent_pixels_is_that_of_what_is_seen() -> None:
-    image = RNG.integers(1, 256, (12, 12, 4), np.uint8)
+    image = np.random.default_rng(3).integers(1, 256, (12, 12, 4), np.uint8)
     seen = image[..., :3] * (image[..., 3:] / 255.0)
     lowest, alpha = (-reference.max_pool(-part, 2) for part in (seen, image[..., 3:].astype(float)))
     got = convfilter.min_pool(image, 2, alpha=True).astype(float)
@@ -228,7 +230,7 @@ def test_points_of_real_samples(spec: str) -> None:
 @pytest.mark.parametrize("shape", [(9, 11), (80, 90, 3), (300, 500)])
 def test_points_of_integers_round_once(spec: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
     white = np.iinfo(dtype).max  # type: ignore[type-var]
-    image = RNG.integers(0, white + 1, shape).astype(dtype)
+    image = np.random.default_rng(3).integers(0, white + 1, shape).astype(dtype)
     values = POINTS[spec](image / white) * white
     got = convfilter.apply(image, spec).astype(float)
     assert got.shape == shape
@@ -265,7 +267,7 @@ def test_activations(spec: str) -> None:
     wide = SIGNED * np.float32(9)
     expected = function(wide.astype(np.float64))
     np.testing.assert_allclose(raw(wide, spec), expected, rtol=2e-7, atol=1e-9)
-    bytes_ = RNG.integers(0, 256, (9, 11, 4), np.uint8)
+    bytes_ = np.random.default_rng(3).integers(0, 256, (9, 11, 4), np.uint8)
     expected = np.clip(255 * function(bytes_ / 255), 0, 255)
     assert np.abs(convfilter.apply(bytes_, spec) - expected).max() <= 0.5 + 1e-6
     coloured = convfilter.apply(bytes_, spec, alpha=True)
@@ -291,13 +293,13 @@ def test_activations_of_infinities_are_those_of_their_formulas(spec: str, dtype:
 
 
 def test_instance_normalisation_gives_each_channel_mean_0_and_variance_1() -> None:
-    image = RNG.random((40, 33, 3), np.float32) * np.float32([1, 5, 0.1]) + np.float32([3, 0, -2])
+    image = np.random.default_rng(3).random((40, 33, 3), np.float32) * np.float32([1, 5, 0.1]) + np.float32([3, 0, -2])
     real = image.astype(np.float64)
     expected = (real - real.mean(axis=(0, 1))) / np.sqrt(real.var(axis=(0, 1)) + 0.01)
     np.testing.assert_allclose(raw(image, "instancenorm:0.01"), expected, atol=3e-6)
     halved = raw(image, "instancenorm:0.01,scale=0.5,offset=0.25")
     np.testing.assert_allclose(halved, 0.5 * expected + 0.25, atol=3e-6)
-    bytes_ = RNG.integers(0, 256, (40, 33, 3), np.uint8)
+    bytes_ = np.random.default_rng(3).integers(0, 256, (40, 33, 3), np.uint8)
     expected = (bytes_ - bytes_.mean(axis=(0, 1))) / bytes_.std(axis=(0, 1))
     np.testing.assert_allclose(raw(bytes_, "instancenorm:eps=1e-12") / 255, expected, atol=1e-5)
     assert np.array_equal(convfilter.apply(bytes_, "instancenorm:eps=1e-12"), np.clip(np.rint(255 * expected), 0, 255))
@@ -305,7 +307,7 @@ def test_instance_normalisation_gives_each_channel_mean_0_and_variance_1() -> No
 
 @pytest.mark.parametrize("magnitude", [1e20, 1e-20])
 def test_instance_normalisation_squares_any_float32_sample(magnitude: float) -> None:
-    image = RNG.random((12, 9, 3), np.float32) * np.float32(magnitude)
+    image = np.random.default_rng(3).random((12, 9, 3), np.float32) * np.float32(magnitude)
     real = image.astype(np.float64)
     expected = (real - real.mean(axis=(0, 1))) / np.sqrt(real.var(axis=(0, 1)) + 1e-5)
     np.testing.assert_allclose(raw(image, "instancenorm"), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
@@ -313,7 +315,7 @@ def test_instance_normalisation_squares_any_float32_sample(magnitude: float) -> 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 40])
 def test_response_normalisation_divides_by_the_channels_around(size: int) -> None:
-    image = RNG.normal(size=(30, 21, 7)).astype(np.float32)
+    image = np.random.default_rng(3).normal(size=(30, 21, 7)).astype(np.float32)
     squares = image.astype(np.float64) ** 2
     sums = np.zeros_like(squares)
     for channel in range(7):  # as ONNX defines it
@@ -326,7 +328,7 @@ def test_response_normalisation_divides_by_the_channels_around(size: int) -> Non
 
 
 def test_softmax_shares_the_channels_of_each_pixel() -> None:
-    image = RNG.normal(0, 4, (9, 11, 5)).astype(np.float32)
+    image = np.random.default_rng(3).normal(0, 4, (9, 11, 5)).astype(np.float32)
     powers = np.exp(image.astype(np.float64))
     shares = powers / powers.sum(axis=2, keepdims=True)
     np.testing.assert_allclose(raw(image, "softmax"), shares, rtol=3e-7)
@@ -337,7 +339,7 @@ def test_softmax_shares_the_channels_of_each_pixel() -> None:
 
 
 def test_differences_of_logarithms_are_exact_in_16_bits() -> None:
-    image = RNG.integers(30_000, 31_000, (122, 122, 3), np.uint16)
+    image = np.random.default_rng(3).integers(30_000, 31_000, (122, 122, 3), np.uint16)
     specs = "softmax:log", "sobel:magnitude,size=5"
     got = convfilter.apply(image, *specs)
     exact = 65535 * convfilter.apply(image / 65535, *specs)
@@ -346,12 +348,12 @@ def test_differences_of_logarithms_are_exact_in_16_bits() -> None:
 
 
 def test_softmax_leaves_alpha_out_and_nan_within_its_pixel() -> None:
-    image = RNG.integers(0, 256, (9, 11, 4), np.uint8)
+    image = np.random.default_rng(3).integers(0, 256, (9, 11, 4), np.uint8)
     powers = np.exp(image[..., :3] / 255)
     got = convfilter.apply(image, "softmax", alpha=True)
     np.testing.assert_array_equal(got[..., :3], np.rint(255 * powers / powers.sum(axis=2, keepdims=True)))
     np.testing.assert_array_equal(got[..., 3], image[..., 3])
-    broken = RNG.random((3, 4, 3)).astype(np.float32)
+    broken = np.random.default_rng(3).random((3, 4, 3)).astype(np.float32)
     broken[0, 0, 1], broken[1, 1, 2] = np.nan, np.inf
     shares = raw(broken, "softmax")
     assert np.isnan(shares[0, 0]).all()
@@ -360,14 +362,14 @@ def test_softmax_leaves_alpha_out_and_nan_within_its_pixel() -> None:
 
 
 def test_response_normalisation_leaves_alpha_out() -> None:
-    image = RNG.integers(1, 256, (9, 11, 4), np.uint8)  # where alpha is 0, results have no colours
+    image = np.random.default_rng(3).integers(1, 256, (9, 11, 4), np.uint8)  # where alpha is 0, results have no colours
     x = image[..., :3] / 255
     expected = x / (1 + 3 * (x**2).sum(axis=2, keepdims=True)) ** 0.5
     got = raw(image, "lrn:5,alpha=15,beta=0.5", alpha=True)
     expected[..., 0], expected[..., 2] = (x[..., one] / (1 + 3 * (x**2).sum(axis=2)) ** 0.5 for one in (0, 2))
     np.testing.assert_allclose(got[..., :3] / 255, expected, atol=1e-6)
     assert np.array_equal(got[..., 3], image[..., 3])
-    straight = RNG.random((9, 11, 4), np.float32)
+    straight = np.random.default_rng(3).random((9, 11, 4), np.float32)
     weighted = np.concatenate([straight[..., :3] * straight[..., 3:], straight[..., 3:]], axis=2)
     got = raw(weighted, "lrn:3,alpha=2", alpha=True, premultiplied=True)
     expected = raw(straight, "lrn:3,alpha=2", alpha=True)
@@ -383,7 +385,7 @@ def test_activations_do_not_colour_transparent_pixels() -> None:
 
 
 def test_points_leave_alpha_alone_and_take_luminance() -> None:
-    image = RNG.integers(0, 256, (9, 11, 4), np.uint8)
+    image = np.random.default_rng(3).integers(0, 256, (9, 11, 4), np.uint8)
     got = convfilter.apply(image, "invert", alpha=True)
     assert np.array_equal(got[..., :3], 255 - image[..., :3])
     assert np.array_equal(got[..., 3], image[..., 3])
@@ -420,7 +422,7 @@ def test_clipped_samples_are_counted() -> None:
 
 
 def test_points_are_the_same_for_any_number_of_threads() -> None:
-    image = RNG.random((400, 300, 3), np.float32)
+    image = np.random.default_rng(3).random((400, 300, 3), np.float32)
     for spec in ("normalize", "bias:0.1,map=stretch"):
         once = convfilter.apply(image, spec, threads=1)
         assert convfilter.apply(image, spec, threads=3).tobytes() == once.tobytes()
