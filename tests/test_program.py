@@ -33,14 +33,15 @@ def test_pointers_move_by_items_and_come_back(image):
         np.testing.assert_array_equal(tile[slot].ravel(), image[2 + 2 * step : 4 + 2 * step].ravel())
 
 
-def test_steps_before_the_first_count_backwards(image):
+def test_steps_before_the_first_run_only_the_calls_that_run_ahead(image):
     rows = np.arange(20)
-    tile = np.zeros((3, 2, 15), np.float32)
-    program = Program([load_call(image, Moving(rows, 4, 2), Moving(tile.ravel(), 0, 30, 3))])
+    tile, later = np.zeros((2, 3, 2, 15), np.float32)
+    ahead = load_call(image, Moving(rows, 4, 2), Moving(tile.ravel(), 0, 30, 3))._replace(ahead=2)
+    program = Program([ahead, load_call(image, Moving(rows, 4, 2), Moving(later.ravel(), 0, 30, 3))])
     program.run(-2, 2)
     np.testing.assert_array_equal(tile[1].ravel(), image[0:2].ravel())
     np.testing.assert_array_equal(tile[2].ravel(), image[2:4].ravel())
-    assert not tile[0].any()
+    assert not tile[0].any() and not later.any()
 
 
 def test_leading_calls_run_once_before_the_first_step(image):

@@ -240,7 +240,9 @@ def through_pipe(source, fmt, *specs, **options):
     with open(read_end, "rb") as reader:
         with open(write_end, "wb"):
             try:
-                filtered(source, f"/dev/fd/{write_end}", *specs, write=WriteOptions(format=fmt, allow_loss=True), **options)
+                filtered(
+                    source, f"/dev/fd/{write_end}", *specs, write=WriteOptions(format=fmt, allow_loss=True), **options
+                )
             except ReadError as caught:
                 error = caught
         return reader.read(), error

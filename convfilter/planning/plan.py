@@ -87,7 +87,7 @@ def plan_stack(
         raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {shown(algorithm)}")
     rows, cols = shape[:2]
     channels = shape[2] if len(shape) == 3 else 1
-    sample_type, gray = np.dtype(dtype), gray and channels - alpha == 3
+    sample_type, gray = np.dtype(dtype), bool(gray and channels - alpha == 3)
     stored = np.dtype(out_dtype or sample_type)
     ends = _Ends(sample_type, stored, alpha, gray, white, out_white, premultiplied, mask)
     stages, size = _prepared(stages, ends), (rows, cols, channels - 2 * gray)
