@@ -13,11 +13,11 @@ from scipy import ndimage
 
 import convfilter as cf
 from convfilter.cli.root import run
-from convfilter.engine.masked import Masked
+from convfilter.engine.masked import Masked, put
 from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
 from convfilter.executor import bands, masked_canny, masked_rows, means, patches
-from convfilter.executor.held import Held, put
+from convfilter.executor.held import Held
 from convfilter.executor.masked import Masking, masked_stages, run_masked
 from convfilter.executor.masked_box import MaskedBox
 from convfilter.executor.masked_rows import run_banded_rows

@@ -12,10 +12,13 @@ from convfilter.engine.program import Slot
 from convfilter.native.loop import Loop
 from convfilter.record import record
 
-FILL_IGNORED = Loop("mask", "fill_ignored", "M* u1* i8 i8 i8 M*")
-
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+_FILL_IGNORED = Loop("mask", "fill_ignored", "M* u1* i8 i8 i8 M*")
+
+#: Integers that hold the bits of samples, by the bytes of a sample.
+_BITS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.int64}
 
 
 @record(eq=False)
@@ -106,3 +109,22 @@ class MaskedSlot(Slot):
 def pixels_and_mask(slot: Slot) -> tuple[Slot, Slot | None]:
     """Return the slot of the pixels, and that of their mask; None if there is no mask."""
     return (slot.pixels, slot.valid) if isinstance(slot, MaskedSlot) else (slot, None)
+
+
+def bits_of(samples: Samples) -> Samples:
+    """Return samples of any type as integers with the same bits, in the same memory."""
+    return samples.view(_BITS[samples.itemsize])
+
+
+def put(pixels: Samples, valid: npt.NDArray[np.bool_], value: float, *, colours: bool = False) -> Samples:
+    """Write a value into all channels of invalid pixels, or into all but the last, in place."""
+    if not pixels.flags.c_contiguous:
+        places = pixels.reshape(*valid.shape, -1)[..., : -1 if colours else None]
+        np.copyto(places, pixels.dtype.type(value), where=~valid[..., np.newaxis])
+        return pixels
+    channels = pixels.size // max(1, valid.size)
+    written = channels - 1 if colours else channels
+    counts, bits = np.ascontiguousarray(valid).view(np.uint8), bits_of(pixels)
+    number = bits_of(np.array([value], pixels.dtype))
+    _FILL_IGNORED.variant(M=bits.dtype)(bits, counts, valid.size, channels, written, number)
+    return pixels

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.masked import Filled
+from convfilter.engine.masked import Filled, put
 from convfilter.executor.bands import band, joined, reach_of, run_band
 from convfilter.executor.chunks import run_chunk_to
-from convfilter.executor.held import Held, Span, put
+from convfilter.executor.held import Held, Span
 from convfilter.filters.operators import Canny, Guided, Pooling
 from convfilter.planning import Plan
 

@@ -9,15 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.masked import FILL_IGNORED
 from convfilter.record import record
 
 Valid: TypeAlias = npt.NDArray[np.bool_]
 #: Rows or columns, as (first, last + 1).
 Span: TypeAlias = tuple[int, int]
-
-#: Integers that hold the bits of samples, by the bytes of a sample.
-_BITS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.int64}
 
 
 @record(eq=False)
@@ -70,22 +66,3 @@ class Held:
         pixels = np.pad(self.pixels, ((above, below), cols, (0, 0)), constant_values=value)
         valid = np.pad(self.valid, ((above, below), cols), constant_values=True)
         return Held(self.first + rows[0] - above, pixels, valid)
-
-
-def bits_of(samples: Samples) -> Samples:
-    """Return samples of any type as integers with the same bits, in the same memory."""
-    return samples.view(_BITS[samples.itemsize])
-
-
-def put(pixels: Samples, valid: Valid, value: float, *, colours: bool = False) -> Samples:
-    """Write a value into all channels of invalid pixels, or into all but the last, in place."""
-    if not pixels.flags.c_contiguous:
-        places = pixels.reshape(*valid.shape, -1)[..., : -1 if colours else None]
-        np.copyto(places, pixels.dtype.type(value), where=~valid[..., np.newaxis])
-        return pixels
-    channels = pixels.size // max(1, valid.size)
-    written = channels - 1 if colours else channels
-    counts, bits = np.ascontiguousarray(valid).view(np.uint8), bits_of(pixels)
-    number = bits_of(np.array([value], pixels.dtype))
-    FILL_IGNORED.variant(M=bits.dtype)(bits, counts, valid.size, channels, written, number)
-    return pixels

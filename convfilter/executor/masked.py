@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
+from convfilter.engine.masked import put
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import ParameterError, shown
 from convfilter.executor.channel_operations import Setting
-from convfilter.executor.held import Valid, put
+from convfilter.executor.held import Valid
 from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
 from convfilter.executor.masked_canny import canny_stages
 from convfilter.executor.masked_rows import BandedStage, Judge, run_banded_array

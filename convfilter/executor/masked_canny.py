@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convfilter.engine.buffer import Samples
+from convfilter.engine.masked import put
 from convfilter.engine.threads import cut
 from convfilter.executor.bands import PIXELS
 from convfilter.executor.channel_operations import Setting
-from convfilter.executor.held import Held, Span, Valid, put
+from convfilter.executor.held import Held, Span, Valid
 from convfilter.executor.masked_stage import MaskedStage
 from convfilter.filters.operators import Canny
 from convfilter.filters.stage import Stage

@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 
 from convfilter.engine.buffer import Samples
+from convfilter.engine.masked import put
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.bands import bands_on_grids
 from convfilter.executor.channel_operations import ALL, ChannelOperation, Setting, channel_operations, straight_colours
 from convfilter.executor.filled import FilledBands
-from convfilter.executor.held import Held, Span, Valid, put
+from convfilter.executor.held import Held, Span, Valid
 from convfilter.executor.means import Means
 from convfilter.executor.medians import Medians
 from convfilter.executor.straight_colours import StraightColours

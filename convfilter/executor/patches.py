@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.masked import Masked
+from convfilter.engine.masked import Masked, bits_of
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import band, joins_mask, reach_of, run_band
 from convfilter.executor.chunks import Side, chunk_of, run_chunk_counted, run_chunk_to
-from convfilter.executor.held import Held, Span, Valid, bits_of
+from convfilter.executor.held import Held, Span, Valid
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.derived_cache import cached_value

@@ -23,7 +23,7 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.masked import FILL_IGNORED, pixels_and_mask
+from convfilter.engine.masked import pixels_and_mask, put
 from convfilter.engine.node import Crew, Node, Rows, StageNode, StageSetup
 from convfilter.engine.program import Slot
 from convfilter.engine.workers import Workers
@@ -238,11 +238,10 @@ class _Worker:
 
 def _put(planes: Real, where: Marks, value: float) -> None:
     """Write a value into some pixels of all planes."""
-    valid = np.ones(planes.shape[1:], np.uint8)
-    valid[:, : where.shape[1]] -= where
+    valid = np.ones(planes.shape[1:], bool)
+    np.logical_not(where, out=valid[:, : where.shape[1]])
     for plane in planes:
-        bits = plane.reshape(-1).view(np.int64)
-        FILL_IGNORED.variant(M=np.int64)(bits, valid.reshape(-1), bits.size, 1, 1, np.array([value]).view(np.int64))
+        put(plane, valid, value)
 
 
 def _padded(mapped: MappedStage, axis: AxisPlan, radius: int) -> Indices:
