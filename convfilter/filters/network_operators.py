@@ -8,11 +8,9 @@ from convfilter.filters.checks import Pair
 from convfilter.filters.traits import Traits, ones
 from convfilter.record import cached_property, record
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
 if TYPE_CHECKING:  # NumPy is not needed for help texts
     import numpy as np
+    import numpy.typing as npt
 
     from convfilter.filters.kernel import Kernel
     from convfilter.filters.stage import Stage

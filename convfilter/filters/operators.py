@@ -18,11 +18,9 @@ from convfilter.filters.network_operators import Layer, NetworkOperator
 from convfilter.filters.traits import Traits, ones
 from convfilter.record import cached_property, record
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
 if TYPE_CHECKING:  # kernels import NumPy, which help texts do not need
     import numpy as np
+    import numpy.typing as npt
 
     from convfilter.filters.kernel import Kernel
 
