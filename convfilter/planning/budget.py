@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from convfilter.filters.kernel import Weights
 from convfilter.planning.gains import times
 from convfilter.planning.method import Pictures
 from convfilter.planning.methods import chosen_method
-from convfilter.planning.ranges import Range, Weights, below, is_identity, limit_before, limits, range_after
+from convfilter.planning.ranges import Range, below, is_identity, limit_before, limits, range_after
 from convfilter.planning.responses import Spectrum, gain_of_rounding, spectrum, worst_gain
 from convfilter.planning.rounding import (
     DEVIATIONS,
@@ -38,6 +39,9 @@ from convfilter.planning.stack_plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import NamedTuple
 from convfilter.sample_types import is_integer, sample_type
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Share(NamedTuple):
@@ -111,18 +115,17 @@ def budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     out_dtype : dtype, optional
         Sample type of the result, by default that of the input.
     """
-    kinds: tuple[Pictures, ...] = "flat", "lined", "varied"
-    return max((_budget_of(plan, pictures, out_dtype) for pictures in kinds), key=lambda each: each.total)
+    return _budget_of(plan, ("flat", "lined", "varied"), out_dtype)
 
 
 def largest_budget(plan: Plan, out_dtype: npt.DTypeLike | None = None) -> Budget:
     """Return a budget that is at least as large as ``budget``, in less than half of the time."""
-    return _budget_of(plan, "any", out_dtype)
+    return _budget_of(plan, ("any",), out_dtype)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of weights near the ends of float64's range
-def _budget_of(plan: Plan, pictures: Pictures, out_dtype: npt.DTypeLike | None) -> Budget:
-    """Return the error budget for a kind of pictures."""
+def _budget_of(plan: Plan, kinds: Sequence[Pictures], out_dtype: npt.DTypeLike | None) -> Budget:
+    """Return the largest error budget for some kinds of pictures."""
     dtype = np.dtype(out_dtype or plan.dtype)
     rounds, stages = is_integer(dtype), plan.stages
     ranges = [_source(plan)]
@@ -130,12 +133,17 @@ def _budget_of(plan: Plan, pictures: Pictures, out_dtype: npt.DTypeLike | None) 
         ranges.append(range_after(stage, ranges[-1], plan.full, clips=rounds))
     most = limits(stages, ranges[:-1], plan.full) if rounds else [math.inf] * len(stages)
     unit = plan.full_out(dtype) / plan.full if rounds else 1 / (ranges[-1].size or 1.0)
-    shares = []
-    for number, limit in enumerate(most):
-        errors = _errors(plan, number, ranges, limit, pictures)
-        left_out, rounded, left_out_later, rounded_later = (times(error, unit) for error in errors)
-        shares.append(Share(left_out, rounded, left_out_later, rounded_later, _first_like(stages, number)))
-    return Budget(sample_type(dtype).error, "levels" if rounds else "share", tuple(shares))
+    like = [_first_like(stages, number) for number in range(len(stages))]
+
+    def of_kind(pictures: Pictures) -> Budget:
+        shares = []
+        for number, limit in enumerate(most):
+            errors = _errors(plan, number, ranges, limit, pictures)
+            left_out, rounded, left_out_later, rounded_later = (times(error, unit) for error in errors)
+            shares.append(Share(left_out, rounded, left_out_later, rounded_later, like[number]))
+        return Budget(sample_type(dtype).error, "levels" if rounds else "share", tuple(shares))
+
+    return max(map(of_kind, kinds), key=lambda each: each.total)
 
 
 def _source(plan: Plan) -> Range:

@@ -12,13 +12,12 @@ from convfilter.filters.kernel import Kernel, Weights
 from convfilter.filters.operators import (
     ACTIVATIONS,
     Compass,
-    Correlation,
     Gradient,
     Morphology,
     Point,
     Pooling,
     Rank,
-    UnsharpMask,
+    WeightedSums,
 )
 from convfilter.filters.stage import Stage
 from convfilter.planning.task import Task, gain_of_sums
@@ -109,7 +108,7 @@ def largest_gain(stage: Stage, kernel: Kernel, scale: float) -> float:
     scale : float
     """
     operator = stage.operator
-    if isinstance(operator, Correlation | UnsharpMask | Compass):
+    if isinstance(operator, WeightedSums | Compass):
         return gain_of_sums(operator, kernel, scale)
     if isinstance(operator, Gradient):
         return math.sqrt(2) * gain_of_sums(operator, kernel, scale)

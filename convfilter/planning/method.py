@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 
 from convfilter.filters.factors import Product
+from convfilter.filters.kernel import Weights
 from convfilter.filters.multirate import Rates
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import Precision, sums_fit
@@ -17,8 +18,6 @@ from convfilter.planning.task import Task
 from convfilter.record import NamedTuple, record
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from convfilter.planning.stage_plan import StagePlan
 
 #: Methods that ``algorithm`` can name.
@@ -58,7 +57,7 @@ ALGORITHMS: tuple[Choice, ...] = get_args(Choice)
 #: Kinds of pictures in the error budget: constant, constant along an axis, varied along both; any is a quick bound.
 Pictures: TypeAlias = Literal["flat", "lined", "varied", "any"]
 #: Passes of sums, one after another: the weights of each in the order of summation.
-Cascade: TypeAlias = "tuple[npt.NDArray[np.float64], ...]"
+Cascade: TypeAlias = tuple[Weights, ...]
 
 
 def even(terms: int, total: float = 1.0) -> Cascade:

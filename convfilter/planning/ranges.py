@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import (
@@ -18,13 +18,15 @@ from convfilter.filters.operators import (
     Pooling,
     Rank,
     UnsharpMask,
+    WeightedSums,
 )
-from convfilter.planning.gains import largest_length
+from convfilter.planning.gains import largest_length, times
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import DOUBLE_WHOLE
 from convfilter.record import NamedTuple
 
-Weights = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Range(NamedTuple):
@@ -54,14 +56,14 @@ class Range(NamedTuple):
 
     def summed(self, positive: float, negative: float, grain: float = 0.0) -> Range:
         """Return the range of sums whose positive weights, and magnitudes of negative ones, have these sums."""
-        low = _product(positive, self.low) - _product(negative, self.high)
-        return _range(low, _product(positive, self.high) - _product(negative, self.low), self.grain * grain)
+        low = times(positive, self.low) - times(negative, self.high)
+        return _range(low, times(positive, self.high) - times(negative, self.low), self.grain * grain)
 
     def scaled(self, factor: float) -> Range:
         """Return the range of samples times ``factor``."""
         if factor == 1:
             return self
-        ends = _product(factor, self.low), _product(factor, self.high)
+        ends = times(factor, self.low), times(factor, self.high)
         return _range(min(ends), max(ends), self.grain * grain_of(factor) if self.grain else 0.0)
 
     def shifted(self, offset: float) -> Range:
@@ -73,10 +75,6 @@ class Range(NamedTuple):
 def _range(low: float, high: float, grain: float) -> Range:
     """Return a range; multiples that not even float64 holds are none."""
     return Range(low, high, grain if max(abs(low), abs(high)) <= DOUBLE_WHOLE * grain else 0.0)
-
-
-def _product(factor: float, end: float) -> float:
-    return factor * end if factor and end else 0.0
 
 
 def grain_of(numbers: npt.ArrayLike) -> float:
@@ -115,7 +113,7 @@ def range_after(stage: StagePlan, samples: Range, full: float, *, clips: bool = 
         grain = min(samples.grain, grain_of(value)) if value else samples.grain
         samples = Range(min(samples.low, value), max(samples.high, value), grain)
     operator = stage.stage.operator
-    if isinstance(operator, Correlation | UnsharpMask | Compass | Gradient):
+    if isinstance(operator, WeightedSums | Compass | Gradient):
         result = _range_of_sums(operator, stage.kernel, samples).scaled(stage.scale)
         shift = operator.shift if isinstance(operator, Correlation) else 0.0
         return result.shifted(stage.stage.offset * full + shift)
@@ -127,7 +125,7 @@ def range_after(stage: StagePlan, samples: Range, full: float, *, clips: bool = 
     return result.scaled(stage.stage.scale).shifted(stage.stage.offset * full)
 
 
-def _range_of_sums(operator: Correlation | UnsharpMask | Compass | Gradient, kernel: Kernel, samples: Range) -> Range:
+def _range_of_sums(operator: WeightedSums | Compass | Gradient, kernel: Kernel, samples: Range) -> Range:
     if isinstance(operator, Compass):
         ranges = [_weighted(each, samples) for each in operator.kernels]
         return Range(*(best(ends) for best, ends in zip((min, max, min), zip(*ranges, strict=True), strict=True)))

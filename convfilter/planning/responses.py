@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from convfilter.filters.kernel import Kernel
+from convfilter.filters.kernel import Kernel, Weights
 from convfilter.filters.multirate import Rates
 from convfilter.filters.operators import (
     Compass,
@@ -30,9 +30,9 @@ from convfilter.filters.operators import (
     Pooling,
     Rank,
     UnsharpMask,
+    WeightedSums,
 )
 from convfilter.planning.gains import largest_gain, largest_length, square, times
-from convfilter.planning.ranges import Weights
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import NamedTuple
 
@@ -43,7 +43,7 @@ _SMOOTH = 0.3
 #: Most weights of a kernel without factors whose response is computed; that of others is taken as their largest gain.
 _MOST_WEIGHTS = 2**12
 
-Responses = npt.NDArray[np.complex128]
+Responses = np.ndarray[tuple[Any, ...], np.dtype[np.complex128]]
 
 
 class Spectrum(NamedTuple):
@@ -150,7 +150,7 @@ def _jumps(operator: Operator) -> bool:
 
 def _is_filter(stage: StagePlan) -> bool:
     """Whether the result is one weighted sum of the input for every sample of it."""
-    linear = isinstance(stage.stage.operator, Correlation | UnsharpMask | Point)
+    linear = isinstance(stage.stage.operator, WeightedSums | Point)
     return linear and stage.rows.stride == stage.cols.stride == 1
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from convfilter.filters.kernel import Weights
 from convfilter.filters.operators import (
     ACTIVATIONS,
     Compass,
@@ -28,7 +29,7 @@ from convfilter.filters.operators import (
 from convfilter.planning.gains import square, times
 from convfilter.planning.method import Cascade, Pictures
 from convfilter.planning.methods import chosen_method
-from convfilter.planning.ranges import Range, Weights, grain_of
+from convfilter.planning.ranges import Range, grain_of
 from convfilter.planning.responses import worst_gain
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE
@@ -45,7 +46,7 @@ DEVIATIONS = 4.5
 #: Taps of a partial sum, as in ``loops/correlate.py``.
 _PARTIAL_TAPS = 64
 #: Bits of a number after its first.
-BITS = {"float32": 23, "float64": 52}
+_BITS = {"float32": 23, "float64": 52}
 
 
 def half_unit(precision: str) -> HalfUnit:
@@ -53,7 +54,7 @@ def half_unit(precision: str) -> HalfUnit:
 
     def rounded(sizes: Weights) -> Weights:
         exponents = np.frexp(sizes)[1] - 1
-        units: Weights = np.where(sizes > 0, np.ldexp(0.5, exponents - BITS[precision]), 0.0)
+        units: Weights = np.where(sizes > 0, np.ldexp(0.5, exponents - _BITS[precision]), 0.0)
         return units
 
     return rounded
@@ -61,10 +62,10 @@ def half_unit(precision: str) -> HalfUnit:
 
 def relative_unit(precision: str) -> HalfUnit:
     """Return the function for samples of any magnitude, relative to which errors are."""
-    return lambda sizes: sizes * 2.0 ** -(BITS[precision] + 1)
+    return lambda sizes: sizes * 2.0 ** -(_BITS[precision] + 1)
 
 
-def variance_of_passes(
+def _variance_of_passes(
     cascade: Cascade, samples: Range, unit: HalfUnit, whole: float, pictures: Pictures = "any"
 ) -> float:
     """Return the variance of sums of several passes.
@@ -135,7 +136,7 @@ def gain_of_weights(stage: StagePlan) -> float:
     return worst_gain(stage)
 
 
-def precision_of_sums(stage: StagePlan, incoming: np.dtype[np.generic]) -> str:
+def _precision_of_sums(stage: StagePlan, incoming: np.dtype[np.generic]) -> str:
     """Return the type of a stage's sums, given that of its input: those of a compass are the results of filters."""
     if not isinstance(stage.stage.operator, Compass):
         return stage.precision
@@ -149,8 +150,8 @@ def variances_of_sums(
 
     They are infinite if nothing bounds the result.
     """
-    precision = precision_of_sums(stage, incoming)
-    method, unit, whole = chosen_method(stage), unit_of(precision), 2.0 ** (BITS[precision] + 1)
+    precision = _precision_of_sums(stage, incoming)
+    method, unit, whole = chosen_method(stage), unit_of(precision), 2.0 ** (_BITS[precision] + 1)
     factor = abs(stage.scale / stage.kernel.divisor)
     if isinstance(stage.stage.operator, UnsharpMask):
         factor *= abs(stage.stage.operator.amount)
@@ -158,7 +159,7 @@ def variances_of_sums(
     def variance(passes: tuple[Cascade, ...]) -> float:
         if stage.exact:
             return 0.0
-        each = sum(variance_of_passes(cascade, samples, unit, whole, pictures) for cascade in passes)
+        each = sum(_variance_of_passes(cascade, samples, unit, whole, pictures) for cascade in passes)
         return times(each, square(factor) if math.isfinite(worst_gain(stage)) else math.inf)
 
     return variance(method.passes(stage)), variance(method.coarse_passes(stage))
@@ -179,11 +180,11 @@ def variance_of_result(
     is_curve = isinstance(stage.stage.operator, Point) and stage.stage.operator.kind in ACTIVATIONS
     if stage.exact and is_last and not is_curve:
         return 0.0
-    count, bits, stored = _roundings(stage), BITS[stage.precision], 0.0
+    count, bits, stored = _roundings(stage), _BITS[stage.precision], 0.0
     if not count and not isinstance(stage.stage.operator, Correlation | Compass) and incoming == np.float32:
         return 0.0  # results are samples
-    if not is_last and stage.result.kind == "f" and BITS[stage.result.name] < bits:
-        bits = BITS[stage.result.name]
+    if not is_last and stage.result.kind == "f" and _BITS[stage.result.name] < bits:
+        bits = _BITS[stage.result.name]
         stored = square(_unit_at(result, unit_of(stage.result.name)))
     if result.size <= 2.0 ** (bits + 1) * result.grain:
         return 0.0

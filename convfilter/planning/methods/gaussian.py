@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from math import gcd, lcm
-from typing import Any
 
 import numpy as np
 
+from convfilter.filters.kernel import Weights
 from convfilter.filters.multirate import Rates, largest_step, rates
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Cascade, Grid, Method, Pictures, Reach, rows_bytes, rows_of_windows, window_reach
@@ -16,8 +16,6 @@ from convfilter.planning.precision import quality, sums_fit
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
-
-Weights = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 
 #: Widest row, in samples, whose coarse rows fit in little memory.
 _SAMPLES = 200_000
