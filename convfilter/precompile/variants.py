@@ -11,8 +11,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from convfilter.engine import epilogue, load, program, store, sums
-from convfilter.executor import held, ignored, masked_box, patches
+from convfilter.engine import epilogue, load, masked, program, store, sums
+from convfilter.executor import ignored, masked_box, patches
 from convfilter.machine.cores import available_cores
 from convfilter.methods import (
     bilateral,
@@ -65,6 +65,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
         value
         for module in (
             load,
+            masked,
             sums,
             horizontal,
             row_sums,
@@ -76,7 +77,6 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             canny_smoothing,
             gaussian,
             guided_lines,
-            held,
             ignored,
             masked_box,
             medians,
