@@ -11,9 +11,8 @@ from convfilter.executor.run import run_array
 from convfilter.filters import stack
 from convfilter.planning import plan_stack
 from convfilter.planning.budget import budget, largest_budget
-from convfilter.planning.gains import largest_length
 from convfilter.planning.methods.gaussian import misplaced
-from convfilter.planning.ranges import grain_of
+from convfilter.planning.ranges import grain_of, largest_length
 from convfilter.record import replace
 from convfilter.report.plan_text import as_json, budget_lines
 from convfilter.sample_types import SAMPLE_TYPES, full_scale
@@ -75,6 +74,13 @@ def test_errors_grow_by_the_gain_of_what_follows():
     assert amplified.shares[0].gain == pytest.approx(3)
     # Only results of up to a third of white are not clipped, and these round more finely.
     assert 3 * alone.total > amplified.total > 1.2 * alone.total
+
+
+@pytest.mark.parametrize("before", ["invert", "scale:3", "tophat:5", "gaussian:2"])
+def test_gradients_of_a_bounded_range_are_summed_in_float32(before):
+    plan = planned(before, "sobel:magnitude")
+    assert plan.stages[1].precision == "float32"
+    assert 0 < budget(plan).total < budget(plan).promised
 
 
 def test_deeper_results_have_a_finer_promise():

@@ -17,7 +17,6 @@ from convfilter.errors import ParameterError
 from convfilter.executor.group import GroupRun
 from convfilter.machine.cores import cores_lately
 from convfilter.planning import Plan, full_scale
-from convfilter.planning.gains import largest_magnitudes
 from convfilter.planning.methods import chosen_method
 from convfilter.record import record
 
@@ -179,8 +178,12 @@ def may_restart(plan: Plan) -> bool:
     before = plan.stages[:last]
     if any(stage.alpha and not stage.premultiplied for stage in before):  # nothing bounds a division by alpha
         return True
+    if not before:
+        return False
+    from convfilter.planning.ranges import ranges
+
     largest = float(np.finfo(np.float32).max)
-    return any(size > largest for size in largest_magnitudes(before, full_scale(plan.dtype)))
+    return any(each.size > largest for each in ranges(before, plan.dtype, full_scale(plan.dtype)))
 
 
 def run_stage_to(plan: Plan, number: int, pixels: Samples | Masked, result: Samples, threads: int) -> int:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.kernel import Weights
-from convfilter.planning.gains import times
+from convfilter.planning.gains import largest_gain
 from convfilter.planning.method import Pictures
 from convfilter.planning.methods import chosen_method
-from convfilter.planning.ranges import Range, below, is_identity, limit_before, limits, range_after
-from convfilter.planning.responses import Spectrum, gain_of_rounding, spectrum, worst_gain
+from convfilter.planning.ranges import Range, below, is_identity, limit_before, limits, ranges, times
+from convfilter.planning.responses import Spectrum, gain_of_rounding, spectrum
 from convfilter.planning.rounding import (
     DEVIATIONS,
     gain_of_weights,
@@ -128,17 +128,15 @@ def _budget_of(plan: Plan, kinds: Sequence[Pictures], out_dtype: npt.DTypeLike |
     """Return the largest error budget for some kinds of pictures."""
     dtype = np.dtype(out_dtype or plan.dtype)
     rounds, stages = is_integer(dtype), plan.stages
-    ranges = [_source(plan)]
-    for stage in stages:
-        ranges.append(range_after(stage, ranges[-1], plan.full, clips=rounds))
-    most = limits(stages, ranges[:-1], plan.full) if rounds else [math.inf] * len(stages)
-    unit = plan.full_out(dtype) / plan.full if rounds else 1 / (ranges[-1].size or 1.0)
+    bounds = ranges(stages, plan.dtype, plan.full, clips=rounds)
+    most = limits(stages, bounds[:-1], plan.full) if rounds else [math.inf] * len(stages)
+    unit = plan.full_out(dtype) / plan.full if rounds else 1 / (bounds[-1].size or 1.0)
     like = [_first_like(stages, number) for number in range(len(stages))]
 
     def of_kind(pictures: Pictures) -> Budget:
         shares = []
         for number, limit in enumerate(most):
-            errors = _errors(plan, number, ranges, limit, pictures)
+            errors = _errors(plan, number, bounds, limit, pictures)
             left_out, rounded, left_out_later, rounded_later = (times(error, unit) for error in errors)
             shares.append(Share(left_out, rounded, left_out_later, rounded_later, like[number]))
         return Budget(sample_type(dtype).error, "levels" if rounds else "share", tuple(shares))
@@ -146,15 +144,8 @@ def _budget_of(plan: Plan, kinds: Sequence[Pictures], out_dtype: npt.DTypeLike |
     return max(map(of_kind, kinds), key=lambda each: each.total)
 
 
-def _source(plan: Plan) -> Range:
-    """Return the range of the picture's samples."""
-    if not is_integer(plan.dtype):
-        return Range(-plan.full, plan.full)
-    return Range(sample_type(plan.dtype).low, plan.full, 1.0)
-
-
 def _errors(
-    plan: Plan, number: int, ranges: Sequence[Range], limit: float, pictures: Pictures
+    plan: Plan, number: int, bounds: Sequence[Range], limit: float, pictures: Pictures
 ) -> tuple[float, float, float, float]:
     """Return the numbers of a stage's ``Share`` in levels of the input.
 
@@ -163,17 +154,17 @@ def _errors(
     plan : Plan
     number : int
         The stage, from 0 on.
-    ranges : sequence of Range
+    bounds : sequence of Range
         Ranges of the inputs of all stages, and of the result.
     limit : float
         Largest magnitude of the stage's result that matters.
     pictures : {"flat", "lined", "varied", "any"}
     """
-    stage, samples, is_last = plan.stages[number], ranges[number], number == len(plan.stages) - 1
+    stage, samples, is_last = plan.stages[number], bounds[number], number == len(plan.stages) - 1
     incoming = plan.stages[number - 1].result if number else plan.dtype
     later = [
         each
-        for each, its_samples in zip(plan.stages[number + 1 :], ranges[number + 1 :], strict=False)
+        for each, its_samples in zip(plan.stages[number + 1 :], bounds[number + 1 :], strict=False)
         if not is_identity(each, its_samples)
     ]
     unit_of = half_unit if is_integer(plan.dtype) else relative_unit
@@ -183,11 +174,11 @@ def _errors(
     fine, coarse = variances_of_sums(stage, summed, unit_of, incoming, pictures)
     if plan.gray and number == 0 and not stage.exact:
         fine += variance_of_luminance(stage, samples, unit_of)
-    result = below(ranges[number + 1], limit)
+    result = below(bounds[number + 1], limit)
     fine += variance_of_result(stage, result, unit_of, incoming=incoming, is_last=is_last)
     left_out_later = left_out
     for each in later:
-        left_out_later = times(left_out_later, worst_gain(each))
+        left_out_later = times(left_out_later, largest_gain(each))
     fine_later = _deviation(fine, later, spectrum(), spectrum(), varies=varies)
     coarse_later = _deviation(coarse, later, *map(spectrum, stage.rates), varies=varies)
     rounded_later = DEVIATIONS * math.hypot(fine_later, coarse_later)

@@ -14,6 +14,7 @@ from convfilter.filters.operators import (
     Point,
 )
 from convfilter.filters.stage import Stage
+from convfilter.planning.task import gain_of_sums
 from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_integer
 
@@ -62,12 +63,9 @@ def _require_fractions(stages: Sequence[Stage], full: float) -> None:
 def _gain(stage: Stage) -> float:
     """Return the largest sum of a stage over white: an offset of that size may compensate for it."""
     operator = stage.operator
-    if isinstance(operator, Compass):
-        return abs(stage.scale) * operator.kernels[0].absolute_sum / abs(operator.kernels[0].divisor)
-    if isinstance(operator, Gradient):
-        return 2.0 * abs(stage.scale) * operator.x.absolute_sum / abs(operator.x.divisor)
-    if isinstance(operator, Correlation):
-        return abs(stage.scale) * operator.kernel.absolute_sum / abs(operator.kernel.divisor)
+    if isinstance(operator, Compass | Correlation | Gradient):
+        sums = 2 if isinstance(operator, Gradient) else 1
+        return sums * gain_of_sums(operator, operator.window_kernel, stage.scale)
     return abs(stage.scale)
 
 

@@ -1,14 +1,17 @@
-"""Ranges of the results between the stages of a stack, and the numbers of which all samples are multiples."""
+"""Ranges of the results between the stages of a stack, and the numbers of which all samples are multiples.
+
+The error budget, the choice of precision and streaming all ask here how large results can get.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from convfilter.filters.kernel import Kernel
+from convfilter.filters.kernel import Kernel, Weights
 from convfilter.filters.operators import (
     Compass,
     Correlation,
@@ -20,13 +23,41 @@ from convfilter.filters.operators import (
     UnsharpMask,
     WeightedSums,
 )
-from convfilter.planning.gains import largest_length, times
+from convfilter.filters.stage import Stage
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import DOUBLE_WHOLE
 from convfilter.record import NamedTuple
+from convfilter.sample_types import is_integer, sample_type
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+#: Sine of an angle below which two pairs of weights count as parallel.
+_PARALLEL = 1e-12
+
+
+class Planned(Protocol):
+    """A stage and its weights: a ``Task`` or a ``StagePlan``."""
+
+    @property
+    def stage(self) -> Stage:
+        """The stage."""
+
+    @property
+    def kernel(self) -> Kernel:
+        """Weights to sum."""
+
+    @property
+    def scale(self) -> float:
+        """The remaining scale of the stage."""
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the last channel is alpha."""
+
+    @property
+    def premultiplied(self) -> bool:
+        """Whether colours are stored multiplied by alpha."""
 
 
 class Range(NamedTuple):
@@ -94,35 +125,44 @@ def grain_of(numbers: npt.ArrayLike) -> float:
     return float(np.exp2(lowest.min()))
 
 
-def range_after(stage: StagePlan, samples: Range, full: float, *, clips: bool = True) -> Range:
-    """Return the range of a stage's results before they are stored.
+def ranges(stages: Sequence[Planned], dtype: np.dtype[np.generic], full: float, *, clips: bool = True) -> list[Range]:
+    """Return the ranges of a picture's samples and of each stage's results before they are stored.
+
+    Division by alpha is left out; a range is infinite where nothing bounds it.
 
     Parameters
     ----------
-    stage : StagePlan
-    samples : Range
-        The range of its input.
+    stages : sequence of StagePlan or Task
+    dtype : numpy.dtype
+        Sample type of the picture.
     full : float
         The value of white.
     clips : bool
         Whether point operations that bound samples count; errors of real results are relative to the sum of
         |weight| * |sample|, which they do not change.
     """
-    if stage.stage.padding_mode == "constant":
-        value = stage.padding_value
+    found = [Range(sample_type(dtype).low, full, 1.0) if is_integer(dtype) else Range(-full, full)]
+    for stage in stages:
+        found.append(_range_after(stage, found[-1], full, clips=clips))
+    return found
+
+
+def _range_after(stage: Planned, samples: Range, full: float, *, clips: bool) -> Range:
+    """Return the range of a stage's results, given that of its input."""
+    operator, offset = stage.stage.operator, stage.stage.offset * full
+    if stage.stage.padding_mode == "constant" and not isinstance(operator, Pooling):
+        value = stage.stage.padding_value
         grain = min(samples.grain, grain_of(value)) if value else samples.grain
         samples = Range(min(samples.low, value), max(samples.high, value), grain)
-    operator = stage.stage.operator
     if isinstance(operator, WeightedSums | Compass | Gradient):
-        result = _range_of_sums(operator, stage.kernel, samples).scaled(stage.scale)
         shift = operator.shift if isinstance(operator, Correlation) else 0.0
-        return result.shifted(stage.stage.offset * full + shift)
+        return _range_of_sums(operator, stage.kernel, samples).scaled(stage.scale).shifted(offset + shift)
     if isinstance(operator, Point):
         bounds = operator.kind in ("clip", "threshold", "normalize")
         result = samples if bounds and not clips else _range_of_points(operator, samples, full)
     else:
         result = _range_of_windows(operator, stage.kernel, samples)
-    return result.scaled(stage.stage.scale).shifted(stage.stage.offset * full)
+    return result.scaled(stage.stage.scale).shifted(offset)
 
 
 def _range_of_sums(operator: WeightedSums | Compass | Gradient, kernel: Kernel, samples: Range) -> Range:
@@ -132,9 +172,9 @@ def _range_of_sums(operator: WeightedSums | Compass | Gradient, kernel: Kernel, 
     weighted = _weighted(kernel, samples)
     if isinstance(operator, Gradient):
         reach = samples.span / 2 if operator.x.sums_to_zero and operator.y.sums_to_zero else samples.size
-        return Range(0.0, largest_length(operator.x.weights, operator.y.weights) * reach)
+        return Range(0.0, times(largest_length(operator.x.weights, operator.y.weights), reach))
     if isinstance(operator, UnsharpMask):
-        reach = abs(operator.amount) * max(samples.high - weighted.low, weighted.high - samples.low)
+        reach = times(abs(operator.amount), max(samples.high - weighted.low, weighted.high - samples.low))
         return Range(samples.low - reach, samples.high + reach)
     return weighted
 
@@ -183,13 +223,31 @@ def _range_of_windows(operator: object, kernel: Kernel, samples: Range) -> Range
     return Range(-math.inf, math.inf)
 
 
-def limits(stages: Sequence[StagePlan], ranges: Sequence[Range], full: float) -> list[float]:
+def largest_length(one: Weights, other: Weights) -> float:
+    """Return the largest ``sqrt(x**2 + y**2)`` of two sums with these weights, of samples from -1 to 1.
+
+    The sums are farthest from 0 in a direction in which each sample pushes them: that of its own pair of weights, or
+    against it. So all sums at that distance are found from the directions at which a pair changes its side.
+    """
+    pairs = np.stack([one.ravel(), other.ravel()])
+    pairs = pairs[:, np.any(pairs != 0, axis=0)]
+    if not pairs.size:
+        return 0.0
+    lengths = np.hypot(*pairs)
+    across, along = np.stack([-pairs[1], pairs[0]]).T @ pairs, pairs.T @ pairs
+    is_parallel = np.abs(across) <= _PARALLEL * np.outer(lengths, lengths)
+    across, own = np.where(is_parallel, 0.0, np.sign(across)), np.where(is_parallel, np.sign(along), 0.0)
+    ends = (np.concatenate([across + own, across - own]) @ pairs.T).T
+    return float(np.hypot(*ends).max())
+
+
+def limits(stages: Sequence[StagePlan], inputs: Sequence[Range], full: float) -> list[float]:
     """Return, for each stage, the largest magnitude of its result that can matter where the last result is clipped.
 
     Parameters
     ----------
     stages : sequence of StagePlan
-    ranges : sequence of Range
+    inputs : sequence of Range
         Ranges of the stages' inputs.
     full : float
         Largest result that is not clipped.
@@ -200,7 +258,7 @@ def limits(stages: Sequence[StagePlan], ranges: Sequence[Range], full: float) ->
     than each of their terms, and extremes and ranks no smaller than the samples that decide about them.
     """
     sizes = [full]
-    for stage, samples in zip(stages[:0:-1], ranges[:0:-1], strict=True):
+    for stage, samples in zip(stages[:0:-1], inputs[:0:-1], strict=True):
         sizes.insert(0, limit_before(stage, samples, sizes[0], full))
     return sizes
 
@@ -242,3 +300,13 @@ def is_identity(stage: StagePlan, samples: Range) -> bool:
 def below(samples: Range, limit: float) -> Range:
     """Return the part of a range whose magnitudes are at most ``limit``."""
     return Range(max(samples.low, -limit), min(samples.high, limit), samples.grain)
+
+
+def square(number: float) -> float:
+    """Return ``number * number``, which is infinite beyond float64's range; ``**`` raises an error there."""
+    return number * number
+
+
+def times(size: float, gain: float) -> float:
+    """Return ``size * gain``, and 0 for a size of 0 even if the gain is infinite."""
+    return size * gain if size and gain else 0.0

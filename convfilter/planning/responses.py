@@ -1,10 +1,10 @@
-"""Gains of errors: how much the following stages of a stack enlarge an error of a stage's results.
+"""Gains of rounding errors: how much the following stages of a stack enlarge those of a stage's results.
 
-An error with a bound grows by the sum of the weights' magnitudes. Rounding errors differ from sample to sample, so they
-grow less: of independent errors the variance grows by the sum of the squared weights. Those of a picture that is
-constant along an axis are constant along it, too. So along each axis the errors of neighbours are taken as independent
-or as equal, whichever grows more. Errors of decimated rows and columns vary as slowly as the window that interpolates
-them, and derivatives enlarge them little.
+They differ from sample to sample, so they grow less than an error of which only a bound is known (``gains.py``): of
+independent errors the variance grows by the sum of the squared weights. Those of a picture that is constant along an
+axis are constant along it, too. So along each axis the errors of neighbours are taken as independent or as equal,
+whichever grows more. Errors of decimated rows and columns vary as slowly as the window that interpolates them, and
+derivatives enlarge them little.
 
 The frequency responses of neighbouring linear stages are multiplied; their mean square, weighted by the spectrum of the
 errors, is the growth of the variance (A. Papoulis, "Probability, random variables, and stochastic processes", 1965).
@@ -25,14 +25,14 @@ from convfilter.filters.operators import (
     Correlation,
     Gradient,
     Morphology,
-    Operator,
     Point,
     Pooling,
     Rank,
     UnsharpMask,
     WeightedSums,
 )
-from convfilter.planning.gains import largest_gain, largest_length, square, times
+from convfilter.planning.gains import largest_gain
+from convfilter.planning.ranges import square, times
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import NamedTuple
 
@@ -111,12 +111,12 @@ def gain_of_rounding(stages: Sequence[StagePlan], rows: Spectrum, cols: Spectrum
         selected, added = _selected((rows, cols), stages[0])
         smooth = gain_of_rounding(stages[1:], *selected, varies=varies)
         changes = gain_of_rounding(stages[1:], spectrum(), spectrum(), varies=varies)
-        return times(worst_gain(stages[0]), math.hypot(smooth, times(math.sqrt(added), changes)))
+        return times(largest_gain(stages[0]), math.hypot(smooth, times(math.sqrt(added), changes)))
     gain, power = 1.0, np.ones((rows.frequencies.size, cols.frequencies.size))
     for stage in stages:
         responses = _responses(stage, rows.frequencies, cols.frequencies)
         if not responses:
-            gain = times(gain, times(math.sqrt(largest_mean(power)), worst_gain(stage)))
+            gain = times(gain, times(math.sqrt(largest_mean(power)), largest_gain(stage)))
         else:
             powers = [power * each for each in responses]
             power = powers[0]
@@ -127,25 +127,6 @@ def gain_of_rounding(stages: Sequence[StagePlan], rows: Spectrum, cols: Spectrum
         rows = cols = spectrum()
         power = np.ones((rows.frequencies.size, cols.frequencies.size))
     return times(gain, math.sqrt(largest_mean(power)))
-
-
-def worst_gain(stage: StagePlan) -> float:
-    """Return the largest factor from an error in a stage's input, up to a bound, to its result."""
-    operator = stage.stage.operator
-    if stage.alpha and not stage.premultiplied and not isinstance(operator, Pooling | Rank | Point):
-        return math.inf  # colours are divided by their alpha
-    if stage.stage.map == "stretch" or _jumps(operator):
-        return math.inf
-    if isinstance(operator, Gradient):
-        return largest_length(operator.x.weights, operator.y.weights) * abs(stage.scale)
-    return largest_gain(stage.stage, stage.kernel, stage.scale)
-
-
-def _jumps(operator: Operator) -> bool:
-    """Whether a small error moves a sample to the other side of a threshold."""
-    if isinstance(operator, UnsharpMask):
-        return operator.threshold > 0
-    return isinstance(operator, Point) and operator.kind == "threshold"
 
 
 def _is_filter(stage: StagePlan) -> bool:
@@ -178,7 +159,7 @@ def _responses(stage: StagePlan, rows: Weights, cols: Weights) -> list[Weights]:
         case Compass():
             return [power(kernel) for kernel in operator.kernels]
         case Point(kind="bias" | "scale" | "invert"):
-            return [np.full((rows.size, cols.size), square(largest_gain(stage.stage, stage.kernel, stage.scale)))]
+            return [np.full((rows.size, cols.size), square(largest_gain(stage)))]
     return []
 
 

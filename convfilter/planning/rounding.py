@@ -26,11 +26,10 @@ from convfilter.filters.operators import (
     Rank,
     UnsharpMask,
 )
-from convfilter.planning.gains import square, times
+from convfilter.planning.gains import largest_gain
 from convfilter.planning.method import Cascade, Pictures
 from convfilter.planning.methods import chosen_method
-from convfilter.planning.ranges import Range, grain_of
-from convfilter.planning.responses import worst_gain
+from convfilter.planning.ranges import Range, grain_of, square, times
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE
 from convfilter.sample_types import is_wide
@@ -132,8 +131,8 @@ def _largest(weights: Weights, samples: Range) -> Weights:
 def gain_of_weights(stage: StagePlan) -> float:
     """Return the largest factor from an error in the share of each weight, times the samples, to a stage's result."""
     if isinstance(stage.stage.operator, UnsharpMask):
-        return abs(stage.stage.operator.amount * stage.scale) if math.isfinite(worst_gain(stage)) else math.inf
-    return worst_gain(stage)
+        return abs(stage.stage.operator.amount * stage.scale) if math.isfinite(largest_gain(stage)) else math.inf
+    return largest_gain(stage)
 
 
 def _precision_of_sums(stage: StagePlan, incoming: np.dtype[np.generic]) -> str:
@@ -160,14 +159,14 @@ def variances_of_sums(
         if stage.exact:
             return 0.0
         each = sum(_variance_of_passes(cascade, samples, unit, whole, pictures) for cascade in passes)
-        return times(each, square(factor) if math.isfinite(worst_gain(stage)) else math.inf)
+        return times(each, square(factor) if math.isfinite(largest_gain(stage)) else math.inf)
 
     return variance(method.passes(stage)), variance(method.coarse_passes(stage))
 
 
 def variance_of_luminance(stage: StagePlan, samples: Range, unit_of: UnitOf) -> float:
     """Return the variance of a stage's result by the rounding of the luminance of three colours."""
-    return len(LUMINANCE) / 3 * square(times(_unit_at(samples, unit_of(stage.precision)), worst_gain(stage)))
+    return len(LUMINANCE) / 3 * square(times(_unit_at(samples, unit_of(stage.precision)), largest_gain(stage)))
 
 
 def variance_of_result(

@@ -73,7 +73,7 @@ class Task:
         is 0. Dense: each result has a good share of valid pixels near its centre.
     stored, levels : numpy.dtype and float
         In a stack: its final sample type, and the largest magnitude of this stage's result in levels of that type; see
-        ``gains.levels``.
+        ``gains.with_levels``.
     is_precise : bool
         Whether sums are float64 whatever the sample types.
     joined_channels : int
