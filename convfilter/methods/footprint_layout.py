@@ -8,15 +8,18 @@ import numpy as np
 
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples
+from convfilter.loops.vectors import vector_bytes
 from convfilter.planning.methods.morphology import PANELS_BYTES
 
-#: Most panels of a strip, and the number that the loop fills at once.
-_MOST_PANELS, _PANELS_AT_ONCE = 16, 4
+#: Most bytes of a row of a strip: sixteen panels with vectors of 64 bytes.
+_STRIP_BYTES = 1024
+#: Number of panels that the loop fills at once.
+_PANELS_AT_ONCE = 4
 
 
 def strip_of(panel_bytes: int) -> int:
     """Return the number of panels of a strip: 0 if a footprint's rows are not nested, or panels do not fit a cache."""
-    panels = min(PANELS_BYTES // panel_bytes, _MOST_PANELS) if panel_bytes else 0
+    panels = min(PANELS_BYTES // panel_bytes, _STRIP_BYTES // vector_bytes()) if panel_bytes else 0
     return panels // _PANELS_AT_ONCE * _PANELS_AT_ONCE
 
 
