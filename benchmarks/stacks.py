@@ -3,10 +3,10 @@
     python benchmarks/stacks.py                 # 256x256, 1 and 12 megapixels; pairs and threes
     python benchmarks/stacks.py --sizes 12 --threes 0 --only "| gaussian:20"
 
-One by one means a run for each filter, with float32 pictures between them, as within a stack. Both run in turns on the
-same picture. The cache of executables does not hold those of both if they are large, so an untimed run precedes each
-timed one. The script prints the median time of the single filters over that of the stack, and at the end the least and
-the mean of these ratios.
+One by one means a run for each filter, none of them merged, with pictures between them of the sample types within a
+stack, mostly float32. Both run in turns on the same picture. The cache of executables does not hold those of both if
+they are large, so an untimed run precedes each timed one. The script prints the median time of the single filters over
+that of the stack, and at the end the least and the mean of these ratios.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 from timing import touch_memory
@@ -71,12 +72,14 @@ def main() -> int:
         image = np.random.default_rng(1).integers(0, 256, SIZES[size], np.uint8)
         for specs in chosen:
             plan = plan_stack(stack.stages(specs), image.shape, image.dtype)
+            with patch("convfilter.planning.merging.merged", lambda stages, _: stages):
+                apart_plan = plan_stack(stack.stages(specs), image.shape, image.dtype)
             repeat = max(1, 400_000 // (image.shape[0] * image.shape[1]))
 
             def together(plan=plan, image=image) -> object:
                 return run_array(plan, image, threads=options.threads).pixels
 
-            def one_by_one(plan=plan, image=image) -> object:
+            def one_by_one(plan=apart_plan, image=image) -> object:
                 pixels = image
                 for number in range(len(plan.stages)):
                     pixels, _ = run_stage(plan, number, pixels, image.dtype, options.threads)

@@ -1,9 +1,9 @@
-"""Linear stages in one kernel, against the stages one by one in float64."""
+"""Linear stages in one kernel, against the stages one by one in float64; extremes in one window."""
 
 import numpy as np
 import pytest
 import reference
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from samples import byte_noise
 from tolerances import assert_float32, assert_stored, assert_stored_exactly
@@ -106,3 +106,59 @@ def test_stages_stay_apart_where_one_kernel_would_not_be_exact_or_not_be_faster(
     assert count(["gaussian:2" + wrap, "gaussian:3" + wrap], (160, 150, 4), alpha=True) == 2
     assert count([spec(LARGE, wrap), "gaussian:5" + wrap]) == 2  # no product of a column and a row any more
     assert count(["gaussian:2" + wrap, "gaussian:3" + wrap, "gaussian:4" + wrap, "relu"]) == 2
+
+
+@st.composite
+def pools(draw):
+    """Return the SPECs of two extremes."""
+    specs = []
+    for _ in range(2):
+        size, stride = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+        padding, ceil = draw(st.sampled_from(("valid", "same", "same_upper", 1))), draw(st.booleans())
+        keys = f"{size},stride={stride},padding={padding if size > 1 else 0}" + ",ceil=true" * ceil
+        specs.append(f"{draw(st.sampled_from(('maxpool', 'minpool')))}:{keys}")
+    return specs
+
+
+@example(["maxpool:2", "maxpool:3,stride=2,padding=1"], 23, 40, "uint8")  # the last row is in no first window
+@example(["maxpool:2,ceil=true", "maxpool:3,stride=2,padding=1,ceil=true"], 41, 40, "uint8")
+@given(pools(), st.integers(5, 40), st.integers(5, 40), st.sampled_from(("uint8", "uint16")))
+def test_two_extremes_select_the_same_samples_as_one_by_one(specs, rows, cols, dtype):
+    image = byte_noise((rows, cols, 3), dtype)
+    try:
+        one_by_one = convfilter.apply(convfilter.apply(image, specs[0]), specs[1])
+    except convfilter.SizeError:
+        with pytest.raises(convfilter.SizeError, match="stage "):
+            convfilter.apply(image, *specs)
+        return
+    np.testing.assert_array_equal(convfilter.apply(image, *specs), one_by_one)
+
+
+def test_extremes_are_one_where_no_sample_between_or_behind_them_is_left_out():
+    plan = plan_stack(stack.stages(["maxpool:2", "maxpool:3,stride=2,padding=1", "maxpool:2"]), (160, 152, 3), "uint8")
+    (stage,) = plan.stages
+    assert (stage.rows.kernel, stage.rows.stride, stage.rows.before) == (10, 8, 2)
+    assert (stage.fields[0].size, stage.fields[0].jump, stage.fields[0].first) == (10, 8, -2)
+    assert count(["minpool:5,stride=1,padding=2"] * 3) == 1
+    assert count(["maxpool:2", "minpool:2"]) == 2
+    assert count(["maxpool:2,stride=3", "maxpool:2"]) == 2
+    assert count(["maxpool:2,dilation=2", "maxpool:2"]) == 2
+    assert count(["maxpool:2,scale=0.5", "maxpool:2"]) == 2
+    assert count(["maxpool:2", "maxpool:3,stride=2,padding=1"], (163, 150, 3)) == 2  # row 162 is in no window
+    assert count(["maxpool:2", "maxpool:2"], dtype="float32") == 2  # zeros of both signs
+    assert count(["maxpool:2", "maxpool:2"], (160, 150, 4), alpha=True) == 2
+    assert count(["maxpool:1,stride=65535", "maxpool:1,stride=65535"]) == 2
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_relu_leaves_what_has_no_sign_as_it_is(dtype):
+    image = np.array([[-1.5, -0.0, 0, 3], [np.nan, np.inf, -np.inf, 2]], np.float32)
+    image = image if dtype == "float32" else byte_noise((9, 7, 3))
+    for first, second in (("relu", "relu"), ("abs", "relu:offset=0.25,scale=0.5")):
+        assert count([first, second], image.shape, dtype) == 1
+        got = convfilter.apply(image, first, second, dtype=np.float32)
+        between = convfilter.apply(image, first, dtype=np.float32)
+        full = 1 if dtype == "float32" else 255
+        np.testing.assert_allclose(got, convfilter.apply(between / full, second) * full, rtol=1e-6)
+    assert count(["relu:offset=-0.5", "relu"]) == count(["bias:-0.5", "relu"]) == count(["relu", "abs"]) == 2
+    assert count(["relu", "relu"], (160, 150, 4), alpha=True) == 2

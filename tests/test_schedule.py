@@ -115,7 +115,7 @@ def test_little_work_is_not_shared(monkeypatch):
     monkeypatch.setattr(schedule, "WORTH_A_THREAD", 8_000_000)
     _, made = schedule_of(planned("gaussian:2 | maxpool:2"), picture(), 2)
     assert made.sharing == [2, 1]
-    _, made = schedule_of(planned("maxpool:2 | maxpool:2"), picture(), 2)
+    _, made = schedule_of(planned("maxpool:2 | minpool:2"), picture(), 2)
     assert made.sharing == [1, 1]
     assert made.threads == 1
 
@@ -253,7 +253,7 @@ def test_rows_that_are_decimated_in_place_have_higher_blocks_than_those_in_a_rin
 def test_rows_of_a_picture_in_memory_do_not_make_blocks_lower(monkeypatch):
     """The result of a block stays in the cache until it is read, and so do its sources, unless they are the picture."""
     monkeypatch.undo()
-    plan, image = planned("maxpool:2 | maxpool:2", (1000, 1000, 3)), picture((1000, 1000, 3))
+    plan, image = planned("maxpool:2 | minpool:2", (1000, 1000, 3)), picture((1000, 1000, 3))
     nodes, _ = schedule_of(plan, image, 1)
     assert nodes[0].block_rows == 4 * block_rows(plan.stages[0])
     assert nodes[1].block_rows == block_rows(plan.stages[1])
