@@ -118,7 +118,7 @@ def test_a_mask_of_another_size_or_none_is_refused(tmp_path, capsys, monkeypatch
     given(tmp_path)
     cf.write(str(tmp_path / "mask.png"), np.ones((300, 141), np.uint8))
     assert done(tmp_path) == 2
-    assert "the mask must be as large as the picture, 140x300, got 141x300" in capsys.readouterr().err
+    assert "mask.png must be as large as the picture, 140x300, got 141x300" in capsys.readouterr().err
     (tmp_path / "mask.png").write_bytes(b"no picture at all")
     assert done(tmp_path) in (1, 2)
     assert "mask.png" in capsys.readouterr().err

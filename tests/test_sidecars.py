@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convfilter import box_blur
 from convfilter.batch import update
 from convfilter.cli.root import run
 from convfilter.errors import WriteError
@@ -82,6 +83,20 @@ def test_texts_and_nodata_values_stay_without_statistics():
     (after,) = ElementTree.parse("out.png.aux.xml").getroot()
     assert (after.get("band"), after.findtext("NoDataValue"), after.findtext("Description")) == ("1", "-9999", "height")
     assert [(item.get("key"), item.text) for item in after.iter("MDI")] == [("unit", "ä")]
+
+
+@pytest.mark.parametrize("values", [["0"], ["7", "7.0"], ["NaN", "NaN"], ["0", "7"], ["none"], []])
+def test_the_nodata_value_beside_a_picture_selects_ignored_pixels(picture, capfd, values):
+    bands = [f"<PAMRasterBand><NoDataValue>{value}</NoDataValue></PAMRasterBand>" for value in values]
+    Path("in.png.aux.xml").write_text(pam(*bands))
+    status = run(["blur", "--box", "3", "--ignore", "nodata", "in.png", "out.png"])
+    if values in (["0", "7"], ["none"], []):
+        assert status == 2
+        assert "ignore nodata needs a file that names such a value" in capfd.readouterr().err
+        return
+    assert status == 0
+    with Image.open("out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), box_blur(picture, 3, ignore=float(values[0])))
 
 
 def test_prefixes_of_names_and_values_stay():

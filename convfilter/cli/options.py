@@ -148,7 +148,7 @@ def _result_options() -> list[Option]:
         Option("--linear", section="Result", is_flag=True, help="Filter in linear light, by the picture's tone curve."),
         Option("--sheet", section="Result", is_flag=True, help="Write a sheet of labelled maps, one for each channel."),
         _run_option(
-            "--ignore", Ignored(), "Ignore pixels: nan, VALUE, nodata (a TIFF's or FITS's), alpha=0.", None, "Result"
+            "--ignore", Ignored(), "Ignore pixels: nan, VALUE, nodata (the file's own), alpha=0.", None, "Result"
         ),
         Option(
             "--mask", section="Result", type=FILE, help="Ignore pixels where this picture, of the same size, is black."

@@ -288,7 +288,7 @@ def _masking(request: Request) -> Masking | None:
 
         mask = mask_of(request.mask)
     ignore: Any = request.ignore
-    return Masking(ignore, mask, request.fill)
+    return Masking(ignore, mask, request.fill, request.mask or "")
 
 
 def _accepted(request: Request) -> tuple[bool, bool]:

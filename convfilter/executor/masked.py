@@ -19,7 +19,7 @@ import numpy.typing as npt
 from convfilter.engine.buffer import Samples
 from convfilter.engine.masked import put
 from convfilter.engine.threads import cut, run_blocks
-from convfilter.errors import ParameterError, shown
+from convfilter.errors import ParameterError, named, shown
 from convfilter.executor.channel_operations import Setting
 from convfilter.executor.held import Valid
 from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
@@ -77,11 +77,17 @@ class Masking:
         0 where a pixel is ignored.
     fill : bool
         Whether ignored pixels get a result too, computed from their neighbours.
+    mask_name : str
+        Name of the file of the mask, for messages.
+    nodata : float, optional
+        The nodata value of files that name none themselves.
     """
 
     ignore: Ignore | None = None
     mask: Samples | Mask | None = None
     fill: bool = False
+    mask_name: str = ""
+    nodata: float | None = None
 
     def __post_init__(self) -> None:
         words = (TRANSPARENT, NODATA)
@@ -98,9 +104,11 @@ class Masking:
         """
         if self.ignore != NODATA:
             return self
+        nodata = self.nodata if nodata is None else nodata
         if nodata is None:
             raise ParameterError(
-                f"ignore {NODATA} needs a file that names such a value, as GeoTIFF and FITS do; this has none"
+                f"ignore {NODATA} needs a file that names such a value, as GeoTIFF and FITS do, or an .aux.xml beside "
+                "it; this has none"
             )
         return replace(self, ignore=nodata)
 
@@ -120,12 +128,12 @@ class Masking:
         """
         rows, cols = shape[:2]
         if self.mask is not None:
-            of_mask = np.shape(self.mask)
+            of_mask, mask = np.shape(self.mask), f"the mask {named(self.mask_name)}".rstrip()
             if len(of_mask) != len((rows, cols)):
-                raise ParameterError(f"the mask must have two axes, rows and columns, got the shape {of_mask}")
+                raise ParameterError(f"{mask} must have two axes, rows and columns, got the shape {of_mask}")
             if of_mask != (rows, cols):
                 size = "x".join(str(side) for side in reversed(of_mask))
-                raise ParameterError(f"the mask must be as large as the picture, {cols}x{rows}, got {size}")
+                raise ParameterError(f"{mask} must be as large as the picture, {cols}x{rows}, got {size}")
         if self.ignore == TRANSPARENT and not alpha:
             raise ParameterError(f"ignore {TRANSPARENT} needs a picture with alpha, and this has none")
         if self.ignore == NODATA:

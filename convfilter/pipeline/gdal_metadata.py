@@ -55,6 +55,16 @@ class GdalMetadata(NamedTuple):
     root: Element | None
     is_whole: bool
 
+    @property
+    def nodata(self) -> float | None:
+        """The value that marks missing samples; None if bands name none, several or no number."""
+        elements = [] if self.root is None else self.root.findall("PAMRasterBand/NoDataValue")
+        try:
+            values = set(map(float, {element.text or "" for element in elements}))
+        except ValueError:
+            return None
+        return values.pop() if len(values) == 1 else None
+
     def left_out(self, why: str) -> list[Loss]:
         """Return the loss of all metadata."""
         if self.root is not None and not len(self.root):

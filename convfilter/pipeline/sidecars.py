@@ -13,8 +13,10 @@ from convfilter.picture.place import atomic
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.streams import descriptor_of, is_special
 from convfilter.pipeline import gdal_metadata, world_file
+from convfilter.record import replace
 
 if TYPE_CHECKING:
+    from convfilter.executor.masked import Masking
     from convfilter.picture.options import WriteOptions
     from convfilter.picture.outline import Outline
     from convfilter.picture.picture import Picture
@@ -28,6 +30,14 @@ def names(picture: str) -> tuple[str, ...]:
     worlds = [name for name in dict.fromkeys(world_file.names(picture)) if os.path.isfile(name)]
     others = (*([world_file.projection(picture)] if worlds else []), gdal_metadata.name_of(picture))
     return (*worlds, *filter(os.path.isfile, others))
+
+
+def with_nodata(masking: Masking | None, picture: str) -> Masking | None:
+    """Return the selection of ignored pixels with the nodata value that a file beside the picture names."""
+    if masking is None or masking.ignore != "nodata" or not _has_folder(picture):
+        return masking
+    metadata = gdal_metadata.found(picture)
+    return masking if metadata is None else replace(masking, nodata=metadata.nodata)
 
 
 def carry(
@@ -85,16 +95,18 @@ def carry(
 
 def _left_out(source: str, destination: str) -> Iterator[Loss]:
     """Yield the losses of GDAL's mask and reduced versions, which show the picture as it was, beside either file."""
-    overviews, mask = f"{source}.ovr", f"{source}.msk"
-    if _has_folder(source) and source != destination and os.path.isfile(overviews):
-        name = os.path.basename(overviews)
+    if source != destination and (name := _beside(source, ".ovr")):
         yield Loss(f"the reduced versions in {name} are left out, since they would show the picture unfiltered")
-    if _has_folder(source) and os.path.isfile(mask):
-        yield Loss(f"the mask in {os.path.basename(mask)} is left out; give it as the mask to ignore its black pixels")
-    overviews = f"{destination}.ovr"
-    if _has_folder(destination) and os.path.isfile(overviews):
-        name = os.path.basename(overviews)
+    if name := _beside(source, ".msk"):
+        yield Loss(f"the mask in {name} is left out; give it as the mask to ignore its black pixels")
+    if name := _beside(destination, ".ovr"):
         yield Loss(f"the reduced versions in {name} are of the picture that the output replaces; remove that file")
+
+
+def _beside(picture: str, suffix: str) -> str:
+    """Return the name of an existing file beside a picture, without its folder; "" if there is none."""
+    path = f"{picture}{suffix}"
+    return os.path.basename(path) if _has_folder(picture) and os.path.isfile(path) else ""
 
 
 def _has_folder(name: str) -> bool:

@@ -212,7 +212,8 @@ def _one(task: _Task, where: str | BinaryIO, seconds: dict[str, float]) -> Repor
             from convfilter.pipeline import sidecars
             from convfilter.pipeline.job import Job
 
-            job = Job(picture, target, stages, options)
+            masking = sidecars.with_nodata(options.masking, source)
+            job = Job(picture, target, stages, options._replace(masking=masking))
             job.plan()
             if options.explain is not None:
                 options.explain(job.plans)
