@@ -185,6 +185,13 @@ def test_truncated_pictures_are_refused(fmt):
             read(io.BytesIO(data[: int(len(data) * share)]))
 
 
+def test_a_webp_cut_within_its_header_has_nothing_to_decode():
+    data = saved(Image.fromarray(noise((64, 64, 3))), "WebP").getvalue()
+    for size, advice in ((18, ""), (26, ""), (100, "; lenient=True decodes what is left")):
+        with pytest.raises(ReadError, match=f"the WebP is truncated{advice}$"):
+            read(io.BytesIO(data[:size]))
+
+
 def test_positions_before_the_beginning_of_a_file(tmp_path):
     """An icon with negative sides, from which Pillow computes the position of its mask."""
     entry = struct.pack("<3H4B2H2I", 0, 1, 1, 16, 16, 2, 0, 1, 1, 176, 22)

@@ -6,6 +6,7 @@ import importlib
 import io
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -322,12 +323,18 @@ def _check_webp(head: bytes, file: BinaryIO, options: ReadOptions) -> None:
 
 def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
     """Return Pillow's image of a WebP; ``size`` is the number of bytes that its header announces."""
+    module, name = _PLUGINS["WebP"]
+    plugin = getattr(importlib.import_module(f"PIL.{module}"), name)
     if lenient:
-        file = io.BytesIO(webp.completed(file.read()))
-    module, cls = _PLUGINS["WebP"]
+        return plugin(io.BytesIO(webp.completed(file.read())))
     try:
-        return getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
+        return plugin(file)
     except Exception:  # Pillow raises exceptions of many types for a truncated file
-        if not lenient and file.seek(0, 2) < _RIFF_NAME_AND_SIZE_BYTES + size:
-            raise ReadError("the WebP is truncated", remedy=DECODE_THE_REST) from None
-        raise
+        if file.seek(0, 2) >= _RIFF_NAME_AND_SIZE_BYTES + size:
+            raise
+    file.seek(0)
+    remedy = ""
+    with suppress(Exception):  # of a file that ends in its header, which no zeros complete
+        plugin(io.BytesIO(webp.completed(file.read())))
+        remedy = DECODE_THE_REST
+    raise ReadError("the WebP is truncated", remedy=remedy)
