@@ -186,6 +186,8 @@ def test_a_stack_stores_its_last_result_only() -> None:
     assert not stack.stages(["gaussian:1", "box:3"])[-1].signed
     with pytest.raises(SpecError, match="column 13: only the last result is stored"):
         stack.stages(["sobel:x,map=abs", "gaussian:1"])
+    with pytest.raises(UsageError, match="sobel:x,map=stretch: only the last result is stored"):
+        stack.stages([stack.stage("sobel:x,map=stretch"), "gaussian:1"])
 
 
 def test_defaults_apply_to_the_filters_that_take_them() -> None:

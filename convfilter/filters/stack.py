@@ -209,9 +209,12 @@ def _usable(spec: FilterSpec | Stage, defaults: dict[str, Any], *, is_last: bool
 
 
 def _require_no_map(spec: FilterSpec | Stage) -> None:
-    if isinstance(spec, FilterSpec) and "map" in spec.options:
-        where = spec.options["map"].where
-        raise SpecError(f"{where}: only the last result is stored; map belongs to the last filter")
+    rule = "only the last result is stored; map belongs to the last filter"
+    if isinstance(spec, Stage):
+        if spec.map is not None:
+            raise UsageError(f"{spec.name}: {rule}")
+    elif "map" in spec.options:
+        raise SpecError(f"{spec.options['map'].where}: {rule}")
 
 
 def _typed_values(row: Filter, spec: FilterSpec) -> dict[str, Value]:
