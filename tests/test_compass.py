@@ -58,6 +58,20 @@ def test_luminance_alpha_and_stacks_of_a_compass():
     )
 
 
+def test_exact_sums_of_deep_premultiplied_colours_are_not_rounded():
+    image = np.random.default_rng(2).integers(0, 65536, (60, 80, 4)).astype(np.uint16)
+    image[..., :3] //= 40  # so that results are not clipped
+    image[..., 3] |= 1
+    colours, alpha = image[..., :3].astype(float), image[..., 3:].astype(float)
+    expected = np.rint(largest(colours * alpha, "kirsch") / alpha).clip(0, 65535)
+    np.testing.assert_array_equal(cf.kirsch(image, alpha=True)[..., :3], expected)
+
+
+def test_plans_name_the_precision_of_the_sums_of_a_compass():
+    plan = plan_stack(stages(("gaussian:2", "kirsch:scale=1/8")), (90, 80, 3), "uint8")
+    assert [stage.precision for stage in plan.stages] == ["float32", "float32"]
+
+
 @pytest.mark.peer("cv2")
 @pytest.mark.parametrize("size", [5, 7])
 def test_larger_sobel_kernels_are_those_of_opencv(size):

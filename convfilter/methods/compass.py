@@ -15,7 +15,6 @@ from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Compass, Correlation
 from convfilter.planning import plan_stack
 from convfilter.record import replace
-from convfilter.sample_types import real_of
 
 
 def nodes(stage: StageSetup, nodes_of: Callable[[StageSetup], list[Node]]) -> list[Node]:
@@ -45,7 +44,7 @@ def _sum(stage: StageSetup, kernel: Kernel) -> StageSetup:
         offset=0.0, map=None,
     )  # fmt: skip
     shape = plan.rows.input, plan.cols.input, plan.channels + 2 * source.gray
-    real = real_of(source.dtype, stage.dtype)
+    real = np.dtype(plan.precision)
     plan_of_sum = plan_stack(
         [unmapped], shape, source.dtype, out_dtype=real, alpha=source.alpha, gray=source.gray, white=source.full,
         out_white=source.full, premultiplied=source.premultiplied,

@@ -171,7 +171,7 @@ def _errors(
     varies = pictures == "varied"
     left_out = times(chosen_method(stage).left_out(stage, pictures) * samples.span, gain_of_weights(stage))
     summed = below(samples, limit_before(stage, samples, limit, plan.full))
-    fine, coarse = variances_of_sums(stage, summed, unit_of, incoming, pictures)
+    fine, coarse = variances_of_sums(stage, summed, unit_of, pictures)
     if plan.gray and number == 0 and not stage.exact:
         fine += variance_of_luminance(stage, samples, unit_of)
     result = below(bounds[number + 1], limit)

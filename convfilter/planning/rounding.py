@@ -32,7 +32,6 @@ from convfilter.planning.methods import chosen_method
 from convfilter.planning.ranges import Range, grain_of, square, times
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE
-from convfilter.sample_types import is_wide
 
 #: The largest rounding error of a number, from magnitudes.
 HalfUnit: TypeAlias = Callable[[Weights], Weights]
@@ -135,22 +134,12 @@ def gain_of_weights(stage: StagePlan) -> float:
     return largest_gain(stage)
 
 
-def _precision_of_sums(stage: StagePlan, incoming: np.dtype[np.generic]) -> str:
-    """Return the type of a stage's sums, given that of its input: those of a compass are the results of filters."""
-    if not isinstance(stage.stage.operator, Compass):
-        return stage.precision
-    return "float64" if is_wide(incoming) or stage.result == np.float64 else "float32"
-
-
-def variances_of_sums(
-    stage: StagePlan, samples: Range, unit_of: UnitOf, incoming: np.dtype[np.generic], pictures: Pictures
-) -> tuple[float, float]:
+def variances_of_sums(stage: StagePlan, samples: Range, unit_of: UnitOf, pictures: Pictures) -> tuple[float, float]:
     """Return the variances of a stage's result by the rounding of sums, over all samples and over decimated ones.
 
     They are infinite if nothing bounds the result.
     """
-    precision = _precision_of_sums(stage, incoming)
-    method, unit, whole = chosen_method(stage), unit_of(precision), 2.0 ** (_BITS[precision] + 1)
+    method, unit, whole = chosen_method(stage), unit_of(stage.precision), 2.0 ** (_BITS[stage.precision] + 1)
     factor = abs(stage.scale / stage.kernel.divisor)
     if isinstance(stage.stage.operator, UnsharpMask):
         factor *= abs(stage.stage.operator.amount)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convfilter.filters.operators import Compass
 from convfilter.planning.method import Method
+from convfilter.planning.precision import sums_fit
 from convfilter.planning.task import Task
 
 
@@ -13,4 +14,9 @@ def _cost(task: Task) -> float:
     return float(sum(kernel.nonzeros for kernel in operator.kernels))
 
 
-COMPASS = Method("compass", _cost, passes=lambda plan: ((plan.kernel.matrix.ravel(),),))
+def _fits_single(task: Task) -> bool:
+    """Whether the sums may be float32, as real results of a single kernel are; not if that would round exact ones."""
+    return sums_fit(task) if task.is_exact else True
+
+
+COMPASS = Method("compass", _cost, fits_single=_fits_single, passes=lambda plan: ((plan.kernel.matrix.ravel(),),))
