@@ -347,6 +347,21 @@ def test_a_sink_takes_bands_side_by_side(text, threads, monkeypatch):
         assert sink.tops.count(0) == (threads > 1)
 
 
+def test_bands_are_more_alike_if_their_rows_are_encoded(monkeypatch):
+    by_bands(monkeypatch)
+    plan = planned("gaussian:9")
+    group = GroupRun(plan, 0, plan.stages, np.dtype("uint8"), 2)
+    sizes = []
+    for encoding in (0, schedule.ENCODING, 1e9):
+        monkeypatch.setattr(schedule, "ENCODING", encoding)
+        nodes = group.nodes(picture(), block_rows=8, alone=False)
+        nodes.append(ToRows(Connection(None), nodes[-1], takes_bands=True))
+        bands = schedule.scheduled(nodes, 2, 2**26).bands
+        sizes.append([sum(number == len(nodes) - 1 for tick in band.ticks for number, _ in tick) for band in bands])
+    (upper, _), *_, equal = sizes
+    assert upper > sizes[1][0] > equal[0] == equal[1]
+
+
 @pytest.mark.parametrize("sink", [Taken, BandTaken])
 def test_rows_that_a_sink_cannot_hold_come_in_order(sink, monkeypatch):
     by_bands(monkeypatch)

@@ -35,6 +35,8 @@ _WORTH_IN_STREAM = 2 / 3
 #: Multiply-adds that take as long as reading or writing a byte. With them a thousand take 13 to 60 ns, in most nodes 23
 #: to 35 (AMD EPYC).
 _MOVING = 1.75
+#: Multiply-adds that take as long as encoding and writing a byte of a result: 1 ns in a JPEG or PPM, 3.4 ns in a PNG.
+ENCODING = 40
 #: Most bytes of all results between nodes for a schedule by whole results, if there is room for them. Threads then wait
 #: for each other once for each node, and each strip stays in its core's cache from its first row to its last.
 WHOLE_BYTES = 64 * 2**20
@@ -236,7 +238,8 @@ def _side_by_side(nodes: Sequence[Node], threads: int, room: int) -> Schedule | 
     if (threads - 1) * twice > (MOST_SHARED if share else _MOST_TWICE):
         return None
     # About half of the overlap lies above the cut, and the lower band computes it: move the cut down.
-    ends = [round(blocks * (number / threads + (twice / 2 if share else 0))) for number in range(1, threads)]
+    lower = twice / 2 * cost / (cost + _encoding_cost(nodes[-1])) if share else 0
+    ends = [round(blocks * (number / threads + lower)) for number in range(1, threads)]
     cuts = list(zip([0, *ends], [*ends, blocks], strict=True))
     bands, rows = bands_of(nodes, cuts, share=share)
     counts = [len([*band.ticks]) for band in bands]
@@ -254,6 +257,11 @@ def _side_by_side(nodes: Sequence[Node], threads: int, room: int) -> Schedule | 
 def _cost(node: Node) -> float:
     """Return the time of a node in multiply-adds."""
     return node.cost + _MOVING * (node.read_bytes + _bytes([node], [node.rows]))
+
+
+def _encoding_cost(node: Node) -> float:
+    """Return the time in which a sink encodes the bands of a node, in multiply-adds."""
+    return ENCODING * _bytes([node], [node.rows]) if node.takes_bands else 0
 
 
 def _block_bytes(node: Node) -> int:
