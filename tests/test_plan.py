@@ -442,5 +442,5 @@ def test_the_plan_for_infinities_is_that_of_the_method_that_is_named(stage, dtyp
     local = for_any_numbers(plan)
     named = plan_one(stage, (500, 400, 3), dtype, algorithm=local.algorithm)
     assert local.algorithm in ("direct", "separable")
-    for field in ("multiply_adds", "scratch_bytes", "block_rows", "precision", "window"):
+    for field in ("multiply_adds", "scratch_bytes", "block_rows", "precision", "tap_rows"):
         assert getattr(local, field) == getattr(named, field), field

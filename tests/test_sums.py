@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convfilter.engine.sums import StepOutput, Taps, Window, sum_calls
+from convfilter.engine.sums import StepOutput, Taps, WindowSums, sum_calls
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -21,7 +21,7 @@ def test_rows_that_are_shared_give_the_same_sums(dtype, rows, cols, stride, shar
     tile[rng.integers(0, tile.size, 6)] = np.nan, np.inf, -np.inf, np.nan, np.inf, 3e38
     taps = Taps.of(rng.random((rows, cols)) - 0.5, np.arange(cols))
     table = ((np.arange(4)[:, np.newaxis] * stride + np.arange(rows)) * pitch)[np.newaxis]
-    window = Window(taps, rows, stride, dtype, finite=False)
+    window = WindowSums(taps, rows, stride, dtype, finite=False)
     expected, found = np.empty((2, 4 * length), dtype)
     for call in sum_calls(tile, table, taps, StepOutput(expected, length, length)):
         call()
@@ -60,7 +60,7 @@ def test_a_weight_of_zero_within_a_window_of_real_samples_is_left_out():
     tile, table = np.full(8 * 40, np.nan, np.float32), np.arange(4)[:, np.newaxis] + np.arange(5)
     tile[: 2 * 40] = tile[3 * 40 : 5 * 40] = 1
     sums = np.empty(4 * 40, np.float32)
-    for call in Window(taps, 5, 1, np.float32, finite=False).calls(
+    for call in WindowSums(taps, 5, 1, np.float32, finite=False).calls(
         tile, table[np.newaxis] * 40, StepOutput(sums, 40, 40)
     ):
         call()

@@ -164,8 +164,8 @@ def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: PassOu
         )  # fmt: skip
 
 
-class Window:
-    """A window that slides down by ``stride`` rows for each output row: made once, used for many steps.
+class WindowSums:
+    """Sums under a window that slides down by ``stride`` rows for each output row: made once, used for many steps.
 
     Four output rows may share the union of their tile rows, with weights of zero outside each row's own window. If the
     source need not be ``finite``, no weight within the window may be zero, and each partial sum is a pass of its own,

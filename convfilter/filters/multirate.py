@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @record
-class Window:
+class KaiserBessel:
     """A Kaiser-Bessel window, and the blur of the coarse grid; both decide the error of a multirate Gaussian.
 
     Attributes
@@ -52,15 +52,15 @@ class Window:
 
 
 #: Windows of one quality; the one that takes the fewest multiply-adds is used.
-Quality: TypeAlias = tuple[Window, ...]
+Quality: TypeAlias = tuple[KaiserBessel, ...]
 
 #: For 8-bit results: wrong weights of up to 3.6e-6 in all on each axis, 0.0009 of a level on both together.
 COARSE: Quality = (
-    Window(6, 15.6, sigma=2.2, least=2e-7, wrong=1.9e-6),
-    Window(7, 17.15, sigma=1.9, least=6e-7, wrong=1.9e-6),
+    KaiserBessel(6, 15.6, sigma=2.2, least=2e-7, wrong=1.9e-6),
+    KaiserBessel(7, 17.15, sigma=1.9, least=6e-7, wrong=1.9e-6),
 )
 #: For other results, and for colours under faint alpha: wrong weights of up to 6.2e-8 in all on each axis.
-FINE: Quality = (Window(8, 19.6, sigma=2.2, least=3e-9, wrong=3.2e-8),)
+FINE: Quality = (KaiserBessel(8, 19.6, sigma=2.2, least=3e-9, wrong=3.2e-8),)
 #: Frequencies above 0, up to the highest of the coarse grid, at which spectra are computed.
 _FREQUENCIES = 32
 
@@ -126,7 +126,7 @@ def rates(sigma: float, quality: Quality) -> Rates:
     return min((_rates(sigma, step, window) for step, window in steps if step > 1), key=lambda each: each.multiply_adds)
 
 
-def _rates(sigma: float, step: int, window: Window) -> Rates:
+def _rates(sigma: float, step: int, window: KaiserBessel) -> Rates:
     reach = (window.width * step - 1) // 2
     decimation = _samples(np.arange(-reach, reach + 1), step, window)
     decimation /= math.fsum(decimation)
@@ -142,7 +142,7 @@ def _rates(sigma: float, step: int, window: Window) -> Rates:
     return Rates(step, decimation, blur, interpolation, first, window.wrong)
 
 
-def _samples(distance: npt.NDArray[np.int64], step: int, window: Window) -> Weights:
+def _samples(distance: npt.NDArray[np.int64], step: int, window: KaiserBessel) -> Weights:
     """Return samples of a window at distances from its centre."""
     inside = 1.0 - (2.0 * distance / (window.width * step)) ** 2
     samples: Weights = np.where(inside > 0, np.i0(window.shape * np.sqrt(np.maximum(inside, 0.0))), 0.0)

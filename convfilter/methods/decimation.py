@@ -12,7 +12,7 @@ from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.node import Spans, StageSetup, spans_of
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.sums import StepOutput, Taps, Window
+from convfilter.engine.sums import StepOutput, Taps, WindowSums
 from convfilter.filters.multirate import Rates
 from convfilter.methods.coarse import Coarse
 from convfilter.methods.row_sums import Tables
@@ -49,8 +49,9 @@ class Decimation:
         self._reach, self._ahead = rates.blur.size - 1, steps_ahead(rates)
         self.ring_rows = 0 if self.in_place else self.ring.slots
         self.rows = self.ring_rows + (self._ahead + 1) * STEP_ROWS
-        self._decimate = Window(Taps.down(rates.decimation), rates.decimation.size, rates.step, dtype, finite=finite)
-        self._blur = Window(Taps.down(rates.blur), rates.blur.size, 1, dtype, finite=finite)
+        weights = rates.decimation
+        self._decimate = WindowSums(Taps.down(weights), weights.size, rates.step, dtype, finite=finite)
+        self._blur = WindowSums(Taps.down(rates.blur), rates.blur.size, 1, dtype, finite=finite)
 
     def incoming(self, first: int, last: int) -> Indices:
         """Return the source rows that steps ``first`` to ``last - 1`` read after the steps before them."""

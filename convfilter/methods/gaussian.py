@@ -22,7 +22,7 @@ from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.decimation import Decimation, steps_ahead
 from convfilter.methods.horizontal import Horizontal, horizontal_of, natural_columns, rows_at_once
-from convfilter.methods.row_sums import window_of
+from convfilter.methods.row_sums import window_sums
 from convfilter.methods.stencil import incoming
 from convfilter.native.loop import Loop
 from convfilter.planning.chains import BLOCK_SAMPLES
@@ -58,7 +58,7 @@ class _TapsDown(StageNode):
         ring = Ring.of(self.plan.rows, 0, column.size)
         columns, rows = natural_columns(mapped), mapped.row_index[ring.places()]
         pitch = columns.count * mapped.source.channels
-        window, table = window_of(mapped, Taps.down(column), column.size), ring.table() * pitch
+        window, table = window_sums(mapped, Taps.down(column), column.size), ring.table() * pitch
         horizontal = horizontal_of(mapped)
 
         scratch, nonfinite = Scratch(self.plan.precision), np.zeros(1, np.int64)

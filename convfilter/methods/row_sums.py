@@ -10,7 +10,7 @@ from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.layout import Columns
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.program import Call, Moving
-from convfilter.engine.sums import LINES, StepOutput, Taps, Window, sum_calls
+from convfilter.engine.sums import LINES, StepOutput, Taps, WindowSums, sum_calls
 from convfilter.filters.factors import Product
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Gradient
@@ -51,11 +51,11 @@ def row_sums_of(mapped: MappedStage, ring: AnyRing) -> RowSums:
     return _Direct(mapped, plan.kernel, ring) if plan.algorithm == "direct" else _Products(mapped, plan.products, ring)
 
 
-def window_of(mapped: MappedStage, taps: Taps, rows: int) -> Window:
-    """Return a window over ``rows`` rows of a kernel, which slides down with the output rows."""
+def window_sums(mapped: MappedStage, taps: Taps, rows: int) -> WindowSums:
+    """Return the sums of a window over ``rows`` rows of a kernel, which slides down with the output rows."""
     stride, dilation = mapped.plan.rows.stride, mapped.plan.rows.dilation
     shift = 0 if stride % dilation else stride // dilation
-    return Window(taps, rows, shift, mapped.plan.precision, finite=mapped.source.is_finite)
+    return WindowSums(taps, rows, shift, mapped.plan.precision, finite=mapped.source.is_finite)
 
 
 class _Direct:
@@ -64,12 +64,12 @@ class _Direct:
     def __init__(self, mapped: MappedStage, kernel: Kernel, ring: AnyRing) -> None:
         matrix = kernel.matrix[ring.rows]
         self._mapped, self._matrix, self._tables = mapped, matrix, Tables(ring)
-        self._windows: dict[bytes, Window] = {}
+        self._windows: dict[bytes, WindowSums] = {}
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:
         col = columns.tap_offset * self._mapped.source.channels
         if col.tobytes() not in self._windows:
-            window = window_of(self._mapped, Taps.of(self._matrix, col), self._matrix.shape[0])
+            window = window_sums(self._mapped, Taps.of(self._matrix, col), self._matrix.shape[0])
             self._windows[col.tobytes()] = window
         return self._windows[col.tobytes()].calls(tile, self._tables.of(pitch), out)
 
@@ -80,7 +80,7 @@ class _Products:
     def __init__(self, mapped: MappedStage, products: Sequence[Product], ring: AnyRing) -> None:
         self._mapped, self._tables = mapped, Tables(ring)
         columns = [column[ring.rows] for column, _ in products]
-        self._windows = [window_of(mapped, Taps.down(column), column.size) for column in columns]
+        self._windows = [window_sums(mapped, Taps.down(column), column.size) for column in columns]
         self._rows = [row for _, row in products]
 
     def calls(self, scratch: Scratch, tile: Samples, pitch: int, columns: Columns, out: StepOutput) -> list[Call]:

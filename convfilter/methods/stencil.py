@@ -22,7 +22,7 @@ from convfilter.engine.strips import Strip, Strips, strip_of, strips_of
 from convfilter.engine.sums import StepOutput, Taps
 from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.horizontal import horizontal_of, natural_columns
-from convfilter.methods.row_sums import Tables, row_sums_of, window_of
+from convfilter.methods.row_sums import Tables, row_sums_of, window_sums
 from convfilter.planning.ring import STEP_ROWS, AnyRing, any_ring
 from convfilter.planning.strips import PERSISTENT_BYTES, nonzero_span, strip_cols, whole_vectors
 from convfilter.record import cached_property
@@ -48,7 +48,7 @@ class Stencil(StageNode):
         super().__init__(stage)
         assert self.plan.sliding_window is not None
         self._window = self.plan.sliding_window
-        self.persists = self._window.held_bytes(self.plan) <= PERSISTENT_BYTES
+        self.persists = self._window.ring_bytes(self.plan) <= PERSISTENT_BYTES
         if self.persists:
             self.lead_blocks = -(-max(ring.lead * ring.step_rows for ring in self._rings) // self.block_rows)
 
@@ -153,7 +153,7 @@ class _Vertical(StageNode):
         mapped = self.stage.mapped(sources[0])
         ((column, _),) = self.plan.products
         ring = any_ring(self.plan.rows, *nonzero_span(column))
-        window = window_of(mapped, Taps.down(column[ring.rows]), column[ring.rows].size)
+        window = window_sums(mapped, Taps.down(column[ring.rows]), column[ring.rows].size)
         rows, tables, natural = mapped.row_index[ring.places()], Tables(ring), natural_columns(mapped)
         pitch = target.row_samples
 

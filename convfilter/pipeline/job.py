@@ -386,8 +386,8 @@ class Job:
             # A group reads a whole result and writes another; the result of the last group is counted above.
             lasts = [plan.stages[group.last - 1] for group in plan.groups[:-1]]
             whole = [real * stage.rows.output * stage.cols.output * stage.output_channels for stage in lasts]
-            held = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
-            between = max(between, *(before + after + group.held_bytes for before, after, group in held))
+            around = zip([0, *whole], [*whole, 0], plan.groups, strict=True)
+            between = max(between, *(before + after + group.buffer_bytes for before, after, group in around))
         require_memory(results + between + SCRATCH_BYTES)
 
 

@@ -28,20 +28,20 @@ def _group(stages: Sequence[StagePlan], first: int, last: int) -> Group:
     if len(chosen) == 1:
         return Group(first, last)
     blocks = tuple(block_rows(stage) for stage in chosen)
-    held = tuple(
+    rows = tuple(
         min(chosen_method(stage).rows_read(stage, block) + 2 * before, stage.rows.input)
         for stage, block, before in zip(chosen[1:], blocks[1:], blocks, strict=False)
     )
-    return Group(first, last, blocks, held, held_bytes(chosen, held))
+    return Group(first, last, blocks, rows, buffer_bytes(chosen, rows))
 
 
-def held_bytes(stages: Sequence[StagePlan], held_rows: Sequence[int]) -> int:
+def buffer_bytes(stages: Sequence[StagePlan], buffer_rows: Sequence[int]) -> int:
     """Return the bytes of the line buffers after each stage but the last."""
-    held = sum(
+    between = sum(
         count * stage.cols.output * stage.output_channels * stage.result.itemsize
-        for count, stage in zip(held_rows, stages, strict=False)
+        for count, stage in zip(buffer_rows, stages, strict=False)
     )
-    return held + sum(chosen_method(stage).buffer_bytes(stage) for stage in stages)
+    return between + sum(chosen_method(stage).buffer_bytes(stage) for stage in stages)
 
 
 def block_rows(stage: StagePlan, *, in_memory: bool = False) -> int:

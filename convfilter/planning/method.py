@@ -13,7 +13,7 @@ from convfilter.filters.multirate import Rates
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import Precision, sums_fit
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, WindowRows, window_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, TapRows, window_block_rows
 from convfilter.planning.task import Task
 from convfilter.record import NamedTuple, record
 
@@ -82,7 +82,7 @@ def always(_any: Task | StagePlan) -> bool:
     return True
 
 
-def _window_rows(task: Task) -> int:
+def _block_rows(task: Task) -> int:
     return window_block_rows(task.rows)
 
 
@@ -91,7 +91,7 @@ def window_bytes(plan: StagePlan, _task: Task | None = None) -> int:
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
     window = plan.sliding_window
     if window:
-        rings, strips = window.held_bytes(plan), -(-cols.output // window.cols)
+        rings, strips = window.ring_bytes(plan), -(-cols.output // window.cols)
         loaded = (window.cols * min(cols.stride, cols.kernel) + cols.span) * channels
         sums = itemsize * STEP_ROWS * (loaded + 2 * window.cols * channels)
         total = sums + (rings if rings <= PERSISTENT_BYTES else -(-rings // strips))
@@ -136,7 +136,7 @@ def _no_sides(_task: Task) -> tuple[int, int]:
     return 0, 0
 
 
-def _no_window(_plan: StagePlan) -> None:
+def _no_tap_rows(_plan: StagePlan) -> None:
     return None
 
 
@@ -241,8 +241,8 @@ class Method(NamedTuple):
         The ``Grid`` of a plan for the whole picture.
     reach : callable
         The ``Reach`` of some outputs, from the plan, the first output and the one after the last.
-    window : callable
-        The ``WindowRows`` of a plan, or None for methods without a sliding window.
+    tap_rows : callable
+        The ``TapRows`` of a plan, or None for methods without a sliding window.
     scratch_bytes : callable
         Working memory of one thread, from the plan and its task.
     products, rates, sides : callable
@@ -272,14 +272,14 @@ class Method(NamedTuple):
     multiply_add_time: float = 1.0
     sample_time: float = 0.0
     extra_time: Callable[[Task], float] = _no_time
-    block_rows: Callable[[Task], int] = _window_rows
+    block_rows: Callable[[Task], int] = _block_rows
     unit_rows: Callable[[StagePlan], int] = _interleaved_rows
     has_own_blocks: Callable[[StagePlan], bool] = never
     rows_read: Callable[[StagePlan, int], int] = rows_of_windows
     buffer_bytes: Callable[[StagePlan], int] = _no_bytes
     grid: Callable[[StagePlan], Grid] = _grid_of_steps
     reach: Callable[[StagePlan, int, int], Reach] = _window_reach
-    window: Callable[[StagePlan], WindowRows | None] = _no_window
+    tap_rows: Callable[[StagePlan], TapRows | None] = _no_tap_rows
     scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors
     rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates

@@ -49,7 +49,7 @@ def plan_stage(task: Task, algorithm: str | None = None, prefix: str = "") -> St
         by_taps=chosen.by_taps(task),
         result=task.result,
     )
-    plan = replace(plan, window=chosen.window(plan))
+    plan = replace(plan, tap_rows=chosen.tap_rows(plan))
     return replace(plan, scratch_bytes=chosen.scratch_bytes(plan, task))
 
 
@@ -68,5 +68,5 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
         rates=(None, None),
         sides=(0, 0),
     )
-    local = replace(local, window=chosen_method(local).window(local))
+    local = replace(local, tap_rows=chosen_method(local).tap_rows(local))
     return replace(local, scratch_bytes=window_bytes(local))

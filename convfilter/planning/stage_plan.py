@@ -16,7 +16,7 @@ from convfilter.planning.precision import Precision
 from convfilter.planning.strips import (
     Interleaving,
     SlidingWindow,
-    WindowRows,
+    TapRows,
     interleaving_of,
     sliding_window_of,
 )
@@ -57,8 +57,8 @@ class StagePlan:
         The last channel, ``alpha``, is a mask that the result leaves out; see ``Task``.
     bounded : bool
         Results are real and lie between the smallest and largest sample of their windows; see ``Task``.
-    window : WindowRows or None
-        WindowRows of a method that slides it.
+    tap_rows : TapRows or None
+        Kernel rows with taps, of a method with a sliding window.
     by_taps : bool
         Means of a few real samples are summed tap by tap.
     result : dtype
@@ -90,7 +90,7 @@ class StagePlan:
     premultiplied: bool = False
     masked: bool = False
     bounded: bool = False
-    window: WindowRows | None = None
+    tap_rows: TapRows | None = None
     by_taps: bool = False
     result: np.dtype[np.generic] = np.dtype(np.float32)
     fields: tuple[Field, Field] = (Field(), Field())
@@ -158,14 +158,14 @@ class Group:
     ----------
     block_rows : tuple of int
         Rows of one block of each stage.
-    held_rows : tuple of int
+    buffer_rows : tuple of int
         Rows in the line buffer after each stage but the last.
-    held_bytes : int
+    buffer_bytes : int
         Bytes of all line buffers, for one thread.
     """
 
     first: int
     last: int
     block_rows: tuple[int, ...] = ()
-    held_rows: tuple[int, ...] = ()
-    held_bytes: int = 0
+    buffer_rows: tuple[int, ...] = ()
+    buffer_bytes: int = 0

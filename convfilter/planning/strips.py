@@ -37,8 +37,8 @@ _INTERLEAVED_TAPS = range(INTERLEAVED_ROWS - 1, 57)
 
 
 @record
-class WindowRows:
-    """The window of a method that slides it down column strips.
+class TapRows:
+    """Kernel rows with taps, of a method that slides its window down column strips.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class SlidingWindow:
     ring: AnyRing
     cols: int
 
-    def held_bytes(self, plan: StagePlan) -> int:
+    def ring_bytes(self, plan: StagePlan) -> int:
         """Return the bytes that the rings of all strips hold between steps."""
         strips = -(-plan.cols.output // self.cols)
         loaded = (self.cols * min(plan.cols.stride, plan.cols.kernel) + plan.cols.span) * plan.channels
@@ -91,8 +91,8 @@ def interleaving_of(plan: StagePlan) -> Interleaving | None:
     """Return the lane-interleaved layout of ``plan``, or None if it does not apply."""
     steps = plan.rows.stride, plan.rows.dilation, plan.cols.stride, plan.cols.dilation
     if (
-        plan.window is None
-        or not plan.window.interleaves
+        plan.tap_rows is None
+        or not plan.tap_rows.interleaves
         or plan.precision != "float32"
         or (plan.alpha and not plan.masked)
         or steps != (1, 1, 1, 1)
@@ -116,13 +116,13 @@ def nonzero_span(taps: npt.NDArray[Any]) -> tuple[int, int]:
 
 def sliding_window_of(plan: StagePlan) -> SlidingWindow | None:
     """Return the sliding window of ``plan``, or None if its method has none or a ring would be too large."""
-    if plan.window is None:
+    if plan.tap_rows is None:
         return None
-    rows = plan.window.first_row, plan.window.last_row
+    rows = plan.tap_rows.first_row, plan.tap_rows.last_row
     ring: AnyRing = Ring.of(plan.rows, *rows)
     span = plan.cols.span * plan.channels
     if ring.slots > _RING_SAMPLES // _NARROWEST or span > _STRIP_SAMPLES:
-        if not plan.window.gathers:
+        if not plan.tap_rows.gathers:
             return None
         gathered = Gathered.of(plan.rows, *rows)
         ring = gathered if 2 * gathered.block < ring.slots or ring.slots > TALLEST else ring
@@ -164,9 +164,9 @@ def whole_regions(rows: int) -> int:
     return -(-rows // REGION_ROWS) * REGION_ROWS
 
 
-def window_of_products(plan: StagePlan) -> WindowRows:
-    """Return the window of a sum of products."""
-    return WindowRows(*nonzero_span(np.any([column != 0 for column, _ in plan.products], axis=0)))
+def tap_rows_of_products(plan: StagePlan) -> TapRows:
+    """Return the rows with taps of a sum of products."""
+    return TapRows(*nonzero_span(np.any([column != 0 for column, _ in plan.products], axis=0)))
 
 
 def column_samples(rows: int, span: int) -> int:

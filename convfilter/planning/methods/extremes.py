@@ -13,7 +13,7 @@ from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
 from convfilter.planning.precision import samples_fit, sums_fit
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.strips import INTERLEAVED_ROWS, whole_vectors, window_block_rows, window_of_products
+from convfilter.planning.strips import INTERLEAVED_ROWS, tap_rows_of_products, whole_vectors, window_block_rows
 from convfilter.planning.task import Task
 from convfilter.sample_types import is_integer, is_wide
 
@@ -177,7 +177,7 @@ POOLING = Method(
     has_own_blocks=_has_own_blocks,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
-    window=lambda plan: window_of_products(plan) if plan.by_taps else None,
+    tap_rows=lambda plan: tap_rows_of_products(plan) if plan.by_taps else None,
     by_taps=is_summed_by_taps,
     fits_single=_fits_single,
     passes=_passes,

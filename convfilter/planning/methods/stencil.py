@@ -12,7 +12,7 @@ from convfilter.filters.stage import Stage
 from convfilter.planning.method import Cascade, Method, Pictures
 from convfilter.planning.precision import sums_fit, unseen
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.strips import WindowRows, nonzero_span, window_of_products
+from convfilter.planning.strips import TapRows, nonzero_span, tap_rows_of_products
 from convfilter.planning.task import Task
 
 #: Most taps of a direct sum, and of one whose kernel is a product: tables hold the place of each tap. Where windows do
@@ -113,20 +113,22 @@ def _gradient_cost(task: Task) -> float:
     return 2.0 * (sum(taps_of(task)) if task.kernel.factors is not None else _direct_cost(task))
 
 
-def _direct_window(plan: StagePlan) -> WindowRows:
-    return WindowRows(*nonzero_span(np.any(plan.kernel.matrix, axis=1)))
+def _direct_tap_rows(plan: StagePlan) -> TapRows:
+    return TapRows(*nonzero_span(np.any(plan.kernel.matrix, axis=1)))
 
 
-def _separable_window(plan: StagePlan) -> WindowRows:
+def _separable_tap_rows(plan: StagePlan) -> TapRows:
     ((column, _),) = plan.products
-    return WindowRows(*nonzero_span(column), interleaves=True, gathers=False)
+    return TapRows(*nonzero_span(column), interleaves=True, gathers=False)
 
 
-def _whole_window(plan: StagePlan) -> WindowRows:
-    return WindowRows(0, plan.rows.kernel)
+def _all_rows(plan: StagePlan) -> TapRows:
+    return TapRows(0, plan.rows.kernel)
 
 
-DIRECT = Method("direct", _direct_cost, window=_direct_window, joins_masks=True, fits_previews=True, passes=_all_taps)
+DIRECT = Method(
+    "direct", _direct_cost, tap_rows=_direct_tap_rows, joins_masks=True, fits_previews=True, passes=_all_taps
+)
 # Along a row, vectors straddle cache lines, and a second pass costs a store and a load.
 SEPARABLE = Method(
     "separable",
@@ -135,7 +137,7 @@ SEPARABLE = Method(
     multiply_add_time=1.4,
     sample_time=6.0,
     products=_separable_products,
-    window=_separable_window,
+    tap_rows=_separable_tap_rows,
     joins_masks=True,
     fits_single=lambda task: sums_fit(task, sum(task.kernel.shape)),
     fits_previews=True,
@@ -149,9 +151,9 @@ LOW_RANK = Method(
     multiply_add_time=1.4,
     sample_time=6.0,
     products=lambda task: products_of(task) or (),
-    window=window_of_products,
+    tap_rows=tap_rows_of_products,
     joins_masks=True,
     passes=lambda plan: plan.products,
     left_out=_remainder,
 )
-GRADIENT = Method("gradient", _gradient_cost, window=_whole_window, passes=_all_taps)
+GRADIENT = Method("gradient", _gradient_cost, tap_rows=_all_rows, passes=_all_taps)
