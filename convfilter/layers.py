@@ -88,7 +88,8 @@ def average_pool(
     """Average pooling: the mean of each window of ``size`` (rows, cols); padded cells do not count.
 
     With ``count_padding`` padded cells count as zeros, as in PyTorch (``count_include_pad``); cells that ``ceil`` adds
-    beyond the padding never count. Other parameters and errors are those of :func:`max_pool`.
+    beyond the padding never count. Sums are float64, so a mean is infinite where the sum of its window exceeds that
+    type. Other parameters and errors are those of :func:`max_pool`.
     """
     return _pool(image, Pooling("average", _window(size), count_padding), stride, padding, keywords)
 

@@ -331,7 +331,8 @@ def guided_filter(
     Returns
     -------
     array
-        Of the image's type, or ``dtype``.
+        Of the image's type, or ``dtype``. Of floats, samples beyond 2**20 times white, which is 1, count as infinite,
+        and pixels whose fits depend on an infinity or a NaN are NaN: divide larger samples first.
 
     Raises
     ------
