@@ -7,6 +7,7 @@ import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.errors import ParameterError
 from convfilter.filters import stack
+from convfilter.sample_types import full_scale
 
 RNG = np.random.default_rng(7)
 
@@ -54,6 +55,16 @@ def test_a_square_has_an_outline_one_pixel_wide():
     assert not edges[13:27, 13:27].any() and not edges[:8].any()
     places = np.flatnonzero(edges[20])  # a step between two pixels may take both
     assert 2 <= places.size <= 4 and set(places.tolist()) <= {9, 10, 29, 30}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [0, 0.7, 4])
+def test_a_flat_picture_has_no_edges_whatever_the_thresholds(sigma, dtype):
+    for level in (0, 0.3, 1):
+        image = np.full((20, 23, 3), level * full_scale(np.dtype(dtype))).astype(dtype)
+        assert not cf.canny(image, sigma, 0, 0).any()
+        masked = cf.canny(image, sigma, 0, 0, mask=np.eye(20, 23) == 0, fill=True)
+        assert not np.nan_to_num(masked).any()
 
 
 def test_weak_edges_count_where_they_are_connected_to_strong_ones():

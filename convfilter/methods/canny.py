@@ -27,6 +27,9 @@ _HALO = 2
 _EDGE = 3
 #: Type of the marks of ridges.
 RIDGE_TYPE = np.dtype(np.uint8)
+#: Least magnitude of a ridge, as a fraction of full scale, as in scikit-image: a flat area has no ridges, even if the
+#: thresholds are 0 and smoothing leaves rounding errors in it.
+_LEAST_MAGNITUDE = 1e-14
 #: Entries of the stack of a connected edge.
 STACK = 2**16
 
@@ -112,9 +115,9 @@ class _Worker:
         with_alpha = target.shape[2] > channels
         marks = self._scratch.get("marks", size, RIDGE_TYPE)[:size] if with_alpha else target.reshape(-1)
         limits = max(0, 1 - top), min(bottom, height - 1) - top
+        low, high = max(self._operator.low, _LEAST_MAGNITUDE) * full, self._operator.high * full
         RIDGES.variant(D=np.float64)(
-            flat, pitch, bottom - top, cols, channels, magnitude, self._operator.low * full,
-            self._operator.high * full, *limits, marks, cols * channels,
+            flat, pitch, bottom - top, cols, channels, magnitude, low, high, *limits, marks, cols * channels,
         )  # fmt: skip
         by_pixel = marks.reshape(bottom - top, cols, channels)
         if not has_value.all():  # no gradient beside a pixel without a value
