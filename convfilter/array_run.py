@@ -9,6 +9,7 @@ import numpy as np
 
 from convfilter import arrays
 from convfilter.executor.run import run_array
+from convfilter.filters.checks import require_unmasked
 from convfilter.filters.operators import Operator
 from convfilter.filters.stage import Stage
 from convfilter.images import Image, ImageLike, checked
@@ -75,6 +76,7 @@ def _run_masked(
     from convfilter.executor.masked import marked, run_masked
 
     mask, alpha = keywords.get("mask"), keywords.get("alpha", False)
+    require_unmasked("a mask", mask)
     masking = masking_of(keywords, None if mask is None else arrays.as_array(mask, "mask"))
     dtype = np.dtype(keywords.get("dtype") or pixels.dtype)
     masking.check(pixels.shape, alpha)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
+from convfilter.filters.checks import is_masked
 from convfilter.planning import Plan
 from convfilter.planning.field import Field
 from convfilter.sample_types import is_supported
@@ -55,17 +56,19 @@ def converted(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, 
         image = image.pixels
     elif hasattr(image, "__dlpack__") and not hasattr(image, "__array__"):
         image = np.from_dlpack(image)
-    # A masked array exists only after its module has been imported, which takes 10 ms.
-    if "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray):
-        keywords = {**_masked(image), **keywords}
-    array = as_array(image, "the image")
+    if is_masked(getattr(image, "_meta", None)):
+        image = image.compute()  # a Dask array's ``__array__`` drops the mask
+    values: Any = as_array(image, "the image", of_subclass=True)
+    if is_masked(values):
+        keywords = {**keywords, **_masked(values, keywords)}
+    array = np.asarray(values)
     if array.dtype.kind == "O" and not array.ndim:
         raise ParameterError(f"the image must be an array of numbers, got {shown(image)}")
     return of_known_type(array), keywords
 
 
-def as_array(values: Any, name: str) -> Array:
-    """Convert values to an array; ``name`` is their name in messages.
+def as_array(values: Any, name: str, *, of_subclass: bool = False) -> Array:
+    """Convert values to an array, or to an array of their own class; ``name`` is their name in messages.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def as_array(values: Any, name: str) -> Array:
         Rows differ in length.
     """
     try:
-        return np.asarray(values)
+        return np.asanyarray(values) if of_subclass else np.asarray(values)
     except ValueError:
         raise ParameterError(f"{name} must be an array whose rows have one length, got {shown(values)}") from None
 
@@ -112,13 +115,20 @@ def of_known_type(pixels: Array) -> Array:
     return pixels.astype(known, copy=False)
 
 
-def _masked(image: np.ma.MaskedArray[Any, Any]) -> RunKeywords:
-    """Return the mask of a masked array as a keyword: a pixel counts where none of its channels is masked."""
-    mask = np.ma.getmask(image)
-    if mask is np.ma.nomask:
+def _masked(image: np.ma.MaskedArray[Any, Any], keywords: PoolKeywords | RunKeywords) -> RunKeywords:
+    """Return the mask of a masked array as a keyword: a pixel counts where none of its channels is masked.
+
+    A mask that the call names, too, leaves out further pixels.
+    """
+    masked = np.asarray(np.ma.getmask(image))
+    if not masked.any():
         return {}
-    masked = np.asarray(mask)
-    return {"mask": ~(masked if masked.ndim < 3 else masked.any(axis=2))}
+    valid = ~(masked if masked.ndim < 3 else masked.any(axis=2))
+    mask = keywords.get("mask")
+    if mask is not None:
+        further = as_array(mask, "mask")
+        valid = valid & (further != 0) if further.shape == valid.shape else further  # another shape is refused later
+    return {"mask": valid}
 
 
 def _is_picture(image: Any) -> bool:

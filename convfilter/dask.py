@@ -14,6 +14,7 @@ import numpy as np
 from convfilter.arrays import known_type, of_known_type
 from convfilter.errors import ParameterError, UsageError
 from convfilter.executor.chunks import Chunk, Side, boundaries, chunk_of, run_chunk
+from convfilter.filters.checks import is_masked
 from convfilter.filters.network_operators import Join, MaxIndices
 from convfilter.filters.operators import Point
 from convfilter.filters.stage import Stage
@@ -35,7 +36,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     Parameters
     ----------
     array : dask.array.Array
-        (H, W) or (H, W, C), of a sample type that ``convfilter.apply`` takes, in any chunks along rows and columns.
+        (H, W) or (H, W, C), of a sample type that ``convfilter.apply`` takes, in any chunks along rows and columns. The
+        mask of masked arrays is their ``mask``.
     *specs : str or Stage
         As for ``convfilter.apply``.
     **keywords
@@ -78,6 +80,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
         raise ParameterError(f"array must be a dask array, got {type(array).__name__}; for NumPy use convfilter.apply")
     if any(np.isnan(side) for side in array.shape):
         raise ParameterError(f"chunks must be of known size, got shape {array.shape}; call compute_chunk_sizes() first")
+    if is_masked(array._meta):
+        array, keywords = _without_mask(da, array, keywords)
     known = known_type(array.dtype)
     if array.dtype != known:
         array = array.map_blocks(of_known_type, dtype=known)
@@ -102,6 +106,15 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     for number in range(len(plan.stages)):
         result = _stage(da, plan, number, result, target, threads)
     return result if len(plan.output_shape) == 3 else result[:, :, 0]
+
+
+def _without_mask(da: Any, array: Any, keywords: FilterKeywords) -> tuple[Any, FilterKeywords]:
+    """Return an array of masked arrays as one of plain arrays, and its mask as a keyword."""
+    masked, mask = da.ma.getmaskarray(array), keywords.get("mask")
+    valid = ~(masked if array.ndim < 3 else masked.any(axis=2))
+    if mask is not None:
+        valid &= da.asarray(mask) != 0
+    return da.ma.getdata(array), {**keywords, "mask": valid}
 
 
 def _require_local(stage: Stage) -> None:

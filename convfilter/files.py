@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import ConvfilterError, ParameterError, PictureError, named
+from convfilter.filters.checks import require_unmasked
 from convfilter.picture import read as _read
 from convfilter.picture import write as _write
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -78,7 +79,7 @@ def write(where: str | os.PathLike[str], picture: Picture | Pixels, options: Wri
     UsageError
         The path has an unknown suffix.
     ParameterError
-        The array has another shape or type, or is the first argument.
+        The array has another shape or type, or masked elements, or is the first argument.
     WriteError
         The format cannot store the picture, or the file cannot be written; an old file does not change. ``filename``
         and ``errno`` are as in :func:`read`.
@@ -102,9 +103,11 @@ def _picture(image: Any) -> Picture:
     if isinstance(image, (str, bytes, os.PathLike)):
         raise ParameterError(f"a picture is an array or a Picture, got {type(image).__name__}")
     try:
-        pixels = np.asarray(image)
+        values = np.asanyarray(image)
     except ValueError:
         raise ParameterError("a picture is an array whose rows have one length") from None
+    require_unmasked("a picture", values)
+    pixels = np.asarray(values)
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     elif pixels.dtype == np.float16:

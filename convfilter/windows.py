@@ -14,6 +14,7 @@ from convfilter.array_run import run_operator
 from convfilter.arrays import as_array, of_known_type
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
+from convfilter.filters.checks import require_unmasked
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Bilateral, Canny, Guided, Morphology, Rank
 from convfilter.filters.stage import PaddingMode
@@ -352,7 +353,9 @@ def guided_filter(
     require_known(keywords, ScaledKeywords)
     samples = None
     if guide is not None:
-        array = np.asarray(guide)
+        values = np.asanyarray(guide)
+        require_unmasked("a guide", values)
+        array = np.asarray(values)
         if array.ndim not in (2, 3):
             got = f"an array of shape {array.shape}" if array.ndim else shown(guide)
             raise ParameterError(f"a guide is an image, got {got}; read a file with convfilter.read")
@@ -373,6 +376,7 @@ def window_of(window: WindowLike) -> Kernel:
     """
     if isinstance(window, str):
         return footprints.of_text(window)
+    require_unmasked("a footprint", window)
     cells = as_array(window, "window")
     if cells.ndim == 0 or (isinstance(window, tuple) and cells.ndim == 1):
         return footprints.rectangle(*whole_pair(window, "window"))

@@ -147,7 +147,43 @@ def test_the_mask_of_an_array_is_the_mask(image):
     expected = convfilter.gaussian_blur(image, 1, mask=valid)
     np.testing.assert_array_equal(convfilter.gaussian_blur(masked, 1), expected)
     assert not np.array_equal(expected, convfilter.gaussian_blur(image, 1))
-    np.testing.assert_array_equal(convfilter.gaussian_blur(np.ma.array(image), 1), convfilter.gaussian_blur(image, 1))
+    without = np.ma.array(image, mask=np.zeros(image.shape, bool))
+    np.testing.assert_array_equal(convfilter.gaussian_blur(without, 1), convfilter.gaussian_blur(image, 1))
+    twice = np.ones((1 if image.ndim == 2 else 3, 1, 2, 2))
+    assert convfilter.conv_transpose2d(without, twice, stride=2).shape[:2] == (2 * image.shape[0], 2 * image.shape[1])
+    further = np.arange(valid.size).reshape(valid.shape) % 5
+    both = convfilter.gaussian_blur(image, 1, mask=valid & (further != 0))
+    np.testing.assert_array_equal(convfilter.gaussian_blur(masked, 1, mask=further), both)
+    np.testing.assert_array_equal(convfilter.gaussian_blur(Lazy(masked), 1), expected)
+
+
+class Lazy:
+    """An object whose ``__array__`` returns an array of a subclass."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return self._values
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda masked: convfilter.convolve(GRAY, masked), "a kernel"),
+        (lambda masked: convfilter.median(GRAY, masked), "a footprint"),
+        (lambda masked: convfilter.conv2d(GRAY, masked[None, None]), "weight"),
+        (lambda masked: convfilter.conv2d(GRAY, np.ones((2, 1, 1, 1)), bias=masked[0]), "bias"),
+        (lambda masked: convfilter.guided_filter(np.zeros((2, 2)), 1, guide=masked), "a guide"),
+        (lambda masked: convfilter.gaussian_blur(np.zeros((2, 2)), 1, mask=masked), "a mask"),
+        (lambda masked: convfilter.write("never.tif", masked), "a picture"),
+        (lambda masked: convfilter.write("never.tif", Lazy(masked)), "a picture"),
+    ],
+)
+def test_masked_elements_are_refused_where_they_have_no_meaning(function, name):
+    values = np.array([[1.0, 2], [3, 4]])
+    with pytest.raises(ParameterError, match=rf"{name} must not have masked elements; give them a value with filled"):
+        function(np.ma.array(values, mask=[[0, 1], [0, 0]]))
 
 
 @every_function

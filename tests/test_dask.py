@@ -255,3 +255,15 @@ def test_chunks_of_unknown_size_are_refused():
 def test_the_graph_is_named_after_what_it_computes():
     array = da.zeros((9, 9), dtype="u1", chunks=3)
     assert apply(array, "box:3").name == apply(array, "box:3").name != apply(array, "box:5").name
+
+
+@pytest.mark.parametrize("shape", [(30, 41), (30, 41, 3)])
+def test_the_mask_of_masked_arrays_is_their_mask(shape):
+    image = picture(shape, np.float32)
+    masked, mask = np.ma.array(image, mask=image > 0.7), np.arange(30 * 41).reshape(30, 41) % 7
+    array = da.from_array(masked, chunks=17, asarray=False)
+    for keywords in ({}, {"mask": mask}):
+        expected = convfilter.apply(masked, "gaussian:2", fill=True, **keywords)
+        found = apply(array, "gaussian:2", fill=True, **keywords).compute(scheduler="synchronous")
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(convfilter.apply(array, "gaussian:2", fill=True, **keywords), expected)

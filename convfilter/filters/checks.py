@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, TypeAlias
 
 from convfilter.errors import ParameterError, shown
@@ -50,3 +51,14 @@ def require_choice(name: str, value: object, choices: tuple[str, ...], more: str
             f"{name} must be one of {', '.join(choices)}{' ' + more if more else ''}, got {shown(value)}",
             remedy=synonyms.of_value(name, value, choices) if isinstance(value, str) else "",
         )
+
+
+def is_masked(values: object) -> bool:
+    """Whether an object is a masked array; such objects exist only after an import that takes 10 ms."""
+    return "numpy.ma" in sys.modules and isinstance(values, sys.modules["numpy.ma"].MaskedArray)
+
+
+def require_unmasked(name: str, values: Any) -> None:
+    """Refuse a masked array that has masked elements."""
+    if is_masked(values) and values.mask.any():
+        raise ParameterError(f"{name} must not have masked elements; give them a value with filled(0)")

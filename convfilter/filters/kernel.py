@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convfilter.errors import KernelFileError
+from convfilter.filters.checks import require_unmasked
 from convfilter.record import cached_property, record
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ def _require_modest(kernel: Kernel) -> Kernel:
 
 def _real_numbers(weights: npt.ArrayLike) -> Weights:
     """Copy to float64, refusing complex numbers, whose imaginary part NumPy would drop with a warning."""
+    require_unmasked("a kernel", weights)
     try:
         array = np.asarray(weights)
         if array.dtype.kind != "c":

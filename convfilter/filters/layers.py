@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import KernelFileError, ParameterError, shown
-from convfilter.filters.checks import is_finite
+from convfilter.filters.checks import is_finite, require_unmasked
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import LAYER_ACTIVATIONS
 
@@ -180,6 +180,7 @@ def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def _array(name: str, values: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    require_unmasked(name, values)
     try:
         return np.asarray(values)
     except ValueError:
