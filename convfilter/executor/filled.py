@@ -42,11 +42,9 @@ class FilledBands:
     @property
     def leaves_zeros(self) -> bool:
         """Whether results of windows without valid pixels are 0: the largest of unsigned integers, stored as it is."""
-        planned = self.plans[0].stages[0]
-        stage = planned.stage
+        stage = self.plans[0].stages[0].stage
         is_largest = isinstance(stage.operator, Pooling) and stage.operator.kind == "max"
-        is_unscaled = planned.scale == stage.scale == 1 and stage.offset == 0 and stage.map in (None, "clip")
-        return is_largest and is_unscaled and self._value == self._alpha == 0
+        return is_largest and stage.is_unscaled and self._value == self._alpha == 0
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""

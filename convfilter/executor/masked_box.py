@@ -150,7 +150,7 @@ def is_unscaled_box(plan: Plan) -> bool:
     stage, rows, cols = planned.stage, planned.rows, planned.cols
     area = rows.kernel * cols.kernel
     is_mean = isinstance(stage.operator, Pooling) or (planned.kernel.is_box and planned.kernel.divisor == area)
-    is_unscaled = stage.scale == planned.scale == 1 and stage.offset == 0 and stage.map in (None, "clip", "abs")
+    is_unscaled = planned.scale == 1 and stage.is_unscaled
     return (
         plan.dtype in (np.uint8, np.uint16)
         and not plan.gray

@@ -87,10 +87,10 @@ def medians_of(plan: Plan, out_dtype: np.dtype[Any]) -> Medians | None:
     """Return the operation if results are medians of 8- or 16-bit samples, stored unchanged, of windows with a loop."""
     planned = plan.stages[0]
     stage = planned.stage
-    is_unscaled = planned.scale == 1 and planned.preserves_white and stage.offset == 0 and not plan.gray
     stores_samples = plan.dtype in (np.uint8, np.uint16) and plan.dtype == out_dtype
+    is_unscaled = stage.is_unscaled and planned.preserves_white and not plan.gray
     is_median = isinstance(stage.operator, Rank) and medians.loop_for(planned, ranks_of(stage.operator)) is not None
-    if not (is_median and is_unscaled and stores_samples and stage.map in (None, "clip", "abs")):
+    if not (is_median and is_unscaled and stores_samples):
         return None
     operation = Medians(plan)
     return operation if operation.pads_with_samples else None

@@ -42,8 +42,6 @@ def stored(
         return values.astype(out_dtype), 0
     values = values.astype(np.float64)
     single = Stage(UNCHANGED.operator, scale=stage.scale, offset=stage.offset, map=stage.map)
-    plan = cached_plan(
-        [single], values.shape, values.dtype, out_dtype=out_dtype, white=full, out_white=out_white
-    )  # fmt: skip
+    plan = cached_plan([single], values.shape, values.dtype, out_dtype=out_dtype, white=full, out_white=out_white)
     result = run_array(plan, values, out_dtype=out_dtype, threads=threads)
     return result.pixels, result.clipped

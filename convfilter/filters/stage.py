@@ -47,6 +47,11 @@ class Stage:
     offset: float = 0.0
     map: ToneMap | None = None
 
+    @property
+    def is_unscaled(self) -> bool:
+        """Whether results that are not negative are stored as they are: no scale, offset or map changes them."""
+        return self.scale == 1 and self.offset == 0 and self.map in (None, "clip", "abs")
+
     def __post_init__(self) -> None:
         if type(self.operator) not in _OPERATORS:
             raise ParameterError(

@@ -173,8 +173,8 @@ class Task:
     @property
     def preserves_samples(self) -> bool:
         """Whether selected samples are stored directly: same sample type, no alpha, no gray, no scale."""
-        unscaled = self.scale == 1 and self.stage.offset == 0 and self.stage.map in (None, "clip", "abs")
-        return self.dtype == self.result and self.preserves_white and unscaled and not self.alpha and not self.gray
+        is_unscaled = self.scale == 1 and self.stage.is_unscaled
+        return self.dtype == self.result and self.preserves_white and is_unscaled and not self.alpha and not self.gray
 
     def selecting(self) -> Task:
         """Return a task before another stage with its samples' own type as result, if it selects whole-number samples.
@@ -261,7 +261,7 @@ def compares_samples(operator: Operator) -> bool:
 def takes_alpha_as_colour(stage: Stage) -> bool:
     """Whether alpha is filtered like premultiplied colours: by means, extremes and similar operators."""
     operator = stage.operator
-    if (stage.scale, stage.offset) != (1, 0) or stage.map not in (None, "clip", "abs"):
+    if not stage.is_unscaled:
         return False
     if isinstance(operator, WeightedSums):
         return abs(operator.kernel.sum - 1) <= _SUM_ROUNDING
