@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +80,12 @@ class IgnoredPixels:
         result, valid_results = run_masked(self._stages, source.pixels, valid, threads=self._threads, **self._settings)
         pixels = finish(result.pixels)
         return marked(pixels, valid_results, masking.mark(self._dtype), self._marks_alpha), result.clipped
+
+    def results(self, finish: Finish) -> Iterator[tuple[Pixels, int, int]]:
+        """Yield the stored samples of each frame, and how many of how many were clipped."""
+        for number in range(len(self._picture.frames)):
+            pixels, clipped = self.run(number, finish)
+            yield pixels, clipped, pixels.size
 
     @cached_property
     def _mask(self) -> Pixels | None:

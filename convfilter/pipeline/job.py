@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -35,7 +35,6 @@ from convfilter.sample_types import computed_in, real_of
 
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
-    from convfilter.executor.masked import Masking
     from convfilter.picture.metadata.curves import Curve
     from convfilter.pipeline.contact_sheet import Form
     from convfilter.pipeline.ignored_pixels import IgnoredPixels
@@ -191,41 +190,40 @@ class Job:
         """Filter all frames to arrays of the stored sample type."""
         if self._target is None or self.form != "picture":
             return feature_maps.run_maps(self.plans, self.converted, self.form, self._options.threads)
-        finish, masking = self._finish(), self._options.masking
-        ignored_pixels = None if masking is None else self._ignored_pixels(masking)
-        may_lose_nan = not is_integer(self._picture.outline.dtype) and self._dtype.kind != "f"
-        frames, clipped, samples, nan_samples = [], 0, 0, 0
-        for number, (plan, frame) in enumerate(zip(self.plans, self.converted.frames, strict=True)):
-            if ignored_pixels is not None:
-                masked, count = ignored_pixels.run(number, finish)
-                frames.append(georeferenced(frame.with_pixels(masked), plan))
-                clipped, samples = clipped + count, samples + masked.size
-                continue
-            result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=self._options.threads)
-            is_nan = None
-            if may_lose_nan:
-                from convfilter.pipeline import nan_results
-
-                is_nan = nan_results.found(plan, frame.pixels, result.pixels, self.outline.alpha, self._options.threads)
-            pixels = finish(result.pixels)
-            if is_nan is not None:
-                nan_samples += int(np.count_nonzero(is_nan))
-                if self._options.write.nan is not None:
-                    nan_results.store(
-                        pixels, is_nan, self._options.write.nan * (self._white or full_scale(self._dtype))
-                    )
+        finish, ignored_pixels = self._finish(), self._ignored_pixels()
+        results = self._results(finish) if ignored_pixels is None else ignored_pixels.results(finish)
+        frames, clipped, samples = [], 0, 0
+        for plan, frame, (pixels, of_frame, size) in zip(self.plans, self.converted.frames, results, strict=True):
             frames.append(georeferenced(frame.with_pixels(pixels), plan))
-            clipped += result.clipped
-            samples += result.samples
+            clipped += of_frame
+            samples += size
         if ignored_pixels is not None:
             self.notes += ignored_pixels.notes()
-        if nan_samples:
-            self.notes += self._losses.of_nan(nan_samples)
         self._count(clipped, finish.clipped, samples)
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
         return replace(filtered, extras=self.outline.extras, white=self._white, file_dtype=None)
+
+    def _results(self, finish: Finish) -> Iterator[tuple[Pixels, int, int]]:
+        """Yield the stored samples of each frame, and how many of how many results were clipped; then note lost NaN."""
+        may_lose_nan = not is_integer(self._picture.outline.dtype) and self._dtype.kind != "f"
+        nan, threads, nan_samples = self._options.write.nan, self._options.threads, 0
+        for plan, frame in zip(self.plans, self.converted.frames, strict=True):
+            result = run_array(plan, frame.pixels, out_dtype=self._run_dtype, threads=threads)
+            is_nan = None
+            if may_lose_nan:
+                from convfilter.pipeline import nan_results
+
+                is_nan = nan_results.found(plan, frame.pixels, result.pixels, self.outline.alpha, threads)
+            pixels = finish(result.pixels)
+            if is_nan is not None:
+                nan_samples += int(np.count_nonzero(is_nan))
+                if nan is not None:
+                    nan_results.store(pixels, is_nan, nan * (self._white or full_scale(self._dtype)))
+            yield pixels, result.clipped, result.samples
+        if nan_samples:
+            self.notes += self._losses.of_nan(nan_samples)
 
     def rectangle(self, rows: tuple[int, int], cols: tuple[int, int], step: int = 1) -> Pixels:
         """Return a rectangle of the first frame's result, with the samples of :meth:`run`.
@@ -243,8 +241,9 @@ class Job:
         """
         from convfilter.executor.region import run_region
 
-        if self._options.masking is not None:
-            whole, _ = self._ignored_pixels(self._options.masking).run(0, self._finish())
+        ignored_pixels = self._ignored_pixels()
+        if ignored_pixels is not None:
+            whole, _ = ignored_pixels.run(0, self._finish())
             return _sparse(whole[rows[0] : rows[1], cols[0] : cols[1]], step)
         frame = self.converted.frames[0]
         region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
@@ -284,9 +283,8 @@ class Job:
         plan, frame, threads = self.plans[0], self.converted.frames[0], self._options.threads
         run: _Run = partial(engine_run, plan, threads=threads)
         dtype, restarts = self._run_dtype, may_restart(plan)
-        ignored_pixels = None
-        if self._options.masking is not None:
-            ignored_pixels = self._ignored_pixels(self._options.masking)
+        ignored_pixels = self._ignored_pixels()
+        if ignored_pixels is not None:
             run, prepare, dtype = ignored_pixels.row_runner(finish), drop, self._dtype
             restarts = True
         clipped = stream_to_file(
@@ -316,12 +314,14 @@ class Job:
             return "feature maps are laid out as a whole"
         if self._options.look is not None:
             return "the report shows input and output"
-        if self._options.masking is not None:
-            return self._ignored_pixels(self._options.masking).streaming_obstacle()
-        return ""
+        ignored_pixels = self._ignored_pixels()
+        return "" if ignored_pixels is None else ignored_pixels.streaming_obstacle()
 
-    def _ignored_pixels(self, masking: Masking) -> IgnoredPixels:
-        """Return the filter of frames with ignored pixels; the outline must be known."""
+    def _ignored_pixels(self) -> IgnoredPixels | None:
+        """Return the filter of frames with ignored pixels, None if none is ignored; the outline must be known."""
+        masking = self._options.masking
+        if masking is None:
+            return None
         from convfilter.pipeline.ignored_pixels import IgnoredPixels
 
         return IgnoredPixels(
