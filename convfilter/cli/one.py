@@ -45,11 +45,7 @@ def run_one(request: Request) -> int:
     except UsageError:
         raise
     except Exception as error:
-        if html is not None:
-            html.add(source, destination, None, failure(error)[0])
-            html.write([(source, destination)])
-        if request.json:
-            _print_json(source, destination, None, failure(error)[0])
+        _record(request, html, source, destination, None, failure(error)[0])
         subject = destination if isinstance(error, WriteError) else source
         stream = "standard output" if isinstance(error, WriteError) else "standard input"
         session = click.get_current_context().find_root().obj
@@ -60,18 +56,26 @@ def run_one(request: Request) -> int:
         say(clipping.line([(source, report.clipped)], request))
     if request.verbose:
         say(report.line)
-    if html is not None:
-        html.add(source, destination, report)
-        html.write([(source, destination)])
-    if request.json:
-        _print_json(source, destination, report)
+    _record(request, html, source, destination, report)
     return 0
 
 
-def _print_json(source: str, destination: str, report: pipeline.Report | None, message: str = "") -> None:
-    from convfilter.cli import json_lines
+def _record(
+    request: Request,
+    html: HtmlReport | None,
+    source: str,
+    destination: str,
+    report: pipeline.Report | None,
+    message: str = "",
+) -> None:
+    """Write the page of ``--html`` and the line of ``--json``: a report, or the message of an error."""
+    if html is not None:
+        html.add(source, destination, report, message)
+        html.write([(source, destination)])
+    if request.json:
+        from convfilter.cli import json_lines
 
-    tell(json_lines.line(source, destination, report, message))
+        tell(json_lines.line(source, destination, report, message))
 
 
 def html_report(request: Request, options: pipeline.Options) -> HtmlReport | None:
