@@ -107,9 +107,9 @@ class _Worker:
             results[first - top :: spacing] = self._filtered(centres, period // axis.dilation)
         return self._store(rows, results)
 
-    def _filtered(self, outputs: range, step: int) -> Real:
-        """Return (rows, cols, channels): results at every ``step``-th of some rows that are a dilation apart."""
-        radius, source, spacing = self._radius, self._mapped.source, outputs.step
+    def _placed(self, outputs: range, step: int) -> tuple[Indices, Indices, Where]:
+        """Return the rows to load for some outputs, and the places in them of all windows' centres and of the lines."""
+        radius, spacing = self._radius, outputs.step
         reach = 2 * radius * spacing
         needed = self._rows[outputs.start : outputs[-1] + reach + 1 : spacing]
         ranges = list(_ranges(np.unique(needed), spacing))
@@ -121,6 +121,12 @@ class _Worker:
             rows = slice(each.start, each.stop, spacing)
             line_rows[rows] = starts[number] - 2 * radius * number + np.arange(len(each))
             loaded_rows[rows] = starts[number] + radius + np.arange(len(each))
+        centres = np.ascontiguousarray(loaded_rows[outputs.start : outputs.stop : spacing])
+        return loaded, loaded_rows[needed], Where(ranges, starts, line_rows[needed], centres, step)
+
+    def _filtered(self, outputs: range, step: int) -> Real:
+        """Return (rows, cols, channels): results at every ``step``-th of some rows that are a dilation apart."""
+        source, (loaded, centres, where) = self._mapped.source, self._placed(outputs, step)
         picture = self._planes(source, "picture", self._picture.index(loaded), loaded)
         guide = picture if self._guide is None else self._planes(self._guide, "guide", loaded, loaded)
         colours = source.channels - source.alpha
@@ -131,11 +137,8 @@ class _Worker:
             if self._guide is not None:
                 guide = known.copy()
                 _put(guide, ignored, self._guide_white / 2)
-        centres = loaded_rows[needed]
         marks = self._invalid(planes, guide, centres)
         shares = self._lines.all_valid if ignored is None else self._lines.shares(~ignored, centres)
-        centres = np.ascontiguousarray(loaded_rows[outputs.start : outputs.stop : spacing])
-        where = Where(ranges, starts, line_rows[needed], centres, step)
         shape = len(outputs[::step]), self._outputs.size, source.channels
         values = self._scratch.get("values", math.prod(shape))[: math.prod(shape)]
         results: Real = values.reshape(shape)
