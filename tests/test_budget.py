@@ -9,10 +9,11 @@ import reference
 
 from convfilter.executor.run import run_array
 from convfilter.filters import stack
+from convfilter.filters.kernel import largest_length
 from convfilter.planning import plan_stack
 from convfilter.planning.budget import budget, largest_budget
 from convfilter.planning.methods.gaussian import misplaced
-from convfilter.planning.ranges import grain_of, largest_length
+from convfilter.planning.ranges import grain_of
 from convfilter.record import replace
 from convfilter.report.plan_text import as_json, budget_lines
 from convfilter.sample_types import SAMPLE_TYPES, full_scale
@@ -258,3 +259,11 @@ def test_single_means_keep_the_promise_without_a_look_at_their_budget(dtype):
     for spec in ("disk:4", "disk:12", "disk:25", "motion:40,angle=30", "kernel:.11 .2 .13; .2 .02 .1; .1 .1 .04"):
         found = budget(planned(spec, dtype=dtype))
         assert found.total <= found.promised, spec
+
+
+def test_two_means_in_a_stack_keep_the_promise_without_a_look_at_their_budget():
+    means = ["gaussian:3.7", "gaussian:20", "box:64", "motion:63", "disk:7"]
+    stacks = [*itertools.product(means, repeat=2), *itertools.product(means, ["maxpool:2", "relu"], means)]
+    for specs in (*stacks, ["box:64"] * 5):  # the last has too many
+        found = budget(planned(*specs))
+        assert found.total <= found.promised, specs

@@ -20,6 +20,8 @@ Weights = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 _LARGEST_DENOMINATOR = 2**16
 #: Largest magnitude up to which float64 holds every integer.
 _LARGEST_EXACT = 2.0**53
+#: Sine of an angle below which two pairs of weights count as parallel.
+_PARALLEL = 1e-12
 #: Largest sum of magnitudes: times the largest 16-bit sample, the sum is still finite in float64.
 _LARGEST_GAIN = 1e300
 
@@ -243,3 +245,21 @@ def _integer_numerators(matrix: Weights, divisor: float) -> tuple[Weights, float
         if float(fraction) != weight or common > _LARGEST_DENOMINATOR:
             return matrix, divisor
     return np.rint(matrix * common), divisor * common
+
+
+def largest_length(one: Weights, other: Weights) -> float:
+    """Return the largest ``sqrt(x**2 + y**2)`` of two sums with these weights, of samples from -1 to 1.
+
+    The sums are farthest from 0 in a direction in which each sample pushes them: that of its own pair of weights, or
+    against it. So all sums at that distance are found from the directions at which a pair changes its side.
+    """
+    pairs = np.stack([one.ravel(), other.ravel()])
+    pairs = pairs[:, np.any(pairs != 0, axis=0)]
+    if not pairs.size:
+        return 0.0
+    lengths = np.hypot(*pairs)
+    across, along = np.stack([-pairs[1], pairs[0]]).T @ pairs, pairs.T @ pairs
+    is_parallel = np.abs(across) <= _PARALLEL * np.outer(lengths, lengths)
+    across, own = np.where(is_parallel, 0.0, np.sign(across)), np.where(is_parallel, np.sign(along), 0.0)
+    ends = (np.concatenate([across + own, across - own]) @ pairs.T).T
+    return float(np.hypot(*ends).max())

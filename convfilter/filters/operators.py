@@ -81,6 +81,13 @@ class Gradient(Traits):
         """The weights of one derivative."""
         return self.x
 
+    @cached_property
+    def largest_length(self) -> float:
+        """The largest magnitude of samples from -1 to 1."""
+        from convfilter.filters.kernel import largest_length
+
+        return largest_length(self.x.weights, self.y.weights)
+
 
 @record
 class UnsharpMask(WeightedSums):

@@ -16,7 +16,7 @@ from convfilter.filters.operators import (
     UnsharpMask,
     WeightedSums,
 )
-from convfilter.planning.ranges import Planned, largest_length, ranges, times
+from convfilter.planning.ranges import Planned, ranges, times
 from convfilter.planning.task import Task, gain_of_sums
 from convfilter.record import replace
 from convfilter.sample_types import full_scale
@@ -43,7 +43,7 @@ def _gain_on_a_side(stage: Planned) -> float:
     if isinstance(operator, WeightedSums | Compass):
         return gain_of_sums(operator, stage.kernel, stage.scale)
     if isinstance(operator, Gradient):
-        return largest_length(operator.x.weights, operator.y.weights) * abs(stage.scale)
+        return operator.largest_length * abs(stage.scale)
     if isinstance(operator, Pooling | Rank):
         return scale
     if isinstance(operator, Morphology):

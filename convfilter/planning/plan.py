@@ -7,14 +7,15 @@ plan each task. All functions are pure, and need neither pictures nor threads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from convfilter.errors import ParameterError, SizeError, shown
 from convfilter.filters.kernels import identity
 from convfilter.filters.network_operators import Constant, Join, NetworkOperator, Softmax
-from convfilter.filters.operators import Correlation, Point
+from convfilter.filters.operators import Correlation, Gradient, Point, Pooling
 from convfilter.filters.stage import Stage
 from convfilter.planning.composites import expanded, sized
 from convfilter.planning.field import Field
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Taps along an axis whose sums of 16-bit samples keep the promise.
 _FEW_TAPS = 64
+#: Means of a stack of 8-bit samples whose errors together keep the promise.
+_FEW_MEANS = 2
 
 
 def plan_stack(
@@ -93,15 +96,15 @@ def plan_stack(
     stages, size = _prepared(stages, ends), (rows, cols, channels - 2 * gray)
     unrefined = Refinement()
     tasks, branches = _tasks_of(stages, size, ends, unrefined)
-    if len(tasks) > 1:
+    if algorithm is None and any(type(one.operator) is type(other.operator) for one, other in pairwise(stages)):
         from convfilter.planning.merging import merged
 
-        while algorithm is None and len(fewer := merged(stages, tasks)) < len(stages):
+        while len(fewer := merged(stages, tasks)) < len(stages):
             stages = fewer
             tasks, branches = _tasks_of(stages, size, ends, unrefined)
 
     def plan_of(tasks: list[Task], branches: list[Branches]) -> Plan:
-        if len(tasks) > 1:
+        if len(tasks) > 1 and any(isinstance(task.stage.operator, Gradient) for task in tasks):
             from convfilter.planning.gains import with_levels
 
             tasks = with_levels(tasks)
@@ -109,23 +112,45 @@ def plan_stack(
         return Plan(plans, tuple(shape), sample_type, alpha, gray, white, out_white, ends.real)
 
     plan = plan_of(tasks, branches)
-    if algorithm is not None or mask or (len(tasks) == 1 and _surely_keeps(tasks[0], plan.stages[0])):
+    if algorithm is not None or mask or _surely_keeps(tasks, plan.stages):
         return plan
     from convfilter.planning.refining import refined
 
     return refined(plan, lambda refinement: plan_of(*_tasks_of(stages, size, ends, refinement)), stored)
 
 
-def _surely_keeps(task: Task, stage: StagePlan) -> bool:
-    """Whether a single stage keeps its promise without a look at its error budget.
+def _surely_keeps(tasks: Sequence[Task], stages: Sequence[StagePlan]) -> bool:
+    """Whether a plan keeps its promise without a look at its error budget, which takes half of the planner's time.
 
-    The tests compute the budgets of such stages: means of 8-bit samples, and of 16-bit samples by few taps or by the
-    multirate method, whose taps are few, too.
+    The tests compute the budgets of such plans: means of 8-bit samples, and of 16-bit samples by few taps or by the
+    multirate method, whose taps are few, too; and stacks with up to two such means of 8-bit samples, in which all other
+    stages only select or clip samples.
     """
+    if len(tasks) == 1:
+        return _is_close_mean(tasks[0], stages[0])
+    if not tasks[0].dtype == tasks[-1].result == np.uint8 or any(task.alpha or task.gray for task in tasks):
+        return False
+    kinds = [_kind_of_error(task, stage) for task, stage in zip(tasks, stages, strict=True)]
+    return "any" not in kinds and kinds.count("mean") <= _FEW_MEANS
+
+
+def _is_close_mean(task: Task, stage: StagePlan) -> bool:
     if stage.exact or stage.precision == "float64":
         return True
     has_few_taps = any(stage.rates) or task.accuracy == "uint8" or max(task.kernel.shape) <= _FEW_TAPS
     return is_integer(task.result) and task.gain <= 1 + 1e-9 and has_few_taps
+
+
+def _kind_of_error(task: Task, stage: StagePlan) -> Literal["none", "mean", "any"]:
+    """Return whether a stage rounds sums, and neither enlarges errors nor leaves the range of its samples."""
+    operator = task.stage.operator
+    if (task.stage.scale, task.stage.offset, task.whites) != (1, 0, None) or task.stage.map == "stretch":
+        return "any"
+    if isinstance(operator, Pooling | Point):
+        return "none" if operator.kind in ("max", "min", "relu", "abs") else "any"
+    is_mean = isinstance(operator, Correlation) and task.kernel.has_one_sign and operator.shift == 0
+    has_few_taps = any(stage.rates) or max(task.kernel.shape) <= _FEW_TAPS
+    return "mean" if is_mean and task.gain <= 1 + 1e-9 and has_few_taps else "any"
 
 
 @record

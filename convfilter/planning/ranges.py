@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from convfilter.filters.kernel import Kernel, Weights
+from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import (
     Compass,
     Correlation,
@@ -31,9 +31,6 @@ from convfilter.sample_types import is_integer, sample_type
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-#: Sine of an angle below which two pairs of weights count as parallel.
-_PARALLEL = 1e-12
 
 
 class Planned(Protocol):
@@ -172,7 +169,7 @@ def _range_of_sums(operator: WeightedSums | Compass | Gradient, kernel: Kernel, 
     weighted = _weighted(kernel, samples)
     if isinstance(operator, Gradient):
         reach = samples.span / 2 if operator.x.sums_to_zero and operator.y.sums_to_zero else samples.size
-        return Range(0.0, times(largest_length(operator.x.weights, operator.y.weights), reach))
+        return Range(0.0, times(operator.largest_length, reach))
     if isinstance(operator, UnsharpMask):
         reach = times(abs(operator.amount), max(samples.high - weighted.low, weighted.high - samples.low))
         return Range(samples.low - reach, samples.high + reach)
@@ -221,24 +218,6 @@ def _range_of_windows(operator: object, kernel: Kernel, samples: Range) -> Range
     if isinstance(operator, Pooling):
         return samples if operator.kind in ("max", "min") else Range(min(low, 0.0), max(high, 0.0))
     return Range(-math.inf, math.inf)
-
-
-def largest_length(one: Weights, other: Weights) -> float:
-    """Return the largest ``sqrt(x**2 + y**2)`` of two sums with these weights, of samples from -1 to 1.
-
-    The sums are farthest from 0 in a direction in which each sample pushes them: that of its own pair of weights, or
-    against it. So all sums at that distance are found from the directions at which a pair changes its side.
-    """
-    pairs = np.stack([one.ravel(), other.ravel()])
-    pairs = pairs[:, np.any(pairs != 0, axis=0)]
-    if not pairs.size:
-        return 0.0
-    lengths = np.hypot(*pairs)
-    across, along = np.stack([-pairs[1], pairs[0]]).T @ pairs, pairs.T @ pairs
-    is_parallel = np.abs(across) <= _PARALLEL * np.outer(lengths, lengths)
-    across, own = np.where(is_parallel, 0.0, np.sign(across)), np.where(is_parallel, np.sign(along), 0.0)
-    ends = (np.concatenate([across + own, across - own]) @ pairs.T).T
-    return float(np.hypot(*ends).max())
 
 
 def limits(stages: Sequence[StagePlan], inputs: Sequence[Range], full: float) -> list[float]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,15 @@ class Spectrum(NamedTuple):
 def spectrum(rates: Rates | None = None) -> Spectrum:
     """Return the spectrum of independent errors, or of errors that are interpolated from decimated samples."""
     if rates is None:
-        return Spectrum(np.append(np.arange(_FREQUENCIES) / _FREQUENCIES, 0.0), np.full(_FREQUENCIES, 1 / _FREQUENCIES))
+        return _independent()
     frequencies = np.linspace(-1, 1, _FREQUENCIES) / rates.step
     power = np.abs(_transform(frequencies, rates.decimation)) ** 2
     return Spectrum(np.append(frequencies, 0.0), power / power.sum())
+
+
+@cache
+def _independent() -> Spectrum:
+    return Spectrum(np.append(np.arange(_FREQUENCIES) / _FREQUENCIES, 0.0), np.full(_FREQUENCIES, 1 / _FREQUENCIES))
 
 
 def _selected(spectra: Sequence[Spectrum], stage: StagePlan) -> tuple[list[Spectrum], float]:

@@ -100,30 +100,30 @@ def _variance(weights: Weights, samples: Range, unit: HalfUnit, whole: float, *,
     Where a picture is constant, additions of equal products round alike, up to the next power of two.
     """
     weights = weights[weights != 0]
-    positive, negative = np.maximum(weights, 0), np.maximum(-weights, 0)
-    starts = np.arange(0, weights.size, _PARTIAL_TAPS)
-    partial = [_largest(part, samples) for part in np.split(np.stack([positive, negative]), starts[1:], axis=1)]
-    totals = _largest(np.add.reduceat(np.stack([positive, negative]), starts, axis=1), samples)[1:]
-    sums = np.concatenate([*partial, totals])
+    signs, starts = np.maximum([weights, -weights], 0.0), np.arange(0, weights.size, _PARTIAL_TAPS)
+    sums = _largest(signs, samples)
+    if starts.size > 1:
+        partial = [_largest(part, samples) for part in np.split(signs, starts[1:], axis=1)]
+        sums = np.concatenate([*partial, _largest(np.add.reduceat(signs, starts, axis=1), samples)[1:]])
     if not np.isfinite(sums).all():
         return math.inf
     if samples.grain and sums.max() <= whole * samples.grain * grain_of(weights):
         return 0.0
-    products = np.where(np.frexp(np.abs(weights))[0] == _HALF, 0.0, np.abs(weights) * samples.size)
+    sizes = signs.sum(axis=0)
+    products = np.where(np.frexp(sizes)[0] == _HALF, 0.0, sizes * samples.size)
     of_sums, of_products = unit(sums), unit(products)
-    variance = float((of_sums**2).sum() + (of_products**2).sum()) / 3
-    if varies:
+    variance = float(of_sums @ of_sums + of_products @ of_products) / 3
+    again = weights[1:] == weights[:-1]
+    if varies or not again.any():
         return variance
-    again = np.append(False, weights[1:] == weights[:-1])
-    alike = np.add.reduceat(np.where(again, of_sums[: weights.size] + of_products, 0.0), starts)
-    return max(variance, float((alike**2).sum()) / square(DEVIATIONS))
+    alike = np.add.reduceat(np.append(0.0, again * (of_sums[: weights.size] + of_products)[1:]), starts)
+    return max(variance, float(alike @ alike) / square(DEVIATIONS))
 
 
 def _largest(weights: Weights, samples: Range) -> Weights:
     """Return the largest magnitudes of sums of the first 1, 2, ... of some positive and negative weights."""
-    positive, negative = np.cumsum(weights, axis=1)
-    high, low = positive * samples.high - negative * samples.low, positive * samples.low - negative * samples.high
-    sizes: Weights = np.maximum(np.abs(high), np.abs(low))
+    ends = np.array([(samples.high, -samples.low), (samples.low, -samples.high)])
+    sizes: Weights = np.abs(ends @ np.cumsum(weights, axis=1)).max(axis=0)
     return sizes
 
 
