@@ -228,6 +228,20 @@ CALLS = {
         "ndimage.convolve(a, [[0.25, 0.75], [0.5, -0.5]])",
         "ndimage.convolve(a, np.array([[1, 2, 0], [0, 4, 1], [0, 0, 0]]) / 8, mode='wrap')",
         "ndimage.convolve1d(a, [0.5, 0.25, 0.25, 0], axis=0)",
+        "ndimage.gaussian_filter(a, (2, 1), radius=3)",
+        "ndimage.gaussian_filter1d(a, 2, radius=3)",
+        "ndimage.uniform_filter(a, (5, 4), origin=(1, -2))",
+        "ndimage.uniform_filter1d(a, 4, axis=0, origin=1)",
+        "ndimage.median_filter(a, footprint=[[1, 0, 1], [0, 1, 0], [1, 1, 1]])",
+        "ndimage.maximum_filter(a, footprint=[[1, 0, 1, 1], [1, 1, 0, 0]], origin=(0, 1))",
+        "ndimage.minimum_filter(a, footprint=[[1, 0, 1], [0, 0, 1], [0, 0, 0]])",
+        "ndimage.rank_filter(a, 2, footprint=[[1, 1, 0, 1]], mode='wrap')",
+        "ndimage.grey_erosion(a, footprint=[[1, 0], [1, 1]], origin=(-1, 0))",
+        "ndimage.grey_dilation(a, footprint=[[1, 0], [1, 1]], origin=(-1, 0))",
+        "ndimage.grey_opening(a, (2, 4))",
+        "ndimage.grey_closing(a, structure=[[0, 0], [0, 0]])",
+        "ndimage.convolve(a, [[0.25, 0.75], [0.5, -0.5]], origin=(-1, 0))",
+        "ndimage.correlate1d(a, [0.5, 0.25, 0.25, 0], axis=0, origin=1)",
     ),
     "cv2": (
         "cv2.GaussianBlur(a, (9, 9), 2)",
@@ -248,6 +262,18 @@ CALLS = {
         "cv2.dilate(a, cv2.getStructuringElement(cv2.MORPH_CROSS, (5, 5)), iterations=2)",
         "cv2.morphologyEx(a, cv2.MORPH_TOPHAT, np.ones((5, 5)))",
         "cv2.morphologyEx(a, cv2.MORPH_GRADIENT, np.ones((3, 3)))",
+        "cv2.morphologyEx(a, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 7)))",
+        "cv2.GaussianBlur(a, (5, 5), 0, sigmaY=2)",
+        "cv2.GaussianBlur(a, (9, 3), 0)",
+        "cv2.GaussianBlur(a, (11, 5), 1.2, sigmaY=2)",
+        "cv2.blur(a, (3, 4), anchor=(0, 3))",
+        "cv2.boxFilter(a, -1, (2, 2), normalize=False)",
+        "cv2.filter2D(a, -1, np.array([[1, 2], [3, 4]]) / 10, None, (0, 1))",
+        "cv2.sepFilter2D(a, -1, np.array([1, 2, 1]) / 4, np.array([1, 2, 3, 2]) / 8, None, (0, 0), 7)",
+        "cv2.Sobel(a, -1, 1, 1, ksize=5, scale=0.1, delta=90)",
+        "cv2.Sobel(a, -1, 0, 2, ksize=1, delta=90)",
+        "cv2.Sobel(a, -1, 1, 0, ksize=-1, scale=0.1, delta=90)",
+        "cv2.Laplacian(a, -1, ksize=7, scale=0.01, delta=90)",
     ),
     "skimage.filters": (
         "255:filters.gaussian(a, 2)",
@@ -260,15 +286,45 @@ CALLS = {
         "255:filters.sobel_h(a)",
         "255:filters.scharr_v(a)",
         "255:filters.laplace(a)",
+        "255:filters.sobel(a, axis=(0, 1))",
+        "255:filters.prewitt(a, mode='constant', cval=1)",
+        "255:filters.gaussian(a, 1, mode='constant', cval=0.5)",
+        "filters.gaussian(a, 1, mode='constant', cval=99, preserve_range=True)",
         "filters.median(a)",
+        "filters.median(a, np.array([[1, 0, 0, 0, 1]]))",
     ),
     "skimage.morphology": (
         "morphology.erosion(a, morphology.disk(3))",
         "morphology.closing(a, morphology.diamond(2))",
         "morphology.dilation(a)",
+        "morphology.opening(a, np.array([[1, 0, 0, 0, 1]]))",
+        "morphology.erosion(a, morphology.disk(2), mode='constant', cval=50)",
     ),
-    "skimage.feature": ("255:feature.canny(a, 1.5)", "255:feature.canny(a, low_threshold=20, high_threshold=60)"),
+    "skimage.feature": (
+        "255:feature.canny(a, 1.5)",
+        "255:feature.canny(a, low_threshold=20, high_threshold=60)",
+        "255:feature.canny(a, high_threshold=60)",
+    ),
 }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ndimage.binary_erosion(a)",
+        "ndimage.binary_dilation(a, [[1, 0, 1, 1], [1, 1, 0, 0]], 2, border_value=1, origin=(0, -1))",
+        "ndimage.binary_opening(a, ndimage.generate_binary_structure(2, 2))",
+        "ndimage.binary_closing(a, [[1, 1], [1, 1]], iterations=3)",
+    ],
+)
+def test_a_translated_call_does_to_black_and_white_what_the_call_does(
+    line: str, capfd: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    from scipy import ndimage
+
+    pixels = np.where(PIXELS > 60, 255, 0).astype(np.uint8)
+    found = translated_result(line, capfd, pixels)
+    np.testing.assert_array_equal(found, eval(line, {"ndimage": ndimage, "a": pixels}) * 255)
 
 
 #: Calls of torch.nn, each compared on the samples of a picture, 0 to 1, before they are stored.
@@ -528,7 +584,25 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("gimp in.png", "lines of magick, convert, vips, ffmpeg, gmic and calls of ndimage, cv2, skimage and torch.nn"),
         ("ndimage.gaussian_filter(a, sigma)", "sigma must be a number or two in the line, got 'sigma'"),
         ("ndimage.gaussian_filter(a, 4, 1)", "'gaussian_filter(order=1)' has no translation"),
-        ("ndimage.maximum_filter(a, 4)", "even windows are rotated differently"),
+        ("ndimage.white_tophat(a, 4)", "white_tophat with an even or moved window"),
+        ("ndimage.gaussian_filter(a, 2, axes=(1,))", "'gaussian_filter(axes=[1])' has no translation: both axes of"),
+        ("ndimage.laplace(a, axes=(1, 0))", "both axes of the picture, in their order, have one"),
+        ("ndimage.grey_erosion(a, structure=[[1, 0]])", "a structure of zeros has a translation, or a footprint"),
+        ("ndimage.uniform_filter(a, 3, origin=2)", "the window does not reach that far"),
+        ("ndimage.binary_dilation(a, iterations=0)", "'iterations=0' has no translation"),
+        ("ndimage.binary_erosion(a, border_value=2)", "'border_value=2' has no translation"),
+        ("ndimage.gaussian_filter(a, 1e999)", "it must be a number up to 1e+38, a text or a list of these"),
+        ("ndimage.uniform_filter(a, [3, 1e99 * 10])", "it must be a number up to 1e+38"),
+        ("feature.canny(a, low_threshold=1j)", "it must be a number up to 1e+38"),
+        ("filters.sobel(a, axis=-1)", "'sobel(axis=-1)' has no translation"),
+        (
+            "cv2.dilate(a, np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]]))",
+            "these are the same for rectangles, crosses and",
+        ),
+        ("cv2.medianBlur(a, 4)", "a median of OpenCV has an odd size, got 4"),
+        ("cv2.Sobel(a, -1, 2, 0, ksize=-1)", "'Sobel of order (2, 0) and ksize -1' has no translation"),
+        ("cv2.Laplacian(a, -1, ksize=4)", "'Laplacian of ksize 4' has no translation"),
+        ("cv2.blur(a, (3, 3), anchor=(5, 0))", "the window does not reach that far"),
         ("ndimage.zoom(a, 2)", "'ndimage.zoom()' has no translation: known are gaussian_filter"),
         ("magick in.png out.png", "no filter was found"),
         ("magick in.png -blur '0x4", "the line cannot be split into words: No closing quotation"),

@@ -16,6 +16,8 @@ _LIBRARIES = {
     "morphology": "skimage", "restoration": "skimage", "skimage": "skimage", "nn": "torch", "F": "torch",
     "functional": "torch",
 }  # fmt: skip
+#: Largest magnitude of a number: more are infinite in the float32 of pictures.
+_LARGEST_NUMBER = 1e38
 _MODULES = ("ndimage", "opencv", "skimage", "torch")
 
 
@@ -132,7 +134,7 @@ def translate(call: ast.Call, result: Translation) -> None:
         if key in ("input", "src", "image"):
             _input(node, result)
         else:
-            values[key] = _value(node)
+            values[key] = _plain(_value(node), node)
     arguments = Arguments(name, values)
     is_nested, options = bool(result.specs), dict(result.options)
     translation(arguments, result)
@@ -190,6 +192,16 @@ def _value(node: ast.expr) -> Any:
             return ast.unparse(node).rpartition(".")[2]
 
 
+def _plain(value: Any, node: ast.expr) -> Any:
+    """Return a value of finite numbers, texts and lists of these; refuse others."""
+    for each in value if isinstance(value, list) else ():
+        _plain(each, node)
+    is_large = isinstance(value, int | float) and not abs(value) <= _LARGEST_NUMBER
+    if is_large or not isinstance(value, int | float | str | list | None):
+        raise unknown(ast.unparse(node), f"it must be a number up to {_LARGEST_NUMBER:g}, a text or a list of these")
+    return value
+
+
 def _arithmetic(node: ast.BinOp) -> Any:
     left, right = _value(node.left), _value(node.right)
     numbers = [isinstance(each, int | float) for each in (left, right)]
@@ -232,6 +244,8 @@ def _array(node: ast.Call) -> Any:
         case "getStructuringElement", ["MORPH_CROSS", [int(cols), int(rows)]] if cols % 2 and rows % 2:
             require_small(rows, cols)
             return [[float(x == cols // 2 or y == rows // 2) for x in range(cols)] for y in range(rows)]
+        case "getStructuringElement", ["MORPH_ELLIPSE", [int(cols), int(rows)]]:
+            return _ellipse(rows, cols)
         case "generate_binary_structure", [2, (1 | 2) as connectivity]:
             return round_footprint("diamond", 1) if connectivity == 1 else ones(3, 3)
         case (("disk" | "diamond"), [int(radius), *_]) if not node.keywords:
@@ -239,3 +253,16 @@ def _array(node: ast.Call) -> Any:
         case "square", [int(side), *_]:
             return ones(side, side)
     raise unknown(ast.unparse(node))
+
+
+def _ellipse(rows: int, cols: int) -> list[list[float]]:
+    """Return the cells of an ellipse as OpenCV draws it."""
+    require_small(rows, cols)
+    radius, reach = rows // 2, cols // 2
+    cells = []
+    for row in range(rows):
+        down = row - radius
+        across = round(reach * (radius**2 - down**2) ** 0.5 / radius) if radius and abs(down) <= radius else -1
+        across = reach if not radius else across
+        cells.append([float(abs(col - reach) <= across) for col in range(cols)])
+    return cells

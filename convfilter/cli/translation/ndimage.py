@@ -7,44 +7,65 @@ from collections.abc import Callable
 from convfilter.cli.translation.calls import Arguments, Call
 from convfilter.cli.translation.translation import (
     Translation,
+    Window,
+    cut_gaussians,
     kernel_of,
     numeral,
+    ones,
     pair,
-    require_odd,
-    require_symmetric,
+    round_footprint,
     unknown,
-    window,
 )
 
 MODES = {
     "reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "constant": "constant",
     "grid-constant": "constant", "wrap": "wrap", "grid-wrap": "wrap",
 }  # fmt: skip
+#: Most iterations of a binary erosion or dilation: each is a filter of the line.
+_MOST_ITERATIONS = 99
 _SIGNED = "{} keeps the sign in an array of floats and wraps around in one of bytes; convfilter stores the magnitude"
 _CHANNELS = "{} takes the colours of a picture for a third axis and filters along it, too; convfilter does not"
 
 
-def border(arguments: Arguments, result: Translation, default: str = "reflect", library: str = "SciPy") -> None:
-    """Translate ``mode`` and ``cval``; the names are SciPy's."""
+def border(
+    arguments: Arguments, result: Translation, default: str = "reflect", library: str = "SciPy", white: float = 1
+) -> None:
+    """Translate ``mode`` and ``cval``, whose unit is ``white`` levels; the names are SciPy's."""
     mode = str(arguments.take("mode", default))
     if mode not in MODES:
         raise unknown(f"mode={mode}")
-    level = arguments.number("cval", 0)
+    level = arguments.number("cval", 0) * white
     result.options["--padding-mode"] = MODES[mode]
     if MODES[mode] != mode:
         result.note(f"{mode} in {library} is {MODES[mode]} here")
     if MODES[mode] == "constant":
         result.options["--padding-value"] = numeral(level)
+        if level and white != 1:
+            result.note(f"cval is a fraction of white in {library}, and a level of 8 bits here")
 
 
 def _common(arguments: Arguments, result: Translation) -> None:
     """Translate the arguments that all functions share; ``output`` only changes where the result is stored."""
     arguments.take("output")
     border(arguments, result)
-    arguments.only("origin", 0, [0, 0])
-    arguments.only("radius")
-    if arguments.take("axes") not in ([0, 1], [-3, -2]) and not arguments.is_of_colours:
+    axes = arguments.take("axes")
+    if axes not in (None, [0, 1], [-3, -2], [-2, -1]):
+        raise unknown(f"{arguments.function}(axes={axes})", "both axes of the picture, in their order, have one")
+    if axes not in ([0, 1], [-3, -2]) and not arguments.is_of_colours:
         result.note(_CHANNELS.format("SciPy"))
+
+
+def _origin(arguments: Arguments) -> tuple[int, int]:
+    """Return how far the window is moved up and to the left."""
+    rows, cols = arguments.pair("origin", 0, flat=0)
+    if rows % 1 or cols % 1:
+        raise unknown(f"origin=({rows}, {cols})")
+    return int(rows), int(cols)
+
+
+def _mirrored(origin: tuple[int, int], window: Window) -> tuple[int, int]:
+    """Return the origin of a window that SciPy rotates by 180 degrees."""
+    return -origin[0] - (1 - window.rows % 2), -origin[1] - (1 - window.cols % 2)
 
 
 def _axis(arguments: Arguments) -> bool:
@@ -55,36 +76,29 @@ def _axis(arguments: Arguments) -> bool:
     return axis in (-1, 1)
 
 
-def _before(cols: int, rows: int) -> str:
-    """Return the padding of an even window: in SciPy and OpenCV it reaches further to the left and to the top."""
-    if cols % 2 and rows % 2:
-        return ""
-    return f",padding={cols // 2},{rows // 2},{cols - 1 - cols // 2},{rows - 1 - rows // 2}"
-
-
-def windowed(name: str, cols: int, rows: int) -> str:
-    """Write the SPEC of a filter over a rectangle that may be even."""
-    return f"{name}:{pair(cols, rows)}{_before(cols, rows)}"
-
-
-def correlated(weights: object, *arguments: str) -> str:
-    """Write the SPEC of a kernel that may be even."""
-    matrix: list[list[float]] = weights  # type: ignore[assignment]
-    return kernel_of(matrix, *arguments) + _before(len(matrix[0]), len(matrix))
-
-
 def _gaussian_filter(arguments: Arguments, result: Translation) -> None:
     rows, cols = arguments.pair("sigma", flat=0)
     arguments.only("order", 0, [0, 0])
-    result.add(f"gaussian:{pair(cols, rows)},truncate={numeral(arguments.number('truncate', 4.0))}")
+    truncate = numeral(arguments.number("truncate", 4.0))
+    if arguments.has("radius"):
+        up, left = arguments.pair("radius")
+        for spec in cut_gaussians((cols, rows), (left, up)):
+            result.add(spec)
+    else:
+        arguments.take("radius")
+        result.add(f"gaussian:{pair(cols, rows)},truncate={truncate}")
     _common(arguments, result)
 
 
 def _gaussian_filter1d(arguments: Arguments, result: Translation) -> None:
     sigma = arguments.number("sigma")
     arguments.only("order", 0)
+    truncate = arguments.number("truncate", 4.0)
+    if arguments.has("radius"):
+        truncate = arguments.number("radius") / sigma if sigma else truncate
+    arguments.take("radius")
     size = pair(sigma, 0) if _axis(arguments) else pair(0, sigma)
-    result.add(f"gaussian:{size},truncate={numeral(arguments.number('truncate', 4.0))}")
+    result.add(f"gaussian:{size},truncate={numeral(truncate)}")
     _common(arguments, result)
 
 
@@ -95,61 +109,117 @@ def _size(arguments: Arguments) -> tuple[int, int]:
     return int(rows), int(cols)
 
 
-def _window(name: str) -> Callable[[Arguments, Translation], None]:
+def _window(arguments: Arguments) -> Window:
+    """Return a window from its footprint, its flat structure or its size."""
+    if arguments.has("structure"):
+        cells = arguments.matrix("structure")
+        if any(cell for row in cells for cell in row):
+            raise unknown(f"{arguments.function}(structure)", "a structure of zeros has a translation, or a footprint")
+        footprint = arguments.matrix("footprint") if arguments.has("footprint") else ones(len(cells), len(cells[0]))
+        return Window.of(footprint)
+    arguments.take("structure")
+    if arguments.has("footprint"):
+        arguments.take("size")
+        return Window.of(arguments.matrix("footprint"))
+    arguments.take("footprint")
+    return Window(*_size(arguments))
+
+
+def _box(arguments: Arguments, result: Translation) -> None:
+    window = Window(*_size(arguments))
+    result.add(f"box:{window.text}{window.padding(_origin(arguments))}")
+    _common(arguments, result)
+
+
+def _median(arguments: Arguments, result: Translation) -> None:
+    window = _window(arguments)
+    result.add(window.median(window.padding(_origin(arguments))))
+    if window.count % 2 == 0:
+        result.note("SciPy takes the upper of the two samples in the middle, as p does here")
+    _common(arguments, result)
+
+
+def _eroded(window: Window, origin: tuple[int, int]) -> str:
+    return f"erode:{window.text}{window.padding(origin)}"
+
+
+def _dilated(window: Window, origin: tuple[int, int]) -> str:
+    return f"dilate:{window.text}{window.padding(_mirrored(origin, window))}"
+
+
+def _extreme(arguments: Arguments, result: Translation) -> None:
+    window, origin = _window(arguments), _origin(arguments)
+    if arguments.function in ("minimum_filter", "grey_erosion"):
+        result.add(_eroded(window, origin))
+    elif arguments.function == "grey_dilation":
+        result.add(_dilated(window, origin))
+    else:  # a dilation rotates its window, a maximum does not
+        result.add(f"dilate:{window.rotated.text}{window.padding(origin)}")
+    _common(arguments, result)
+
+
+def _composed(name: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
-        arguments.only("structure")
-        if arguments.has("footprint"):
-            result.add(f"{name}:{_footprint(arguments)}")
+        window, origin = _window(arguments), _origin(arguments)
+        if not window.padding(origin) and not window.padding(_mirrored(origin, window)):
+            result.add(f"{name}:{window.text}")
+        elif name not in ("open", "close"):
+            raise unknown(f"{arguments.function} with an even or moved window", "its dilation and erosion have one")
         else:
-            rows, cols = _size(arguments)
-            is_even = not (cols % 2 and rows % 2)
-            if is_even and name not in ("box", "median", "erode"):
-                raise unknown(f"{arguments.function} of size ({rows}, {cols})", "even windows are rotated differently")
-            spec = windowed("percentile" if is_even and name == "median" else name, cols, rows)
-            result.add(spec + (f",p={numeral(cols * rows // 2 / (cols * rows - 1))}" if spec.startswith("p") else ""))
-            if spec.startswith("p"):
-                result.note("SciPy takes the upper of the two samples in the middle, as p does here")
+            steps = _eroded(window, origin), _dilated(window, origin)
+            for spec in steps if name == "open" else reversed(steps):
+                result.add(spec)
         _common(arguments, result)
 
     return translate
 
 
-def _footprint(arguments: Arguments) -> str:
-    cells = arguments.matrix("footprint")
-    require_symmetric(cells, "some functions rotate it by 180 degrees, others do not")
-    return window(cells)
+def _binary(arguments: Arguments, result: Translation) -> None:
+    cells = arguments.matrix("structure") if arguments.has("structure") else round_footprint("diamond", 1)
+    arguments.take("structure")
+    window, origin = Window.of(cells), _origin(arguments)
+    times, level = arguments.number("iterations", 1), arguments.take("border_value", 0)
+    if times % 1 or not 1 <= times <= _MOST_ITERATIONS:
+        raise unknown(f"iterations={times}")
+    if level not in (0, 1):
+        raise unknown(f"border_value={level}")
+    arguments.only("mask")
+    arguments.take("brute_force")
+    arguments.take("output")
+    arguments.only("axes")
+    operation = arguments.function.removeprefix("binary_")
+    steps = {"erosion": [_eroded], "dilation": [_dilated], "opening": [_eroded, _dilated]}
+    for step in steps.get(operation, [_dilated, _eroded]):
+        for _ in range(int(times)):
+            result.add(step(window, origin), "for pictures of black and white")
+    result.options |= {"--padding-mode": "constant", "--padding-value": numeral(255 * level)}
 
 
 def _window1d(name: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
-        size = arguments.number("size")
-        require_odd(size, size, f"size={size}")
-        result.add(f"{name}:{pair(size, 1) if _axis(arguments) else pair(1, size)}")
+        size, origin = arguments.number("size"), arguments.number("origin", 0)
+        if size % 1 or size < 1 or origin % 1:
+            raise unknown(f"{arguments.function}(size={size}, origin={origin})")
+        along = _axis(arguments)
+        window = Window(1, int(size)) if along else Window(int(size), 1)
+        result.add(f"{name}:{window.text}{window.padding((0, int(origin)) if along else (int(origin), 0))}")
         _common(arguments, result)
 
     return translate
 
 
 def _ranked(arguments: Arguments, result: Translation) -> None:
-    """Write a rank as a fraction p: SciPy takes a sample, and never interpolates between two."""
-    if arguments.has("footprint"):
-        cells = arguments.matrix("footprint")
-        count, text = sum(cell != 0 for row in cells for cell in row), window(cells)
-        require_odd(len(cells[0]), len(cells), "footprint", "footprints")
-    else:
-        rows, cols = _size(arguments)
-        require_odd(cols, rows, f"size=({rows}, {cols})")
-        count, text = rows * cols, pair(cols, rows)
+    window = _window(arguments)
     if arguments.function == "rank_filter":
         rank = arguments.number("rank")
     else:
         percentile = arguments.number("percentile")
         percentile += 100 if percentile < 0 else 0
-        rank = count - 1 if percentile == 100 else int(count * percentile / 100)
-    rank += count if rank < 0 else 0
-    if rank % 1 or not 0 <= rank < count:
-        raise unknown(f"rank={rank}", f"the window has {count} samples")
-    result.add(f"percentile:{text},p={numeral(rank / max(count - 1, 1))}")
+        rank = window.count - 1 if percentile == 100 else int(window.count * percentile / 100)
+    rank += window.count if rank < 0 else 0
+    if rank % 1 or not 0 <= rank < window.count:
+        raise unknown(f"rank={rank}", f"the window has {window.count} samples")
+    result.add(window.ranked(int(rank), window.padding(_origin(arguments))))
     _common(arguments, result)
 
 
@@ -157,11 +227,19 @@ def _weights(*, flip: bool) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
         weights = arguments.matrix("weights")
         if arguments.function.endswith("1d"):
-            weights = weights if _axis(arguments) else [[cell] for cell in weights[0]]
-        if flip:
-            result.add(kernel_of(weights, "flip=true"), f"{arguments.function} rotates the kernel, as flip does here")
+            if len(weights) != 1:
+                raise unknown(f"{arguments.function} of {len(weights)} rows")
+            origin, along = arguments.number("origin", 0), _axis(arguments)
+            weights = weights if along else [[cell] for cell in weights[0]]
+            place = (0, int(origin)) if along else (int(origin), 0)
         else:
-            result.add(correlated(weights), "both correlate")
+            place = _origin(arguments)
+        window = Window.of(weights)
+        if flip:
+            spec = kernel_of(weights, "flip=true") + window.padding(_mirrored(place, window))
+            result.add(spec, f"{arguments.function} rotates the kernel, as flip does here")
+        else:
+            result.add(kernel_of(weights) + window.padding(place), "both correlate")
         _common(arguments, result)
 
     return translate
@@ -183,26 +261,32 @@ def _laplace(arguments: Arguments, result: Translation) -> None:
 _RANKED = "size footprint output mode cval origin axes"
 _MORPHED = "input size footprint structure output mode cval origin axes"
 _LINE = "size axis output mode cval origin"
+_BINARY = "input structure iterations mask output border_value origin brute_force axes"
+_BINARY_PAIR = "input structure iterations output origin mask border_value brute_force axes"
 #: By the name of a function.
 CALLS: dict[str, Call] = {
     "gaussian_filter": ("input sigma order output mode cval truncate radius axes", _gaussian_filter),
     "gaussian_filter1d": ("input sigma axis order output mode cval truncate radius", _gaussian_filter1d),
-    "uniform_filter": ("input size output mode cval origin axes", _window("box")),
+    "uniform_filter": ("input size output mode cval origin axes", _box),
     "uniform_filter1d": (f"input {_LINE}", _window1d("box")),
-    "median_filter": (f"input {_RANKED}", _window("median")),
-    "minimum_filter": (f"input {_RANKED}", _window("erode")),
-    "maximum_filter": (f"input {_RANKED}", _window("dilate")),
+    "median_filter": (f"input {_RANKED}", _median),
+    "minimum_filter": (f"input {_RANKED}", _extreme),
+    "maximum_filter": (f"input {_RANKED}", _extreme),
     "minimum_filter1d": (f"input {_LINE}", _window1d("erode")),
     "maximum_filter1d": (f"input {_LINE}", _window1d("dilate")),
     "percentile_filter": (f"input percentile {_RANKED}", _ranked),
     "rank_filter": (f"input rank {_RANKED}", _ranked),
-    "grey_erosion": (_MORPHED, _window("erode")),
-    "grey_dilation": (_MORPHED, _window("dilate")),
-    "grey_opening": (_MORPHED, _window("open")),
-    "grey_closing": (_MORPHED, _window("close")),
-    "morphological_gradient": (_MORPHED, _window("morphgradient")),
-    "white_tophat": (_MORPHED, _window("tophat")),
-    "black_tophat": (_MORPHED, _window("blackhat")),
+    "grey_erosion": (_MORPHED, _extreme),
+    "grey_dilation": (_MORPHED, _extreme),
+    "grey_opening": (_MORPHED, _composed("open")),
+    "grey_closing": (_MORPHED, _composed("close")),
+    "morphological_gradient": (_MORPHED, _composed("morphgradient")),
+    "white_tophat": (_MORPHED, _composed("tophat")),
+    "black_tophat": (_MORPHED, _composed("blackhat")),
+    "binary_erosion": (_BINARY, _binary),
+    "binary_dilation": (_BINARY, _binary),
+    "binary_opening": (_BINARY_PAIR, _binary),
+    "binary_closing": (_BINARY_PAIR, _binary),
     "sobel": ("input axis output mode cval", _derivative("sobel")),
     "prewitt": ("input axis output mode cval", _derivative("prewitt")),
     "laplace": ("input output mode cval axes", _laplace),

@@ -9,17 +9,19 @@ from convfilter.cli.translation.calls import Arguments, Call
 from convfilter.cli.translation.ndimage import border
 from convfilter.cli.translation.translation import (
     Translation,
+    Window,
     numeral,
     ones,
     pair,
     require_symmetric,
     round_footprint,
     unknown,
-    window,
 )
 
 #: scikit-image's divisor of a gradient: the sum of its weights on one side, times the root of two for magnitudes.
 _DIVISORS = {"sobel": 4, "prewitt": 3, "scharr": 16, "farid": 1, "roberts": 1}
+#: White of the bytes that scikit-image makes fractions of.
+_WHITE = 255
 _CHANNELS = "without channel_axis scikit-image filters along the colours of a picture, too; convfilter does not"
 
 
@@ -33,17 +35,19 @@ def _common(arguments: Arguments, result: Translation, mode: str) -> None:
     """Translate the arguments of functions with a border."""
     if arguments.take("channel_axis") not in (-1, 2) and not arguments.is_of_colours:
         result.note(_CHANNELS)
-    arguments.only("preserve_range", False, True)
+    white = 1 if arguments.take("preserve_range", False) else _WHITE
     arguments.take("out")
-    border(arguments, result, mode, "scikit-image")
+    border(arguments, result, mode, "scikit-image", white)
 
 
 def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
         arguments.only("mask")
-        along = {None: axis, 0: "y", 1: "x", -1: "x"}.get(arguments.take("axis"), "")
-        if not along:
-            raise unknown(f"{arguments.function}(axis)")
+        chosen = arguments.take("axis")
+        choices = ((None, axis), (0, "y"), (1, "x"), ([0, 1], "magnitude"))
+        along = next((name for value, name in choices if value == chosen), "")
+        if not along:  # -1 smooths along its own axis, too, in scikit-image 0.26
+            raise unknown(f"{arguments.function}(axis={chosen})")
         divisor = _DIVISORS[name] * (2**0.5 if along == "magnitude" else 1)
         result.add(f"{name}:{along}" + (f",scale={1 / divisor:.9g}" if divisor != 1 else ""))
         if along != "magnitude":
@@ -51,7 +55,7 @@ def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
                 "scikit-image keeps the sign, convfilter stores the magnitude; --map offset makes mid-grey zero"
             )
         result.note("scikit-image takes a colour picture for a volume; convfilter filters each colour channel")
-        border(arguments, result, library="scikit-image")
+        border(arguments, result, library="scikit-image", white=_WHITE)
 
     return translate
 
@@ -66,20 +70,21 @@ def _laplace(arguments: Arguments, result: Translation) -> None:
 def _median(arguments: Arguments, result: Translation) -> None:
     arguments.only("behavior", "ndimage")
     arguments.take("out")
-    result.add(f"median:{_cells(arguments, ones(3, 3))}")
+    window = _window(arguments, ones(3, 3))
+    result.add(window.median(""))
     border(arguments, result, "nearest", "scikit-image")
 
 
-def _cells(arguments: Arguments, default: list[list[float]]) -> str:
+def _window(arguments: Arguments, default: list[list[float]]) -> Window:
     cells = arguments.matrix("footprint") if arguments.has("footprint") else default
     arguments.only("footprint")
     require_symmetric(cells, "some functions rotate it by 180 degrees, others do not")
-    return window(cells)
+    return Window.of(cells)
 
 
 def _unsharp(arguments: Arguments, result: Translation) -> None:
-    radius, amount = arguments.number("radius", 1.0), arguments.number("amount", 1.0)
-    result.add(f"unsharp:{numeral(radius)},amount={numeral(amount)}", "scikit-image cuts the Gaussian at 4 sigma")
+    (rows, cols), amount = arguments.pair("radius", 1.0), arguments.number("amount", 1.0)
+    result.add(f"unsharp:{pair(cols, rows)},amount={numeral(amount)}", "scikit-image cuts the Gaussian at 4 sigma")
     _common(arguments, result, "reflect")
 
 
@@ -93,10 +98,13 @@ def _canny(arguments: Arguments, result: Translation) -> None:
     for value in (low, high):
         if isinstance(value, str | list):
             raise unknown(f"canny of {value}", "thresholds are numbers")
-    low, high = (default if value is None else value for value, default in ((low, 0.1), (high, 0.2)))
-    if max(low, high) > 1:
-        low, high = low / 255, high / 255
+    given = [value for value in (low, high) if value is not None]
+    white = _WHITE if any(value > 1 for value in given) else 1
+    if white != 1:
         result.note("thresholds above 1 are levels of bytes in scikit-image, so they are divided by 255 here")
+    elif given:
+        result.note("thresholds are taken as those of floats; of bytes scikit-image divides them by 255")
+    low, high = 0.1 if low is None else low / white, 0.2 if high is None else high / white
     result.add(f"canny:{numeral(sigma)},{numeral(low)},{numeral(high)}")
 
 
@@ -112,10 +120,11 @@ def _bilateral(arguments: Arguments, result: Translation) -> None:
         result.note("scikit-image divides the distance of two colours by the number of channels, taken as 3")
     result.add(
         f"bilateral:{numeral(space)},sigma_range={numeral(colour)},radius={side // 2},distance=l2",
-        "scikit-image sums a square and takes weights of colours from a table; convfilter sums a disk, exactly",
+        "scikit-image sums a square, and its table of weights of distance is skewed, as its rows are one longer than "
+        "they are read; convfilter sums a disk",
     )
     result.options["--padding-mode"] = mode
-    level = arguments.number("cval", 0)
+    level = arguments.number("cval", 0) * _WHITE
     if mode == "constant":
         result.options["--padding-value"] = numeral(level)
 
@@ -123,14 +132,14 @@ def _bilateral(arguments: Arguments, result: Translation) -> None:
 def _morph(name: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
         arguments.take("out")
-        arguments.only("mode", "reflect")
-        result.add(f"{name}:{_cells(arguments, round_footprint('diamond', 1))}")
+        result.add(f"{name}:{_window(arguments, round_footprint('diamond', 1)).text}")
+        border(arguments, result, "reflect", "scikit-image")
 
     return translate
 
 
 _FILTERED = "mask axis mode cval"
-_MORPHED = "image footprint out mode"
+_MORPHED = "image footprint out mode cval"
 #: By the name of a function.
 CALLS: dict[str, Call] = {
     "gaussian": ("image sigma mode cval preserve_range truncate channel_axis out", _gaussian),

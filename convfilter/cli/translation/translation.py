@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from convfilter.errors import UsageError, shown
+from convfilter.record import record
 
 GAUSSIAN = "convfilter's Gaussian is not cut and is normalised"
 ROUNDED = "rounds after each pass and each filter; convfilter rounds once, at the end"
@@ -130,6 +131,68 @@ def window(cells: Matrix) -> str:
     if all(cell for row in cells for cell in row):
         return pair(len(cells[0]), len(cells))
     return rows_of([[float(cell != 0) for cell in row] for row in cells])
+
+
+@record
+class Window:
+    """A rectangle, or some of its cells."""
+
+    rows: int
+    cols: int
+    cells: Matrix | None = None
+
+    @classmethod
+    def of(cls, cells: Matrix) -> Window:
+        """Return a window of cells."""
+        return cls(len(cells), len(cells[0]), cells)
+
+    @property
+    def text(self) -> str:
+        """The window as a part of a SPEC."""
+        return pair(self.cols, self.rows) if self.cells is None else window(self.cells)
+
+    @property
+    def count(self) -> int:
+        """Number of its pixels."""
+        return self.rows * self.cols if self.cells is None else sum(cell != 0 for row in self.cells for cell in row)
+
+    @property
+    def rotated(self) -> Window:
+        """The window rotated by 180 degrees."""
+        cells = self.cells
+        return self if cells is None else Window.of([list(reversed(row)) for row in reversed(cells)])
+
+    def padding(self, origin: tuple[int, int] = (0, 0)) -> str:
+        """Write the padding of a window that is even, or moved up and to the left by ``origin``, (rows, cols).
+
+        An even window reaches further to the left and to the top in SciPy and OpenCV, and further to the right here.
+        """
+        top, left = self.rows // 2 + origin[0], self.cols // 2 + origin[1]
+        bottom, right = self.rows - 1 - top, self.cols - 1 - left
+        if min(top, left, bottom, right) < 0:
+            raise unknown(f"an origin of {list(origin)}", "the window does not reach that far")
+        if (top, left) == ((self.rows - 1) // 2, (self.cols - 1) // 2):
+            return ""
+        return f",padding={left},{top},{right},{bottom}"
+
+    def ranked(self, rank: int, padding: str) -> str:
+        """Write the SPEC of a rank as a fraction: other programs take a sample, and never interpolate between two."""
+        return f"percentile:{self.text}{padding},p={numeral(rank / max(self.count - 1, 1))}"
+
+    def median(self, padding: str) -> str:
+        """Write the SPEC of a median that takes the upper of two samples in the middle."""
+        return self.ranked(self.count // 2, padding) if self.count % 2 == 0 else f"median:{self.text}{padding}"
+
+
+def cut_gaussians(sigmas: tuple[float, float], radii: tuple[float, float]) -> Iterator[str]:
+    """Write the SPEC of a Gaussian that is cut at radii in pixels, across and down, or one for each axis."""
+    (across, down), (left, up) = sigmas, radii
+    if left and up and left * down == up * across:
+        yield f"gaussian:{pair(across, down)},truncate={numeral(left / across)}"
+        return
+    for sigma, radius, size in ((across, left, pair(across, 0)), (down, up, pair(0, down))):
+        if sigma and radius:
+            yield f"gaussian:{size},truncate={numeral(radius / sigma)}"
 
 
 def with_keywords(spec: str, *keywords: str) -> str:
