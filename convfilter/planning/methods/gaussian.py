@@ -26,19 +26,20 @@ _WIDE_ROW, _WIDE_ROW_TIME = 12 * 2**10, 15.0
 #: Most rows of the coarse grid in one block, where the whole input is in memory: each block loads the rings of all
 #: strips into the cache again.
 _COARSE_ROWS = 96
-#: but threads that share ticks need line buffers for the blocks of several ticks,
+#: The same where threads share ticks: line buffers hold the blocks of several ticks.
 _SHARED_COARSE_ROWS = 48
-#: and threads that compute bands need this many blocks.
+#: Least blocks of the coarse grid, for threads that compute bands.
 _COARSE_BLOCKS = 4
 #: All rows are one block in a stage that runs alone, if the whole grid has at most this many samples.
 COARSE_SAMPLES = 2**22
-#: Most source rows, and samples of them, of a block of coarse rows, where a line buffer holds the source,
+#: Most source rows, and samples of them, of a block of coarse rows, where a line buffer holds the source.
 _COARSE_DEMAND, _COARSE_DEMAND_SAMPLES = 256, 2**24
-#: widest row, in samples, of which a block has two groups of coarse rows: of 120,000 samples, blocks of one group take
-#: 13 to 35 MB less, so that there is room for two threads, and 0.87 of the time of two groups (sigma 5 and 8),
-_COARSE_BLOCK_SAMPLES = 2**16
-#: and most of its rows where it takes the place of a ring: each block reads the rows under the window above it again.
+#: Most source rows of such a block where the line buffer takes the place of a ring: each block reads the rows under the
+#: window above it again.
 _COARSE_DEMAND_IN_PLACE = 448
+#: Widest row, in samples, of which such a block has two groups of coarse rows. In rows of 120,000 samples, blocks of
+#: one group take 13 to 35 MB less, so that there is room for two threads, and 0.87 of the time (sigma 5 and 8).
+_COARSE_BLOCK_SAMPLES = 2**16
 #: Phases of interpolation on one side of a decimated sample whose error is computed, besides the middle.
 _PHASES = 4
 #: Coarse rows of a group, of which one vector holds a sample each.
