@@ -146,15 +146,12 @@ def _is_mean(stage: Stage) -> bool:
     operator = stage.operator
     if isinstance(operator, Pooling):
         return operator.kind == "average"
-    return isinstance(operator, Correlation) and not stage.operator.is_difference
+    return isinstance(operator, Correlation) and not operator.is_difference
 
 
 def _is_extreme(stage: Stage) -> bool:
     """Whether a result is the largest or smallest sample of a window."""
-    operator = stage.operator
-    if isinstance(operator, Pooling):
-        return operator.kind != "average"
-    return isinstance(operator, Morphology) and not operator.is_difference
+    return stage.operator.selects and not isinstance(stage.operator, Rank)
 
 
 def straight_colours(stage: Stage, setting: Setting) -> StraightColours | None:

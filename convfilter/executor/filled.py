@@ -78,6 +78,6 @@ def _reads_mask(plan: Plan, out_dtype: np.dtype[np.generic]) -> bool:
     operator = stage.stage.operator
     if isinstance(operator, Canny | Guided):
         return True
-    is_extreme = isinstance(operator, Pooling) and operator.kind in ("max", "min")
+    is_extreme = isinstance(operator, Pooling) and operator.selects
     is_stored = plan.dtype == out_dtype and plan.dtype in (np.uint8, np.uint16)
     return is_extreme and is_stored and not (stage.alpha or plan.gray or stage.takes_range)

@@ -140,6 +140,11 @@ class Pooling(Traits):
             raise ParameterError(f"count_padding is for means, not for {self.kind} pooling; leave it out")
 
     @property
+    def selects(self) -> bool:
+        """Whether each result is the largest or the least sample of its window."""
+        return self.kind in ("max", "min")
+
+    @property
     def window_kernel(self) -> Kernel:
         """The window, which has a size."""
         assert self.size is not None
@@ -161,6 +166,7 @@ class Rank(Traits):
     has_divisor = False
     stays_in_range = True
     is_straight = True
+    selects = True
     is_difference = False
 
     def __post_init__(self) -> None:
@@ -201,6 +207,11 @@ class Morphology(Traits):
             return self.kernel
         rows, cols = self.kernel.shape
         return ones((2 * rows - 1, 2 * cols - 1))
+
+    @property
+    def selects(self) -> bool:
+        """Whether each result is an extreme of samples, not a difference of two."""
+        return not self.is_difference
 
     @property
     def is_straight(self) -> bool:

@@ -37,6 +37,11 @@ class Traits:
         return False
 
     @property
+    def selects(self) -> bool:
+        """Whether each result is one of the samples of its window, or between two of them: extremes and ranks."""
+        return False
+
+    @property
     def is_difference(self) -> bool:
         """Whether results compare samples, and so are valid only if all pixels of their window are."""
         return True

@@ -104,7 +104,7 @@ def _extreme(before: Task, after: Task, one: Pooling, other: Pooling) -> dict[st
     The samples between both are integers in the type of the picture: with -0 and 0, which are equal, the merged window
     could take the other one.
     """
-    if one.kind != other.kind or one.kind not in ("max", "min") or before.result.kind != "u":
+    if one.kind != other.kind or not one.selects or before.result.kind != "u":
         return None
     axes = (before.rows, after.rows), (before.cols, after.cols)
     if not all(_windows_agree(*pair) for pair in axes):
@@ -142,9 +142,9 @@ def _one_window(one: AxisPlan, other: AxisPlan) -> tuple[int, tuple[int, int]]:
 
 def _point(first: Stage, before: Task, one: Point, other: Point) -> dict[str, Any] | None:
     """Return the fields in which the first function differs from a relu behind it, which leaves its results alone."""
-    is_unsigned = one.kind in ("relu", "abs") and first.map in (None, "clip", "abs") and first.scale == 1
+    is_unsigned = one.kind in ("relu", "abs") and first.is_unscaled
     keeps_places = all(axis == AxisPlan(axis.input, 1, 1, 1, 0, 0) for axis in (before.rows, before.cols))
-    if other.kind != "relu" or not is_unsigned or first.offset != 0 or not keeps_places:
+    if other.kind != "relu" or not is_unsigned or not keeps_places:
         return None
     return {"operator": one} if not (before.alpha or before.gray) else None
 

@@ -216,7 +216,7 @@ def _range_of_windows(operator: object, kernel: Kernel, samples: Range) -> Range
     if isinstance(operator, Rank):
         return Range(low, high, grain * grain_of((kernel.nonzeros - 1) * operator.fraction % 1))
     if isinstance(operator, Pooling):
-        return samples if operator.kind in ("max", "min") else Range(min(low, 0.0), max(high, 0.0))
+        return samples if operator.selects else Range(min(low, 0.0), max(high, 0.0))
     return Range(-math.inf, math.inf)
 
 

@@ -25,10 +25,7 @@ from convfilter.filters.operators import (
     Compass,
     Correlation,
     Gradient,
-    Morphology,
     Point,
-    Pooling,
-    Rank,
     UnsharpMask,
     WeightedSums,
 )
@@ -90,13 +87,6 @@ def _selected(spectra: Sequence[Spectrum], stage: StagePlan) -> tuple[list[Spect
     return selected, min(1.0, added)
 
 
-def _selects(stage: StagePlan) -> bool:
-    """Whether each result is one of the samples of its window."""
-    operator = stage.stage.operator
-    is_extreme = isinstance(operator, Pooling) and operator.kind in ("max", "min")
-    return is_extreme or isinstance(operator, Rank) or (isinstance(operator, Morphology) and not operator.is_difference)
-
-
 def gain_of_rounding(stages: Sequence[StagePlan], rows: Spectrum, cols: Spectrum, *, varies: bool) -> float:
     """Return the growth of the standard deviation of rounding errors through ``stages``; infinite if nothing bounds it.
 
@@ -113,7 +103,7 @@ def gain_of_rounding(stages: Sequence[StagePlan], rows: Spectrum, cols: Spectrum
     def largest_mean(power: Weights) -> float:
         return _largest_mean(power, rows, cols, varies=varies)
 
-    if stages and rows.is_smooth and cols.is_smooth and _selects(stages[0]):
+    if stages and rows.is_smooth and cols.is_smooth and stages[0].stage.operator.selects:
         selected, added = _selected((rows, cols), stages[0])
         smooth = gain_of_rounding(stages[1:], *selected, varies=varies)
         changes = gain_of_rounding(stages[1:], spectrum(), spectrum(), varies=varies)

@@ -183,9 +183,7 @@ class Task:
         """
         own = replace(self, result=self.dtype, whites=self.whites and (self.whites[0], self.whites[0]))
         operator = self.stage.operator
-        selects = compares_samples(operator)
-        if isinstance(operator, Morphology):
-            selects = not operator.is_difference
+        selects = operator.selects
         if isinstance(operator, Rank):
             selects = float((operator.kernel.nonzeros - 1) * operator.fraction).is_integer()
         return own if selects and own.preserves_samples and own.pads_with_samples else self
@@ -253,9 +251,7 @@ def gain_of_sums(operator: Operator, kernel: Kernel, scale: float) -> float:
 
 def compares_samples(operator: Operator) -> bool:
     """Whether an operator only compares samples, in their own type: ranks, extremes, and differences of extremes."""
-    return isinstance(operator, Rank | Morphology) or (
-        isinstance(operator, Pooling) and operator.kind in ("max", "min")
-    )
+    return operator.selects or isinstance(operator, Morphology)
 
 
 def takes_alpha_as_colour(stage: Stage) -> bool:

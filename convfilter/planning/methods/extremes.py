@@ -6,7 +6,6 @@ from math import ceil, gcd, log2
 
 import numpy as np
 
-from convfilter.filters.operators import Operator, Pooling
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Cascade, Grid, Method, even, grid_of_samples, window_bytes
 from convfilter.planning.methods.box import box_cost
@@ -85,7 +84,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
     rows, cols, channels = task.rows, task.cols, task.channels
     block, blocks = blocks_of(rows)
     lines = block + max(1, blocks) + 2
-    takes = takes_extremes(task.stage.operator)
+    takes = task.stage.operator.selects
     if stores_directly(task) and not takes:
         return 16 * (cols.padded + cols.input) * channels
     between = rows_between(rows, cols, channels)
@@ -101,7 +100,7 @@ def _scratch_bytes(plan: StagePlan, task: Task) -> int:
 
 def stores_directly(task: Task) -> bool:
     """Whether one loop reads source rows and writes output rows: extremes or integer means, stored directly."""
-    if takes_extremes(task.stage.operator):
+    if task.stage.operator.selects:
         return task.preserves_samples and compares_stored(task.dtype)
     narrow = is_integer(task.dtype) and not is_wide(task.dtype)
     return task.preserves_samples and narrow and task.kernel.absolute_sum * task.largest_term <= LARGEST_SUM
@@ -114,14 +113,9 @@ def compares_stored(dtype: np.dtype[np.generic]) -> bool:
 
 def is_summed_by_taps(task: Task) -> bool:
     """Whether means are summed tap by tap, because that is faster than sums of blocks."""
-    if takes_extremes(task.stage.operator) or stores_directly(task):
+    if task.stage.operator.selects or stores_directly(task):
         return False
     return task.rows.kernel + task.cols.kernel <= SUMMED_TAPS
-
-
-def takes_extremes(operator: Operator) -> bool:
-    """Whether the operator selects the largest or smallest sample of a window."""
-    return isinstance(operator, Pooling) and operator.kind != "average"
 
 
 def _step(rows: AxisPlan) -> int:
@@ -135,7 +129,7 @@ def piece_cols(channels: int) -> int:
 
 
 def _cost(task: Task) -> float:
-    if takes_extremes(task.stage.operator):
+    if task.stage.operator.selects:
         return comparisons(task.rows, task.cols)
     if stores_directly(task):
         return box_cost(task)
@@ -151,22 +145,22 @@ def _unit_rows(plan: StagePlan) -> int:
 
 
 def _fits_single(task: Task) -> bool:
-    return samples_fit(task) if takes_extremes(task.stage.operator) else sums_fit(task)
+    return samples_fit(task) if task.stage.operator.selects else sums_fit(task)
 
 
 def _has_own_blocks(plan: StagePlan) -> bool:
-    return not (takes_extremes(plan.stage.operator) or plan.by_taps)
+    return not (plan.stage.operator.selects or plan.by_taps)
 
 
 def _grid(plan: StagePlan) -> Grid:
     if plan.exact:
         return grid_of_samples(plan)
     # Sums of real samples are differences of sums along the whole row.
-    return Grid(plan.block_rows, 1 if takes_extremes(plan.stage.operator) else 0)
+    return Grid(plan.block_rows, 1 if plan.stage.operator.selects else 0)
 
 
 def _passes(plan: StagePlan) -> tuple[Cascade, ...]:
-    return () if takes_extremes(plan.stage.operator) else (even(plan.kernel.nonzeros),)
+    return () if plan.stage.operator.selects else (even(plan.kernel.nonzeros),)
 
 
 POOLING = Method(
