@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from convfilter.cli.translation.calls import Arguments, Call
 from convfilter.cli.translation.translation import (
+    GAUSSIAN,
     Translation,
     Window,
     cut_gaussians,
@@ -77,8 +78,11 @@ def _axis(arguments: Arguments) -> bool:
 
 
 def _gaussian_filter(arguments: Arguments, result: Translation) -> None:
+    order = arguments.pair("order", 0)
+    if any(order):
+        _gaussian_derivative(order, arguments, result)
+        return
     rows, cols = arguments.pair("sigma", flat=0)
-    arguments.only("order", 0, [0, 0])
     truncate = numeral(arguments.number("truncate", 4.0))
     if arguments.has("radius"):
         up, left = arguments.pair("radius")
@@ -87,6 +91,42 @@ def _gaussian_filter(arguments: Arguments, result: Translation) -> None:
     else:
         arguments.take("radius")
         result.add(f"gaussian:{pair(cols, rows)},truncate={truncate}")
+    _common(arguments, result)
+
+
+def _gaussian_derivative(order: tuple[float, float], arguments: Arguments, result: Translation) -> None:
+    down, across = order
+    if down and across:
+        raise unknown(f"gaussian_filter(order=[{down}, {across}])", "derivatives along one axis have one")
+    sigma = _whole_gaussian(arguments, result, is_even=(down + across) % 2 == 0)
+    result.add(
+        f"derivative:{sigma},order={numeral(down + across)},axis={'x' if across else 'y'}", _SIGNED.format("SciPy")
+    )
+    arguments.only("radius")
+    _common(arguments, result)
+
+
+def _whole_gaussian(arguments: Arguments, result: Translation, *, is_even: bool) -> str:
+    """Return the sigma of a derivative of a Gaussian, which is not cut here."""
+    rows, cols = arguments.pair("sigma", flat=0)
+    if rows != cols:
+        raise unknown(f"{arguments.function}(sigma=[{rows}, {cols}])", "one sigma for both axes has one")
+    if is_even and rows < 1:
+        raise unknown(
+            f"{arguments.function}(sigma={rows})", "below 1, its weights do not sum to 0; those of convfilter always do"
+        )
+    arguments.number("truncate", 4.0)
+    result.note(GAUSSIAN)
+    return numeral(rows)
+
+
+def _gradient_magnitude(arguments: Arguments, result: Translation) -> None:
+    result.add(f"derivative:{_whole_gaussian(arguments, result, is_even=False)}")
+    _common(arguments, result)
+
+
+def _gaussian_laplace(arguments: Arguments, result: Translation) -> None:
+    result.add(f"log:{_whole_gaussian(arguments, result, is_even=True)}", _SIGNED.format("SciPy"))
     _common(arguments, result)
 
 
@@ -267,6 +307,8 @@ _BINARY_PAIR = "input structure iterations output origin mask border_value brute
 CALLS: dict[str, Call] = {
     "gaussian_filter": ("input sigma order output mode cval truncate radius axes", _gaussian_filter),
     "gaussian_filter1d": ("input sigma axis order output mode cval truncate radius", _gaussian_filter1d),
+    "gaussian_gradient_magnitude": ("input sigma output mode cval axes truncate", _gradient_magnitude),
+    "gaussian_laplace": ("input sigma output mode cval axes truncate", _gaussian_laplace),
     "uniform_filter": ("input size output mode cval origin axes", _box),
     "uniform_filter1d": (f"input {_LINE}", _window1d("box")),
     "median_filter": (f"input {_RANKED}", _median),
