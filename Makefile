@@ -42,7 +42,7 @@ check: ## all that CI runs, on the oldest and the newest Python here, in a tempo
 	bash .ci/run
 
 fuzz: setup ## look for counterexamples: random filters, damaged pictures (long)
-	HYPOTHESIS_PROFILE=search $(RUN) -m pytest -n auto --dist worksteal -k contract
+	HYPOTHESIS_PROFILE=search $(RUN) -m pytest --every-case -n auto --dist worksteal -k contract
 	$(RUN) tests/fuzz.py --seconds 600
 
 bench: setup ## measure the program beside the peers that are installed (some minutes)

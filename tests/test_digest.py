@@ -9,10 +9,11 @@ KNOWN = json.loads(digest.CHECKSUMS.read_text())
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the checksums are those of x86-64 with FMA")
 @pytest.mark.parametrize("method", ["gaussian", "box", "pool", "sobel", "kernel", ""])
-def test_every_filter_still_gives_the_same_bytes(method):
+def test_filters_still_give_the_same_bytes(method, request):
+    """Every filter, or every second one where cases are sampled."""
     others = ("gaussian", "box", "pool", "sobel", "kernel")
     wrong = []
-    for case in digest.cases():
+    for case in [*digest.cases()][:: 1 if request.config.option.every_case else 2]:
         mine = case.specs[0].startswith(method) if method != "pool" else case.specs[0][3:7] == "pool"
         if not method:
             mine = not case.specs[0].startswith(others) and case.specs[0][3:7] != "pool"
