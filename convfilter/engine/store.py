@@ -24,7 +24,8 @@ STORE_WHOLE = Loop("store", "store_whole", "V* i8 i8 i8 R R R i8 R T* i8 i8")
 STORE_INTEGERS = Loop("store", "store_integers", "V* i8 i8 i8 R R R i8 R R T* i8 i8")
 STORE_REAL = Loop("store", "store_real", "V* i8 i8 i8 R R R i8 T* i8 i8")
 CLIP_REAL = Loop("store", "clip_real", "T* i8 i8 i8 i8 i8 i8 T")
-STORE_MASKED = Loop("store", "store_masked", "A* i8 i8 i8 i8 A A i8 A A i8 A T* i8 i8 A* T* T*")
+STORE_MASKED = Loop("store", "store_masked", "A* i8 i8 i8 i8 A A i8 A A i8 A T* i8 i8")
+STORE_QUOTIENTS = Loop("store", "store_quotients", "A* i8 i8 i8 i8 A i8 T* i8 i8")
 STORE_ALPHA = Loop("store", "store_alpha", "A* i8 i8 i8 A A i8 T* i8 i8")
 WIDEN_RANGE = Loop("store", "widen_range", "V* i8 i8 i8 i8 i8 f8 f8 f8 f8*")
 
@@ -111,13 +112,15 @@ class Store(Epilogue):
             return False
         return (self._ratio[0] > 0 or not plan.exact) and sums == self._precision(sums) == np.float32
 
-    def unclipped_mask(self, sums: np.dtype[np.generic]) -> tuple[float, int] | None:
-        """Return ``factor`` and ``exact`` of ``store_masked`` if that loop only divides and rounds; else None."""
-        tone, full = self._tone, self._mapped.source.full
-        is_identity = tone == IDENTITY and self._full_out == full
+    def unclipped_mask(self, sums: np.dtype[np.generic]) -> int | None:
+        """Return ``exact`` of ``store_quotients`` if that loop turns sums of a type into samples; else None."""
+        source = self._mapped.source
+        is_identity = self._tone == IDENTITY and self._full_out == source.full and source.pads_with_samples
         fuses = is_identity and isinstance(self._mapped.plan.stage.operator, Correlation) and self.fuses_mask(sums)
         of_mask, of_colours = self._ratio
-        return (of_mask / of_colours, self._exactness) if fuses and of_mask == of_colours else None
+        # The weights of a Gaussian have the sum 1 up to rounding.
+        is_one = of_mask == of_colours or (self._exactness == 0 and sums.type(of_mask / of_colours) == 1)
+        return self._exactness if fuses and is_one else None
 
     @property
     def _exactness(self) -> int:
@@ -128,21 +131,16 @@ class Store(Epilogue):
 
     def store_masked(self, scratch: Scratch, region: Region, sums: Samples, pitch: int, step_rows: int) -> Call:
         """Return the call that divides sums by those of the mask and stores them."""
-        from convfilter.loops.vectors import vector_bytes
-
-        tone, channels = self._tone, self._mapped.source.channels
-        rows, cols = region.bottom - region.top, region.right - region.left
-        lanes = vector_bytes() // scratch.dtype.itemsize
+        tone, rows, cols = self._tone, region.bottom - region.top, region.right - region.left
+        where, place = (sums, pitch, rows, cols, self._mapped.source.channels), self.place(region, step_rows)
+        exact = self.unclipped_mask(scratch.dtype)
+        if exact is not None:
+            return Call(STORE_QUOTIENTS.variant(A=scratch.dtype, T=self.dtype), (*where, 1.0, exact, *place))
         of_mask, of_colours = self._ratio
         exact = self._exactness
         factors = (of_mask, of_colours) if exact else (of_mask / of_colours, 1.0)
-        arguments = (
-            sums, pitch, rows, cols, channels, *factors, exact, tone.scale, tone.offset,
-            int(tone.absolute), self._full_out, *self.place(region, step_rows),
-            scratch.get("square", lanes**2), scratch.get("few", lanes**2, self.dtype),
-            scratch.get("line", cols * (channels - 1) + vector_bytes(), self.dtype),
-        )  # fmt: skip
-        return Call(STORE_MASKED.variant(A=scratch.dtype, T=self.dtype), arguments)
+        numbers = *factors, exact, tone.scale, tone.offset, int(tone.absolute), self._full_out
+        return Call(STORE_MASKED.variant(A=scratch.dtype, T=self.dtype), (*where, *numbers, *place))
 
     @property
     def only_converts(self) -> bool:

@@ -8,7 +8,7 @@ horizontal pass reads taps as the vertical pass does.
 from __future__ import annotations
 
 from convfilter.loops import vectors
-from convfilter.loops.store import _COARSE, _LEAST, _MOST
+from convfilter.loops.store import _COARSE, _LEAST, _MOST, _divisors, _quotients
 
 _LANES = vectors.vector_bytes() // 4
 
@@ -44,29 +44,21 @@ def deinterleave(tile, pitch, row_count, depth, line, out, start, out_pitch, len
     return 0
 
 
-def unmask(tile, count, channels, factor, exact, out):
+def unmask(tile, count, channels, exact, out):
     """Divide the colours of ``count`` interleaved pixels by the sum of the mask, their last channel, and round them.
 
-    Samples are in range: ``sum * (factor / mask)``, or ``sum / mask`` if ``exact`` is 1 or 2; see ``store_masked``.
+    Samples are in range; see ``store_quotients``.
     """
     lanes = vectors.lanes(tile)
     colours = channels - 1
-    factors = vectors.spread(tile, factor)
+    ones = vectors.spread(tile, 1)
     least, most, coarse = (
         vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST), vectors.spread(tile, _COARSE)
     )  # fmt: skip
     for p in range(count):
         i, o = p * channels * lanes, p * colours * lanes
-        weights = vectors.between(vectors.read(tile, i + colours * lanes), least, most)
-        if exact != 1:
-            weights = vectors.divide(factors, weights)
+        weights = _divisors(vectors.read(tile, i + colours * lanes), least, most, ones, ones, exact)
         for c in range(colours):
-            values = vectors.read(tile, i + c * lanes)
-            if exact == 0:
-                values = vectors.multiply(values, weights)
-            elif exact == 1:
-                values = vectors.divide(values, weights)
-            else:
-                values = vectors.subtract(vectors.multiply_add(coarse, values, weights), coarse)
+            values = _quotients(vectors.read(tile, i + c * lanes), weights, coarse, exact)
             vectors.write_as(out, o + c * lanes, vectors.nearest(values))
     return 0

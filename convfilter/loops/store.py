@@ -101,77 +101,50 @@ def clip_real(out, start, out_pitch, rows, cols, channels, colours, full):
 
 
 def store_masked(
-    tile, pitch, rows, cols, channels, factor, divisor, exact, scale, offset, absolute, full,
-    out, start, out_pitch, transposed, samples, line,
+    tile, pitch, rows, cols, channels, factor, divisor, exact, scale, offset, absolute, full, out, start, out_pitch,
 ):  # fmt: skip
     """Divide sums by that of the mask, and store integers in 0..``full``; return the number of clipped samples.
 
     A pixel has two or four ``channels``, of which the last is the mask. Values are ``scale * (sum * (factor / mask)) +
     offset``; if ``exact`` is 1, ``scale * (sum * factor / (mask * divisor)) + offset``. It may be 2 if no such quotient
-    that is not a tie is nearer than 2**-10 to one, and ``full`` is 255: then one division serves all colours. Squares
-    of sums are transposed, so that a vector holds one channel of many pixels; the samples are transposed back. Scratch:
-    ``transposed`` and ``samples`` for a square, ``line`` for a row.
+    that is not a tie is nearer than 2**-10 to one, and ``full`` is 255: then one division serves all colours.
     """
-    if channels == 4:
-        return _store_masked(
-            tile, pitch, rows, cols, 4, factor, divisor, exact, scale, offset, absolute, full,
-            out, start, out_pitch, transposed, samples, line,
-        )  # fmt: skip
-    return _store_masked(
-        tile, pitch, rows, cols, 2, factor, divisor, exact, scale, offset, absolute, full,
-        out, start, out_pitch, transposed, samples, line,
-    )  # fmt: skip
-
-
-def _store_masked(
-    tile, pitch, rows, cols, channels, factor, divisor, exact, scale, offset, absolute, full,
-    out, start, out_pitch, transposed, samples, line,
-):  # fmt: skip
     clipped = 0
     zero = full - full
     lanes = vectors.lanes(tile)
     colours = channels - 1
-    together = lanes // channels  # pixels in a row of the square
-    many = lanes * together
-    whole = cols - cols % many
-    length = cols * colours
-    lanes_out = vectors.lanes(out)
-    whole_out = length - length % lanes_out
-    scales, offsets, factors = (
-        vectors.spread(tile, scale), vectors.spread(tile, offset), vectors.spread(tile, factor)
+    whole = cols - cols % lanes
+    scales, offsets, factors, divisors = (
+        vectors.spread(tile, scale), vectors.spread(tile, offset), vectors.spread(tile, factor),
+        vectors.spread(tile, divisor),
     )  # fmt: skip
-    divisors = vectors.spread(tile, divisor)
     zeros, fulls = vectors.spread(tile, zero), vectors.spread(tile, full)
     least, most, coarse = (
         vectors.spread(tile, _LEAST * max(factor, 1.0)), vectors.spread(tile, _MOST), vectors.spread(tile, _COARSE)
     )  # fmt: skip
     for y in range(rows):
-        i = y * pitch
-        for p in range(0, whole, many):
-            vectors.transpose_by_float_lanes(tile, i + p * channels, lanes, transposed, 0, lanes)
-            for q in range(together):
-                weights = vectors.read(transposed, (q * channels + colours) * lanes)
-                weights = vectors.between(weights, least, most)
-                if exact != 0:
-                    weights = vectors.multiply(divisors, weights)
-                if exact != 1:
-                    weights = vectors.divide(factors, weights)
-                for c in range(colours):
-                    values = vectors.read(transposed, (q * channels + c) * lanes)
-                    if exact == 0:
-                        values = vectors.multiply(values, weights)
-                    elif exact == 1:
-                        values = vectors.divide(vectors.multiply(values, factors), weights)
-                    else:
-                        values = vectors.subtract(vectors.multiply_add(coarse, values, weights), coarse)
-                    values = vectors.nearest(vectors.multiply_add(offsets, scales, values))
-                    if absolute != 0:
-                        values = vectors.magnitude(values)
-                    in_range = vectors.between(values, zeros, fulls)
-                    clipped += vectors.unequal(in_range, values)
-                    vectors.write_as(samples, (q * colours + c) * lanes, in_range)
-            # Each row of the square is longer than its pixels; the next row overwrites the excess.
-            vectors.transpose_by_float_lanes(samples, 0, lanes, line, p * colours, together * colours)
+        i, o = y * pitch, start + y * out_pitch
+        for p in range(0, whole, lanes):
+            if channels == 4:
+                one, two, three, weights = vectors.read_channels(tile, i + 4 * p, 4)
+                weights = _divisors(weights, least, most, factors, divisors, exact)
+                one = _values(one, weights, factors, coarse, exact, scales, offsets, absolute)
+                two = _values(two, weights, factors, coarse, exact, scales, offsets, absolute)
+                three = _values(three, weights, factors, coarse, exact, scales, offsets, absolute)
+                levels = (
+                    vectors.between(one, zeros, fulls), vectors.between(two, zeros, fulls),
+                    vectors.between(three, zeros, fulls),
+                )  # fmt: skip
+                clipped += vectors.unequal(levels[0], one) + vectors.unequal(levels[1], two)
+                clipped += vectors.unequal(levels[2], three)
+                vectors.write_pixels(out, o + 3 * p, levels)
+            else:
+                values, weights = vectors.read_channels(tile, i + 2 * p, 2)
+                weights = _divisors(weights, least, most, factors, divisors, exact)
+                values = _values(values, weights, factors, coarse, exact, scales, offsets, absolute)
+                level = vectors.between(values, zeros, fulls)
+                clipped += vectors.unequal(level, values)
+                vectors.write_as(out, o + p, level)
         for p in range(whole, cols):
             weight = tile[i + p * channels + colours]
             for c in range(colours):
@@ -183,12 +156,72 @@ def _store_masked(
                 clamped = value if value > zero else zero
                 clamped = clamped if clamped < full else full
                 clipped += int(clamped != value)
-                line[p * colours + c] = np.int32(clamped)
-        o = start + y * out_pitch
-        for x in range(0, whole_out, lanes_out):
-            vectors.write(out, o + x, vectors.read(line, x))
-        vectors.write_part(out, o + whole_out, vectors.read(line, whole_out), length - whole_out)
+                out[o + p * colours + c] = np.int32(clamped)
     return clipped
+
+
+def _divisors(weights, least, most, factors, divisors, exact):
+    """Return the factors of sums or, if ``exact`` is 1, their divisors, from the sums of the mask."""
+    weights = vectors.between(weights, least, most)
+    if exact != 0:
+        weights = vectors.multiply(divisors, weights)
+    return vectors.divide(factors, weights) if exact != 1 else weights
+
+
+def _values(sums, weights, factors, coarse, exact, scales, offsets, absolute):
+    """Return the rounded values of sums."""
+    if exact == 1:
+        sums = vectors.multiply(sums, factors)
+    quotients = _quotients(sums, weights, coarse, exact)
+    values = vectors.nearest(vectors.multiply_add(offsets, scales, quotients))
+    return vectors.magnitude(values) if absolute != 0 else values
+
+
+def _quotients(sums, weights, coarse, exact):
+    """Return sums over those of the mask, from factors or, if ``exact`` is 1, divisors."""
+    if exact == 0:
+        return vectors.multiply(sums, weights)
+    if exact == 1:
+        return vectors.divide(sums, weights)
+    return vectors.subtract(vectors.multiply_add(coarse, sums, weights), coarse)
+
+
+def store_quotients(tile, pitch, rows, cols, channels, one, exact, out, start, out_pitch):
+    """Divide sums by that of the mask, and store them as integers that are all in range.
+
+    As ``store_masked`` without any scale: ``sum * (one / mask)``, or ``sum / mask`` if ``exact`` is 1 or 2; ``one`` is
+    the number 1.
+    """
+    lanes = vectors.lanes(tile)
+    colours = channels - 1
+    whole = cols - cols % lanes
+    ones = vectors.spread(tile, one)
+    least, most, coarse = (
+        vectors.spread(tile, _LEAST), vectors.spread(tile, _MOST), vectors.spread(tile, _COARSE)
+    )  # fmt: skip
+    for y in range(rows):
+        i, o = y * pitch, start + y * out_pitch
+        for p in range(0, whole, lanes):
+            if channels == 4:
+                red, green, blue, weights = vectors.read_channels(tile, i + 4 * p, 4)
+                weights = _divisors(weights, least, most, ones, ones, exact)
+                levels = (
+                    vectors.nearest(_quotients(red, weights, coarse, exact)),
+                    vectors.nearest(_quotients(green, weights, coarse, exact)),
+                    vectors.nearest(_quotients(blue, weights, coarse, exact)),
+                )
+                vectors.write_pixels(out, o + 3 * p, levels)
+            else:
+                values, weights = vectors.read_channels(tile, i + 2 * p, 2)
+                weights = _divisors(weights, least, most, ones, ones, exact)
+                vectors.write_as(out, o + p, vectors.nearest(_quotients(values, weights, coarse, exact)))
+        for p in range(whole, cols):
+            weight = tile[i + p * channels + colours]
+            for c in range(colours):
+                value = tile[i + p * channels + c]
+                value = value / weight if exact != 0 else value * (one / weight)
+                out[o + p * colours + c] = np.int32(np.rint(value)) if weight > 0 else 0
+    return 0
 
 
 def store_alpha(alpha, rows, cols, channels, scale, full, rounds, out, start, out_pitch):

@@ -43,6 +43,17 @@ def write_as(array, index, vector):
     array[index : index + vector.size] = vector.astype(np.int32)
 
 
+def read_channels(array, index, count):
+    """Return a vector for each channel of the pixels from ``index`` on, of two or four samples: ``count``."""
+    return tuple(array[index : index + count * lanes(array)].reshape(-1, count).T.copy())
+
+
+def write_pixels(array, index, channels):
+    """Store pixels from ``index`` on, given a vector for each of their three channels; see ``write_as``."""
+    pixels = np.stack(channels, axis=1)
+    array[index : index + pixels.size] = pixels.astype(np.int32).ravel()
+
+
 def prefetch(array, index):
     """Prefetch the cache line of the sample at ``index``, which may be out of range."""
 

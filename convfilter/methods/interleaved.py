@@ -26,7 +26,7 @@ from convfilter.planning.strips import INTERLEAVED_ROWS, Interleaving
 
 CORRELATE_EIGHT = Loop("correlate_eight", "correlate_eight", "S* i8* i8 A* i8 A* i8 i8")
 CORRELATE_EIGHT_STORED = Loop("correlate_eight", "correlate_eight_stored", "A* i8* i8 A* i8 T* i8 i8 i8 A A A")
-UNMASK = Loop("interleave", "unmask", "A* i8 i8 A i8 T*")
+UNMASK = Loop("interleave", "unmask", "A* i8 i8 i8 T*")
 INTERLEAVE = Loop("interleave", "interleave", "S* i8 i8 i8 S*")
 APPEND_HALO = Loop("interleave", "append_halo", "A* i8 i8 i8 i8")
 DEINTERLEAVE = Loop("interleave", "deinterleave", "T* i8 i8 i8 T* T* i8 i8 i8")
@@ -58,7 +58,7 @@ class _Interleaved:
         mapped: MappedStage,
         rows: Indices,
         interleaving: Interleaving,
-        tone: Tone | tuple[float, int],
+        tone: Tone | int,
         epilogue: Store,
         target: LineBuffer,
         scratch: Scratch,
@@ -145,7 +145,7 @@ class _Interleaved:
         if not isinstance(tone, Tone):
             results = self._scratch.get("interleaved results", rows * pixels * pixel)
             along = Call(CORRELATE_EIGHT.variant(S=between.dtype, A=between.dtype), (*where, results, pixel, pixel))
-            divided = results, rows * pixels, self._mapped.source.channels, *tone, samples
+            divided = results, rows * pixels, self._mapped.source.channels, tone, samples
             return [along, Call(UNMASK.variant(A=between.dtype, T=samples.dtype), divided)], samples
         arguments = (
             *where, samples, pixel, pixel,

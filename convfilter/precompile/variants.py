@@ -106,7 +106,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
 
 def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     """Whether the engine ever uses this combination of types."""
-    if loop.function == "store_masked":
+    if loop in (store.STORE_MASKED, store.STORE_QUOTIENTS):
         return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
     if loop.function in ("split_mask", "copy_filled"):
         return types["M"] in (np.uint8, np.uint16)

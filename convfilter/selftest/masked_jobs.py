@@ -111,12 +111,12 @@ def masked_sharpening() -> Job:
 
 
 def masked_mean(weights: Real, **fields: Any) -> Job:
-    """Take the weighted mean of the pixels of each window that a mask counts: two of three."""
+    """Take the weighted mean of the pixels that a mask counts, two of three, times the sum of the weights."""
 
     def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
         return api.convolve(picture, weights, mask=_two_of_three(picture)[..., 0], fill=True, **keywords)
 
-    return _mean_of_two_thirds(run, weights, **fields)
+    return _mean_of_two_thirds(run, weights, factor=float(weights.sum()), **fields)
 
 
 def masked_box(rows: int, cols: int) -> Job:
@@ -143,8 +143,8 @@ def mean_without(value: float) -> Job:
     return _mean_of_two_thirds(run, (np.ones(5), np.ones(3)), with_alpha=True)
 
 
-def _mean_of_two_thirds(run: Callable[..., Samples], weights: Weights, **fields: Any) -> Job:
-    """Return the job of a weighted mean over two of three pixels."""
+def _mean_of_two_thirds(run: Callable[..., Samples], weights: Weights, factor: float = 1.0, **fields: Any) -> Job:
+    """Return the job of a weighted mean over two of three pixels, times a factor."""
     is_pair = isinstance(weights, tuple)
     magnitudes: Weights = (np.abs(weights[0]), np.abs(weights[1])) if is_pair else np.abs(weights)
 
@@ -156,8 +156,8 @@ def _mean_of_two_thirds(run: Callable[..., Samples], weights: Weights, **fields:
         counts = _two_of_three(picture)
         opacities = counts if alpha is None else counts * alpha
         means, sizes = (
-            sums(colours * opacities) / sums(opacities),
-            sums(np.abs(colours) * opacities, magnitudes) / sums(opacities),
+            factor * sums(colours * opacities) / sums(opacities),
+            factor * sums(np.abs(colours) * opacities, magnitudes) / sums(opacities),
         )
         opacity = None if alpha is None else sums(opacities) / sums(counts)
         return with_alpha(means, opacity), with_alpha(sizes, opacity)

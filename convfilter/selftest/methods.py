@@ -227,6 +227,7 @@ def _masks() -> list[Job]:
         masked_mean(_positive(5, 3), with_alpha=True),
         masked_mean(np.ones((4, 6)) / 24, with_alpha=True),
         masked_mean(column * column.T, on_large=True),  # in lane-interleaved rows on the large picture
+        masked_mean(_positive(5, 3) / 2),
         masked_mean(signed),
         masked_median(),
         masked_median(3, copies=2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
@@ -14,6 +15,7 @@ from convfilter.loops.vectors import (
     prefetch,
     read,
     read_as,
+    read_channels,
     spread,
     transpose,
     transpose_by_float_lanes,
@@ -21,6 +23,7 @@ from convfilter.loops.vectors import (
     write,
     write_as,
     write_part,
+    write_pixels,
 )
 
 
@@ -44,6 +47,16 @@ def vector_of(kind: Any, *_arguments: Any) -> Any:
     return Vector(kind.dtype if isinstance(kind, types.CPointer) else kind)
 
 
+@type_callable(read_channels)
+def _channels_type(_context):
+    # A typing function that returns None is called again with the literal values of integers.
+    def of(array: Any, _index: Any, count: Any) -> Any:
+        is_literal = isinstance(count, types.IntegerLiteral)
+        return types.UniTuple(vector_of(array), count.literal_value) if is_literal else None
+
+    return of
+
+
 @type_callable(lanes)
 def _lanes_type(_context):
     return lambda array: types.int64
@@ -56,6 +69,7 @@ type_callable(prefetch)(lambda _context: lambda array, index: types.void)
 type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
 type_callable(write_as)(lambda _context: lambda array, index, vector: types.void)
+type_callable(write_pixels)(lambda _context: lambda array, index, channels: types.void)
 type_callable(transpose)(lambda _context: lambda source, index, pitch, target, to, target_pitch: types.void)
 type_callable(find_rank)(lambda _context: lambda counts, index, rank: types.int64)
 type_callable(transpose_by_float_lanes)(
@@ -122,6 +136,34 @@ def read_vector(context: Any, builder: Any, vector: Vector, source: Any, array: 
         return samples
     change = builder.fpext if source.bitwidth < vector.element.bitwidth else builder.fptrunc
     return change(samples, wanted)
+
+
+@lower_builtin(read_channels, types.CPointer, types.Integer, types.IntegerLiteral)
+def _lower_read_channels(context, builder, signature, arguments):
+    array, index, _ = arguments
+    kind, count = signature.return_type.dtype, signature.return_type.count
+    pixel = ir.VectorType(context.get_value_type(kind.element), count)
+    align = kind.element.bitwidth // 8
+    # Vector ``first`` holds every ``count``-th pixel from that one on, so that the shuffles stay within 16 bytes.
+    vectors = []
+    for first in range(count):
+        places = range(first, kind.lanes, count)
+        addresses = [builder.gep(array, [builder.add(index, index.type(place * count))]) for place in places]
+        parts = [builder.load(builder.bitcast(each, pixel.as_pointer()), align=align) for each in addresses]
+        while len(parts) > 1:
+            twice = _numbers(range(2 * parts[0].type.count))
+            parts = [builder.shuffle_vector(*pair, twice) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        vectors += parts
+    # Each round interleaves the samples of vectors that are half of the vectors apart, pixel by pixel.
+    starts = range(0, kind.lanes, count)
+    halves = [
+        _numbers([start + half + lane // 2 + kind.lanes * (lane % 2) for start in starts for lane in range(count)])
+        for half in (0, count // 2)
+    ]
+    for _ in range(count.bit_length() - 1):
+        pairs = list(zip(vectors[: count // 2], vectors[count // 2 :], strict=True))
+        vectors = [builder.shuffle_vector(*pair, half) for pair in pairs for half in halves]
+    return context.make_tuple(builder, signature.return_type, vectors)
 
 
 @lower_builtin(prefetch, types.CPointer, types.Integer)
@@ -254,6 +296,28 @@ def _lower_write_as(context, builder, _signature, arguments):
     array, index, numbers = arguments
     store_integers(builder, array, index, integers(builder, numbers))
     return context.get_dummy_value()
+
+
+@lower_builtin(write_pixels, types.CPointer, types.Integer, types.UniTuple)
+def _lower_write_pixels(context, builder, signature, arguments):
+    array, index, channels = arguments
+    count = signature.args[2].dtype.lanes
+    kind = ir.VectorType(array.type.pointee, count)
+    one, two, three = (
+        builder.trunc(integers(builder, builder.extract_value(channels, number)), kind) for number in range(3)
+    )
+    # A shuffle has two vectors of one length.
+    first = builder.shuffle_vector(one, two, _numbers(range(2 * count)))
+    last = builder.shuffle_vector(three, three, _numbers(range(2 * count)))
+    order = _numbers([channel * count + lane for lane in range(count) for channel in range(3)])
+    store(builder, array, index, builder.shuffle_vector(first, last, order))
+    return context.get_dummy_value()
+
+
+def _numbers(places: Iterable[int]) -> Any:
+    """Return the mask of a shuffle."""
+    numbers = list(places)
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
 
 
 def integers(builder: Any, numbers: Any) -> Any:
