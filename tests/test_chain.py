@@ -137,6 +137,9 @@ def test_plan_shows_what_runs_together(monkeypatch):
     assert " held of 137.33 MB result" in first
     assert second.startswith("  memory     137.33 MB result")
     assert last.startswith("  memory     8.58 MB result")
+    bytes_ = planned(["erode:3", "dilate:3"], (3000, 4000, 3), "uint8")
+    (rows,) = bytes_.groups[0].buffer_rows
+    assert f"  memory     {rows * 12_000 / 2**20:.2f} MB held of 34.33 MB result" in "\n".join(plan_text.lines(bytes_))
     shown = plan_text.as_json(plan)["groups"]
     assert [group["stages"] for group in shown] == [[1, 2], [3, 4]]
     # A block and what a block looks at of 16 rows each, of 4000 x 3 float32 samples.

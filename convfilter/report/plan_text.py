@@ -19,7 +19,7 @@ def lines(plan: Plan) -> Iterator[str]:
     rows, cols, channels = (*plan.input_shape, 1)[:3]
     yield f"input        {cols}x{rows}, {channels} channel{'s' if channels > 1 else ''}, {plan.dtype}"
     per_stage = figures(plan)
-    buffers = buffer_bytes(plan)
+    buffered = _buffer_rows(plan)
     for number, (stage, each) in enumerate(zip(plan.stages, per_stage, strict=True), 1):
         yield ""
         yield f"stage {number}      {stage.stage.name}"
@@ -36,8 +36,9 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"  algorithm  {_algorithm(stage)}"
         each_weight = _count(each.multiply_adds_direct)
         yield f"  work       {_count(each.multiply_adds)} multiply-adds, weight by weight {each_weight}"
-        buffered = f"{_bytes(buffers[number - 1])} held of " if number - 1 in buffers else ""
-        yield f"  memory     {buffered}{_bytes(each.bytes)} result, {_bytes(stage.scratch_bytes)} a thread"
+        held = each.bytes * buffered.get(number - 1, 0) // stage.rows.output
+        of_held = f"{_bytes(held)} held of " if held else ""
+        yield f"  memory     {of_held}{_bytes(each.bytes)} result, {_bytes(stage.scratch_bytes)} a thread"
     yield ""
     for group in plan.groups:
         if group.last - group.first > 1:
@@ -99,14 +100,12 @@ def _algorithm(stage: StagePlan) -> str:
     return f"{stage.algorithm}, {stage.multiply_adds:g} multiply-adds a sample, sums in {stage.precision}"
 
 
-def buffer_bytes(plan: Plan) -> dict[int, int]:
-    """Return the bytes of the line buffer of each stage whose result is never complete in memory, by its number."""
+def _buffer_rows(plan: Plan) -> dict[int, int]:
+    """Return the rows of the line buffer of each stage whose result is never complete in memory, by its number."""
     return {
-        number: rows * stage.cols.output * stage.output_channels * 4
+        number: rows
         for group in plan.groups
-        for number, rows, stage in zip(
-            range(group.first, group.last - 1), group.buffer_rows, plan.stages[group.first :], strict=False
-        )
+        for number, rows in zip(range(group.first, group.last - 1), group.buffer_rows, strict=True)
     }
 
 
