@@ -82,10 +82,6 @@ def always(_any: Task | StagePlan) -> bool:
     return True
 
 
-def _block_rows(task: Task) -> int:
-    return window_block_rows(task.rows)
-
-
 def window_bytes(plan: StagePlan, _task: Task | None = None) -> int:
     """Return the bytes of a sliding window: the ring of loaded rows, the rows between two passes, and the sums."""
     rows, cols, channels, itemsize = plan.rows, plan.cols, plan.channels, np.dtype(plan.precision).itemsize
@@ -115,10 +111,6 @@ def window_reach(axis: AxisPlan, first: int, end: int) -> Reach:
     return Reach(first * axis.stride - axis.before, (end - 1) * axis.stride - axis.before + axis.span + 1)
 
 
-def _window_reach(plan: StagePlan, first: int, end: int) -> Reach:
-    return window_reach(plan.rows, first, end)
-
-
 def _own_factors(task: Task) -> tuple[Product, ...]:
     return () if task.kernel.factors is None else (task.kernel.factors,)
 
@@ -128,18 +120,6 @@ def never(_any: Task | StagePlan) -> bool:
     return False
 
 
-def _no_rates(_task: Task) -> tuple[Rates | None, Rates | None]:
-    return None, None
-
-
-def _no_sides(_task: Task) -> tuple[int, int]:
-    return 0, 0
-
-
-def _no_tap_rows(_plan: StagePlan) -> None:
-    return None
-
-
 def _taps(plan: StagePlan) -> tuple[Cascade, ...]:
     return (even(plan.kernel.nonzeros, plan.kernel.absolute_sum),) if plan.kernel.nonzeros else ()
 
@@ -147,10 +127,6 @@ def _taps(plan: StagePlan) -> tuple[Cascade, ...]:
 def no_passes(_plan: StagePlan) -> tuple[Cascade, ...]:
     """Return the passes of a method that sums nothing."""
     return ()
-
-
-def _nothing(_plan: StagePlan, _pictures: Pictures) -> float:
-    return 0.0
 
 
 @record
@@ -182,10 +158,6 @@ class Grid:
     indivisible: bool = False
 
 
-def _grid_of_steps(_plan: StagePlan) -> Grid:
-    return Grid()
-
-
 def grid_of_samples(_plan: StagePlan) -> Grid:
     """Return the grid of methods whose results are exact, or computed sample by sample: chunks begin anywhere."""
     return Grid(1, 1)
@@ -199,18 +171,6 @@ def grid_of_pictures(plan: StagePlan) -> Grid:
 def unsplit(plan: StagePlan) -> Grid:
     """Return the grid of a result that cannot be split."""
     return Grid(plan.rows.output, 0, indivisible=True)
-
-
-def _no_time(_task: Task) -> float:
-    return 0.0
-
-
-def _no_bytes(_plan: StagePlan) -> int:
-    return 0
-
-
-def _interleaved_rows(_plan: StagePlan) -> int:
-    return INTERLEAVED_ROWS
 
 
 class Method(NamedTuple):
@@ -271,19 +231,19 @@ class Method(NamedTuple):
     can: Callable[[Task], bool] = always
     multiply_add_time: float = 1.0
     sample_time: float = 0.0
-    extra_time: Callable[[Task], float] = _no_time
-    block_rows: Callable[[Task], int] = _block_rows
-    unit_rows: Callable[[StagePlan], int] = _interleaved_rows
+    extra_time: Callable[[Task], float] = lambda _task: 0.0
+    block_rows: Callable[[Task], int] = lambda task: window_block_rows(task.rows)
+    unit_rows: Callable[[StagePlan], int] = lambda _plan: INTERLEAVED_ROWS
     has_own_blocks: Callable[[StagePlan], bool] = never
     rows_read: Callable[[StagePlan, int], int] = rows_of_windows
-    buffer_bytes: Callable[[StagePlan], int] = _no_bytes
-    grid: Callable[[StagePlan], Grid] = _grid_of_steps
-    reach: Callable[[StagePlan, int, int], Reach] = _window_reach
-    tap_rows: Callable[[StagePlan], TapRows | None] = _no_tap_rows
+    buffer_bytes: Callable[[StagePlan], int] = lambda _plan: 0
+    grid: Callable[[StagePlan], Grid] = lambda _plan: Grid()
+    reach: Callable[[StagePlan, int, int], Reach] = lambda plan, first, end: window_reach(plan.rows, first, end)
+    tap_rows: Callable[[StagePlan], TapRows | None] = lambda _plan: None
     scratch_bytes: Callable[[StagePlan, Task], int] = window_bytes
     products: Callable[[Task], tuple[Product, ...]] = _own_factors
-    rates: Callable[[Task], tuple[Rates | None, Rates | None]] = _no_rates
-    sides: Callable[[Task], tuple[int, int]] = _no_sides
+    rates: Callable[[Task], tuple[Rates | None, Rates | None]] = lambda _task: (None, None)
+    sides: Callable[[Task], tuple[int, int]] = lambda _task: (0, 0)
     by_taps: Callable[[Task], bool] = never
     joins_masks: bool = False
     spreads: bool = False
@@ -292,7 +252,7 @@ class Method(NamedTuple):
     fits_previews: bool = False
     passes: Callable[[StagePlan], tuple[Cascade, ...]] = _taps
     coarse_passes: Callable[[StagePlan], tuple[Cascade, ...]] = no_passes
-    left_out: Callable[[StagePlan, Pictures], float] = _nothing
+    left_out: Callable[[StagePlan, Pictures], float] = lambda _plan, _pictures: 0.0
 
     def precision(self, task: Task) -> Precision:
         """Return the type of the sums of a task."""

@@ -85,6 +85,11 @@ def can_count_columns(task: Task) -> bool:
     return task.stage.stride == task.stage.dilation == (1, 1)
 
 
+def _compared_bytes(task: Task) -> int:
+    """Return the bytes of a sample that is compared: integers as they are, others as keys."""
+    return task.dtype.itemsize if task.dtype.kind == "u" and task.pads_with_samples and not task.gray else 4
+
+
 def network_cost(task: Task) -> float:
     """Return the comparisons of a network for one sample, times the bytes of a sample: fewer samples fit a vector.
 
@@ -92,8 +97,7 @@ def network_cost(task: Task) -> float:
     """
     operator = task.stage.operator
     assert isinstance(operator, Rank)
-    itemsize = task.dtype.itemsize if task.dtype.kind == "u" and task.pads_with_samples and not task.gray else 4
-    count = task.kernel.nonzeros
+    itemsize, count = _compared_bytes(task), task.kernel.nonzeros
     if task.mask:
         ranks = valid_ranks_of(operator.fraction, count)
         return float((_pairs(task.kernel.shape, count, ranks) + 2 * len(ranks)) * itemsize)
@@ -115,8 +119,7 @@ def sliding_cost(task: Task) -> float:
 
 def _block_rows(task: Task) -> int:
     rows = task.rows
-    itemsize = task.dtype.itemsize if task.dtype.kind == "u" and task.pads_with_samples and not task.gray else 4
-    fitting = _TILE_BYTES // (task.cols.padded * task.channels * rows.stride * itemsize)
+    fitting = _TILE_BYTES // (task.cols.padded * task.channels * rows.stride * _compared_bytes(task))
     return max(_LEAST_ROWS, min(_MOST_ROWS, fitting), -(-rows.span // (2 * rows.stride)))
 
 
