@@ -6,7 +6,14 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.executor.held import Held
-from convfilter.executor.stored import stored
+from convfilter.executor.run import run_array
+from convfilter.filters.kernels import identity
+from convfilter.filters.operators import Correlation
+from convfilter.filters.stage import Stage
+from convfilter.planning.plan_cache import cached_plan
+
+#: Its results are the samples themselves, stored.
+_UNCHANGED = Stage(Correlation(identity()))
 
 
 class StraightColours:
@@ -37,5 +44,16 @@ class StraightColours:
     def store(self, rows: Samples, out: Samples) -> int:
         """Store results of the stage, which are overwritten; return how many samples were clipped."""
         rows[..., :-1] *= rows[..., -1:] / self._full
-        out[:], clipped = stored(rows, out.dtype, full=self._full, out_white=self._out_white)
+        out[:], clipped = self._stored(rows, out.dtype)
         return clipped
+
+    def _stored(self, values: Samples, dtype: np.dtype[np.generic]) -> tuple[Samples, int]:
+        """Return real values as stored samples, rounded and clipped, and how many were clipped."""
+        if dtype.kind == "f":
+            return values.astype(dtype), 0
+        values = values.astype(np.float64)
+        plan = cached_plan(
+            [_UNCHANGED], values.shape, values.dtype, out_dtype=dtype, white=self._full, out_white=self._out_white
+        )
+        result = run_array(plan, values, out_dtype=dtype, threads=1)
+        return result.pixels, result.clipped

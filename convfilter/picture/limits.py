@@ -37,15 +37,15 @@ class Budget:
         self._name, self._most = name, most
         self.left = most
 
-    def spend(self, size: int, items: int = 1) -> None:
-        """Charge ``size`` bytes in some items.
+    def spend(self, size: int) -> None:
+        """Charge an item of ``size`` bytes.
 
         Raises
         ------
         ReadError
             The quota is exceeded.
         """
-        self.left -= size + items * _ITEM_BYTES
+        self.left -= size + _ITEM_BYTES
         if self.left < 0:
             raise ReadError(self.message)
 

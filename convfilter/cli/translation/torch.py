@@ -11,9 +11,9 @@ _MODES = {"zeros": "", "reflect": "reflect", "replicate": "edge", "circular": "w
 _IN_PLACE = "inplace"
 
 
-def _size(arguments: Arguments, name: str, default: float | None = None) -> str:
+def _size(arguments: Arguments, name: str) -> str:
     """Write a size: torch says (rows, columns), convfilter columns x rows."""
-    rows, cols = arguments.pair(name, default)
+    rows, cols = arguments.pair(name)
     return pair(cols, rows)
 
 
