@@ -34,6 +34,8 @@ def translated(line: str) -> Translation:
     UsageError
         The program is unknown, or a part of the line has no exact equivalent.
     """
+    if re.search(r"\d{100}", line):  # Python refuses to convert some of these, and others take long to match
+        raise UsageError("numbers of less than 100 digits have a translation")
     if re.match(r"(\w+\s*=\s*)?[\w.]+\(", line.strip()):
         from convfilter.cli.translation import calls
 

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from convfilter.cli.translation.translation import Matrix, Translation, ones, require_small, round_footprint, unknown
+from convfilter.cli.translation.translation import (
+    LARGEST_NUMBER,
+    Matrix,
+    Translation,
+    ones,
+    require_small,
+    round_footprint,
+    unknown,
+)
 from convfilter.errors import UsageError, shown
 
 #: The module of translations for each prefix of the function's name.
@@ -16,8 +24,6 @@ _LIBRARIES = {
     "morphology": "skimage", "restoration": "skimage", "skimage": "skimage", "nn": "torch", "F": "torch",
     "functional": "torch",
 }  # fmt: skip
-#: Largest magnitude of a number: more are infinite in the float32 of pictures.
-_LARGEST_NUMBER = 1e38
 _MODULES = ("ndimage", "opencv", "skimage", "torch")
 
 
@@ -196,9 +202,9 @@ def _plain(value: Any, node: ast.expr) -> Any:
     """Return a value of finite numbers, texts and lists of these; refuse others."""
     for each in value if isinstance(value, list) else ():
         _plain(each, node)
-    is_large = isinstance(value, int | float) and not abs(value) <= _LARGEST_NUMBER
+    is_large = isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER
     if is_large or not isinstance(value, int | float | str | list | None):
-        raise unknown(ast.unparse(node), f"it must be a number up to {_LARGEST_NUMBER:g}, a text or a list of these")
+        raise unknown(ast.unparse(node), f"it must be a number up to {LARGEST_NUMBER:g}, a text or a list of these")
     return value
 
 

@@ -10,18 +10,20 @@ from convfilter.cli.translation.translation import (
     GAUSSIAN,
     NUMBER,
     ROUNDED,
+    Matrix,
     Translation,
     kernel_of,
     numbers,
     numeral,
     pair,
     require_odd,
+    require_symmetric,
     round_footprint,
     unknown,
     window,
 )
 
-_PADDING = {"edge": "edge", "mirror": "symmetric", "tile": "wrap"}
+_PADDING = {"edge": "edge", "mirror": "symmetric", "tile": "wrap", "black": "constant", "white": "constant"}
 _STATISTICS = {"median": "median", "minimum": "erode", "maximum": "dilate", "mean": "box"}
 _MORPHOLOGY = {
     "erode": "erode", "dilate": "dilate", "open": "open", "close": "close", "tophat": "tophat",
@@ -31,6 +33,19 @@ _MORPHOLOGY = {
 _THIRDS_VARIANCE, _WIDE = 2 / 27, 3
 #: Resolution of 16-bit samples; ImageMagick cuts a kernel without a radius where weights fall below it.
 _RESOLUTION = 1 / 65535
+#: Largest radius of a Gaussian whose weights are summed.
+_LARGEST_RADIUS = 10_000
+#: Definitions that change the kernels after them.
+_SCALE, _BIAS = "convolve:scale", "convolve:bias"
+#: Sums of weights below this are zero, but for rounding.
+_ZERO_SUM = 1e-9
+#: Kernels that -morphology Convolve knows by name.
+_NAMED: dict[str, Matrix] = {
+    "sobel": [[1, 0, -1], [2, 0, -2], [1, 0, -1]], "sobel:90": [[1, 2, 1], [0, 0, 0], [-1, -2, -1]],
+    "prewitt": [[1, 0, -1], [1, 0, -1], [1, 0, -1]], "prewitt:90": [[1, 1, 1], [0, 0, 0], [-1, -1, -1]],
+    "laplacian:0": [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], "laplacian:1": [[0, -1, 0], [-1, 4, -1], [0, -1, 0]],
+    "laplacian:2": [[-2, 1, -2], [1, 4, 1], [-2, 1, -2]], "laplacian:3": [[1, -2, 1], [-2, 4, -2], [1, -2, 1]],
+}  # fmt: skip
 #: Weights of larger kernels do not fit into a line.
 _MOST_REACH = 4
 
@@ -75,6 +90,8 @@ def _sharpen(word: str, waiting: Iterator[str], result: Translation) -> None:
     radius, sigma = _radius_sigma(word, waiting)
     if not sigma:
         raise unknown(f"{word} {numeral(radius)}x0", "a sigma of 0 chooses one by the radius")
+    if radius > _LARGEST_RADIUS:
+        raise unknown(f"{word} {numeral(radius)}", f"radii up to {_LARGEST_RADIUS} have one")
     reach = math.ceil(radius) or _reach(sigma)
     line = [math.exp(-x * x / (2 * sigma * sigma)) for x in range(-reach, reach + 1)]
     amount = 1 / (1 + 1 / sum(line) ** 2)
@@ -135,11 +152,13 @@ def _windowed(name: str, cols: float, rows: float, part: str, result: Translatio
 def _convolve(word: str, waiting: Iterator[str], result: Translation) -> None:
     text = next(waiting, "")
     weights = _weights(text, f"{word} {text}".rstrip())
+    if _SCALE in result.settings:
+        raise unknown(f"{word} after -define {_SCALE}", "write -morphology Convolve")
     divides = "ImageMagick divides the weights by their sum, as normalize does here"
-    if abs(sum(map(sum, weights))) < 1e-9:
-        result.add(kernel_of(weights))
+    if abs(sum(map(sum, weights))) < _ZERO_SUM:
+        result.add(kernel_of(weights, *_offset(result)))
     else:
-        result.add(kernel_of(weights, "normalize=true"), divides)
+        result.add(kernel_of(weights, "normalize=true", *_offset(result)), divides)
 
 
 def _weights(text: str, part: str) -> list[list[float]]:
@@ -153,7 +172,9 @@ def _weights(text: str, part: str) -> list[list[float]]:
     try:
         values = [float(word) for word in words]
     except ValueError:
-        raise unknown(part, "its weights are not all numbers") from None
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise unknown(part, "its weights are not all numbers")
     return [values[row * cols : (row + 1) * cols] for row in range(rows)]
 
 
@@ -162,12 +183,13 @@ def _morphology(word: str, waiting: Iterator[str], result: Translation) -> None:
     part = f"{word} {method} {kernel}"
     name, _, count = method.lower().partition(":")
     if name in ("convolve", "correlate") and not count:
-        weights = _weights(kernel, part)
+        weights = _NAMED.get(kernel.lower()) or _weights(kernel, part)
+        changes = [*_scale(weights, result), *_offset(result)]
         if name == "convolve":
             note = "-morphology Convolve rotates the kernel, as flip does here"
-            result.add(kernel_of(weights, "flip=true"), note)
+            result.add(kernel_of(weights, "flip=true", *changes), note)
         else:
-            result.add(kernel_of(weights))
+            result.add(kernel_of(weights, *changes))
         return
     if name not in _MORPHOLOGY or not re.fullmatch(r"\d{0,2}", count) or (count and name in ("tophat", "bottomhat")):
         raise unknown(part)
@@ -178,11 +200,55 @@ def _morphology(word: str, waiting: Iterator[str], result: Translation) -> None:
         result.add(f"{_MORPHOLOGY[name]}:{_shape(kernel, part)}")
 
 
+def _scale(weights: Matrix, result: Translation) -> list[str]:
+    """Return the factor that ``-define convolve:scale`` gives a kernel; with "!" it is divided by its sum first."""
+    text = result.settings.get(_SCALE)
+    if text is None:
+        return []
+    form = re.fullmatch(rf"({NUMBER})?(%)?(!)?", text)
+    if form is None or not text:
+        raise unknown(f"-define {_SCALE}={text}", "a factor, a percentage, and ! have one")
+    factor = float(form[1] or (100 if form[2] else 1)) / (100 if form[2] else 1)
+    cells = [cell for row in weights for cell in row]
+    total = sum(cells)
+    if abs(total) < _ZERO_SUM:
+        total = sum(cell for cell in cells if cell > 0)
+    factor /= total if form[3] and total else 1
+    return [f"scale={numeral(factor)}"]
+
+
+def _offset(result: Translation) -> list[str]:
+    """Return the offset of ``-bias`` or ``-define convolve:bias``."""
+    text = result.settings.get(_BIAS)
+    if text is None:
+        return []
+    (percent,) = numbers(text, rf"({NUMBER})%", "a bias of")
+    assert percent is not None
+    return [f"offset={numeral(percent / 100)}"]
+
+
+def _define(word: str, waiting: Iterator[str], result: Translation) -> None:
+    key, _, value = next(waiting, "").partition("=")
+    if key.lower() not in (_SCALE, _BIAS):
+        raise unknown(f"{word} {key}")
+    result.settings[key.lower()] = value
+
+
+def _bias(_word: str, waiting: Iterator[str], result: Translation) -> None:
+    result.settings[_BIAS] = next(waiting, "")
+
+
 def _shape(kernel: str, part: str) -> str:
     """Return the window of a kernel that ImageMagick names; each name has a default radius."""
     rectangle = re.fullmatch(r"rectangle:(\d+)x(\d+)", kernel.lower())
     if rectangle and int(rectangle[1]) % 2 and int(rectangle[2]) % 2:
         return pair(int(rectangle[1]), int(rectangle[2]))
+    if re.match(r"\d+(x\d+)?:", kernel):
+        cells = _weights(re.sub(r"(?<![\w.])(-|nan)(?=[\s,]|$)", "0", kernel.lower()), part)
+        require_symmetric(cells, "ImageMagick rotates the kernel of some methods", part)
+        if any(cell not in (0, 1) for row in cells for cell in row):
+            raise unknown(part, "cells of 1, 0 and - have one")
+        return window(cells)
     named = re.fullmatch(rf"(square|diamond|disk|plus)(?::({NUMBER}))?", kernel.lower())
     if named is None:
         raise unknown(part)
@@ -199,7 +265,7 @@ def _shape(kernel: str, part: str) -> str:
 def _edge(word: str, waiting: Iterator[str], result: Translation) -> None:
     """Write the Laplacian of ``-edge``: -1 everywhere, and a centre that makes the sum 0."""
     (radius,) = numbers(next(waiting, ""), rf"({NUMBER})", word)
-    reach = math.ceil(radius or 0)
+    reach = math.ceil(min(radius or 0, _MOST_REACH + 1))
     if not 1 <= reach <= _MOST_REACH:
         raise unknown(f"{word} {numeral(radius or 0)}", f"radii of 1 to {_MOST_REACH} have a translation")
     side = 2 * reach + 1
@@ -221,6 +287,8 @@ def _virtual_pixel(word: str, waiting: Iterator[str], result: Translation) -> No
     if value.lower() not in _PADDING:
         raise unknown(f"{word} {value}")
     result.options["--padding-mode"] = _PADDING[value.lower()]
+    if _PADDING[value.lower()] == "constant":
+        result.options["--padding-value"] = "255" if value.lower() == "white" else "0"
 
 
 _OPERATIONS: dict[str, Callable[[str, Iterator[str], Translation], None]] = {
@@ -233,6 +301,8 @@ _OPERATIONS: dict[str, Callable[[str, Iterator[str], Translation], None]] = {
     "-convolve": _convolve,
     "-morphology": _morphology,
     "-edge": _edge,
+    "-define": _define,
+    "-bias": _bias,
     "-quality": _quality,
     "-strip": _strip,
     "-virtual-pixel": _virtual_pixel,

@@ -15,6 +15,8 @@ ROUNDED = "rounds after each pass and each filter; convfilter rounds once, at th
 NUMBER = r"\d*\.?\d+"
 #: Largest number of cells of a matrix in a line; larger ones belong in a file.
 _MOST_CELLS = 10_000
+#: Largest magnitude of a number: more are infinite in the float32 of pictures.
+LARGEST_NUMBER = 1e38
 #: Largest denominator of a number that is written as a fraction.
 _MOST_DENOMINATOR = 9999
 
@@ -29,6 +31,8 @@ class Translation:
         self.options: dict[str, str] = {}
         self.names: list[str] = []
         self.notes: dict[str, None] = {}
+        #: Words of the line that change the operations after them.
+        self.settings: dict[str, str] = {}
 
     def add(self, spec: str, *notes: str) -> None:
         """Add a filter, and the reasons why its result will differ."""
@@ -85,7 +89,15 @@ def numbers(text: str, form: str, part: str) -> list[float | None]:
 
 
 def numeral(value: float) -> str:
-    """Write a number; as a fraction such as 1/9 if no short decimal is equal, so that sums stay exact."""
+    """Write a number; as a fraction such as 1/9 if no short decimal is equal, so that sums stay exact.
+
+    Raises
+    ------
+    UsageError
+        The number is not finite, or beyond what float32 holds.
+    """
+    if not abs(value) <= LARGEST_NUMBER:
+        raise UsageError(f"numbers up to {LARGEST_NUMBER:g} have a translation, got {shown(str(value)[:99])}")
     decimal = f"{value:.12g}"
     fraction = Fraction(value).limit_denominator(_MOST_DENOMINATOR)
     return str(fraction) if float(decimal) != value and float(fraction) == value else decimal
