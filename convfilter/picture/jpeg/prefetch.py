@@ -44,14 +44,14 @@ class _Prefetched:
         with suppress(Exception):  # the reader decodes the file again and reports its damage
             if not stat.S_ISREG(os.stat(self._path).st_mode):
                 return
-            with open(self._path, "rb") as file:
-                data = file.read(_HEAD_BYTES)
-                layout = layout_of(data)
+            with open(self._path, "rb", buffering=0) as file:
+                layout = layout_of(file.read(_HEAD_BYTES))
                 if layout is None or layout.components not in (1, 3):
                     return
                 if layout.width * layout.height * layout.components > MOST_SAMPLES:
                     return
-                data += file.read()
+                file.seek(0)  # reading the head again takes less time than joining it with the rest
+                data = file.read()
             self._decoded = data, decoder.decode(data)
 
 
