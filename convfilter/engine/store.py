@@ -108,15 +108,16 @@ class Store(Epilogue):
         """Whether one loop divides sums of a type by those of a mask and stores them."""
         plan = self._mapped.plan
         is_small_integer = self._is_integer and not self._is_wide
-        if not (is_small_integer and plan.kernel.has_one_sign and plan.channels in _WHOLE_PIXELS):
+        if not (is_small_integer and plan.channels in _WHOLE_PIXELS and (plan.exact or plan.kernel.has_one_sign)):
             return False
         return (self._ratio[0] > 0 or not plan.exact) and sums == self._precision(sums) == np.float32
 
     def unclipped_mask(self, sums: np.dtype[np.generic]) -> int | None:
         """Return ``exact`` of ``store_quotients`` if that loop turns sums of a type into samples; else None."""
-        source = self._mapped.source
+        source, plan = self._mapped.source, self._mapped.plan
         is_identity = self._tone == IDENTITY and self._full_out == source.full and source.pads_with_samples
-        fuses = is_identity and isinstance(self._mapped.plan.stage.operator, Correlation) and self.fuses_mask(sums)
+        is_mean = isinstance(plan.stage.operator, Correlation) and plan.kernel.has_one_sign
+        fuses = is_identity and is_mean and self.fuses_mask(sums)
         of_mask, of_colours = self._ratio
         # The weights of a Gaussian have the sum 1 up to rounding.
         is_one = of_mask == of_colours or (self._exactness == 0 and sums.type(of_mask / of_colours) == 1)

@@ -9,6 +9,8 @@ these weights must have the sign of the sum of all.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from convfilter.engine.borders import CONSTANT, Indices, index_map
@@ -70,6 +72,9 @@ class Validity:
         if self._centres and not self._needs_all and self._sees_centre(cells):
             has_extreme = False
         self.plans = (self._extreme(cells),) if has_extreme else ()
+        # Sums of whole weights are whole, and those above 0 stay above 0 in bytes.
+        is_whole = isinstance(stage.operator, Correlation) and stage.operator.kernel.has_integer_numerators
+        self._sum_type: type[np.generic] = np.uint8 if is_whole else np.float32
         self.sums, self._least = self._sum_of_weights()
         axes = (planned.rows, planned.cols)
         self._rows, self._cols = (_centres_of(axis, stage.padding_mode) for axis in axes)
@@ -97,7 +102,7 @@ class Validity:
         for plan in self.plans:
             out &= self._of_mask(plan, held, span, np.uint8) > 0
         for plan in self.sums:
-            out &= self._of_mask(plan, held, span, np.float32) > self._least
+            out &= self._of_mask(plan, held, span, self._sum_type) > self._least
 
     def centres(self, held: Held, span: Span) -> Valid:
         """Return whether the pixel at the centre of each of some results is valid; True where it does not decide."""
@@ -152,13 +157,14 @@ class Validity:
         if self._needs_all or not isinstance(operator, Correlation) or operator.kernel.has_one_sign:
             return (), 0.0
         kernel = operator.kernel
+        is_whole = self._sum_type == np.uint8
         sums = replace(
-            stage, signed=False, scale=1.0 if kernel.sum > 0 else -1.0, offset=0.0, map=None,
-            padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
+            stage, signed=False, scale=math.copysign(abs(kernel.divisor) if is_whole else 1.0, kernel.sum), offset=0.0,
+            map=None, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
         )  # fmt: skip
         shape = self._planned.rows.input, self._planned.cols.input, 1
-        plan = cached_plan([sums], shape, np.dtype(np.uint8), out_dtype=np.dtype(np.float32))
-        return (plan,), _ROUNDING * kernel.absolute_sum / abs(kernel.divisor)
+        plan = cached_plan([sums], shape, np.dtype(np.uint8), out_dtype=np.dtype(self._sum_type))
+        return (plan,), 0 if is_whole else _ROUNDING * kernel.absolute_sum / abs(kernel.divisor)
 
     def _extreme(self, cells: Kernel | None) -> Plan:
         """Return the plan of the minimum (all valid) or maximum (any valid) of the mask in each window."""

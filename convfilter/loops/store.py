@@ -7,7 +7,7 @@ import numpy as np
 from convfilter.loops import vectors
 
 #: Range to which the sums of a mask are clipped before the division, so that a factor over them is finite. Where such a
-#: sum is 0, so are those of colours.
+#: sum of positive weights is 0, so are those of colours.
 _LEAST, _MOST = 1e-37, 1e37
 #: Between 2**13 and 2**14 adjacent floats are 2**-10 apart. A quotient plus this, minus this, is a multiple of 2**-10,
 #: so that a tie is exact although the reciprocal is rounded.
@@ -107,7 +107,8 @@ def store_masked(
 
     A pixel has two or four ``channels``, of which the last is the mask. Values are ``scale * (sum * (factor / mask)) +
     offset``; if ``exact`` is 1, ``scale * (sum * factor / (mask * divisor)) + offset``. It may be 2 if no such quotient
-    that is not a tie is nearer than 2**-10 to one, and ``full`` is 255: then one division serves all colours.
+    that is not a tie is nearer than 2**-10 to one, and ``full`` is 255: then one division serves all colours. Where
+    weights of both signs cancel, so that the sum of the mask is not above 0, the quotient is 0.
     """
     clipped = 0
     zero = full - full
@@ -127,7 +128,7 @@ def store_masked(
         for p in range(0, whole, lanes):
             if channels == 4:
                 one, two, three, weights = vectors.read_channels(tile, i + 4 * p, 4)
-                weights = _divisors(weights, least, most, factors, divisors, exact)
+                weights = _divisors(vectors.positive(weights, most), least, most, factors, divisors, exact)
                 one = _values(one, weights, factors, coarse, exact, scales, offsets, absolute)
                 two = _values(two, weights, factors, coarse, exact, scales, offsets, absolute)
                 three = _values(three, weights, factors, coarse, exact, scales, offsets, absolute)
@@ -140,7 +141,7 @@ def store_masked(
                 vectors.write_pixels(out, o + 3 * p, levels)
             else:
                 values, weights = vectors.read_channels(tile, i + 2 * p, 2)
-                weights = _divisors(weights, least, most, factors, divisors, exact)
+                weights = _divisors(vectors.positive(weights, most), least, most, factors, divisors, exact)
                 values = _values(values, weights, factors, coarse, exact, scales, offsets, absolute)
                 level = vectors.between(values, zeros, fulls)
                 clipped += vectors.unequal(level, values)

@@ -184,6 +184,11 @@ def between(vector, low, high):
     return np.where(above < high, above, high)
 
 
+def positive(vector, other):
+    """Return the numbers above 0, and those of ``other`` in the other lanes."""
+    return np.where(vector > 0, vector, other)
+
+
 def find_rank(counts, index, rank):
     """Return the bin of a histogram of 16 bins that holds the sample of a rank, which counts from 0.
 

@@ -25,6 +25,7 @@ from convfilter.loops.vectors import (
     multiply_add,
     nearest,
     next_lane,
+    positive,
     select,
     subtract,
     thrice,
@@ -40,6 +41,7 @@ type_callable(nearest)(lambda _context: lambda vector: vector)
 type_callable(magnitude)(lambda _context: lambda vector: vector)
 type_callable(divide)(lambda _context: lambda one, other: one)
 type_callable(multiply)(lambda _context: lambda one, other: one)
+type_callable(positive)(lambda _context: lambda vector, other: vector)
 type_callable(between)(lambda _context: lambda vector, low, high: vector)
 type_callable(unequal)(lambda _context: lambda one, other: types.int64)
 type_callable(choose)(lambda _context: lambda numbers, least, one, other: one)
@@ -228,6 +230,13 @@ def _lower_next_lane(_context, builder, _signature, arguments):
     numbers = [min(lane + 1, last) for lane in range(last + 1)]
     mask = ir.Constant(ir.VectorType(ir.IntType(32), last + 1), numbers)
     return builder.shuffle_vector(*arguments, ir.Constant(arguments[0].type, ir.Undefined), mask)
+
+
+@lower_builtin(positive, Vector, Vector)
+def _lower_positive(_context, builder, _signature, arguments):
+    vector, other = arguments
+    above = builder.fcmp_ordered(">", vector, ir.Constant(vector.type, None))
+    return builder.select(above, vector, other)
 
 
 @lower_builtin(thrice, Vector)
