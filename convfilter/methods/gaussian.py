@@ -21,7 +21,7 @@ from convfilter.engine.sums import StepOutput, Taps, dtype_of
 from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
 from convfilter.methods.decimation import Decimation, steps_ahead
-from convfilter.methods.horizontal import Horizontal, columns_at_once, horizontal_of, natural_columns, rows_at_once
+from convfilter.methods.horizontal import Horizontal, horizontal_of, natural_columns, rows_at_once
 from convfilter.methods.row_sums import window_sums
 from convfilter.methods.stencil import incoming
 from convfilter.native.loop import Loop
@@ -196,8 +196,8 @@ class _AlongRows(_CoarseNode):
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         super().__init__(stage, coarse, stage.plan.cols.output)
         self.block_rows = self.contiguous_rows = self._block_rows()
-        samples = columns_at_once(stage.plan) * self.row_shape[1]
-        self.scratch_bytes = rows_at_once(self.dtype) * samples * self.dtype.itemsize * 3 // 2
+        cols, channels = max(stage.plan.cols.input + 1, self.row_shape[0]), self.row_shape[1]
+        self.scratch_bytes = rows_at_once(self.dtype) * cols * channels * self.dtype.itemsize * 3 // 2
 
     def _block_rows(self) -> int:
         """Return the rows of two groups in a stage that runs alone, if they stay in the cache, else of one.

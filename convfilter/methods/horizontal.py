@@ -17,7 +17,6 @@ from convfilter.engine.threads import cut
 from convfilter.filters.multirate import Rates
 from convfilter.methods.coarse import Coarse
 from convfilter.native.loop import Loop
-from convfilter.planning import StagePlan
 
 PICK = Loop("pick", "pick", "A* i8 i8 i8* i8 i8 A* i8")
 MULTIRATE_ALONG = Loop(
@@ -52,23 +51,6 @@ def rows_at_once(dtype: np.dtype[np.generic]) -> int:
     return CACHE_LINE // dtype.itemsize
 
 
-def columns_at_once(plan: StagePlan) -> int:
-    """Return the most source columns of a row that scratch memory holds: of a wide row, a piece and its halo."""
-    cols, rates = plan.cols.input + 1, plan.rates[1]
-    if rates is None:
-        return max(cols, plan.cols.output)
-    return min(max(cols, plan.cols.output), _piece_columns(rates, plan.channels) + _halo(rates))
-
-
-def _halo(rates: Rates) -> int:
-    """Return the columns around a piece that its outputs read."""
-    return rates.decimation.size + (rates.blur.size + rates.interpolation_taps) * rates.step
-
-
-def _piece_columns(rates: Rates, channels: int) -> int:
-    return max(TRANSPOSED_SAMPLES // channels, HALOS * _halo(rates))
-
-
 def natural_columns(mapped: MappedStage) -> Columns:
     """Lay out the source's columns in order, followed by one column of the padding value."""
     width = mapped.plan.cols.input
@@ -99,7 +81,8 @@ class _Multirate:
     def __init__(self, mapped: MappedStage, rates: Rates) -> None:
         axis, channels = mapped.plan.cols, mapped.source.channels
         # Neighbouring pieces both transpose the halo of the outputs between them.
-        most = _piece_columns(rates, channels) // axis.stride
+        halo = rates.decimation.size + (rates.blur.size + rates.interpolation_taps) * rates.step
+        most = max(TRANSPOSED_SAMPLES // channels, HALOS * halo) // axis.stride
         self._pieces = [_Piece(mapped, rates, first, last) for first, last in cut(axis.output, max(1, most))]
 
     def calls(self, scratch: Scratch, rows: Samples | Moving, count: int, out: StepOutput) -> list[Call]:
