@@ -19,10 +19,11 @@ from convfilter.planning.task import Task
 
 #: Widest row, in samples, whose coarse rows fit in little memory.
 _SAMPLES = 200_000
-#: Samples of a row of which sixteen coarse rows take most of a core's L2 cache of 1 MB, and what wider rows cost more
-#: for each sample, in multiply-adds of the direct method. There sigma 4 takes 0.8 to 1.0 of the time tap by tap, in
-#: lane-interleaved rows, and a sixth of the memory.
-_WIDE_ROW, _WIDE_ROW_TIME = 12 * 2**10, 15.0
+#: Samples of a row beyond which the coarse rows of moderate Gaussians would take most of the memory of a run from file
+#: to file, and what wider rows cost more for each sample, in multiply-adds of the direct method. Tap by tap, in
+#: lane-interleaved rows, sigma 4 takes a sixth of the memory; it takes 0.8 to 1.0 of the time with AVX-512, and 1.5 to
+#: 1.8 times as long with vectors of 32 bytes.
+_WIDE_ROW, _WIDE_ROW_TIME = 2**16, 15.0
 #: Most rows of the coarse grid in one block, where the whole input is in memory: each block loads the rings of all
 #: strips into the cache again.
 _COARSE_ROWS = 96
@@ -95,7 +96,7 @@ def _reached(axis: AxisPlan) -> float:
 
 
 def _wide_row_time(task: Task) -> float:
-    """Return the time that wide rows of 8-bit results take; other results, of longer windows, gain in spite of it."""
+    """Return the time that stands for the memory of wide rows, for 8-bit results; others have longer windows."""
     samples = max(task.cols.input, task.cols.output) * task.channels
     return _WIDE_ROW_TIME if samples > _WIDE_ROW and task.accuracy == "uint8" else 0.0
 
