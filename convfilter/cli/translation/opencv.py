@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from convfilter.cli.translation.calls import Arguments, Call
 from convfilter.cli.translation.translation import (
@@ -92,7 +92,7 @@ def _sized_gaussian(sizes: tuple[int, int], sigmas: tuple[float, float], result:
     fixed = [_SMALL.get(size) if sigma <= 0 else None for size, sigma in zip(sizes, sigmas, strict=True)]
     if any(fixed):
         (over, line), (below, column) = (each or (1, [1]) for each in fixed)
-        result.add(kernel_of([[a * b for b in line] for a in column], f"scale=1/{over * below}"))
+        result.add(kernel_of(_outer(column, line), f"scale=1/{over * below}"))
         result.note("without a sigma OpenCV uses fixed weights for small sizes")
     if any(sigma <= 0 and size not in _SMALL for size, sigma in zip(sizes, sigmas, strict=True)):
         result.note("a sigma of 0 means 0.3 * ((ksize - 1) / 2 - 1) + 0.8 in OpenCV")
@@ -151,7 +151,7 @@ def _taps(order: int, size: int) -> list[int]:
     return taps
 
 
-def _outer(column: list[int], line: list[int]) -> Matrix:
+def _outer(column: Sequence[float], line: Sequence[float]) -> Matrix:
     return [[a * b for b in line] for a in column]
 
 
@@ -197,7 +197,7 @@ def _filter(arguments: Arguments, result: Translation) -> None:
     if arguments.function == "sepFilter2D":
         line, column = ([cell for row in arguments.matrix(name) for cell in row] for name in ("kernelX", "kernelY"))
         require_small(len(column), len(line))
-        weights: Matrix = [[a * b for b in line] for a in column]
+        weights = _outer(column, line)
     else:
         weights = arguments.matrix("kernel")
     spec = kernel_of(weights) + _padding(arguments, Window.of(weights))
