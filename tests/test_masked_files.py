@@ -148,3 +148,31 @@ def test_frames_without_a_valid_pixel_are_named(tmp_path, capsys):
     names = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
     assert run(["blur", "--box", "3", "--ignore", "9", *names]) == 0
     assert "every pixel of frames 1, 3 is ignored" in capsys.readouterr().err
+
+
+def test_arrays_and_pages_of_maps_leave_out_ignored_pixels(tmp_path):
+    """Maps are what Python computes in floats, with white as 1."""
+    image, counts = given(tmp_path)
+    image[200:230, 50:90] = 7
+    cf.write(str(tmp_path / "in.png"), image)
+    np.save(tmp_path / "five.npy", np.random.default_rng(2).normal(size=(5, 3, 3, 3)))
+    layer, names = f"layer:{tmp_path / 'five.npy'}", [str(tmp_path / name) for name in ("in.png", "out.npy", "out.tif")]
+    for ignored, how in ((("--mask", str(tmp_path / "mask.png")), {"mask": counts}), (("--ignore", "7"), {"ignore": 7})):
+        for spec in ("box:5", layer):
+            expected = cf.apply(image, spec, "relu", dtype=np.float32, **how) / np.float32(255)
+            assert not np.array_equal(expected, cf.apply(image, spec, "relu", dtype=np.float32) / np.float32(255))
+            assert run(["apply", "-f", spec, "-f", "relu", *ignored, names[0], names[1]]) == 0
+            np.testing.assert_array_equal(np.load(names[1]), expected)
+        assert run(["apply", "-f", spec, "-f", "relu", *ignored, names[0], names[2]]) == 0
+        np.testing.assert_array_equal(np.stack([page.pixels for page in cf.read(names[2]).frames], axis=2), expected)
+
+
+def test_a_sheet_shows_ignored_pixels_as_black_and_stretches_the_others(tmp_path, capsys):
+    row = np.array([[90, 7, 100, 140]], np.uint8)
+    cf.write(str(tmp_path / "in.png"), np.repeat(row, 60, axis=0))
+    names = str(tmp_path / "in.png"), str(tmp_path / "out.png")
+    assert run(["apply", "-f", "scale:1", "--sheet", "--ignore", "7", *names]) == 0
+    np.testing.assert_array_equal(np.asarray(cf.read(names[1]))[40, 4:8], [0, 0, 51, 255])
+    cf.write(names[0], np.full((60, 60), 7, np.uint8))
+    assert run(["apply", "-f", "scale:1", "--sheet", "--ignore", "7", *names]) == 0
+    assert "every pixel is ignored" in capsys.readouterr().err

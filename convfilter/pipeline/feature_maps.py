@@ -25,6 +25,7 @@ from convfilter.sample_types import is_signed
 
 if TYPE_CHECKING:
     from convfilter.pipeline.contact_sheet import Form
+    from convfilter.pipeline.ignored_pixels import IgnoredPixels
 
 _COLOURS = (1, 3)
 _COLOURS_AND_ALPHA = 4
@@ -132,17 +133,22 @@ def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
     return replace(outline, height=height, width=width, dtype="uint8")
 
 
-def run_maps(plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None) -> Picture:
+def run_maps(
+    plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None, ignored_pixels: IgnoredPixels | None
+) -> Picture:
     """Run the plans to float values (white = 1, or unscaled for signed samples), and lay out the maps.
 
-    Only arrays keep alpha.
+    Only arrays keep alpha. On a sheet, ignored pixels are black, and do not count in the range of a map.
     """
     from convfilter.pipeline.contact_sheet import as_pages, as_sheets
 
     frames = []
     white = 1.0 if is_signed(picture.outline.dtype) else None
-    for plan, frame in zip(plans, picture.frames, strict=True):
-        pixels = run_array(plan, frame.pixels, out_dtype=plan.between, threads=threads).pixels
+    for number, (plan, frame) in enumerate(zip(plans, picture.frames, strict=True)):
+        if ignored_pixels is None:
+            pixels = run_array(plan, frame.pixels, out_dtype=plan.between, threads=threads).pixels
+        else:
+            pixels = ignored_pixels.maps(number, drawn=form == "sheet")
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
     from convfilter.executor.held import Valid
     from convfilter.executor.masked_rows import BandedStage
+    from convfilter.executor.run import Result
 
 
 class IgnoredPixels:
@@ -72,14 +73,23 @@ class IgnoredPixels:
 
     def run(self, number: int, finish: Finish) -> tuple[Pixels, int]:
         """Filter a frame; return the stored samples, and the number of samples that the engine clipped."""
+        result, valid, mark = self._filtered(number)
+        return marked(finish(result.pixels), valid, mark, self._marks_alpha), result.clipped
+
+    def maps(self, number: int, *, drawn: bool) -> Pixels:
+        """Filter a frame; return its results unrounded, with NaN for ignored pixels if they are to be ``drawn``."""
+        result, valid, mark = self._filtered(number)
+        return marked(result.pixels, valid, float("nan") if drawn else mark, self._marks_alpha)
+
+    def _filtered(self, number: int) -> tuple[Result, Valid, float]:
+        """Filter a frame; return the result, its valid pixels, and the value of its other pixels."""
         frame, source, alpha = self._picture.frames[number], self._converted.frames[number], self._picture.alpha
         masking = replace(self._masking_of(number), mask=self._mask)
         valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
         if valid.any():
             self.valid_frames.add(number)
         result, valid_results = run_masked(self._stages, source.pixels, valid, threads=self._threads, **self._settings)
-        pixels = finish(result.pixels)
-        return marked(pixels, valid_results, masking.mark(self._dtype), self._marks_alpha), result.clipped
+        return result, valid_results, masking.mark(self._dtype)
 
     def results(self, finish: Finish) -> Iterator[tuple[Pixels, int, int]]:
         """Yield the stored samples of each frame, and how many of how many were clipped."""

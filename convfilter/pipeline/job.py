@@ -188,9 +188,12 @@ class Job:
 
     def run(self) -> Picture:
         """Filter all frames to arrays of the stored sample type."""
-        if self._target is None or self.form != "picture":
-            return feature_maps.run_maps(self.plans, self.converted, self.form, self._options.threads)
-        finish, ignored_pixels = self._finish(), self._ignored_pixels()
+        ignored_pixels, threads = self._ignored_pixels(), self._options.threads
+        if self.form != "picture":
+            maps = feature_maps.run_maps(self.plans, self.converted, self.form, threads, ignored_pixels)
+            self.notes += () if ignored_pixels is None else ignored_pixels.notes()
+            return maps
+        finish = self._finish()
         results = self._results(finish) if ignored_pixels is None else ignored_pixels.results(finish)
         frames, clipped, samples = [], 0, 0
         for plan, frame, (pixels, of_frame, size) in zip(self.plans, self.converted.frames, results, strict=True):
@@ -324,14 +327,16 @@ class Job:
             return None
         from convfilter.pipeline.ignored_pixels import IgnoredPixels
 
+        is_picture, real = self.form == "picture", self.plans[0].between
         return IgnoredPixels(
             masking, self._picture, self.converted, self._stages,
-            run_dtype=self._run_dtype, dtype=self._dtype, threads=self._options.threads,
+            run_dtype=self._run_dtype if is_picture else real, dtype=self._dtype if is_picture else real,
+            threads=self._options.threads,
             marks_alpha=self.outline.alpha and self._background is None,
             premultiplied=self._premultiplied,
             gray=self._options.gray and self._weights is None,
             white=self.converted.own_white,
-            out_white=self._white if self._target is not None else None,
+            out_white=self._white if is_picture else None,
         )  # fmt: skip
 
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:
