@@ -15,6 +15,8 @@ from convfilter.errors import UsageError, shown
 
 #: The module of each program's words.
 _PROGRAMS = {"magick": "magick", "convert": "magick", "vips": "vips", "ffmpeg": "ffmpeg", "gmic": "gmic"}
+#: The beginning of a call in Python, alone, returned or assigned to a name, an attribute or an element.
+_CALL = re.compile(r"(return\s+|[\w.]+(\[[^\]]*\])?(\s*:\s*[\w.]+)?\s*=\s*)?[\w.]+\(")
 
 
 def translated(line: str) -> Translation:
@@ -36,7 +38,7 @@ def translated(line: str) -> Translation:
     """
     if re.search(r"\d{100}", line):  # Python refuses to convert some of these, and others take long to match
         raise UsageError("numbers of less than 100 digits have a translation")
-    if re.match(r"(\w+\s*=\s*)?[\w.]+\(", line.strip()):
+    if _CALL.match(line.strip()):
         from convfilter.cli.translation import calls
 
         return calls.translated(line.strip())

@@ -25,6 +25,8 @@ _LIBRARIES = {
     "functional": "torch",
 }  # fmt: skip
 _MODULES = ("ndimage", "opencv", "skimage", "torch")
+#: Names that stand before those of :data:`_LIBRARIES`: of packages, and of packages with the same functions.
+_PACKAGES = ("scipy", "sp", "cupyx", "ski", "sk", "cucim", "torch", "th")
 
 
 class Arguments:
@@ -62,7 +64,8 @@ class Arguments:
             [value] if isinstance(value, list | tuple) and value and not isinstance(value[0], list | tuple) else value
         )
         if not isinstance(rows, list | tuple) or not rows:
-            raise self._wrong(name, value, "a list of rows in the line, or a file: kernel:FILE.npy")
+            wrong = self._wrong(name, value, "a list of rows")
+            raise UsageError(f"{wrong}; SPECs such as kernel:FILE.npy take it from a file")
         cols = len(rows[0]) if isinstance(rows[0], list | tuple) else 0
         for row in rows:
             if not isinstance(row, list | tuple) or len(row) != cols:
@@ -129,12 +132,12 @@ def translate(call: ast.Call, result: Translation) -> None:
                 raise unknown(ast.unparse(each), "the modules of Sequential must be calls")
             translate(each, result)
         return
-    order, translation = _known(called, name, before[-1] if before else "")
+    order, translation = _known(called, name, before)
     names = order.split()
     if len(call.args) > len(names):
         raise unknown(ast.unparse(call.args[len(names)]))
     values: dict[str, Any] = {}
-    for key, node in [*zip(names, call.args, strict=False), *((str(each.arg), each.value) for each in call.keywords)]:
+    for key, node in _arguments(call, names):
         if key not in names:
             raise unknown(f"{name}({key}=...)")
         if key in ("input", "src", "image"):
@@ -150,6 +153,19 @@ def translate(call: ast.Call, result: Translation) -> None:
         raise unknown(f"{called}()", "its borders are not those of the call before it; translate the calls one by one")
 
 
+def _arguments(call: ast.Call, names: list[str]) -> list[tuple[str, ast.expr]]:
+    """Return the arguments of a call with their names; refuse those that the line does not spell out."""
+    for each in (*call.args, *call.keywords):
+        if isinstance(each, ast.Starred) or (isinstance(each, ast.keyword) and each.arg is None):
+            raise unknown(ast.unparse(each), "write its values into the line")
+    named = [*zip(names, call.args, strict=False), *((str(each.arg), each.value) for each in call.keywords)]
+    keys = [key for key, _ in named]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is given twice")
+    return named
+
+
 def _input(node: ast.expr, result: Translation) -> None:
     """Accept the name of a picture, a call that reads or converts one, or another call, which is translated first."""
     if isinstance(node, ast.Call):
@@ -162,11 +178,16 @@ def _input(node: ast.expr, result: Translation) -> None:
         raise unknown(ast.unparse(node), "the input must be the name of a picture, or a call with a translation")
 
 
-def _known(called: str, name: str, library: str) -> Call:
-    """Find a function in the library that the line names, or in the only library that has it."""
-    if library and library not in _LIBRARIES:
+def _known(called: str, name: str, before: list[str]) -> Call:
+    """Find a function in the library that the names before it state, or in the only library that has it.
+
+    The first known name decides: ``scipy.ndimage.filters``, as SciPy had it, is not ``skimage.filters``. Names of other
+    packages are refused, since ``tf.nn.leaky_relu`` and ``kornia.filters.sobel`` are other functions.
+    """
+    library = next((_LIBRARIES[each] for each in before if each in _LIBRARIES), "")
+    if before and (not library or any(each not in _LIBRARIES and each not in _PACKAGES for each in before)):
         raise unknown(f"{called}()", "known are calls of ndimage, cv2, skimage and torch.nn")
-    modules = [_LIBRARIES[library]] if library else _MODULES
+    modules = [library] if library else _MODULES
     tables: dict[str, dict[str, Call]] = {
         module: import_module(f"convfilter.cli.translation.{module}").CALLS for module in modules
     }

@@ -50,16 +50,36 @@ _NAMED: dict[str, Matrix] = {
 _MOST_REACH = 4
 
 
+#: Other programs of the suite, which the first word may name.
+_UTILITIES = (
+    "animate", "compare", "composite", "conjure", "display", "identify", "import", "mogrify", "montage", "stream",
+)  # fmt: skip
+
+
 def translate(words: Sequence[str], result: Translation) -> None:
     """Translate the arguments of a command, without the program's name."""
+    if words and words[0] in _UTILITIES:
+        why = "write magick IN ... OUT; --in-place overwrites IN, as mogrify does" if words[0] == "mogrify" else ""
+        raise unknown(f"magick {words[0]}", why)
     waiting = iter(words[1:] if words[:1] == ["convert"] else words)
     for word in waiting:
         if not word.startswith(("-", "+")) or word == "-":
-            result.names.append(word)
+            result.names.append(_name(word, result))
         elif word in _OPERATIONS:
             _OPERATIONS[word](word, waiting, result)
         else:
             raise unknown(word)
+
+
+def _name(word: str, result: Translation) -> str:
+    """Return the name of a file; a number in brackets after that of the input chooses a frame."""
+    selected = re.fullmatch(r"(.+)\[(.*)\]", word)
+    if selected is None:
+        return word
+    if not re.fullmatch(r"-?\d+", selected[2]) or result.names:
+        raise unknown(word)
+    result.options["--frame"] = selected[2]
+    return selected[1]
 
 
 def _radius_sigma(word: str, waiting: Iterator[str]) -> tuple[float, float]:

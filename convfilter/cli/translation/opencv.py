@@ -12,6 +12,7 @@ from convfilter.cli.translation.translation import (
     cut_gaussians,
     kernel_of,
     numeral,
+    ones,
     pair,
     require_small,
     require_symmetric,
@@ -233,7 +234,9 @@ def _morph(name: str) -> Callable[[Arguments, Translation], None]:
         operation = name or _OPERATIONS.get(str(arguments.take("op")), "")
         if not operation:
             raise unknown("morphologyEx", f"known operations are {', '.join(_OPERATIONS)}")
-        cells = arguments.matrix("kernel")
+        # Without a kernel (None) OpenCV takes a square of three pixels.
+        cells = arguments.matrix("kernel") if arguments.has("kernel") else ones(3, 3)
+        arguments.take("kernel")
         require_symmetric(cells, "OpenCV does not rotate the footprint of a dilation, convfilter does", "kernel")
         if not _holds_borders(cells):
             raise unknown("kernel", _AT_BORDERS)
