@@ -157,7 +157,8 @@ def test_arrays_and_pages_of_maps_leave_out_ignored_pixels(tmp_path):
     cf.write(str(tmp_path / "in.png"), image)
     np.save(tmp_path / "five.npy", np.random.default_rng(2).normal(size=(5, 3, 3, 3)))
     layer, names = f"layer:{tmp_path / 'five.npy'}", [str(tmp_path / name) for name in ("in.png", "out.npy", "out.tif")]
-    for ignored, how in ((("--mask", str(tmp_path / "mask.png")), {"mask": counts}), (("--ignore", "7"), {"ignore": 7})):
+    masked = ("--mask", str(tmp_path / "mask.png"))
+    for ignored, how in ((masked, {"mask": counts}), (("--ignore", "7"), {"ignore": 7})):
         for spec in ("box:5", layer):
             expected = cf.apply(image, spec, "relu", dtype=np.float32, **how) / np.float32(255)
             assert not np.array_equal(expected, cf.apply(image, spec, "relu", dtype=np.float32) / np.float32(255))
