@@ -54,6 +54,8 @@ class LineBuffer:
         """Return rows ``top`` to ``bottom - 1`` of the picture, all buffered: a view if they are contiguous."""
         if self.row_map is None:
             return self.slot.array[top:bottom]
+        if isinstance(self.row_map, int) and (first := top % self.row_map) + bottom - top <= self.row_map:
+            return self.slot.array[first : first + bottom - top]
         places = self.index(np.arange(top, bottom))
         first = int(places[0])
         if int(places[-1]) - first == bottom - top - 1 and bool((np.diff(places) == 1).all()):
