@@ -13,7 +13,7 @@ import pytest
 from processes import run_python, start_python
 
 from convfilter.errors import ReadError, WriteError
-from convfilter.picture.place import atomic
+from convfilter.picture.place import atomic, synced_file
 
 
 def put(path, content=b"new"):
@@ -127,6 +127,56 @@ def test_the_new_content_is_on_the_disk_before_the_old_one_goes(tmp_path, monkey
         noted(name)
     put(tmp_path / "a")
     assert calls == ["fsync", "replace"]
+
+
+def flush_often(monkeypatch, fsync=os.fsync):
+    """Let a thread flush a file after each byte; ``fsync`` replaces the system's."""
+    monkeypatch.setattr(synced_file, "FLUSH_BYTES", 1)
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_large_content_goes_to_disk_while_it_is_written(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    sizes = []
+    flush_often(monkeypatch, lambda number: sizes.append(os.fstat(number).st_size))
+    with atomic.replacing(tmp_path / "a") as file:
+        file.write(bytes(2**20))
+        until = time.monotonic() + 60
+        while not sizes and time.monotonic() < until:
+            time.sleep(0.001)
+        file.write(b"end")
+    assert (sizes[0], sizes[-1]) == (2**20, 2**20 + 3)
+    assert (tmp_path / "a").read_bytes() == bytes(2**20) + b"end"
+
+
+def test_a_failure_of_the_disk_while_a_file_is_written_is_not_forgotten(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    failures = [OSError(errno.EIO, os.strerror(errno.EIO))]
+
+    def fail_once(number):
+        if failures:
+            raise failures.pop()
+
+    flush_often(monkeypatch, fail_once)
+    with pytest.raises(WriteError, match="(?i)input/output error"):
+        put(tmp_path / "a", bytes(2**20))
+    assert not failures
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_is_flushed_where_no_thread_starts(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    flushed = []
+    flush_often(monkeypatch, flushed.append)
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    put(tmp_path / "a", bytes(2**20))
+    assert len(flushed) == 1
+    assert (tmp_path / "a").read_bytes() == bytes(2**20)
 
 
 def test_extended_attributes_are_kept(tmp_path):

@@ -21,6 +21,7 @@ from convfilter.errors import WriteError, named
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.source import reason
 from convfilter.picture.place.streams import SeriesOutput, buffered, descriptor_of, is_special
+from convfilter.picture.place.synced_file import SyncedFile
 
 #: Existing temporary names; ``discard_unfinished`` removes them.
 _unfinished: set[str] = set()
@@ -215,16 +216,16 @@ def _replaced(target: str, old: os.stat_result | None) -> Iterator[BinaryIO]:
     _unfinished.add(temporary)
     try:
         has_name, descriptor = _created(folder, temporary, new=old is None)
-        raw = io.FileIO(descriptor, "w+")
+        raw = (io.FileIO if old is None else SyncedFile)(descriptor, "w+")
         # Encoders read ``name``, which is the descriptor by default.
         raw.name = target
         with _Output(raw, _BUFFER_BYTES) as file:
             yield file
             file.flush()
-            if old is not None:
+            if old is not None and isinstance(raw, SyncedFile):
                 _inherit(descriptor, target, old)
-                # Flush to disk before the old content is replaced: a power cut could lose both.
-                os.fsync(descriptor)
+                # Before the old content is replaced: a power cut could lose both.
+                raw.sync()
             if not has_name:
                 # linkat(2) must follow the link; Python calls it only if a directory descriptor is given.
                 source = f"/proc/self/fd/{descriptor}"
