@@ -158,7 +158,7 @@ def test_a_failure_of_the_disk_while_a_file_is_written_is_not_forgotten(tmp_path
             raise failures.pop()
 
     flush_often(monkeypatch, fail_once)
-    with pytest.raises(WriteError, match="(?i)input/output error"):
+    with pytest.raises(WriteError, match=r"(?i)input/output error"):
         put(tmp_path / "a", bytes(2**20))
     assert not failures
     assert (tmp_path / "a").read_bytes() == b"old"
