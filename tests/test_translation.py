@@ -223,7 +223,10 @@ CALLS = {
         "ndimage.black_tophat(a, 5)",
         "abs:ndimage.sobel(a, 0)",
         "abs:ndimage.prewitt(a, mode='nearest')",
+        "abs:ndimage.prewitt(a, mode='constant')",
+        "abs:ndimage.gaussian_filter(a, 1.5, order=(0, 1), mode='constant', truncate=6)",
         "abs:ndimage.laplace(a)",
+        "abs:ndimage.laplace(a, mode='constant', cval=100)",
         "ndimage.correlate(a, [[0.25, 0.75], [0.5, -0.5]])",
         "ndimage.convolve(a, [[0.25, 0.75], [0.5, -0.5]])",
         "ndimage.convolve(a, np.array([[1, 2, 0], [0, 4, 1], [0, 0, 0]]) / 8, mode='wrap')",
@@ -265,6 +268,8 @@ CALLS = {
         "cv2.erode(a, np.ones((3, 5), np.uint8))",
         "cv2.dilate(a, cv2.getStructuringElement(cv2.MORPH_CROSS, (5, 5)), iterations=2)",
         "cv2.erode(a, None, iterations=2)",
+        "cv2.erode(a, cv2.getStructuringElement(shape=cv2.MORPH_RECT, ksize=(3, 5)))",
+        "cv2.filter2D(a, -1, np.ones(shape=(3, 5), dtype=np.float32) / 15)",
         "cv2.morphologyEx(a, cv2.MORPH_OPEN, None)",
         "cv2.morphologyEx(a, cv2.MORPH_TOPHAT, np.ones((5, 5)))",
         "cv2.morphologyEx(a, cv2.MORPH_GRADIENT, np.ones((3, 3)))",
@@ -600,6 +605,16 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("cv2.filter2D(img, -1, np.ones((3, 3)) / 0)", "has no translation: float division by zero"),
         ("cv2.erode(img, [[1, 0, 0]])", "OpenCV does not rotate the footprint of a dilation"),
         ("ndimage.sobel(a, axis=2)", "'axis=2' has no translation"),
+        *(
+            (f"ndimage.{call}, mode='constant', cval=9)", "(cval=9)' has no translation: SciPy pads the derivative")
+            for call in (
+                "sobel(a",
+                "prewitt(a, 0",
+                "gaussian_laplace(a, 2",
+                "gaussian_gradient_magnitude(a, 2",
+                "gaussian_filter(a, 2, order=(1, 0)",
+            )
+        ),
         ("ndimage.rank_filter(a, 9, 3)", "the window has 9 samples"),
         ("nn.Sequential(nn.Linear(3, 4))", "'nn.Linear()' has no translation"),
         ("nn.Conv2d(3, 3, 3, padding_mode='odd')", "'padding_mode=odd' has no translation"),

@@ -260,7 +260,8 @@ def _each(value: Any, of: Callable[[float], float], node: ast.expr) -> Any:
 def _array(node: ast.Call) -> Any:
     """Return the rows of an array, or the cells of a footprint, that a call in the line makes."""
     name = ast.unparse(node.func).rpartition(".")[2]
-    values = [_value(each) for each in node.args]
+    named = [each.value for each in node.keywords if each.arg in ("shape", "ksize")]
+    values = [_value(each) for each in (*node.args, *named)]
     match name, values:
         case (("array" | "asarray" | "float32" | "float64" | "tensor"), [rows, *_]):
             return rows

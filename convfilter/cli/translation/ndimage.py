@@ -56,6 +56,17 @@ def _common(arguments: Arguments, result: Translation) -> None:
         result.note(_CHANNELS.format("SciPy"))
 
 
+def _common_of_derivatives(arguments: Arguments, result: Translation) -> None:
+    """Translate the arguments that all functions share, of one that SciPy computes along one axis after the other.
+
+    Each pass pads anew: the derivative of a constant border is 0, but the next pass reads ``cval`` there.
+    """
+    level = arguments.number("cval", 0)
+    if level:
+        raise unknown(f"{arguments.function}(cval={numeral(level)})", "SciPy pads the derivative with it; 0 has one")
+    _common(arguments, result)
+
+
 def _origin(arguments: Arguments) -> tuple[int, int]:
     """Return how far the window is moved up and to the left."""
     rows, cols = arguments.pair("origin", 0, flat=0)
@@ -103,7 +114,7 @@ def _gaussian_derivative(order: tuple[float, float], arguments: Arguments, resul
         f"derivative:{sigma},order={numeral(down + across)},axis={'x' if across else 'y'}", _SIGNED.format("SciPy")
     )
     arguments.only("radius")
-    _common(arguments, result)
+    _common_of_derivatives(arguments, result)
 
 
 def _whole_gaussian(arguments: Arguments, result: Translation, *, is_even: bool) -> str:
@@ -122,12 +133,12 @@ def _whole_gaussian(arguments: Arguments, result: Translation, *, is_even: bool)
 
 def _gradient_magnitude(arguments: Arguments, result: Translation) -> None:
     result.add(f"derivative:{_whole_gaussian(arguments, result, is_even=False)}")
-    _common(arguments, result)
+    _common_of_derivatives(arguments, result)
 
 
 def _gaussian_laplace(arguments: Arguments, result: Translation) -> None:
     result.add(f"log:{_whole_gaussian(arguments, result, is_even=True)}", _SIGNED.format("SciPy"))
-    _common(arguments, result)
+    _common_of_derivatives(arguments, result)
 
 
 def _gaussian_filter1d(arguments: Arguments, result: Translation) -> None:
@@ -288,7 +299,7 @@ def _weights(*, flip: bool) -> Callable[[Arguments, Translation], None]:
 def _derivative(name: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
         result.add(f"{name}:{'x' if _axis(arguments) else 'y'}", _SIGNED.format("SciPy"))
-        _common(arguments, result)
+        _common_of_derivatives(arguments, result)
 
     return translate
 
