@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convfilter import arrays
+from convfilter.errors import ParameterError, shown
 from convfilter.executor.run import run_array
 from convfilter.filters.checks import require_unmasked
 from convfilter.filters.operators import Operator
@@ -17,6 +18,7 @@ from convfilter.keywords import (
     FilterKeywords,
     PoolKeywords,
     RunKeywords,
+    dtype_of,
     masking_of,
     planned,
     stage_values,
@@ -41,23 +43,59 @@ def run_operator(
 def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords | RunKeywords) -> Image:
     """Run stages on an image, with the keywords of a public function.
 
-    The result has the type and the labels of the image, or the type of the file of a ``Picture``.
+    The result has the type and the labels of the image, or the type of the file of a ``Picture``. It is computed in
+    ``out`` if that is possible, else copied there.
     """
     array, keywords = arrays.converted(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
     file_dtype = arrays.file_type_of(image)
+    out = keywords.get("out")
+    if out is not None:
+        keywords = _with_type_of(out, keywords, file_dtype or pixels.dtype)
     white = None if file_dtype is None else full_scale(file_dtype)
     rounded = file_dtype if keywords.get("dtype") is None else None
     if rounded is not None:
         stages = [replace(each, map=None) if each.map == "clip" else each for each in stages]  # rounding also clips
         keywords = {**keywords, "dtype": real_of(pixels.dtype)}
     plan = planned(stages, pixels.shape, pixels.dtype, keywords, white)
+    if out is not None and out.shape != plan.output_shape:
+        raise ParameterError(f"out must have the shape of the result, {plan.output_shape}, got {out.shape}")
     if keywords.get("ignore") is not None or keywords.get("mask") is not None:
         result = _run_masked(stages, pixels, keywords, white, rounded)
     else:
-        result = run_array(plan, pixels, out_dtype=keywords.get("dtype"), threads=keywords.get("threads")).pixels
+        direct = None if out is None or rounded is not None or _needs_copy(out, pixels) else out
+        dtype, threads = keywords.get("dtype"), keywords.get("threads")
+        result = run_array(plan, pixels, out_dtype=dtype, threads=threads, out=direct).pixels
         result = result if rounded is None else _rounded(result, rounded)
+    if out is not None and not np.may_share_memory(result, out):
+        out[...] = result
+    result = result if out is None else out
     return result if type(image) is np.ndarray else arrays.labelled(result, image, plan)
+
+
+def _with_type_of(out: Any, keywords: PoolKeywords | RunKeywords, own: np.dtype[Any]) -> PoolKeywords | RunKeywords:
+    """Return the keywords with the type of ``out`` as ``dtype``, unless it is ``own``, the type of results by default.
+
+    Raises
+    ------
+    ParameterError
+        No result of this call can be stored in ``out``.
+    """
+    require_unmasked("out", out)
+    if not isinstance(out, np.ndarray) or not out.flags.writeable:
+        got = "a read-only array" if isinstance(out, np.ndarray) else shown(out)
+        raise ParameterError(f"out must be a NumPy array that can be written to, got {got}")
+    given = dtype_of(keywords)
+    types = (own, np.dtype(np.float32), np.dtype(np.float64)) if given is None else (given,)
+    if out.dtype not in types:
+        named = " or ".join(dict.fromkeys(map(str, types)))
+        raise ParameterError(f"out must have the type of the result, {named}, got {out.dtype}")
+    return keywords if given is not None or out.dtype == own else {**keywords, "dtype": out.dtype}
+
+
+def _needs_copy(out: Image, pixels: Image) -> bool:
+    """Whether the engine cannot store results in ``out``: it is not contiguous, or the image lies there."""
+    return not (out.flags.c_contiguous and out.flags.aligned) or np.may_share_memory(out, pixels)
 
 
 def _rounded(result: Image, dtype: np.dtype[Any]) -> Image:

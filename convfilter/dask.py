@@ -41,7 +41,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
     *specs : str or Stage
         As for ``convfilter.apply``.
     **keywords
-        As for ``convfilter.apply``; ``threads`` is for each chunk, by default 1, and ``mask`` may be a Dask array.
+        As for ``convfilter.apply``, without ``out``; ``threads`` is for each chunk, by default 1, and ``mask`` may be a
+        Dask array.
 
     Returns
     -------
@@ -78,6 +79,8 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
 
     if not isinstance(array, da.Array):
         raise ParameterError(f"array must be a dask array, got {type(array).__name__}; for NumPy use convfilter.apply")
+    if keywords.get("out") is not None:
+        raise ParameterError("the result of a dask array is computed later; use its method store() instead of out")
     if any(np.isnan(side) for side in array.shape):
         raise ParameterError(f"chunks must be of known size, got shape {array.shape}; call compute_chunk_sizes() first")
     if is_masked(array._meta):

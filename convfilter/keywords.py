@@ -58,6 +58,7 @@ class RunKeywords(TypedDict, total=False):
     """Keywords of the functions on arrays; see :class:`FilterKeywords`."""
 
     dtype: npt.DTypeLike | None
+    out: npt.NDArray[Any] | None
     alpha: bool
     premultiplied: bool
     gray: bool
@@ -115,6 +116,9 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
     dtype : dtype, optional
         ``numpy.float32`` gives the raw values on the image's scale; by default
         the result has the image's type.
+    out : array, optional
+        Array for the result, of its shape; without ``dtype``, the result has its type. It is returned, too, and may be
+        the image itself. Calls in a loop are faster with one array than with a new one each.
     alpha : bool, default False
         The last of 2 or 4 channels is alpha.
     premultiplied : bool, default False
@@ -187,13 +191,9 @@ def planned(
     ------
     ParameterError, SizeError
     """
-    dtype, algorithm = keywords.get("dtype"), keywords.get("algorithm")
+    dtype, algorithm = dtype_of(keywords), keywords.get("algorithm")
     if algorithm is not None and not isinstance(algorithm, str):
         raise ParameterError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {shown(algorithm)}")
-    try:
-        dtype = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        raise ParameterError(f"dtype must be float32, float64 or the image's own, got {shown(dtype)}") from None
     if dtype is not None and dtype not in (np.dtype(np.float32), np.dtype(np.float64), image_dtype):
         raise ParameterError(f"dtype must be float32, float64 or the image's own, got {dtype}")
     return cached_plan(
@@ -208,6 +208,15 @@ def planned(
         white=white,
         out_white=white,
     )
+
+
+def dtype_of(keywords: RunKeywords) -> np.dtype[Any] | None:
+    """Return the keyword ``dtype`` as a type of NumPy; refuse what is none."""
+    dtype = keywords.get("dtype")
+    try:
+        return None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        raise ParameterError(f"dtype must be float32, float64 or the image's own, got {shown(dtype)}") from None
 
 
 def masking_of(keywords: Keywords, mask: Any) -> Masking:

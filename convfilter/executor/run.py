@@ -121,7 +121,12 @@ def prepare(plan: Plan, dtype: np.dtype[np.generic], *, threads: int | None = No
 
 
 def run_array(
-    plan: Plan, image: Samples, *, out_dtype: npt.DTypeLike | None = None, threads: int | None = None
+    plan: Plan,
+    image: Samples,
+    *,
+    out_dtype: npt.DTypeLike | None = None,
+    threads: int | None = None,
+    out: Samples | None = None,
 ) -> Result:
     """Filter an array.
 
@@ -134,6 +139,8 @@ def run_array(
         Sample type of the result, by default the input's; see :func:`run`.
     threads : int, optional
         As in :func:`run`.
+    out : array, optional
+        Memory for the result: C-contiguous, of its shape and type, apart from the image.
 
     Returns
     -------
@@ -147,7 +154,8 @@ def run_array(
     _require_fit(plan, image.shape, image.dtype)
     pixels = np.ascontiguousarray(image.reshape(image.shape[0], image.shape[1], -1))
     last = plan.stages[-1]
-    output = np.empty((last.rows.output, last.cols.output, last.output_channels), out_dtype or image.dtype)
+    shape = last.rows.output, last.cols.output, last.output_channels
+    output = np.empty(shape, out_dtype or image.dtype) if out is None else out.reshape(shape)
     clipped = run(plan, pixels, output, threads=threads)
     return Result(output.reshape(plan.output_shape), clipped, output.size)
 
