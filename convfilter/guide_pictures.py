@@ -10,6 +10,7 @@ import numpy as np
 from convfilter.errors import ConvfilterError, ParameterError
 from convfilter.filters.operators import Guided
 from convfilter.filters.stage import Stage
+from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions
 from convfilter.planning import full_scale, is_wide, require_sample_type
 from convfilter.record import replace
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 Samples = np.ndarray[tuple[Any, ...], np.dtype[np.float32 | np.float64]]
 
 
-def with_guides(stages: Sequence[Stage]) -> Sequence[Stage]:
-    """Return the stages, with the samples of a guide in place of the name of its file.
+def with_guides(stages: Sequence[Stage], max_pixels: int = DEFAULT_MAX_PIXELS) -> Sequence[Stage]:
+    """Return the stages, with the samples of a guide of up to ``max_pixels`` in place of the name of its file.
 
     Raises
     ------
@@ -29,17 +30,17 @@ def with_guides(stages: Sequence[Stage]) -> Sequence[Stage]:
     ParameterError
         The picture has several frames.
     """
-    return [_with_guide(stage) for stage in stages]
+    return [_with_guide(stage, max_pixels) for stage in stages]
 
 
-def _with_guide(stage: Stage) -> Stage:
+def _with_guide(stage: Stage, max_pixels: int) -> Stage:
     operator = stage.operator
     if not isinstance(operator, Guided) or not isinstance(operator.guide, str):
         return stage
     from convfilter.picture.read import read
 
     try:
-        picture = read(operator.guide)
+        picture = read(operator.guide, ReadOptions(max_pixels=max_pixels))
         pixels = np.atleast_3d(picture.pixels)
     except ConvfilterError as error:
         error.about(operator.guide)

@@ -157,6 +157,25 @@ def test_the_command(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert Path(names[1]).read_bytes() == before
 
 
+def test_the_command_knows_the_remedies_of_reading(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in ("a.ppm", "b.ppm", "a.tiff", "b.tiff")]
+    for name in names[:2]:
+        Path(name).write_bytes(2 * b"P6 2 1 255\nabcdef")
+    assert main(["compare", *names[:2]]) == 1
+    assert "read the first with --allow-loss" in capfd.readouterr().err
+    assert main(["compare", *names[:2], "--allow-loss"]) == 0
+    assert capfd.readouterr().err.count("more than one PNM") == 2
+    first, second = (Image.fromarray(np.full((4, 5), level, np.uint8)) for level in (1, 2))
+    for name, pages in zip(names[2:], ((first, second), (second,)), strict=True):
+        pages[0].save(name, save_all=True, append_images=pages[1:])
+    assert main(["compare", names[2], names[3], "--frame", "-1", "--max-difference", "0"]) == 0
+    assert main(["compare", names[3], names[3], "--max-pixels", "19"]) == 1
+    assert "raise it with --max-pixels" in capfd.readouterr().err
+    Path(names[0]).write_bytes(b"P6 2 1 255\nabc")
+    assert main(["compare", names[0], names[0], "--lenient"]) == 0
+    assert "truncated" in capfd.readouterr().err
+
+
 # Plots --------------------------------------------------------------------------------------------------------------
 
 

@@ -217,6 +217,14 @@ def test_a_guide_from_a_file(tmp_path, monkeypatch, capfd):
         assert words in said and said.count("\n") == 1
 
 
+def test_the_quota_of_pixels_is_that_of_the_guide_too(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    cf.write("in.png", picture(np.uint8, (5, 8)))
+    cf.write("guide.png", picture(np.uint8, (6, 8)))
+    assert run(["blur", "--guided", "3", "--guide", "guide.png", "--max-pixels", "40", "in.png", "out.png"]) == 1
+    assert "guide.png: the picture is too large: 8x6 is 48 pixels, the limit is 40" in capfd.readouterr().err
+
+
 def test_an_update_sees_another_guide(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     cf.write("in.png", picture(np.uint8, (33, 40)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import convfilter
@@ -33,6 +35,17 @@ def printed(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     captured = capfd.readouterr()
     assert captured.err == ""
     return captured.out
+
+
+def test_info_and_plan_read_the_header_of_a_picture_of_any_size(capfd: pytest.CaptureFixture[str]) -> None:
+    strip = zlib.compress(bytes(256 * 20_000))
+    with tifffile.TiffWriter("large.tif") as tiff:
+        tiff.write(
+            (strip for _ in range(52)), shape=(13_312, 20_000), dtype=np.uint8, rowsperstrip=256, compression="zlib"
+        )
+    assert printed(capfd, "info", "large.tif").startswith("large.tif: TIFF, 20000x13312, gray, uint8\n")
+    assert "  box:3:" in printed(capfd, "info", "-f", "box:3", "large.tif")
+    assert printed(capfd, "plan", "-f", "box:3", "large.tif").startswith("input        20000x13312, 1 channel, uint8\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -125,6 +125,22 @@ def test_a_mask_of_another_size_or_none_is_refused(tmp_path, capsys, monkeypatch
     assert not (tmp_path / "out.png").exists()
 
 
+def test_a_mask_of_several_frames_is_refused(tmp_path, capsys):
+    """Its further frames would be left out without a word."""
+    given(tmp_path)
+    frame = Image.fromarray(np.ones(SHAPE, np.uint8))
+    frame.save(tmp_path / "mask.tif", save_all=True, append_images=[frame])
+    assert done(tmp_path, mask="mask.tif") == 2
+    assert "mask.tif: a mask is one picture, got 2 frames" in capsys.readouterr().err
+
+
+def test_the_quota_of_pixels_is_that_of_the_mask_too(tmp_path, capsys):
+    given(tmp_path)
+    assert done(tmp_path, "--max-pixels", "41999") == 1
+    assert "mask.png: the picture is too large: 140x300 is 42000 pixels" in capsys.readouterr().err
+    assert done(tmp_path, "--max-pixels", "42000") == 0
+
+
 @pytest.mark.parametrize("options", [(), ("--linear",)])
 def test_a_mask_that_leaves_nothing_is_noted(tmp_path, capsys, options):
     """Also where rows are not streamed: the values to ignore are those before the conversion to linear light."""

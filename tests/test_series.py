@@ -1,6 +1,7 @@
 """Several pictures in sequence in a file or a stream: all are filtered in order, or an error is raised."""
 
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -272,10 +273,17 @@ def test_other_formats_refuse_several(monkeypatch, suffix, source):
 
 
 def test_readers_of_one_picture_refuse_several():
-    Path("in.ppm").write_bytes(concatenated("ppm"))
-    Path("plain.pgm").write_bytes(b"P2 2 1 9 3 4\nP2 2 1 9 5 6\n")
-    for name in ("in.ppm", "plain.pgm"):
+    raw = [
+        b"P6 1 1 255\nabc", b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\na",
+        b"Pf\n1 1\n-1.0\nabcd",
+    ]  # fmt: skip
+    plain = b"P2 2 1 9 3 4\n"
+    for first, second in itertools.product([*raw, plain], raw):
+        Path("in.pnm").write_bytes(first + second)
         with pytest.raises(ReadError, match="more than one PNM"):
-            read(name)
+            read("in.pnm")
+    Path("plain.pgm").write_bytes(plain + plain)
+    with pytest.raises(ReadError, match="more than one PNM"):
+        read("plain.pgm")
     with pytest.raises(ReadError, match="more than one PNM"):
         filter_file("plain.pgm", "out.pgm", BOX)

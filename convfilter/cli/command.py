@@ -52,7 +52,8 @@ class Command(WithHelp):
     def short_help_lines(self, ctx: click.Context) -> str:
         """Return the short help: usage, the most important options, examples."""
         options = [param for param in self.params if isinstance(param, click.Option)]
-        own = [option for option in options if getattr(option, "section", "") == "Filter"]
+        by_section = ([option for option in options if getattr(option, "section", "") == name] for name in SECTIONS)
+        own = next(filter(None, by_section))
         often = [option for name in _OFTEN for option in options if option.name == name]
         formatter = ctx.make_formatter()
         self.format_usage(ctx, formatter)

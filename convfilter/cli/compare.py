@@ -11,10 +11,11 @@ import click
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import FAILED, json_of, say, tell
-from convfilter.cli.options import Option, common_options
+from convfilter.cli.options import Option, common_options, read_options
 from convfilter.cli.values import RunType
 from convfilter.errors import PictureError, UsageError
 from convfilter.filters.parameters import Number
+from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions
 
 if TYPE_CHECKING:
     from convfilter.comparison import Comparison
@@ -30,11 +31,18 @@ def _compare(
     min_psnr: float | None,
     min_ssim: float | None,
     as_json: bool,
+    max_pixels: float | None,
+    allow_loss: bool,
+    frame: int | None,
+    lenient: bool,
 ) -> int:
     from convfilter.comparison import compare_frames, difference_picture
 
     target = None if difference is None else _target(difference, a, b)
-    first, second = _read(a), _read(b)
+    options = ReadOptions(
+        max_pixels=int(max_pixels or DEFAULT_MAX_PIXELS), allow_loss=allow_loss, frame=frame, lenient=lenient
+    )
+    first, second = _read(a, options), _read(b, options)
     if first.premultiplied != second.premultiplied:
         first, second = first.straight(), second.straight()
     _require_alike(first, second, a, b)
@@ -79,14 +87,18 @@ def _target(name: str, *sources: str) -> Target:
     return resolve_target(name)
 
 
-def _read(name: str) -> Picture:
+def _read(name: str, options: ReadOptions) -> Picture:
+    """Read a picture; say what is left out of it if that is accepted."""
     from convfilter.picture.read import read
 
     try:
-        return read(name).full_range()
+        picture = read(name, options).full_range()
     except PictureError as error:
         error.about(name)
         raise
+    for note in picture.notes if options.allow_loss or options.lenient else ():
+        say(f"{name}: {note}")
+    return picture
 
 
 def _write(target: Target, picture: Picture, name: str) -> None:
@@ -141,6 +153,7 @@ command = Command(
         _limit("--min-psnr", Number("DB"), "Exit status 1 if the PSNR is lower."),
         _limit("--min-ssim", Number("S", minimum=-1, maximum=1), "Exit status 1 if the SSIM is lower."),
         Option("--json", "as_json", section="Result", is_flag=True, help="Write the numbers as JSON."),
+        *read_options(),
         *common_options(),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def _facts(name: str) -> dict[str, Any]:
     from convfilter.picture.read import opened
 
     try:
-        with opened(name, ReadOptions(auto_orient=False, allow_loss=True)) as picture:
+        with opened(name, ReadOptions(auto_orient=False, allow_loss=True, max_pixels=sys.maxsize)) as picture:
             return _of_picture(name, picture)
     except PictureError as error:
         error.about(name)
@@ -112,7 +113,8 @@ def _foreseen(name: str, specs: tuple[str, ...]) -> dict[str, Any]:
     from convfilter.pipeline.forecast import forecast
     from convfilter.report import plan_text
 
-    options = Options(specs, read=ReadOptions(allow_loss=True), write=WriteOptions(allow_loss=True))
+    read = ReadOptions(allow_loss=True, max_pixels=sys.maxsize)
+    options = Options(specs, read=read, write=WriteOptions(allow_loss=True))
     try:
         effect = forecast(name, options)
     except PictureError as error:

@@ -175,6 +175,20 @@ def _file_options() -> list[Option]:
         _run_option(
             "--nan", Number("N", minimum=0, maximum=1), "Level stored for NaN in integer samples: 0 black, 1 white."
         ),
+        *read_options(),
+        Option("--strict", section="Files", is_flag=True, help="Make notes about losses errors."),
+        Option("--no-auto-orient", section="Files", is_flag=True, help="Ignore the EXIF orientation."),
+        Option("--keep-time", section="Files", is_flag=True, help="Give OUT the time of IN."),
+        Option("-o", "--output", section="Files", type=OUT, help="OUT; all other names are inputs."),
+        Option("-y", "--overwrite", section="Files", is_flag=True, help="Replace an OUT that looks like an input."),
+        Option("-n", "--no-clobber", section="Files", is_flag=True, help="Skip outputs that exist already."),
+        Option("--in-place", section="Files", is_flag=True, help="Overwrite IN, without an OUT."),
+    ]
+
+
+def read_options() -> list[Option]:
+    """Make the options that errors of reading name as their remedies."""
+    return [
         _run_option(
             "--max-pixels",
             Number("N", minimum=1),
@@ -186,15 +200,8 @@ def _file_options() -> list[Option]:
             is_flag=True,
             help="Accept that frames, transparency, colours, ... are lost, and say so in a note.",
         ),
-        Option("--strict", section="Files", is_flag=True, help="Make notes about losses errors."),
         Option("--frame", section="Files", type=int, metavar="N", help="Take one frame, from 0; -1 is the last."),
         Option("--lenient", section="Files", is_flag=True, help="Decode the readable part of a damaged picture."),
-        Option("--no-auto-orient", section="Files", is_flag=True, help="Ignore the EXIF orientation."),
-        Option("--keep-time", section="Files", is_flag=True, help="Give OUT the time of IN."),
-        Option("-o", "--output", section="Files", type=OUT, help="OUT; all other names are inputs."),
-        Option("-y", "--overwrite", section="Files", is_flag=True, help="Replace an OUT that looks like an input."),
-        Option("-n", "--no-clobber", section="Files", is_flag=True, help="Skip outputs that exist already."),
-        Option("--in-place", section="Files", is_flag=True, help="Overwrite IN, without an OUT."),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -128,7 +129,7 @@ def _of_file(
     if given:
         raise UsageError(f"the picture tells its size; leave out {given[0]}", subject=source)
     try:
-        with opened(source, ReadOptions(allow_loss=True)) as picture:
+        with opened(source, ReadOptions(allow_loss=True, max_pixels=sys.maxsize)) as picture:
             if gray:
                 linear_light.require_luminance(picture)
             weights, read = linear_light.weights_of(picture) if gray else None, picture

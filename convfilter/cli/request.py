@@ -232,6 +232,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
 
     object_code.on_notice(compiling.notice)
     allow_loss, strict = _accepted(request)
+    max_pixels = int(request.max_pixels or DEFAULT_MAX_PIXELS)
     return pipeline.Options(
         specs=request.specs,
         defaults=request.stage,
@@ -242,10 +243,10 @@ def pipeline_options(request: Request) -> pipeline.Options:
         linear=request.linear,
         keep_time=request.keep_time,
         sheet=request.sheet,
-        masking=_masking(request),
+        masking=_masking(request, max_pixels),
         explain=_explain if request.explain else None,
         read=ReadOptions(
-            max_pixels=int(request.max_pixels or DEFAULT_MAX_PIXELS),
+            max_pixels=max_pixels,
             auto_orient=not request.no_auto_orient,
             frame=request.frame,
             lenient=request.lenient,
@@ -270,7 +271,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
     )
 
 
-def _masking(request: Request) -> Masking | None:
+def _masking(request: Request, max_pixels: int) -> Masking | None:
     """Return the selection of ignored pixels; a small mask is read now, a large one with each picture."""
     if request.ignore is None and request.mask is None:
         if request.fill:
@@ -286,7 +287,7 @@ def _masking(request: Request) -> Masking | None:
     if request.mask is not None:
         from convfilter.pipeline.mask_file import mask_of
 
-        mask = mask_of(request.mask)
+        mask = mask_of(request.mask, max_pixels)
     ignore: Any = request.ignore
     return Masking(ignore, mask, request.fill, request.mask or "")
 

@@ -14,6 +14,8 @@ from convfilter.picture.loss import Loss
 #: Bytes after the first picture that are searched for a second one.
 _HEAD_BYTES = 64
 _BLANKS = b"\0\r\n\t "
+#: Formats that follow each other in one stream.
+_ALIKE = {"PNM": {"PNM", "PAM", "PFM"}}
 #: Sizes of a BMP's second header: other data that begin with the letters "BM" are not a picture.
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
@@ -49,7 +51,7 @@ def losses(file: BinaryIO, name: str, end: int | None) -> list[Loss]:
     file.seek(end)
     rest = file.read(_HEAD_BYTES)
     file.seek(position)
-    if name not in (formats.sniff(rest), formats.sniff(rest.lstrip(_BLANKS))):
+    if not {formats.sniff(rest), formats.sniff(rest.lstrip(_BLANKS))} & _ALIKE.get(name, {name}):
         return []
     if name == "BMP" and int.from_bytes(rest[14:18], "little") not in _BMP_HEADERS:
         return []

@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.errors import ReadError
+from convfilter.errors import ParameterError, ReadError
 from convfilter.executor.ignored import invalidate
 from convfilter.files import about
 from convfilter.picture.frame import Frame
+from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.read import decode_all, opened
@@ -22,17 +23,21 @@ from convfilter.picture.row_source import Bands
 LEAST_PIXELS = 2**22
 
 
-def mask_of(path: str) -> MaskFile | Samples:
+def mask_of(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> MaskFile | Samples:
     """Return the mask of a picture file: pixels that are not black.
 
     Raises
     ------
     ReadError, SizeError
         The file is no picture, damaged, or too large; ``filename`` is its name.
+    ParameterError
+        The picture has several frames.
     """
-    with about(path), opened(path) as picture:
+    with about(path), opened(path, ReadOptions(max_pixels=max_pixels)) as picture:
+        if len(picture.frames) > 1:
+            raise ParameterError(f"a mask is one picture, got {len(picture.frames)} frames")
         rows, cols = picture.frames[0].shape[:2]
-        is_large = len(picture.frames) == 1 and picture.frames[0].bands is not None and rows * cols >= LEAST_PIXELS
+        is_large = picture.frames[0].bands is not None and rows * cols >= LEAST_PIXELS
         if not (is_large and os.path.isfile(path)):
             decode_all(picture)
             return _marks(picture).pixels.reshape(rows, cols)
@@ -63,7 +68,8 @@ class MaskFile:
         """
         with ExitStack() as files:
             with about(self._name):
-                bands = _marks(files.enter_context(opened(self.path))).bands
+                as_large = ReadOptions(max_pixels=self.shape[0] * self.shape[1])
+                bands = _marks(files.enter_context(opened(self.path, as_large))).bands
                 if bands is None or bands.shape[:2] != self.shape:
                     raise ReadError("the mask has changed while pictures were filtered")
             files.callback(bands.close)

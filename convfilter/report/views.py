@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +152,7 @@ def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown)
     if made.detail is not None:
         (col, row), (width, height) = made.detail.corner, made.detail.before.full
         at = (row + height / 2) / before.pixels.shape[0], (col + width / 2) / before.pixels.shape[1]
-    return explored_at(with_guides(stages), before, plan, at)
+    return explored_at(with_guides(stages, sys.maxsize), before, plan, at)
 
 
 def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[float, float]) -> Explored:

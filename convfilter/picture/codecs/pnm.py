@@ -109,7 +109,7 @@ def _plain_samples(
             f"the PNM is damaged: samples go from {values.min()} to {values.max()}, its header allows 0 to {largest}"
         )
     # By ppm(5) a plain file holds one picture.
-    losses = [trailing_data.another("PNM")] if re.search(rb"P[1-6]\s", text) else []
+    losses = [trailing_data.another("PNM")] if re.search(rb"P[1-7fF]\s", text) else []
     return values.astype(np.uint8 if largest < 256 else np.uint16), note, losses
 
 
