@@ -123,6 +123,7 @@ def _run_masked(
         stages, pixels, valid, fill=keywords.get("fill", False), out_dtype=dtype, alpha=alpha,
         premultiplied=keywords.get("premultiplied", False), gray=keywords.get("gray", False),
         threads=keywords.get("threads"), white=white, out_white=white,
+        ignore=masking.ignore,
     )  # fmt: skip
     samples = result.pixels if rounded is None else _rounded(result.pixels, rounded)
     mark = masking.mark(samples.dtype)

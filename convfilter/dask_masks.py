@@ -38,7 +38,7 @@ def masked(
     banded = masked_stages(
         stages, source.shape, source.dtype, fill=keywords.get("fill", False), out_dtype=target, alpha=alpha,
         premultiplied=keywords.get("premultiplied", False), gray=keywords.get("gray", False), white=None,
-        out_white=None,
+        out_white=None, ignore=masking.ignore,
     )  # fmt: skip
     mask = masking.mask
     if mask is not None:

@@ -11,14 +11,14 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import Operation
 from convfilter.executor.filled import FilledBands
-from convfilter.executor.held import Held, Span
+from convfilter.executor.held import Border, Held, Span
 from convfilter.executor.means import Means
 from convfilter.executor.medians import medians_of
 from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.filters.operators import Correlation, Guided, Morphology, Operator, Point, Pooling, Rank
 from convfilter.filters.stage import Stage
-from convfilter.planning import AxisPlan, Plan, full_scale
+from convfilter.planning import Plan, full_scale
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.task import MaskKind
 from convfilter.record import record, replace
@@ -65,6 +65,11 @@ class Setting:
         """The setting for straight colours and real results."""
         real = real_of(self.dtype, self.out_dtype)
         return replace(self, dtype=real, out_dtype=real, premultiplied=False, white=self.full, out_white=None)
+
+    def surrounded(self, border: Border) -> Setting:
+        """Return the setting for the source with a border."""
+        rows, cols, channels = self.shape
+        return replace(self, shape=(rows + sum(border.rows), cols + sum(border.cols), channels))
 
     def plan(self, stage: Stage, channels: int, *, alpha: bool = False, mask: MaskKind = "") -> Plan:
         """Plan a stage on pictures of some channels; ``alpha`` may be a mask."""
@@ -196,6 +201,11 @@ def _neutral_pixel(operator: Operator, setting: Setting) -> tuple[float, float]:
     return (np.iinfo(dtype).max if value < 0 else 0), value  # the product with white is the least sample
 
 
+def without_padding(stage: Stage) -> Stage:
+    """Return a stage that reads a picture to which its padding has been added."""
+    return replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0, ceil=False)
+
+
 class _PaddedBands:
     """Bands of a stage whose constant padding counts: the padding is added to the picture, as valid pixels.
 
@@ -204,27 +214,25 @@ class _PaddedBands:
 
     def __init__(self, stage: Stage, setting: Setting, channels: int) -> None:
         planned = setting.plan(stage, channels).stages[0]
-        self._rows, self._cols = _border(planned.rows), _border(planned.cols)
-        self._height, self._value = setting.shape[0], planned.padding_value
+        border, self._value = Border.of(planned), planned.padding_value
         if setting.dtype.kind != "f" and not _holds(setting.dtype, self._value):
             setting = replace(setting, dtype=np.dtype(np.float64), white=setting.full)
         self._dtype = setting.dtype
-        unpadded = replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0, ceil=False)
+        unpadded = without_padding(stage)
         if isinstance(stage.operator, Pooling):  # cells beyond the requested padding do not count
             rows, cols = max(0, planned.rows.beyond), max(0, planned.cols.beyond)
-            self._rows, self._cols = (self._rows[0], self._rows[1] - rows), (self._cols[0], self._cols[1] - cols)
+            (top, bottom), (left, right) = border.rows, border.cols
+            border = replace(border, rows=(top, bottom - rows), cols=(left, right - cols))
             pooling = replace(stage.operator, count_padding=False)
             unpadded = replace(unpadded, operator=pooling, padding=(0, rows, 0, cols))
-        shape = self._height + sum(self._rows), setting.shape[1] + sum(self._cols), setting.shape[2]
-        self._operation = _weighted_operation(unpadded, replace(setting, shape=shape), channels)
+        self._border = border
+        self._operation = _weighted_operation(unpadded, setting.surrounded(border), channels)
         self.plans, self.in_turn = self._operation.plans, self._operation.in_turn
         self._padded: tuple[Held, Held] | None = None
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
-        first, last = (place - self._rows[0] for place in self._operation.reach(span))
-        first = min(max(first, 0), self._height - 1)
-        return first, max(first + 1, min(last, self._height))
+        return self._border.within(self._operation.reach(span))
 
     def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
         """Return the bands as the stage without padding does."""
@@ -238,8 +246,7 @@ class _PaddedBands:
         padded = self._padded  # read once: threads share it
         if padded is None or padded[0] is not held:
             own = Held(held.first, held.pixels.astype(self._dtype, copy=False), held.valid)
-            around = own.surrounded(self._rows, self._cols, self._dtype.type(self._value), self._height)
-            padded = self._padded = held, around
+            padded = self._padded = held, self._border.around(own, self._dtype.type(self._value), valid=True)
         return padded[1]
 
 
@@ -247,8 +254,3 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
     """Whether a number is a sample of an integer type."""
     ends = np.iinfo(dtype)
     return value % 1 == 0 and ends.min <= value <= ends.max
-
-
-def _border(axis: AxisPlan) -> tuple[int, int]:
-    """Return the padding that windows read; if sizes are rounded up, it ends with the last window."""
-    return axis.before, max(0, axis.padded - axis.before - axis.input)

@@ -1,4 +1,4 @@
-"""Consecutive rows of a picture with ignored pixels, held in memory with their mask."""
+"""Consecutive rows of a picture with ignored pixels, held in memory with their mask, and a border around them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
+from convfilter.planning import StagePlan
 from convfilter.record import record
 
 Valid: TypeAlias = npt.NDArray[np.bool_]
@@ -50,19 +51,32 @@ class Held:
         """Return some of the channels."""
         return Held(self.first, self.pixels[..., channels], self.valid)
 
-    def surrounded(self, rows: tuple[int, int], cols: tuple[int, int], value: Any, height: int) -> Held:
-        """Return the rows of a picture with a border of valid pixels of one value.
 
-        Parameters
-        ----------
-        rows, cols : (before, after)
-            Rows and columns of the border.
-        value : number
-        height : int
-            Rows of the picture without the border.
-        """
-        above = rows[0] if self.first == 0 else 0
-        below = rows[1] if self.first + len(self.pixels) == height else 0
-        pixels = np.pad(self.pixels, ((above, below), cols, (0, 0)), constant_values=value)
-        valid = np.pad(self.valid, ((above, below), cols), constant_values=True)
-        return Held(self.first + rows[0] - above, pixels, valid)
+@record
+class Border:
+    """Rows and columns around a picture, each (before, after), of a picture of ``height`` rows."""
+
+    rows: Span
+    cols: Span
+    height: int
+
+    @staticmethod
+    def of(stage: StagePlan) -> Border:
+        """Return the padding that windows read; if sizes are rounded up, it ends with the last window."""
+        rows, cols = (
+            (axis.before, max(0, axis.padded - axis.before - axis.input)) for axis in (stage.rows, stage.cols)
+        )
+        return Border(rows, cols, stage.rows.input)
+
+    def within(self, span: Span) -> Span:
+        """Return the rows of the picture among some rows of the picture with its border, at least one."""
+        first = min(max(span[0] - self.rows[0], 0), self.height - 1)
+        return first, max(first + 1, min(span[1] - self.rows[0], self.height))
+
+    def around(self, held: Held, value: Any, *, valid: bool) -> Held:
+        """Return rows of the picture with their border, whose pixels have one value and are valid or not."""
+        above = self.rows[0] if held.first == 0 else 0
+        below = self.rows[1] if held.first + len(held.pixels) == self.height else 0
+        pixels = np.pad(held.pixels, ((above, below), self.cols, (0, 0)), constant_values=value)
+        marks = np.pad(held.valid, ((above, below), self.cols), constant_values=valid)
+        return Held(held.first + self.rows[0] - above, pixels, marks)

@@ -23,6 +23,7 @@ from convfilter.errors import ParameterError, named, shown
 from convfilter.executor.channel_operations import Setting
 from convfilter.executor.held import Valid
 from convfilter.executor.ignored import NODATA, TRANSPARENT, Ignore, holds, invalidate
+from convfilter.executor.ignored_padding import StageWithIgnoredPadding, ignores_padding
 from convfilter.executor.masked_canny import canny_stages
 from convfilter.executor.masked_rows import BandedStage, Judge, run_banded_array
 from convfilter.executor.masked_stage import MaskedStage
@@ -204,6 +205,7 @@ def run_masked(
     white: float | None = None,
     out_white: float | None = None,
     threads: int | None = None,
+    ignore: Ignore | None = None,
 ) -> tuple[Result, Valid]:
     """Filter an array with ignored pixels; other arguments are those of ``plan_stack`` and ``run_array``.
 
@@ -215,6 +217,8 @@ def run_masked(
         Valid pixels; see :meth:`Masking.valid`.
     fill : bool
         Whether ignored pixels get results too.
+    ignore : float, str or None
+        The ignored value, see :class:`Masking`: padding of this value is ignored, too.
 
     Returns
     -------
@@ -231,7 +235,7 @@ def run_masked(
     pixels = np.ascontiguousarray(image.reshape(*image.shape[:2], -1))
     planned = masked_stages(
         stages, pixels.shape, pixels.dtype, fill=fill, out_dtype=out_dtype, alpha=alpha, premultiplied=premultiplied,
-        gray=gray, white=white, out_white=out_white,
+        gray=gray, white=white, out_white=out_white, ignore=ignore,
     )  # fmt: skip
     filtered, valid_results, clipped = run_banded_array(
         planned, pixels, np.ascontiguousarray(valid), threads or cores_lately()
@@ -252,6 +256,7 @@ def masked_stages(
     gray: bool,
     white: float | None,
     out_white: float | None,
+    ignore: Ignore | None = None,
 ) -> list[BandedStage]:
     """Plan the stages for pictures with ignored pixels; arguments are those of :func:`run_masked`.
 
@@ -291,7 +296,10 @@ def masked_stages(
             shape, dtype, result, alpha, premultiplied, gray and number == 0,
             full if number else white, out_white if last else None, fill,
         )  # fmt: skip
-        planned += canny_stages(stage, setting) if isinstance(stage.operator, Canny) else [MaskedStage(stage, setting)]
+        if isinstance(stage.operator, Canny):
+            planned += canny_stages(stage, setting)
+        else:
+            planned.append((StageWithIgnoredPadding if ignores_padding(stage, ignore) else MaskedStage)(stage, setting))
         shape, dtype = planned[-1].shape, planned[-1].dtype
     return planned
 

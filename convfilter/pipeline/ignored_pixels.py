@@ -88,7 +88,9 @@ class IgnoredPixels:
         valid = masking.valid(alpha, frame.pixels.reshape(*frame.shape[:2], -1))
         if valid.any():
             self.valid_frames.add(number)
-        result, valid_results = run_masked(self._stages, source.pixels, valid, threads=self._threads, **self._settings)
+        result, valid_results = run_masked(
+            self._stages, source.pixels, valid, threads=self._threads, ignore=masking.ignore, **self._settings
+        )
         return result, valid_results, masking.mark(self._dtype)
 
     def results(self, finish: Finish) -> Iterator[tuple[Pixels, int, int]]:
@@ -159,4 +161,5 @@ class IgnoredPixels:
         """Plan the stages for the first frame."""
         frame = self._converted.frames[0]
         height, width, channels = (*frame.shape, 1)[:3]
-        return masked_stages(self._stages, (height, width, channels), frame.dtype, **self._settings)
+        ignore = self._masking_of(0).ignore
+        return masked_stages(self._stages, (height, width, channels), frame.dtype, ignore=ignore, **self._settings)
