@@ -516,3 +516,4 @@ def test_a_scheduler_that_stops_is_reported(folder, tmp_path_factory, s3_server,
 def test_options_without_meaning_on_a_cluster_are_refused(folder, capsys, arguments, message):
     assert run([*BLUR, *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"convfilter: {message}")
+    assert not Path("page.html").exists()

@@ -158,6 +158,12 @@ def test_transparency_is_kept_or_refused(fmt: Format, channels: int) -> None:
     assert copied("in.png", name_of(fmt), background="white") == ()
 
 
+def test_a_picture_that_cannot_be_flattened_is_not_to_be_laid_over_a_colour() -> None:
+    picture = Picture([Frame(noise((6, 5, 5), np.uint8))], "cmyk", True)
+    with pytest.raises(WriteError, match=r"JPEG has no transparency; use a format that has it \(tiff\), or drop it"):
+        write("out.jpg", picture)
+
+
 @every_format
 def test_bands_are_kept_or_refused(fmt: Format) -> None:
     model = "rgb" if "rgb" in fmt.models else "gray"

@@ -329,6 +329,26 @@ def test_tags_of_other_programs_are_kept_at_the_same_size_or_named():
     assert not {65000, 65001} & tags_of("half.tif").keys()
 
 
+def test_names_of_inks_stay_with_their_channels():
+    """Without them, spot colours have no meaning, and four inks that are not CMYK would be taken for it."""
+    names = b"Cyan\0Magenta\0Yellow\0Black\0PANTONE 123 C\0Gold\0"
+    inks = [(332, 3, 1, 2, True), (333, 2, len(names), names, True), (334, 3, 1, 6, True), (336, 3, 2, (0, 255), True)]
+    tifffile.imwrite(
+        "in.tif", noise((24, 30, 6)), photometric="separated", extrasamples=[0, 0], metadata=None, extratags=inks
+    )
+    before = tags_of("in.tif")
+    assert filtered("in.tif", "out.tif", "box:3,stride=2") == ()
+    after = tags_of("out.tif")
+    assert [after[tag] for tag in (332, 333, 334, 336)] == [before[tag] for tag in (332, 333, 334, 336)]
+    np.save("two.npy", np.ones((2, 6, 1, 1)))
+    assert filtered("in.tif", "out.tif", "layer:two.npy") == (
+        "TIFF is written without names of inks, since the number or the type of its channels has changed",
+    )
+    assert not {332, 333, 334, 336} & {*tags_of("out.tif")}
+    options = WriteOptions(allow_loss=True)
+    assert "JPEG is written without names of inks; use tiff to keep that" in filtered("in.tif", "o.jpg", write=options)
+
+
 def test_white_point_and_primaries_say_the_same_elsewhere():
     rational = [(0.3127, 0.329), (0.68, 0.32, 0.265, 0.69, 0.15, 0.06)]
     values = [tuple(n for value in group for n in (round(value * 10000), 10000)) for group in rational]

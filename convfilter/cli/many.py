@@ -19,7 +19,7 @@ from convfilter.cli.one import html_report
 from convfilter.cli.overwrite import keeps
 from convfilter.cli.progress import Progress
 from convfilter.cli.request import Request, pipeline_options, require_files
-from convfilter.errors import ConvfilterError, WriteError
+from convfilter.errors import ConvfilterError, UsageError, WriteError
 from convfilter.filters import stack
 from convfilter.machine.cores import available_cores
 from convfilter.picture.place.address import is_address
@@ -104,6 +104,9 @@ def run_many(request: Request) -> int:
     batch = _Batch(request, log, counts, share.jobs, html)
     try:
         status = _print_summary(batch.run(jobs, options), request, time.monotonic() - start)
+    except UsageError:  # nothing has been filtered
+        html = None
+        raise
     finally:  # also for an interrupted run
         _write_page(html, files, jobs)
     return status

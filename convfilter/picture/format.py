@@ -50,6 +50,8 @@ class Holds:
         GDAL's own metadata.
     layout : bool
         Dimensions of a stack and physical sizes of pixels, as ImageJ and OME describe them.
+    inks : bool
+        Names, number and dot range of the inks of a separated TIFF.
     page_names, page_texts : bool
         Names and numbers of pages; descriptions, profiles and the like of pages after the first.
     header : bool
@@ -82,6 +84,7 @@ class Holds:
     nodata: bool = False
     gdal: bool = False
     layout: bool = False
+    inks: bool = False
     page_names: bool = False
     page_texts: bool = False
     header: bool = False
@@ -114,6 +117,7 @@ NAMES = {
     "nodata": "a nodata value",
     "gdal": "GDAL metadata",
     "layout": "the dimensions of a stack (ImageJ, OME)",
+    "inks": "names of inks",
     "page_names": "names of pages",
     "page_texts": "descriptions of further pages",
     "header": "the header of a FITS",

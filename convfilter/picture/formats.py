@@ -107,7 +107,7 @@ TABLE: tuple[Format, ...] = (
         holds=Holds(
             icc=True, exif=True, xmp=True, iptc=True, photoshop=True, resolution=True,
             geo=True,
-            nodata=True, gdal=True, layout=True, page_names=True, page_texts=True, private=True,
+            nodata=True, gdal=True, layout=True, inks=True, page_names=True, page_texts=True, private=True,
             text=("Description", "Software", "Author", "Copyright", "Title"),
         ),
     ),

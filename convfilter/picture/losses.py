@@ -52,11 +52,12 @@ def of_outline(outline: Outline, fmt: Format, options: WriteOptions) -> Iterator
             remedy=f"use {formats_that(lambda other: other.extras, outline)}, or leave them out with {ALLOW_LOSS}",
         )
     if outline.alpha and not fmt.alpha and options.background is None:
+        can_be_flattened = outline.model != "cmyk" and not outline.extras
         yield Loss(
             f"{fmt.name} has no transparency",
             severe=True,
-            remedy="lay the picture over a colour with {background}, "
-            f"use a format that has it ({formats_that(lambda other: other.alpha == 'full', outline)}), "
+            remedy=("lay the picture over a colour with {background}, " if can_be_flattened else "")
+            + f"use a format that has it ({formats_that(lambda other: other.alpha == 'full', outline)}), "
             f"or drop it with {ALLOW_LOSS}",
         )
     if outline.frames > 1:

@@ -43,6 +43,7 @@ _STATISTICS = re.compile(rb"<Item name=\"STATISTICS_\w+\"[^<>]*>[^<]*</Item>\s*"
 _KINDS = {
     **dict.fromkeys((*POSITION, GEO_KEYS, 34736, 34737), "geo"),
     **{_NODATA: "nodata", _GDAL: "gdal", _IMAGEJ_COUNTS: "layout", IMAGEJ_DATA: "layout"},
+    **dict.fromkeys((332, 333, 334, 336, 337), "inks"),
     **dict.fromkeys((285, 286, 287, _PAGE_NUMBER), "page_names"),
 }
 #: Metadata: descriptions, resolution, XMP, IPTC, Photoshop, colours. ``Metadata`` holds those of the first page.
@@ -53,7 +54,8 @@ _DIRECTORIES = (ifd.EXIF_IFD, ifd.GPS_IFD, ifd.INTEROPERABILITY_IFD)
 #: Tags for the storage of the samples, and the tags that ``layout.py`` reads: subfiles, layers.
 _STORAGE = frozenset(
     (
-        *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 317, *range(320, 348)),
+        *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 317, *range(320, 332)),
+        *(335, *range(338, 348)),
         *(*range(512, 522), *range(529, 533), 559, *range(32995, 32999), 37724, 50674),
     )
 )
@@ -253,7 +255,8 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
     has_relative = is_relative(page.fields)
     same_size = shape[:2] == page.shape[:2]
     same_layout = (shape, dtype, pages) == (page.shape, page.dtype, page.pages)
-    is_stack = (shape[2:], dtype, pages) == (page.shape[2:], page.dtype, page.pages)
+    same_channels = (shape[2:], dtype) == (page.shape[2:], page.dtype)
+    is_stack = same_channels and pages == page.pages
     same_stack = is_stack and page.placed is not None and stacks.describes(page.fields, (shape[0], shape[1]))
     kept, lost = [], {}
     is_grey = len(shape) == 2 or shape[2] <= _GREY_AND_ALPHA
@@ -265,6 +268,8 @@ def fitting(page: PageFields, shape: tuple[int, ...], dtype: str, pages: int) ->
             lost[kind] = "the size, the type or the number of its pages has changed"
         elif field is None:
             lost[kind] = "colours have become grey"
+        elif kind == "inks" and not same_channels:
+            lost[kind] = "the number or the type of its channels has changed"
         elif kind == "private" and not same_size:
             lost[kind] = "the size has changed"
         elif field.tag in POSITION and page.placed != shape[:2]:
