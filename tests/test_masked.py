@@ -738,6 +738,21 @@ def test_files_with_masks_and_nodata(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [(), ("--linear",)], ids=["streamed", "held"])
+def test_results_that_have_the_nodata_value_are_counted(tmp_path, capsys, options):
+    """They are missing for every program that reads the file."""
+    tifffile = pytest.importorskip("tifffile")
+    image = np.array([[0, 0, 9, 9, 9, 9, 5]] * 40, np.uint8)
+    names = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
+    for nodata, words in (("0", "80 results have the nodata value, 0, and will be taken for missing"), ("-1", "")):
+        tifffile.imwrite(names[0], image, extratags=[(42113, "s", 0, nodata, True)], photometric="minisblack")
+        assert run(["apply", "-f", "kernel:1 0 -1,map=abs", "--ignore", "nodata", "-y", *options, *names]) == 0
+        said = capsys.readouterr().err
+        assert words in said and ("nodata" in said) == bool(words)
+    assert run(["apply", "-f", "kernel:1 0 -1,map=abs", "--ignore", "0", "-y", *names]) == 0
+    assert "nodata" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize(
     ("specs", "keywords"),

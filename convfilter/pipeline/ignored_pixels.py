@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convfilter.executor.ignored import NODATA, invalidate
 from convfilter.executor.masked import Masking, marked, masked_stages, run_masked, streaming_obstacle
 from convfilter.filters.stage import Stage
 from convfilter.machine.cores import cores_lately
@@ -45,6 +46,8 @@ class IgnoredPixels:
     ----------
     valid_frames : set of int
         Numbers of the frames filtered so far in which a pixel is valid.
+    mistakable : int
+        Number of valid results so far that have the nodata value of the file.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class IgnoredPixels:
         self._masking, self._picture, self._converted, self._stages = masking, picture, converted, stages
         self._dtype, self._run_dtype, self._threads, self._marks_alpha = dtype, run_dtype, threads, marks_alpha
         self.valid_frames: set[int] = set()
+        self.mistakable = 0
+        self._nodata: float | None = None
         self._settings: dict[str, Any] = {
             "fill": masking.fill, "out_dtype": run_dtype, "alpha": picture.alpha,
             "premultiplied": premultiplied, "gray": gray, "white": white, "out_white": out_white,
@@ -74,7 +79,7 @@ class IgnoredPixels:
     def run(self, number: int, finish: Finish) -> tuple[Pixels, int]:
         """Filter a frame; return the stored samples, and the number of samples that the engine clipped."""
         result, valid, mark = self._filtered(number)
-        return marked(finish(result.pixels), valid, mark, self._marks_alpha), result.clipped
+        return self._marked(finish(result.pixels), valid, mark), result.clipped
 
     def maps(self, number: int, *, drawn: bool) -> Pixels:
         """Filter a frame; return its results unrounded, with NaN for ignored pixels if they are to be ``drawn``."""
@@ -99,6 +104,14 @@ class IgnoredPixels:
             pixels, clipped = self.run(number, finish)
             yield pixels, clipped, pixels.size
 
+    def _marked(self, pixels: Pixels, valid: Valid, mark: float) -> Pixels:
+        """Write the value of ignored pixels; count other results that have it if it is the file's nodata value."""
+        if mark == self._nodata:
+            others = np.ascontiguousarray(valid).copy()
+            invalidate(mark, pixels.reshape(*valid.shape, -1), self._marks_alpha, others)
+            self.mistakable += int(np.count_nonzero(valid)) - int(np.count_nonzero(others))
+        return marked(pixels, valid, mark, self._marks_alpha)
+
     @cached_property
     def _mask(self) -> Pixels | None:
         """The whole mask, decoded once for all frames."""
@@ -114,7 +127,7 @@ class IgnoredPixels:
 
         def run(source: RowSource | Pixels, sink: RowSink) -> int:
             def write(rows: Pixels, valid_rows: Valid) -> None:
-                sink.write(marked(finish(rows), valid_rows, mark, self._marks_alpha))
+                sink.write(self._marked(finish(rows), valid_rows, mark))
 
             with masking.judge(self._picture.alpha) as judge:
 
@@ -135,7 +148,14 @@ class IgnoredPixels:
         return streaming_obstacle(self._planned())
 
     def notes(self) -> tuple[str, ...]:
-        """Return a note on frames without a valid pixel, as an inverted mask gives."""
+        """Return notes on frames without a valid pixel, as an inverted mask gives, and on results that look missing."""
+        notes = self._empty_frames()
+        if self.mistakable:
+            results = "1 result has" if self.mistakable == 1 else f"{self.mistakable:,} results have"
+            notes += (f"{results} the nodata value, {self._nodata:g}, and will be taken for missing",)
+        return notes
+
+    def _empty_frames(self) -> tuple[str, ...]:
         count = len(self._picture.frames)
         empty = [str(number + 1) for number in range(count) if number not in self.valid_frames]
         if not empty:
@@ -154,6 +174,8 @@ class IgnoredPixels:
 
             nodata = nodata_of(frame.tiff)
         masking = self._masking.of_file(nodata)
+        if self._masking.ignore == NODATA and isinstance(masking.ignore, int | float):
+            self._nodata = masking.ignore
         masking.check(frame.shape, self._picture.alpha)
         return masking
 
