@@ -167,6 +167,11 @@ LINES = {
         "convfilter apply -f convtranspose:conv.npz,stride=2 in.png out.png",
         "weights are not in the line",
     ),
+    "im = Image.open('a.png').filter(ImageFilter.MaxFilter).filter(PIL.ImageFilter.UnsharpMask(2, threshold=3))": (
+        "convfilter apply -f dilate:3 -f unsharp:2,amount=1.5,threshold=7/510 in.png out.png",
+        "Pillow blurs by three boxes",
+    ),
+    "image.filter(MedianFilter)": ("convfilter apply -f median:3 in.png out.png", ""),
     "nn.MaxPool2d(kernel_size=3, stride=2, padding=1)": (
         "convfilter apply -f maxpool:3,stride=2,padding=1 in.png out.png",
         "",
@@ -256,6 +261,7 @@ CALLS = {
         "cv2.GaussianBlur(a, (7, 5), 0)",
         "cv2.GaussianBlur(a, (11, 11), 0)",
         "cv2.blur(a, (4, 3))",
+        "cv2.filter2D(a, -1, np.array([[1] * 5] * 3) / 15)",
         "cv2.boxFilter(a, -1, (3, 3), borderType=cv2.BORDER_REPLICATE)",
         "cv2.medianBlur(a, 5)",
         "cv2.Sobel(a, cv2.CV_8U, 1, 0, ksize=5)",
@@ -310,6 +316,31 @@ CALLS = {
         "morphology.dilation(a)",
         "morphology.opening(a, np.array([[1, 0, 0, 0, 1]]))",
         "morphology.erosion(a, morphology.disk(2), mode='constant', cval=50)",
+    ),
+    "PIL.ImageFilter": (
+        "image.filter(ImageFilter.BoxBlur(2))",
+        "image.filter(ImageFilter.BoxBlur((1.25, 2)))",
+        "image.filter(ImageFilter.MedianFilter(5))",
+        "image.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter)",
+        "image.filter(ImageFilter.RankFilter(5, rank=3))",
+        "image.filter(ImageFilter.Kernel((3, 3), (1, 2, 3, 4, 5, 6, 7, 8, 0)))",
+        "image.filter(ImageFilter.Kernel((3, 3), [-1] * 4 + [9] + 4 * [-1]))",
+        "image.filter(ImageFilter.Kernel((5, 5), [0, 1, 2, 1, 3] * 5, scale=50, offset=40))",
+        *(
+            f"image.filter(ImageFilter.{name})"
+            for name in (
+                "BLUR",
+                "CONTOUR",
+                "DETAIL",
+                "EDGE_ENHANCE",
+                "EDGE_ENHANCE_MORE",
+                "EMBOSS",
+                "FIND_EDGES",
+                "SHARPEN",
+                "SMOOTH",
+                "SMOOTH_MORE",
+            )
+        ),
     ),
     "skimage.feature": (
         "255:feature.canny(a, 1.5)",
@@ -409,11 +440,14 @@ def test_a_translated_call_does_what_the_call_does(
     kind, _, line = line.rpartition(":") if line[:3] in ("abs", "255") else ("", "", line)
     # SciPy stores results of bytes as bytes, cut off; the others round.
     image = PIXELS * 1.0 if "ndimage" in library else PIXELS
-    expected = np.asarray(eval(line, {library.rpartition(".")[2]: module, "np": np, "a": image}), float)
+    names = {library.rpartition(".")[2]: module, "np": np, "a": image, "image": Image.fromarray(PIXELS)}
+    expected = np.asarray(eval(line, names), float)
     if kind:
         expected = np.abs(expected) * (255 if kind == "255" else 1)
     difference = np.abs(translated_result(line, capfd) - np.clip(expected, 0, 255))
-    most = 1 if library == "cv2" else 0.5 + 1e-6  # OpenCV rounds the weights of a Gaussian
+    if "Kernel" in line or line[-2].isupper():  # pixels at the border stay as they are in Pillow
+        difference = difference[2:-2, 2:-2]
+    most = 1 if library in ("cv2", "PIL.ImageFilter") else 0.5 + 1e-6  # OpenCV rounds the weights of a Gaussian
     assert difference.max() <= most
 
 
@@ -585,10 +619,21 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("ndimage.median_filter(cv2.blur(img, (3, 3)), 3)", "its borders are not those of the call before it"),
         ("nn.Softplus(2)", "'Softplus(beta=2)' has no translation"),
         ("F.gelu(x, 'fast')", "'gelu(approximate=fast)' has no translation"),
+        ("im.filter(3)", "'im.filter(3)' has no translation: filter() has one argument, a filter of Pillow"),
+        ("rows.filter(name='x')", "filter() has one argument, a filter of Pillow such as ImageFilter.BLUR"),
+        ("im.filter(gaussian)", "'ImageFilter.gaussian()' has no translation: known are GaussianBlur, BoxBlur"),
+        ("im.filter(ImageFilter.MedianFilter(4))", "even windows reach further to the left there"),
+        ("im.filter(ImageFilter.RankFilter(3, 9))", "the ranks of 9 samples begin with 0"),
+        ("im.filter(ImageFilter.Kernel((3, 3), [1, 2, 1]))", "Pillow has kernels of 3x3 and 5x5 weights"),
+        ("im.filter(ImageFilter.Kernel((3, 3), [-1] * 4 + [8] + [-1] * 4))", "Pillow divides by the scale"),
+        ("im.filter(ImageFilter.Kernel((3, 3), [1] * 9 / 9))", "it is no arithmetic of lists"),
+        ("im.filter(ImageFilter.Kernel((3, 3), [0, 0, 0, 1, 0, -1, 0, 0, 0]))", "Pillow divides by the scale"),
+        ("cv2.filter2D(img, -1, [[1] * 10**9])", "has no translation"),
+        ("cv2.filter2D(img, -1, [[1] * 99999999])", "a matrix in the line has 1 to 10000 cells"),
         ("nn.Identity()", "no filter was found in 'nn.Identity()'"),
         ("gmic in.png blur 5% o out.png", "a standard deviation in pixels has a translation"),
         ("sobel(image)", "ndimage and skimage have it; write the library before it"),
-        ("tf.blur(image)", "known are calls of ndimage, cv2, skimage and torch.nn"),
+        ("tf.blur(image)", "known are calls of ndimage, cv2, skimage, torch.nn and ImageFilter"),
         ("tf.nn.leaky_relu(x)", "'tf.nn.leaky_relu()' has no translation: known are calls of ndimage, cv2"),
         ("kornia.filters.sobel(x)", "'kornia.filters.sobel()' has no translation"),
         ("cv2.cuda.blur(x)", "'cv2.cuda.blur()' has no translation"),
@@ -626,7 +671,10 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
             "'gblur steps' has no translation: they are 1 to 6, got 9",
         ),
         ("gmic in.png deform 4 o out.png", "'deform' has no translation"),
-        ("gimp in.png", "lines of magick, convert, vips, ffmpeg, gmic and calls of ndimage, cv2, skimage and torch.nn"),
+        (
+            "gimp in.png",
+            "lines of magick, convert, vips, ffmpeg, gmic and calls of ndimage, cv2, skimage, torch.nn and ImageFilter",
+        ),
         ("ndimage.gaussian_filter(a, sigma)", "sigma must be a number or two in the line, got 'sigma'"),
         (
             "ndimage.gaussian_filter(a, 4, 1)",

@@ -25,9 +25,9 @@ command = Command(
     help=COMMANDS["from"]
     + """
 
-    LINE is a command line of ImageMagick, vips, ffmpeg or G'MIC, or a call of scipy.ndimage, OpenCV, scikit-image or
-    torch.nn. The convfilter command is printed, with comments below that say where results will differ and why. If a
-    part of the line has no certain translation, an error names that part, and nothing is printed.
+    LINE is a command line of ImageMagick, vips, ffmpeg or G'MIC, or a call of scipy.ndimage, OpenCV, scikit-image,
+    torch.nn or Pillow. The convfilter command is printed, with comments below that say where results will differ and
+    why. If a part of the line has no certain translation, an error names that part, and nothing is printed.
     """,
     params=[click.Argument(["words"], nargs=-1, required=True, metavar="LINE"), *common_options()],
 )

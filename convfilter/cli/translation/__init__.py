@@ -25,7 +25,8 @@ def translated(line: str) -> Translation:
     Parameters
     ----------
     line : str
-        A command line of ImageMagick, vips, ffmpeg or G'MIC, or one call of SciPy, OpenCV, scikit-image or torch.nn.
+        A command line of ImageMagick, vips, ffmpeg or G'MIC, or one call of SciPy, OpenCV, scikit-image, torch.nn or
+        Pillow.
 
     Returns
     -------
@@ -51,7 +52,8 @@ def translated(line: str) -> Translation:
     program = words[0].rpartition("/")[2]
     if program not in _PROGRAMS:
         raise UsageError(
-            f"lines of {', '.join(_PROGRAMS)} and calls of ndimage, cv2, skimage and torch.nn can be translated, got "
+            f"lines of {', '.join(_PROGRAMS)} and calls of ndimage, cv2, skimage, torch.nn and ImageFilter can be "
+            "translated, got "
             f"{shown(line)}"
         )
     result = Translation()

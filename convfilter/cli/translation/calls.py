@@ -22,11 +22,11 @@ from convfilter.errors import UsageError, shown
 _LIBRARIES = {
     "ndimage": "ndimage", "ndi": "ndimage", "cv2": "opencv", "cv": "opencv", "filters": "skimage", "feature": "skimage",
     "morphology": "skimage", "restoration": "skimage", "skimage": "skimage", "nn": "torch", "F": "torch",
-    "functional": "torch",
+    "functional": "torch", "ImageFilter": "pillow",
 }  # fmt: skip
-_MODULES = ("ndimage", "opencv", "skimage", "torch")
+_MODULES = ("ndimage", "opencv", "skimage", "torch", "pillow")
 #: Names that stand before those of :data:`_LIBRARIES`: of packages, and of packages with the same functions.
-_PACKAGES = ("scipy", "sp", "cupyx", "ski", "sk", "cucim", "torch", "th")
+_PACKAGES = ("scipy", "sp", "cupyx", "ski", "sk", "cucim", "torch", "th", "PIL")
 
 
 class Arguments:
@@ -124,6 +124,10 @@ def translated(line: str) -> Translation:
 
 def translate(call: ast.Call, result: Translation) -> None:
     """Add the filters of a call, after those of calls inside it; nn.Sequential adds its modules in order."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "filter":
+        _input(call.func.value, result)
+        _of_pillow(call, result)
+        return
     called = ast.unparse(call.func)
     *before, name = called.split(".")
     if name == "Sequential":
@@ -153,6 +157,17 @@ def translate(call: ast.Call, result: Translation) -> None:
         raise unknown(f"{called}()", "its borders are not those of the call before it; translate the calls one by one")
 
 
+def _of_pillow(call: ast.Call, result: Translation) -> None:
+    """Add the filter that is the argument of ``Image.filter``: a call, or the name of a filter without arguments."""
+    node = call.args[0] if len(call.args) == 1 and not call.keywords else None
+    made = ast.Call(node, [], []) if isinstance(node, ast.Name | ast.Attribute) else node
+    if not isinstance(made, ast.Call):
+        raise unknown(f"{ast.unparse(call)}", "filter() has one argument, a filter of Pillow such as ImageFilter.BLUR")
+    if isinstance(made.func, ast.Name):
+        made.func = ast.Attribute(ast.Name("ImageFilter"), made.func.id)
+    translate(made, result)
+
+
 def _arguments(call: ast.Call, names: list[str]) -> list[tuple[str, ast.expr]]:
     """Return the arguments of a call with their names; refuse those that the line does not spell out."""
     for each in (*call.args, *call.keywords):
@@ -172,7 +187,7 @@ def _input(node: ast.expr, result: Translation) -> None:
         name = ast.unparse(node.func).rpartition(".")[2]
         if name in ("astype", "copy") and isinstance(node.func, ast.Attribute):
             _input(node.func.value, result)
-        elif name not in ("imread", "asarray", "array", "float32", "float64", "img_as_float"):
+        elif name not in ("imread", "open", "asarray", "array", "float32", "float64", "img_as_float"):
             translate(node, result)
     elif not isinstance(node, ast.Name | ast.Attribute):
         raise unknown(ast.unparse(node), "the input must be the name of a picture, or a call with a translation")
@@ -186,7 +201,7 @@ def _known(called: str, name: str, before: list[str]) -> Call:
     """
     library = next((_LIBRARIES[each] for each in before if each in _LIBRARIES), "")
     if before and (not library or any(each not in _LIBRARIES and each not in _PACKAGES for each in before)):
-        raise unknown(f"{called}()", "known are calls of ndimage, cv2, skimage and torch.nn")
+        raise unknown(f"{called}()", "known are calls of ndimage, cv2, skimage, torch.nn and ImageFilter")
     modules = [library] if library else _MODULES
     tables: dict[str, dict[str, Call]] = {
         module: import_module(f"convfilter.cli.translation.{module}").CALLS for module in modules
@@ -229,8 +244,29 @@ def _plain(value: Any, node: ast.expr) -> Any:
     return value
 
 
+def _is_list(node: ast.expr) -> bool:
+    """Whether a value is a list or a tuple of Python, which ``+`` and ``*`` make longer."""
+    if isinstance(node, ast.BinOp):
+        return _is_list(node.left) or _is_list(node.right)
+    return isinstance(node, ast.List | ast.Tuple)
+
+
+def _longer(node: ast.BinOp, left: Any, right: Any) -> list[Any]:
+    """Return two lists as one, or a list several times."""
+    match node.op, left, right:
+        case ast.Add(), list(), list():
+            require_small(1, len(left) + len(right))
+            return left + right
+        case (ast.Mult(), list() as cells, int() as times) | (ast.Mult(), int() as times, list() as cells):
+            require_small(len(cells), times)
+            return cells * times
+    raise unknown(ast.unparse(node), "it is no arithmetic of lists; np.array makes an array of a list")
+
+
 def _arithmetic(node: ast.BinOp) -> Any:
     left, right = _value(node.left), _value(node.right)
+    if _is_list(node):
+        return _longer(node, left, right)
     numbers = [isinstance(each, int | float) for each in (left, right)]
     try:
         match node.op:
