@@ -295,6 +295,8 @@ CALLS = {
     "skimage.filters": (
         "255:filters.gaussian(a, 2)",
         "255:filters.gaussian(a, sigma=(1, 3), mode='reflect', truncate=3)",
+        "255:filters.difference_of_gaussians(a, 1.5, truncate=6)",
+        "255:filters.difference_of_gaussians(a, 1, 3, mode='reflect', truncate=6)",
         "255:filters.sobel(a)",
         "255:filters.scharr(a)",
         "255:filters.prewitt(a)",
@@ -619,6 +621,7 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("ndimage.median_filter(cv2.blur(img, (3, 3)), 3)", "its borders are not those of the call before it"),
         ("nn.Softplus(2)", "'Softplus(beta=2)' has no translation"),
         ("F.gelu(x, 'fast')", "'gelu(approximate=fast)' has no translation"),
+        ("filters.difference_of_gaussians(a, 3, 2)", "the second sigma is the larger one"),
         ("im.filter(3)", "'im.filter(3)' has no translation: filter() has one argument, a filter of Pillow"),
         ("rows.filter(name='x')", "filter() has one argument, a filter of Pillow such as ImageFilter.BLUR"),
         ("im.filter(gaussian)", "'ImageFilter.gaussian()' has no translation: known are GaussianBlur, BoxBlur"),

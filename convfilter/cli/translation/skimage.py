@@ -22,12 +22,28 @@ from convfilter.cli.translation.translation import (
 _DIVISORS = {"sobel": 4, "prewitt": 3, "scharr": 16, "farid": 1, "roberts": 1}
 #: White of the bytes that scikit-image makes fractions of.
 _WHITE = 255
+_SIGNED = "scikit-image keeps the sign, convfilter stores the magnitude; --map offset makes mid-grey zero"
+#: Sigmas from the middle of a Gaussian beyond which no weight matters.
+_WHOLE = 6
 _CHANNELS = "without channel_axis scikit-image filters along the colours of a picture, too; convfilter does not"
 
 
 def _gaussian(arguments: Arguments, result: Translation) -> None:
     rows, cols = arguments.pair("sigma", 1, flat=0)
     result.add(f"gaussian:{pair(cols, rows)},truncate={numeral(arguments.number('truncate', 4.0))}")
+    _common(arguments, result, "nearest")
+
+
+def _difference_of_gaussians(arguments: Arguments, result: Translation) -> None:
+    low = arguments.number("low_sigma")
+    high = arguments.number("high_sigma") if arguments.has("high_sigma") else 1.6 * low
+    arguments.take("high_sigma")
+    if not 0 < low < high:
+        raise unknown(f"difference_of_gaussians({numeral(low)}, {numeral(high)})", "the second sigma is the larger one")
+    result.add(f"dog:{numeral(low)},ratio={numeral(high / low)}", _SIGNED)
+    cut = arguments.number("truncate", 4.0)
+    if cut < _WHOLE:
+        result.note(f"scikit-image cuts the Gaussians at {numeral(cut)} sigma")
     _common(arguments, result, "nearest")
 
 
@@ -51,9 +67,7 @@ def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
         divisor = _DIVISORS[name] * (2**0.5 if along == "magnitude" else 1)
         result.add(f"{name}:{along}" + (f",scale={1 / divisor:.9g}" if divisor != 1 else ""))
         if along != "magnitude":
-            result.note(
-                "scikit-image keeps the sign, convfilter stores the magnitude; --map offset makes mid-grey zero"
-            )
+            result.note(_SIGNED)
         result.note("scikit-image takes a colour picture for a volume; convfilter filters each colour channel")
         border(arguments, result, library="scikit-image", white=_WHITE)
 
@@ -143,6 +157,10 @@ _MORPHED = "image footprint out mode cval"
 #: By the name of a function.
 CALLS: dict[str, Call] = {
     "gaussian": ("image sigma mode cval preserve_range truncate channel_axis out", _gaussian),
+    "difference_of_gaussians": (
+        "image low_sigma high_sigma mode cval channel_axis truncate",
+        _difference_of_gaussians,
+    ),
     **{name: (f"image {_FILTERED}", _gradient(name, "magnitude")) for name in ("sobel", "scharr", "prewitt", "farid")},
     **{
         f"{name}_{end}": ("image mask", _gradient(name, axis))
