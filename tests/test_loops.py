@@ -1280,6 +1280,37 @@ def _masked_windows(rng, S, windows, width=40):
         )  # fmt: skip
 
 
+# mask_windows ---------------------------------------------------------------------------
+
+
+def find_windows(rng):
+    """Windows of weights of both signs, and windows all of whose pixels must be valid."""
+    both, ones = np.array([[0, -3, 0], [-1, 9, 4]]), np.ones((3, 2), int)
+    for (weights, least), (before, width), row_stride, centre in product(
+        ((both, 1), (ones, 6)), ((2, 4), (1, 90)), (1, 2), ((-1, 0), (1, 1))
+    ):
+        valid = (rng.random((6, width)) > 0.2).astype(np.uint8)
+        rows, cols = np.array([-1, 0, 0, 1, 2, 3, 4, 5, 5, -1]), np.arange(-before, width + 2)
+        cols = np.where(cols < width, np.maximum(cols, -1), 0)
+        padded = np.pad(valid, ((0, 1), (0, 1)), constant_values=1)[rows][:, cols].astype(int)
+        views = np.lib.stride_tricks.sliding_window_view(padded, weights.shape)[::row_stride]
+        found = (views * weights).sum((-1, -2)) >= least
+        if centre[0] >= 0:
+            found &= views[..., centre[0], centre[1]] > 0
+        tap_rows, tap_cols = np.nonzero(weights)
+        whole, (count, out_cols) = weights[tap_rows, tap_cols], found.shape
+        start = -int(whole[whole < 0].sum())
+        read = [*tap_cols, centre[1]]
+        left = max(0, before - min(read))
+        where = tap_rows, tap_cols, whole.astype(np.uint8), whole.size, start, start + least, *centre
+        scratch = unset(whole.size, np.int64), unset(whole.size, np.int64), unset(whole.size, np.uint8)
+        yield Case(
+            [valid.ravel(), width, rows, row_stride, cols, before, *where, left, before + width - max(read),
+             unset(found.size, np.uint8), out_cols, count, *scratch],
+            {16: found.astype(np.uint8), **dict.fromkeys((19, 20, 21))},
+        )  # fmt: skip
+
+
 # select, rank, slide -----------------------------------------------------------
 
 

@@ -200,6 +200,35 @@ def test_weights_that_cancel_have_no_mean(sign, geometry, fill, channels):
 
 
 @pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {},
+        {"padding_mode": "reflect", "dilation": (1, 3)},
+        {"padding_mode": "constant", "padding_value": 1.0, "stride": (2, 1)},
+        {"padding_mode": "wrap", "padding": (3, 5)},
+        {"padding": "valid", "stride": (1, 2)},
+        {"padding_mode": "constant", "padding_value": 1.0, "padding": "full", "dilation": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("kernel", [[[0, -1, 0], [-1, 5, -2], [0, 3, 0]], [[1, 0, -2, 1]], [[-7, 1], [2, -3]]], ids=str)
+def test_small_windows_need_all_their_taps_or_weights_that_do_not_cancel(kernel, flip, geometry, fill):
+    kernel, valid = np.array(kernel), np.random.default_rng(4).random((19, 90)) > 0.2
+    geometry = {"padding_mode": "edge"} | geometry
+    weights = reference.correlate(valid.astype(int), kernel, flip=flip, **geometry) * np.sign(kernel.sum())
+    seen = reference.correlate(valid.astype(int), (kernel != 0).astype(int), flip=flip, **geometry)
+    kept = seen == np.count_nonzero(kernel) if kernel.sum() == 0 else weights > 0
+    if not fill:
+        kept &= reference.centre(valid, kernel.shape, **geometry)
+    found = cf.convolve(np.ones(valid.shape, np.float32), kernel, mask=valid, fill=fill, flip=flip, **geometry)
+    np.testing.assert_array_equal(~np.isnan(found), kept)
+    assert kept.any()
+    assert not kept.all()
+
+
+@pytest.mark.parametrize("fill", [False, True])
 def test_gaussians_boxes_and_means_of_windows(fill):
     image, counts = picture(), holes()
     missing = np.where(counts, image, np.nan).astype(np.float32)

@@ -17,6 +17,7 @@ from convfilter.engine.borders import CONSTANT, Indices, index_map
 from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import reach_of, run_band
 from convfilter.executor.held import Held, Span, Valid
+from convfilter.executor.mask_windows import MaskWindows, are_small
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import (
@@ -76,6 +77,7 @@ class Validity:
         is_whole = isinstance(stage.operator, Correlation) and stage.operator.kernel.has_integer_numerators
         self._sum_type: type[np.generic] = np.uint8 if is_whole else np.float32
         self.sums, self._least = self._sum_of_weights()
+        self._windows = self._small_windows()
         axes = (planned.rows, planned.cols)
         self._rows, self._cols = (_centres_of(axis, stage.padding_mode) for axis in axes)
         self._in_place = np.array_equal(self._cols, np.arange(planned.cols.input))
@@ -94,6 +96,9 @@ class Validity:
         """Write the valid pixels of some rows of the result."""
         if held.are_valid([self.reach(span)]):
             out[:] = True
+            return
+        if self._windows is not None:
+            self._windows.write(held, span, out)
             return
         if self.plans and not (self._centres or self.sums):  # the extreme of a mask is a mask
             self._run(self.plans[0], held, span, out.view(np.uint8))
@@ -165,6 +170,15 @@ class Validity:
         shape = self._planned.rows.input, self._planned.cols.input, 1
         plan = cached_plan([sums], shape, np.dtype(np.uint8), out_dtype=np.dtype(self._sum_type))
         return (plan,), 0 if is_whole else _ROUNDING * kernel.absolute_sum / abs(kernel.divisor)
+
+    def _small_windows(self) -> MaskWindows | None:
+        """Return what finds the valid results of a small difference, or of a small mean with weights of both signs."""
+        plans = self.sums or (self.plans if self._needs_all and not isinstance(self._stage.operator, Canny) else ())
+        if not plans or not are_small(plans[0].stages[0]):
+            return None
+        planned = plans[0].stages[0]
+        weights = planned.kernel.matrix * math.copysign(1.0, planned.scale)
+        return MaskWindows(planned, weights, 1 if self.sums else int(weights.sum()), centre=self._centres)
 
     def _extreme(self, cells: Kernel | None) -> Plan:
         """Return the plan of the minimum (all valid) or maximum (any valid) of the mask in each window."""

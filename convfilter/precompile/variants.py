@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine import epilogue, load, masked, program, store, sums
-from convfilter.executor import ignored, masked_box, patches
+from convfilter.executor import ignored, mask_windows, masked_box, patches
 from convfilter.machine.cores import available_cores
 from convfilter.methods import (
     bilateral,
@@ -78,6 +78,7 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             gaussian,
             guided_lines,
             ignored,
+            mask_windows,
             masked_box,
             medians,
             morphology,
