@@ -106,6 +106,22 @@ def load_masked(rng, S, A=None):
         yield Case([*picture, *where, *out], {12: None, 13: expected})
 
 
+def load_filled(rng, S, A=None):
+    for case in load(rng, S, A):
+        source, source_pitch, *where, constant, tile, pitch = case.arguments
+        channels, expected = where[-1], case.written[10]
+        width, height = source_pitch // channels, source.size // source_pitch
+        valid = rng.integers(0, 2, (height, width), np.uint8)
+        if np.dtype(S).kind == "f":
+            source[np.flatnonzero(np.repeat(valid, channels) == 0)] = np.nan
+        rows, cols = where[0][:, np.newaxis], where[2]
+        ignored = (rows >= 0) & (cols >= 0) & (valid[rows, cols] == 0)
+        expected[:, : cols.size * channels][np.repeat(ignored, channels, axis=1)] = 0
+        line, marks = (unset(cols.size * channels + 3 * vector_bytes(), kind) for kind in (S, np.uint8))
+        picture = source, source_pitch, valid.ravel(), width
+        yield Case([*picture, *where, constant, 0, line, tile, pitch, marks], {13: None, 14: expected, 16: None})
+
+
 def premultiply(rng, A):
     for channels in (2, 3, 4):
         tile = samples(rng, (3, 5 * channels + 2), A)

@@ -22,6 +22,8 @@ LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
 COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
 LOAD_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S* A* i8")
 COPY_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S* S* i8")
+LOAD_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S S* A* i8 u1*")
+COPY_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S S* S* i8 u1*")
 PREMULTIPLY = Loop("load", "premultiply", "A* i8 i8 i8 i8 A")
 LUMINANCE_LOOP = Loop("load", "luminance", "A* i8 i8 i8 i8 A A A A* i8")
 
@@ -145,13 +147,19 @@ class Source:
     ) -> Call:
         slot, padding = self.slot, int(self.padding_value) if copies else self.padding_value
         where = rows, count, columns.indices, columns.count, columns.run_start, columns.run_length
-        _, cols, channels = slot.shape
         if isinstance(slot, MaskedSlot):
             from convfilter.loops.vectors import vector_bytes
 
-            masked = COPY_MASKED.variant(S=slot.dtype) if copies else LOAD_MASKED.variant(S=slot.dtype, A=scratch.dtype)
-            line = scratch.get("masked line", columns.count * channels + vector_bytes(), slot.dtype)
-            source = slot.pixels, cols * (channels - 1), slot.valid, cols
-            return Call(masked, (*source, *where, channels - 1, padding, line, tile, pitch))
+            _, cols, channels = slot.pixels.shape
+            room = columns.count * slot.shape[2] + 3 * vector_bytes()
+            source = slot.pixels, cols * channels, slot.valid, cols, *where, channels, padding
+            line = scratch.get("masked line", room, slot.dtype)
+            types = {"S": slot.dtype} if copies else {"S": slot.dtype, "A": scratch.dtype}
+            if slot.fills:
+                filled = (COPY_FILLED if copies else LOAD_FILLED).variant(**types)
+                return Call(filled, (*source, 0, line, tile, pitch, scratch.get("marks", room, np.uint8)))
+            masked = (COPY_MASKED if copies else LOAD_MASKED).variant(**types)
+            return Call(masked, (*source, line, tile, pitch))
+        _, cols, channels = slot.shape
         load = COPY.variant(S=slot.dtype) if copies else LOAD.variant(S=slot.dtype, A=scratch.dtype)
         return Call(load, (slot, cols * channels, *where, channels, padding, tile, pitch))

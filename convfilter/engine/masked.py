@@ -66,8 +66,9 @@ class Masked:
 class Filled(Masked):
     """A picture and its mask in place of an array of the picture's channels, whose ignored pixels have no effect.
 
-    Only extremes of stored samples, which replace ignored pixels by their neutral element, Canny's ridges and guided
-    filters can read it; see ``methods/extremes.py``, ``methods/canny_smoothing.py`` and ``methods/guided.py``.
+    Methods that ``join_masks`` load 0 for ignored pixels. Extremes of stored samples, which replace them by their
+    neutral element, Canny's ridges and guided filters can read it, too; see ``methods/extremes.py``,
+    ``methods/canny_smoothing.py`` and ``methods/guided.py``.
     """
 
     @property
@@ -89,10 +90,12 @@ class MaskedSlot(Slot):
     ----------
     pixels, valid : Slot
         Slots of its two arrays, the mask as bytes.
+    fills : bool
+        Whether the picture is ``Filled``.
     """
 
     def __init__(self, masked: Masked) -> None:
-        self.shape, self.dtype = masked.shape, masked.dtype
+        self.shape, self.dtype, self.fills = masked.shape, masked.dtype, isinstance(masked, Filled)
         self.pixels, self.valid = Slot(masked.pixels), Slot(masked.valid.view(np.uint8))
 
     def put(self, masked: Any) -> None:

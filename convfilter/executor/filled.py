@@ -17,6 +17,7 @@ from convfilter.executor.chunks import run_chunk_to
 from convfilter.executor.held import Held, Span
 from convfilter.filters.operators import Canny, Guided, Pooling
 from convfilter.planning import Plan
+from convfilter.planning.methods import chosen_method
 
 
 class FilledBands:
@@ -46,6 +47,14 @@ class FilledBands:
         is_largest = isinstance(stage.operator, Pooling) and stage.operator.kind == "max"
         return is_largest and stage.is_unscaled and self._value == self._alpha == 0
 
+    @property
+    def _loads_zeros(self) -> bool:
+        """Whether rows are loaded with zeros in place of ignored pixels."""
+        plan = self.plans[0]
+        method = chosen_method(plan.stages[0])
+        is_difference = plan.stages[0].stage.operator.is_difference
+        return is_difference and self._value == self._alpha == 0 and method.joins_masks and not method.spreads
+
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
         return reach_of(self.plans, span)
@@ -59,7 +68,7 @@ class FilledBands:
         first, last = self.reach(span)
         pixels, valid = held.rows([(first, last)])
         if not valid.all():
-            if _reads_mask(self.plans[0], out.dtype):
+            if self._loads_zeros or _reads_mask(self.plans[0], out.dtype):
                 chunk = band(self.plans[0].stages[0], span)
                 return run_chunk_to(self.plans[0], 0, chunk, Filled(*held.rows(chunk.rows.ranges)), out, threads)
             if self._takes_range:

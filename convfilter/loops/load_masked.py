@@ -1,4 +1,4 @@
-"""Load integer samples into a tile, with their mask as a further channel."""
+"""Load samples into a tile, with their mask as a further channel or with zeros in place of ignored ones."""
 
 from __future__ import annotations
 
@@ -53,6 +53,65 @@ def load_masked(
                 for c in range(channels + 1):
                     tile[at + c] = line[c]
     return 0
+
+
+def load_filled(
+    source, source_pitch, valid, valid_pitch, rows, row_count, cols, col_count, run_start, run_length, channels,
+    constant, zero, line, tile, pitch, marks,
+):  # fmt: skip
+    """Copy selected rows and columns of ``source`` into ``tile``, with ``zero`` in place of ignored samples.
+
+    ``marks`` is scratch for the mask of a row's samples and a vector more; other arguments are those of
+    ``load_masked``.
+    """
+    for r in range(row_count):
+        out = r * pitch
+        row = rows[r]
+        if row < 0:
+            for x in range(col_count * channels):
+                tile[out + x] = constant
+            continue
+        base, valid_row = row * source_pitch, row * valid_pitch
+        if run_length > 0:
+            first = cols[run_start]
+            start, valid_start = base + first * channels, valid_row + first
+            for x in range(0, run_length * channels, _LINE):
+                vectors.prefetch(source, start + x + _ROWS_AHEAD * source_pitch)
+            for p in range(0, run_length, _LINE):
+                vectors.prefetch(valid, valid_start + p + _ROWS_AHEAD * valid_pitch)
+            _spread_mask(valid, valid_start, run_length, channels, marks)
+            for x in range(run_length * channels):
+                sample = source[start + x]  # also where it is ignored, so that the compiler vectorises the choice
+                line[x] = sample if marks[x] != 0 else zero
+            _convert(line, run_length * channels, tile, out + run_start * channels)
+        for part in range(2):
+            begin = 0 if part == 0 else run_start + run_length
+            end = run_start if part == 0 else col_count
+            for p in range(begin, end):
+                col, at = cols[p], out + p * channels
+                for c in range(channels):
+                    if col < 0:
+                        tile[at + c] = constant
+                    elif valid[valid_row + col] != 0:
+                        tile[at + c] = source[base + col * channels + c]
+                    else:
+                        tile[at + c] = zero
+    return 0
+
+
+def _spread_mask(valid, v, cols, channels, marks):
+    """Write the mask of each pixel for each of its samples."""
+    lanes, whole = vectors.lanes(valid), 0
+    if channels == 3:
+        whole = cols - cols % lanes
+        for p in range(0, whole, lanes):
+            one, two, three = vectors.thrice(vectors.read(valid, v + p))
+            vectors.write(marks, 3 * p, one)
+            vectors.write(marks, 3 * p + lanes, two)
+            vectors.write(marks, 3 * p + 2 * lanes, three)
+    for p in range(whole, cols):
+        for c in range(channels):
+            marks[p * channels + c] = valid[v + p]
 
 
 def _join(source, i, valid, v, cols, channels, line):

@@ -115,7 +115,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return types["K"] in (np.uint8, np.uint16)
     if loop.module == "mask":
         return True
-    if loop.module == "load_masked" and types["S"] in (np.float32, np.float64):
+    if loop.function == "load_masked" and types["S"] in (np.float32, np.float64):
         return False  # only integers have their mask beside them
     if loop.module == "masked_box":
         return tuple(types[letter] for letter in "SWR") in masked_box.TYPES
@@ -126,7 +126,7 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
     if loop is interleaved.CORRELATE_EIGHT and types["S"] == types["A"] == np.float32:
         return True  # the pass along the rows, whose sums are divided by a mask
     # Lane-interleaved samples are integers, and are summed in float32.
-    if loop.module in ("correlate_eight", "interleave") or loop in (load.COPY, load.COPY_MASKED):
+    if loop.module in ("correlate_eight", "interleave") or loop in (load.COPY, load.COPY_MASKED, load.COPY_FILLED):
         return types.get("A", np.float32) == np.float32 and np.float32 not in (types.get("S"), types.get("T"))
     real_target = types.get("T") == np.float32
     if loop.function in ("store_whole", "correlate_stored", "correlate_four_stored") and real_target:
@@ -149,7 +149,7 @@ def _wide_can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return in_double and is_integer(types["T"])
     if loop in (store.STORE_REAL, store.CLIP_REAL):
         return in_double and types["T"] == np.float64
-    return in_double and loop in (load.LOAD, load.LOAD_MASKED, store.STORE_ALPHA)
+    return in_double and loop in (load.LOAD, load.LOAD_MASKED, load.LOAD_FILLED, store.STORE_ALPHA)
 
 
 def cache_warm(processes: int | None = None) -> Iterator[str]:

@@ -156,4 +156,4 @@ LOW_RANK = Method(
     passes=lambda plan: plan.products,
     left_out=_remainder,
 )
-GRADIENT = Method("gradient", _gradient_cost, tap_rows=_all_rows, passes=_all_taps)
+GRADIENT = Method("gradient", _gradient_cost, tap_rows=_all_rows, joins_masks=True, passes=_all_taps)
