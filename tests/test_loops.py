@@ -1226,12 +1226,14 @@ def ignore_transparent(rng, S):
 def masked_means(rng, S, W, R):
     more = vector_bytes()
     windows = ((3, (3, 3), (1, 1), 2), (1, (2, 7), (1, 2), 0), (2, (4, 2), (1, 1), 1), (3, (5, 1), (2, 3), 0))
-    for masked in _masked_windows(rng, S, (*windows, (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2))):
+    more_windows = (3, (3, 3), (3, 3), 0), (3, (1, 5), (1, 1), 2), (3, (2, 6), (1, 1), 3)
+    for number, masked in enumerate(_masked_windows(rng, S, (*windows, *more_windows))):
         (rows, cols), steps, channels, out_cols = masked.window, masked.steps, masked.channels, masked.out_cols
         places, bits = (masked.places + 1) * channels + more, (rows * cols * 255 + 1).bit_length()
+        shift = 32 if np.dtype(W).itemsize == 8 and (np.dtype(R).itemsize == 4 or number % 2 == 1) else bits
         yield Case(
             [*masked.source[:7], steps[0], *masked.source[7:], cols, steps[1],
-             bits, np.zeros(places, W), np.zeros(places, W), np.zeros((out_cols + 1) * channels + more, W),
+             shift, np.zeros(places, W), np.zeros(places, W), np.zeros((out_cols + 1) * channels + more, W),
              unset(2 * 40 * channels, np.uint8), unset(2, R), *masked.results],
             {**dict.fromkeys((16, 17, 18, 19, 20)), 21: masked.expected, 27: masked.found},
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from convfilter.filters.operators import Pooling
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import Plan, full_scale
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _ARGUMENTS = "S* i8 u1* i8 u1* i8* i8 i8 i8* i8 i8 i8 i8 i8 i8 i8 W* W* W* u1* R* S* i8 i8 i8 u1* i8 u1* i8"
 MASKED_MEANS = Loop("masked_box", "masked_means", _ARGUMENTS)
@@ -29,12 +32,17 @@ _NARROW_AREA, _NARROW_COLS = 255, 15
 TYPES = (
     (np.uint8, np.int32, np.float32),
     (np.uint8, np.int32, np.float64),
+    (np.uint8, np.int64, np.float32),
     (np.uint8, np.int64, np.float64),
     (np.uint16, np.int32, np.float64),
     (np.uint16, np.int64, np.float64),
 )
 #: Most bits of a sum and its number in each type of sums; float64 holds the last exactly.
 _SINGLE, _LONG = 31, 53
+#: Bits below the number in an integer of 64 bits if the sum is below half of what they hold.
+_HALF_WORD = 32
+#: A float32 quotient of at most 255 and an area below this is a tie only if the exact quotient is one.
+_SINGLE_AREA = 2**16
 #: Most bits of a sum and its number that float32 holds exactly. Its quotients of sums of bytes are ties only where the
 #: exact ones are.
 _SINGLE_WHOLE = 24
@@ -60,15 +68,11 @@ class MaskedBox:
         self._rows, self._cols = (
             index_map(axis.input, axis.before, axis.padded, planned.padding_mode) for axis in (rows, cols)
         )
-        self._shift, bits = _bits(plan)
+        self._shift, sums, quotients = _layout(plan)
         self._is_narrow = (
             plan.dtype == np.uint8 and rows.kernel * cols.kernel <= _NARROW_AREA and cols.kernel <= _NARROW_COLS
         )
-        self._types: dict[str, Any] = {
-            "S": plan.dtype,
-            "W": np.int32 if bits <= _SINGLE else np.int64,
-            "R": np.float32 if plan.dtype == np.uint8 and bits <= _SINGLE_WHOLE else np.float64,
-        }
+        self._types: dict[str, Any] = {"S": plan.dtype, "W": sums, "R": quotients}
 
     def run(
         self, held: Held, span: Span, out: Samples, marks: tuple[Valid, Valid] | None = None, *, finds: bool = False
@@ -142,6 +146,17 @@ def _bits(plan: Plan) -> tuple[int, int]:
     area = plan.stages[0].rows.kernel * plan.stages[0].cols.kernel
     bits = (area * int(full_scale(plan.dtype)) + 1).bit_length()
     return bits, bits + area.bit_length()
+
+
+def _layout(plan: Plan) -> tuple[int, npt.DTypeLike, npt.DTypeLike]:
+    """Return the number of bits below that of the pixels in an integer, and the types of integers and quotients."""
+    area = plan.stages[0].rows.kernel * plan.stages[0].cols.kernel
+    of_sum, bits = _bits(plan)
+    if bits <= _SINGLE:
+        return of_sum, np.int32, np.float32 if plan.dtype == np.uint8 and bits <= _SINGLE_WHOLE else np.float64
+    if of_sum >= _HALF_WORD:
+        return of_sum, np.int64, np.float64
+    return _HALF_WORD, np.int64, np.float32 if plan.dtype == np.uint8 and area < _SINGLE_AREA else np.float64
 
 
 def is_unscaled_box(plan: Plan) -> bool:

@@ -12,6 +12,8 @@ from convfilter.loops import vectors
 
 #: Largest number of columns of a window that are added one by one.
 _MOST_TAPS = 3
+#: ``count_shift`` of integers of 64 bits whose halves are a sum and its number. AVX2 converts 32 bits at a time only.
+_HALF_WORD = 32
 
 
 def masked_means(
@@ -69,6 +71,8 @@ def masked_means(
                     _decimate(sums, col_stride, 3, window_sums, out_cols)
                 else:
                     _decimate(sums, col_stride, channels, window_sums, out_cols)
+        elif channels == 3 and col_stride == 1:
+            _slide_right(line, span, window_sums, length)
         else:
             _accumulate(line, channels, places * channels, sums)
             if col_stride == 1:
@@ -126,12 +130,13 @@ def _exchange(source, pitch, valid, valid_pitch, new, old, unit, line, at, width
     _expand(valid, old * valid_pitch, width, channels, expanded, length)
     lanes = vectors.lanes(line)
     whole = length - length % lanes
-    units = vectors.spread(line, unit)
+    units, zeros = vectors.spread(line, unit), vectors.spread(line, 0)
     for x in range(0, whole, lanes):  # the compiler does not vectorise the same loop over samples
         entering = vectors.add(vectors.read_as(line, source, i + x), units)
         leaving = vectors.add(vectors.read_as(line, source, j + x), units)
-        entering = vectors.multiply(entering, vectors.read_as(line, expanded, x))
-        leaving = vectors.multiply(leaving, vectors.read_as(line, expanded, length + x))
+        enters = vectors.subtract(zeros, vectors.read_as(line, expanded, x))
+        leaves = vectors.subtract(zeros, vectors.read_as(line, expanded, length + x))
+        entering, leaving = vectors.select(enters, entering, zeros), vectors.select(leaves, leaving, zeros)
         vectors.write(line, at + x, vectors.subtract(vectors.add(vectors.read(line, at + x), entering), leaving))
     for x in range(whole, length):
         entering = (np.int64(source[i + x]) + unit) * expanded[x]
@@ -197,6 +202,19 @@ def _add_taps(line, taps, tap_pitch, sums, length):
         vectors.write(sums, x, total)
 
 
+def _slide_right(line, span, window_sums, length):
+    """Write the sums of ``span`` samples of pixels of three, from a sliding window.
+
+    A vector holds a pixel and the samples behind it, which the next write overwrites.
+    """
+    total = vectors.spread(line, 0)
+    for x in range(0, span, 3):
+        total = vectors.add(total, vectors.read(line, x))
+    for x in range(0, length, 3):
+        vectors.write(window_sums, x, total)
+        total = vectors.add(total, vectors.subtract(vectors.read(line, x + span), vectors.read(line, x)))
+
+
 def _accumulate(line, tap_pitch, length, sums):
     """Write the prefix sums of every ``tap_pitch``-th sample; sums may overflow, and differences are still right."""
     if tap_pitch == 3:
@@ -248,12 +266,18 @@ def _store(window_sums, count_shift, kind, out, o, length):
     # difference to 1/2 is as small as ``kind`` holds with 24 bits; a sum is at most ``unit - 2``.
     inverses, halves = vectors.spread(kind, inverse), vectors.spread(kind, inverse - 0.5)
     minus, ones, most = vectors.spread(kind, -unit), vectors.spread(kind, 1), vectors.spread(kind, 2.0**31)
-    for x in range(0, whole, lanes):
-        total = vectors.read_as(kind, window_sums, x)
-        present = vectors.nearest(vectors.multiply_add(halves, inverses, total))
-        values = vectors.multiply_add(total, minus, present)
-        quotients = vectors.divide(values, vectors.between(present, ones, most))
-        vectors.write_as(out, o + x, vectors.nearest(quotients))
+    if count_shift == _HALF_WORD:
+        for x in range(0, whole, lanes):
+            values, present = vectors.read_halves(kind, window_sums, x)
+            quotients = vectors.divide(values, vectors.between(present, ones, most))
+            vectors.write_as(out, o + x, vectors.nearest(quotients))
+    else:
+        for x in range(0, whole, lanes):
+            total = vectors.read_as(kind, window_sums, x)
+            present = vectors.nearest(vectors.multiply_add(halves, inverses, total))
+            values = vectors.multiply_add(total, minus, present)
+            quotients = vectors.divide(values, vectors.between(present, ones, most))
+            vectors.write_as(out, o + x, vectors.nearest(quotients))
     for x in range(whole, length):
         kind[0] = window_sums[x] & low
         kind[1] = max(window_sums[x] >> count_shift, 1)

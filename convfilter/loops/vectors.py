@@ -38,6 +38,15 @@ def read_as(kind, array, index):
     return array[index : index + lanes(kind)].astype(kind.dtype)
 
 
+def read_halves(kind, array, index):
+    """Return the lower and the upper halves of integers, as two vectors of the type of ``kind``.
+
+    Each half is a signed integer of half the size: numbers must leave its highest bit free.
+    """
+    words, bits = array[index : index + lanes(kind)].astype(np.int64), 4 * array.itemsize
+    return (words & ((1 << bits) - 1)).astype(kind.dtype), (words >> bits).astype(kind.dtype)
+
+
 def write_as(array, index, vector):
     """Store ``vector``, integers that the type of ``array`` can hold, from ``index`` on."""
     array[index : index + vector.size] = vector.astype(np.int32)

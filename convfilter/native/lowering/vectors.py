@@ -16,6 +16,7 @@ from convfilter.loops.vectors import (
     read,
     read_as,
     read_channels,
+    read_halves,
     spread,
     transpose,
     transpose_by_float_lanes,
@@ -65,6 +66,7 @@ def _lanes_type(_context):
 type_callable(spread)(lambda _context: lambda kind, value: vector_of(kind))
 type_callable(read)(lambda _context: lambda array, index: vector_of(array))
 type_callable(read_as)(lambda _context: lambda kind, array, index: vector_of(kind))
+type_callable(read_halves)(lambda _context: lambda kind, array, index: types.UniTuple(vector_of(kind), 2))
 type_callable(prefetch)(lambda _context: lambda array, index: types.void)
 type_callable(write)(lambda _context: lambda array, index, vector: types.void)
 type_callable(write_part)(lambda _context: lambda array, index, vector, count: types.void)
@@ -136,6 +138,18 @@ def read_vector(context: Any, builder: Any, vector: Vector, source: Any, array: 
         return samples
     change = builder.fpext if source.bitwidth < vector.element.bitwidth else builder.fptrunc
     return change(samples, wanted)
+
+
+@lower_builtin(read_halves, types.CPointer, types.CPointer, types.Integer)
+def _lower_read_halves(context, builder, signature, arguments):
+    wanted, words = signature.return_type.dtype, signature.args[1].dtype
+    halves = ir.VectorType(ir.IntType(words.bitwidth // 2), 2 * wanted.lanes)
+    place = builder.bitcast(builder.gep(arguments[1], [arguments[2]]), halves.as_pointer())
+    both = builder.load(place, align=words.bitwidth // 8)
+    parts = [builder.shuffle_vector(both, both, _numbers(range(half, 2 * wanted.lanes, 2))) for half in (0, 1)]
+    return context.make_tuple(
+        builder, signature.return_type, [builder.sitofp(part, context.get_value_type(wanted)) for part in parts]
+    )
 
 
 @lower_builtin(read_channels, types.CPointer, types.Integer, types.IntegerLiteral)
