@@ -201,6 +201,8 @@ def test_ome_descriptions_are_kept_where_they_are_true():
     (note,) = filter_file("in.ome.tif", "out.tif", Options(["identity"], read=ReadOptions(frame=0))).notes
     assert "dimensions of a stack" in note
     assert 270 not in tags_of("out.tif")
+    (note,) = filter_file("in.ome.tif", "out.tif", Options(["identity"], read=ReadOptions(frame=2))).notes
+    assert note == "the dimensions of the stack (ImageJ, OME) are left out, since one of its frames is read"
 
 
 @pytest.mark.parametrize("axes", ["TZCYX", "YX", "YXS"])

@@ -63,8 +63,9 @@ _FIRST_PRIVATE = 32768
 _GREY_AND_ALPHA = 2
 #: Types that cannot hold offsets into the file: ASCII, SHORT, RATIONAL, SSHORT, SRATIONAL, FLOAT, DOUBLE.
 _PLAIN_TYPES = (2, 3, 5, 8, 10, 11, 12)
-#: Beginnings of descriptions that programs write about the layout of samples.
-LAYOUT_DESCRIPTIONS = ('{"shape":', "ImageJ=", "<?xml", "<OME")
+#: Beginnings of descriptions that programs write about a stack, and about the layout of samples.
+STACK_DESCRIPTIONS = ("ImageJ=", "<?xml", "<OME")
+LAYOUT_DESCRIPTIONS = ('{"shape":', *STACK_DESCRIPTIONS)
 _ORDER: Literal["<"] = "<"
 
 

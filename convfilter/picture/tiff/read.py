@@ -29,7 +29,7 @@ from convfilter.picture.pixels import CHANNELS
 from convfilter.picture.place.source import size_of
 from convfilter.picture.tiff import damaged
 from convfilter.picture.tiff.compression import CODES
-from convfilter.picture.tiff.fields import of_page
+from convfilter.picture.tiff.fields import STACK_DESCRIPTIONS, of_page
 from convfilter.picture.tiff.layout import Image, images_of
 from convfilter.picture.tiff.samples import MODELS, Decoded, decoded, extra_kinds, opened
 from convfilter.picture.tiff.segments import READABLE
@@ -89,7 +89,7 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     images, notes = images_of(tiff, file, count)
     if _is_cloud_optimised(file):
         notes.append("the TIFF is cloud-optimised (COG), and a result is not; gdal_translate -of COG makes it one")
-    total = len(images)
+    total, of_stack = len(images), images[0]
     if options.frame is not None:
         images = [chosen(images, options.frame)]
     _require_room(images, options)
@@ -99,6 +99,8 @@ def _picture(tiff: Any, file: BinaryIO, count: int, options: ReadOptions) -> Pic
     has_mask = any(image.mask is not None for image in images)
     metadata.mask = has_mask and not any(_has_alpha(image.page) for image in images)
     frames, losses = _frames(images, pages, total, file)
+    if images[0] is not of_stack and (of_stack.page.description or "").startswith(STACK_DESCRIPTIONS):
+        losses += (Loss("the dimensions of the stack (ImageJ, OME) are left out, since one of its frames is read"),)
     return Picture(
         frames,
         first.model,
