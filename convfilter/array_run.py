@@ -13,7 +13,7 @@ from convfilter.executor.run import run_array
 from convfilter.filters.checks import require_unmasked
 from convfilter.filters.operators import Operator
 from convfilter.filters.stage import Stage
-from convfilter.images import Image, ImageLike, checked
+from convfilter.images import Image, ImageLike, checked, warn_of_dimensions
 from convfilter.keywords import (
     FilterKeywords,
     PoolKeywords,
@@ -46,6 +46,7 @@ def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords
     The result has the type and the labels of the image, or the type of the file of a ``Picture``. It is computed in
     ``out`` if that is possible, else copied there.
     """
+    warn_of_dimensions(image)
     array, keywords = arrays.converted(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
     file_dtype = arrays.file_type_of(image)

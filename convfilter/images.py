@@ -31,6 +31,9 @@ ImageLike: TypeAlias = Image | SupportsArray | SupportsDLPack
 
 #: Least sides for which an image with that many channels is probably (C, H, W).
 _LEAST_SIDE = 32
+_AXES_WITH_CHANNELS = 3
+#: Names, in lower case, of a dimension that numbers columns.
+_OF_COLUMNS = ("x", "lon", "longitude", "rlon", "col", "cols", "column", "easting")
 
 
 def checked(image: Image, alpha: bool) -> Image:
@@ -55,6 +58,17 @@ def require_image(shape: tuple[int, ...], dtype: np.dtype[Any], *, alpha: bool) 
         raise ParameterError(f"an image with alpha has 2 or 4 channels, got shape {shape}{_channels_first(shape)}")
     if _channels_first(shape) and min(shape[1:]) >= _LEAST_SIDE:
         message = f"an image is (H, W, C), got shape {shape}{_channels_first(shape)}"
+        warnings.warn(message, UserWarning, stacklevel=_level_of_call())
+
+
+def warn_of_dimensions(image: Any) -> None:
+    """Warn of an xarray DataArray whose channels come first: (time, lat, lon), or (band, y, x) of rioxarray."""
+    dims = getattr(image, "dims", ())
+    if isinstance(dims, tuple) and len(dims) == _AXES_WITH_CHANNELS and str(dims[2]).lower() in _OF_COLUMNS:
+        message = (
+            f"an image is (rows, cols, channels), got the dimensions {dims}, whose channels are {dims[2]!r}; rearrange "
+            f"it with transpose{(*dims[1:], dims[0])}"
+        )
         warnings.warn(message, UserWarning, stacklevel=_level_of_call())
 
 

@@ -111,6 +111,19 @@ def test_the_labels_of_an_xarray_stay(scene):
     assert (blurred.name, blurred.attrs, blurred.y.attrs) == ("scene", {"sensor": "S2"}, {"units": "m"})
 
 
+@pytest.mark.parametrize("dims", [("time", "lat", "lon"), ("band", "y", "x")])
+def test_a_scene_whose_channels_come_first_is_pointed_out(dims):
+    xarray = pytest.importorskip("xarray")
+    scene = xarray.DataArray(np.zeros((7, 9, 12)), dims=dims)
+    match = (
+        rf"got the dimensions \('{dims[0]}', .* rearrange it with transpose\('{dims[1]}', '{dims[2]}', '{dims[0]}'\)"
+    )
+    with pytest.warns(UserWarning, match=match) as noted:
+        convfilter.gaussian_blur(scene, 1)
+    assert [each.filename for each in noted] == [__file__]
+    convfilter.gaussian_blur(scene.transpose(*dims[1:], dims[0]), 1)
+
+
 def test_coordinates_of_a_result_are_the_centres_of_its_windows(scene):
     pooled = convfilter.average_pool(scene, (3, 4))
     np.testing.assert_array_equal(pooled.y, [90, 60, 30])
