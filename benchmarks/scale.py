@@ -158,7 +158,8 @@ def _memory(folder: Path, options: argparse.Namespace) -> Iterator[Report]:
             first = first or peak
             yield {"suffix": suffix, "command": command, "megapixels": megapixels, "peak_mb": peak}
             name = f"sigma {SIGMA}" if command is blur else ", ".join(STACK)
-            kept = peak <= most and (command is stack or peak <= MOST_GROWTH * first)
+            is_largest = megapixels == max(options.memory)
+            kept = peak <= most and (command is stack or not is_largest or peak <= MOST_GROWTH * first)
             line = [suffix, name, str(megapixels), f"{peak:.0f}", str(most), _verdict(kept), f"{peak / first:.2f}"]
             rows.append(line)
             print("  ".join(line), file=sys.stderr, flush=True)

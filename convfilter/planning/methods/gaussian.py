@@ -23,7 +23,7 @@ _SAMPLES = 200_000
 #: to file, and what wider rows cost more for each sample, in multiply-adds of the direct method. Tap by tap, in
 #: lane-interleaved rows, sigma 4 takes a sixth of the memory; it takes 0.8 to 1.0 of the time with AVX-512, and 1.5 to
 #: 1.8 times as long with vectors of 32 bytes.
-_WIDE_ROW, _WIDE_ROW_TIME = 24 * 2**10, 15.0
+_WIDE_ROW, _WIDE_ROW_TIME = 48 * 2**10, 15.0
 #: Most rows of the coarse grid in one block, where the whole input is in memory: each block loads the rings of all
 #: strips into the cache again.
 _COARSE_ROWS = 96
