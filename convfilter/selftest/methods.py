@@ -34,6 +34,7 @@ from convfilter.selftest.jobs import (
 )
 from convfilter.selftest.masked_jobs import (
     masked_box,
+    masked_difference,
     masked_guided_fits,
     masked_mean,
     masked_median,
@@ -220,22 +221,27 @@ def _joins() -> list[Job]:
 
 
 def _masks() -> list[Job]:
-    column, signed = _positive(9, 1), _positive(3, 3)
+    column, signed, wave = _positive(9, 1), _positive(3, 3), _signed(1, 9, 0.5)
     signed[0, 0] *= -0.2
     signed /= signed.sum()
+    wave -= wave.mean()
     return [
         masked_mean(_positive(5, 3), with_alpha=True),
-        masked_mean(np.ones((4, 6)) / 24, with_alpha=True),
+        masked_difference(column * wave, on_large=True),  # in lane-interleaved rows on the large picture
         masked_mean(column * column.T, on_large=True),  # in lane-interleaved rows on the large picture
+        masked_mean(np.ones((4, 6)) / 24, with_alpha=True),
         masked_mean(_positive(5, 3) / 2),
         masked_mean(signed),
         masked_median(),
         masked_median(3, copies=2),
         masked_median(5, copies=2),
         masked_sharpening(),
+        masked_difference(np.array([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 16),
+        masked_difference(_signed(17, 18, 300.0) - 1 / 306),
         masked_box(3, 5),  # sums of bytes in 16 bits, then quotients of 32 bits in float32, then in float64
         masked_box(4, 16),
         masked_box(31, 17),
+        masked_box(64, 64),  # sums and numbers in halves of 64 bits
         masked_box(257, 257),
         masked_pool("max"),
         masked_pool("min"),
