@@ -644,6 +644,9 @@ def test_kernel_list_and_show(capfd: pytest.CaptureFixture[str]) -> None:
     for spec in ("gaussian:30", "gaussian:2", "maxpool:2", "box:40", "sobel", "unsharp"):
         assert run(["kernel", "show", spec]) == 0
         assert max(map(len, capfd.readouterr().out.splitlines())) < 120
+    for spec in ("median:3", "percentile:3,p=1/4", "close:3", "dilate:1 1 1; 1 1 1; 1 1 1"):
+        assert run(["kernel", "show", spec]) == 0
+        assert capfd.readouterr().out.endswith("\nwindow: 3x3, 9 pixels, no weights\n  1  1  1\n  1  1  1\n  1  1  1\n")
     for groups, said in (
         (1, "4 outputs x 3 inputs x 1 x 1 = 12,"),
         (2, "4 outputs x 3 inputs x 1 x 1 = 12 in 2 groups,"),

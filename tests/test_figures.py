@@ -15,9 +15,11 @@ from PIL import Image
 
 import convfilter
 from convfilter.cli import main
+from convfilter.filters import stack
 from convfilter.planning.field import Field
 from convfilter.planning.figures import equivalent, figures
 from convfilter.report.diagram import diagram
+from convfilter.report.figures import drawings
 
 WIDE = 61
 
@@ -145,6 +147,12 @@ def boxes(drawing: str, *kinds: str) -> list[dict[str, str]]:
     root = ET.fromstring(drawing)
     found = [element.attrib for element in root.iter("{http://www.w3.org/2000/svg}rect")]
     return [each for each in found if each.get("class") in kinds]
+
+
+def test_windows_without_weights_have_neither_cross_sections_nor_a_frequency_response() -> None:
+    for spec in ("median:3", "erode:3"):
+        ((drawing,),) = drawings(stack.stage(spec))
+        assert drawing.caption == "window: 3x3, 9 pixels, no weights"
 
 
 def test_the_drawing_shows_every_cell() -> None:

@@ -132,7 +132,7 @@ def show(spec: str, plot: str | None) -> None:
     """
     from convfilter.filters import stack
     from convfilter.planning.composites import turned
-    from convfilter.report.figures import titled_kernels
+    from convfilter.report.figures import WINDOW, titled_kernels
 
     stage = turned(stack.stage(spec))
     for remark in stack.remarks([stage]):
@@ -145,7 +145,7 @@ def show(spec: str, plot: str | None) -> None:
     if plot is not None:
         from convfilter.cli import kernel_plot
 
-        kernel_plot.plot(stage.name, kernels, plot)
+        kernel_plot.plot(stage.name, [each for each in kernels if each[0] != WINDOW], plot)
     tell(f"{stage.name}: {row.summary} {row.formula}", f"source: {row.source}", *_layer_lines(stage))
     for title, kernel in kernels:
         tell("", *_kernel_lines(title, kernel))
@@ -198,16 +198,22 @@ def _range(values: npt.NDArray[np.float64]) -> str:
 def _kernel_lines(title: str, kernel: Kernel) -> Iterator[str]:
     """Describe a kernel: size, sum, weights, and its factors where it is separable."""
     from convfilter.filters.factors import factored
+    from convfilter.filters.kernel import Kernel
+    from convfilter.report.figures import WINDOW, window_caption
 
     rows, cols = kernel.shape
-    kernel = factored(kernel)
-    separable = kernel.factors is not None
-    yield f"{title}: {cols}x{rows}, sum {kernel.sum:.6g}, {'separable' if separable else 'not separable'}"
+    if title == WINDOW:
+        kernel = Kernel((kernel.matrix != 0).astype(float))
+        yield window_caption(kernel)
+    else:
+        kernel = factored(kernel)
+        separable = "separable" if kernel.factors is not None else "not separable"
+        yield f"{title}: {cols}x{rows}, sum {kernel.sum:.6g}, {separable}"
     table = _table(kernel.matrix, kernel.divisor) if rows <= _MOST_ROWS and cols <= _MOST_COLS else []
     if table and len(table[0]) <= _MOST_WIDTH:
         yield from table
     else:
-        yield f"  {rows * cols} weights are too many to print"
+        yield f"  {rows * cols} {'pixels' if title == WINDOW else 'weights'} are too many to print"
     if kernel.factors is not None:
         for name, factor in zip(("column", "row"), kernel.factors, strict=True):
             yield from _factor_lines(name, factor)

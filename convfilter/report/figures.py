@@ -14,7 +14,18 @@ import numpy.typing as npt
 
 from convfilter.filters.kernel import Kernel, Weights
 from convfilter.filters.network_operators import Layer, NetworkOperator
-from convfilter.filters.operators import Bilateral, Canny, Compass, Gradient, Guided, Orientation, Point, Pooling
+from convfilter.filters.operators import (
+    Bilateral,
+    Canny,
+    Compass,
+    Gradient,
+    Guided,
+    Morphology,
+    Orientation,
+    Point,
+    Pooling,
+    Rank,
+)
 from convfilter.filters.stage import Stage
 from convfilter.record import NamedTuple
 from convfilter.report.markup import shown
@@ -23,6 +34,8 @@ from convfilter.report.markup import shown
 _MOST_CELLS = 33
 #: Largest side of a kernel whose weights are printed in its cells.
 _MOST_WRITTEN = 7
+#: Title of the pixels that a rank or an extreme takes, which have no weights.
+WINDOW = "window"
 _SIDE = 200.0
 _FREQUENCIES = 33
 _MOST_EXACT = 1 << 53
@@ -42,7 +55,7 @@ def titled_kernels(stage: Stage) -> Iterator[tuple[str, Kernel]]:
     elif isinstance(operator, NetworkOperator | Pooling | Canny | Guided | Bilateral | Point | Layer):
         titled = []
     else:
-        titled = [("weights", operator.kernel)]
+        titled = [(WINDOW if isinstance(operator, Rank | Morphology) else "weights", operator.kernel)]
     for title, kernel in titled:
         yield title, kernel.rotated() if stage.flip else kernel
 
@@ -65,12 +78,22 @@ def drawings(stage: Stage) -> Iterator[tuple[Drawing, ...]]:
         text = f"window of {size[1]}x{size[0]}" if operator.size else "the whole picture is one window"
         yield (Drawing(window(size, operator.kind), f"{text}, {operator.kind}; no weights"),)
     for title, kernel in titled_kernels(stage):
+        if title == WINDOW:
+            yield (Drawing(heat_map(kernel), window_caption(kernel)),)
+            continue
         low, high = gain(kernel)
         yield (
             Drawing(heat_map(kernel), f"{title}: {caption(kernel)}"),
             Drawing(sections(kernel), "middle row (solid) and middle column (dashed)"),
             Drawing(response(kernel), f"frequency response: the gain, from {low:.3g} (light) to {high:.3g}"),
         )
+
+
+def window_caption(kernel: Kernel) -> str:
+    """Return the size of a window, and the number of its pixels, which are the weights other than 0."""
+    rows, cols = kernel.shape
+    pixels = int(np.count_nonzero(kernel.matrix))
+    return f"{WINDOW}: {cols}x{rows}, {pixels} {'pixel' if pixels == 1 else 'pixels'}, no weights"
 
 
 def heat_map(kernel: Kernel) -> str:
