@@ -399,6 +399,8 @@ def test_weighted_means_of_whole_samples_are_exact(weights, channels):
         ((41, 37), {"padding": "full"}),
         ((301, 51), {}),
         ((3, 300), {"padding_mode": "reflect"}),
+        # No window reaches the last columns, which padding repeats.
+        ((3, 4), {"padding_mode": "wrap", "padding": ((3, 4), (2, 0)), "stride": (3, 7)}),
     ],
 )
 @pytest.mark.parametrize("fill", [False, True])

@@ -39,11 +39,12 @@ def masked_byte_means(
     """
     slot_pitch = -(-width * channels // _LINE) * _LINE
     begin = min(-(-before // col_stride), out_cols)
+    summed = max(places, before + width)  # padding may repeat columns that no window reaches
     for y in range(count):
         first = y * row_stride
         if y == 0 or window_rows <= row_stride:
-            _clear(line, places * channels)
-            _clear(counts, places)
+            _clear(line, summed * channels)
+            _clear(counts, summed)
             entering, leaves = first, False
         else:
             entering, leaves = first - row_stride + window_rows, True
