@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
 from convfilter.filters.checks import is_integer, require_flag
-from convfilter.filters.stage import Padding, PaddingMode, Stage, ToneMap
+from convfilter.filters.stage import Padding, PaddingModes, Stage, ToneMap
 from convfilter.guide_pictures import with_guides
 from convfilter.locks import import_before_handlers
 from convfilter.planning import ALGORITHMS, Plan
@@ -49,7 +49,7 @@ class StageKeywords(PoolStageKeywords, total=False):
 
     stride: IntPair
     padding: PaddingLike
-    padding_mode: PaddingMode
+    padding_mode: PaddingModes
     padding_value: float
     flip: bool
 
@@ -98,8 +98,9 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
         Pixels added around the image. "same" keeps the size at stride 1, "valid" adds none, "full" adds all that a
         window can reach. "same_upper" gives ceil(size / stride) outputs, as TensorFlow's and ONNX's SAME; "same_lower"
         puts the extra pixel of an odd total before the image.
-    padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"}, default "edge"
-        Values of the added pixels, as in ``numpy.pad``.
+    padding_mode : {"edge", "constant", "reflect", "symmetric", "wrap"} or (rows, cols) of these, default "edge"
+        Values of the added pixels, as in ``numpy.pad``. With ("edge", "wrap"), those above and below repeat the edge,
+        and those left and right wrap round.
     padding_value : float, default 0
         Value for "constant", in the image's sample units; without a mode, it sets the mode to "constant".
     dilation : int or (rows, cols), default 1
@@ -247,6 +248,8 @@ def stage_values(keywords: Keywords) -> dict[str, Any]:
             values[name] = whole_pair(values[name], name)
     if "padding" in values:
         values["padding"] = _padding(values["padding"])
+    if isinstance(values.get("padding_mode"), list):
+        values["padding_mode"] = tuple(values["padding_mode"])
     if "padding_value" in values:
         values.setdefault("padding_mode", "constant")
     return values

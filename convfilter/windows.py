@@ -17,7 +17,7 @@ from convfilter.filters import footprints
 from convfilter.filters.checks import require_unmasked
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Bilateral, Canny, Guided, Morphology, Rank
-from convfilter.filters.stage import PaddingMode
+from convfilter.filters.stage import PaddingModes
 from convfilter.guide_pictures import samples_of
 from convfilter.images import Image, ImageLike
 from convfilter.keywords import (
@@ -302,7 +302,7 @@ def guided_filter(
     guide: ImageLike | None = None,
     *,
     stride: IntPair = 1,
-    padding_mode: PaddingMode = "edge",
+    padding_mode: PaddingModes = "edge",
     dilation: IntPair = 1,
     **keywords: Unpack[ScaledKeywords],
 ) -> Image:
@@ -322,7 +322,7 @@ def guided_filter(
         With ``fill`` they take the guide's sample; where it is unknown, the mean of the means of their windows.
     stride : int or (rows, cols)
         Distance in pixels between two outputs, at least 1; the rows and columns between are not returned.
-    padding_mode : {"edge", "reflect", "symmetric", "wrap"}
+    padding_mode : {"edge", "reflect", "symmetric", "wrap"} or (rows, cols) of these
         Samples beyond the border, for both means.
     dilation : int or (rows, cols)
         Distance in pixels between two pixels of a window, at least 1, for both means.

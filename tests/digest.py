@@ -63,7 +63,7 @@ class Case(NamedTuple):
 
 def cases() -> Iterator[Case]:
     """Yield every filter, always in the same order; without those whose result would be empty."""
-    for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large(), _windows(), _masks()):
+    for case in chain(_methods(), _geometries(), _tones(), _stacks(), _large(), _windows(), _masks(), _axes()):
         with suppress(SizeError):
             planned(case)
             yield case
@@ -276,6 +276,30 @@ def _masks() -> Iterator[Case]:
     for spec in ("gaussian:8", "box:3", "guided:3,eps=0.01"):
         yield Case((spec,), (301, 131), "uint8", "uint8", mask="rectangle", fill=True)
     yield Case(("gaussian:2", "sobel:magnitude", "maxpool:2"), (901, 131, 3), "uint8", "uint8", mask="points")
+
+
+def _axes() -> Iterator[Case]:
+    """A padding mode for each axis."""
+    modes = cycle(["wrap,edge", "edge,wrap", "constant,reflect", "symmetric,constant"])
+    shapes, types = cycle([(47, 59), (161, 75, 3), (33, 70, 2), (5, 7, 3), (3, 90, 1)]), cycle(_TYPES)
+    windows = (
+        "gaussian:6",
+        "median:5",
+        "percentile:7x4,0.3",
+        "erode:5",
+        "open:4x5",
+        "bilateral:1.5",
+        "kirsch",
+        "disk:8",
+    )
+    for spec in (*(each for each in _KERNELS.values() if "pool" not in each), *windows):
+        for _ in range(3):
+            yield Case((_with(spec, f",padding_mode={next(modes)}"),), next(shapes), *next(types))
+    for mode in ("wrap,edge", "reflect,wrap"):
+        yield Case((f"guided:3,padding_mode={mode}",), (47, 59, 3), "uint8", "uint8")
+        for spec in ("gaussian:2", "box:5", "median:5", "tophat:5"):
+            yield Case((f"{spec},padding_mode={mode}",), (301, 131, 3), "uint8", "uint8", mask="points")
+    yield Case(("gaussian:2", "sobel:magnitude,padding_mode=wrap,edge"), (161, 75, 3), "uint8", "uint8")
 
 
 def image_of(case: Case) -> np.ndarray:

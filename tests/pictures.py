@@ -110,14 +110,14 @@ PADDINGS = st.one_of(
 
 @st.composite
 def geometries(draw, *, white=1, max_stride=4, max_dilation=3, paddings=PADDINGS, modes=MODES):
-    """Stride, dilation, padding, border mode and, within the picture's range, the padding's value."""
+    """Stride, dilation, padding, border modes and, within the picture's range, the padding's value."""
     geometry = {
         "stride": draw(pairs(st.integers(1, max_stride))),
         "dilation": draw(pairs(st.integers(1, max_dilation))),
         "padding": draw(paddings),
-        "padding_mode": draw(st.sampled_from(modes)),
+        "padding_mode": draw(pairs(st.sampled_from(modes))),
     }
-    if geometry["padding_mode"] == "constant":
+    if "constant" in reference.pair(geometry["padding_mode"]):
         geometry["padding_value"] = draw(st.sampled_from((0, 1))) * white or draw(st.integers(0, 200)) * white / 255
         if white > 1:
             geometry["padding_value"] = int(geometry["padding_value"])

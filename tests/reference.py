@@ -91,10 +91,13 @@ def output_shape(shape, window, *, stride=1, dilation=1, padding="same", ceil=Fa
 
 
 def extend(picture, around, mode="edge", value=0):
-    """The padded picture; the modes are those of ``np.pad``."""
-    widths = [*around] + [(0, 0)] * (picture.ndim - 2)
-    options = {"constant_values": value} if mode == "constant" else {}
-    return np.pad(picture, widths, mode=mode, **options)
+    """The padded picture, one axis after the other; the modes are those of ``np.pad``, one or (rows, cols)."""
+    for axis, of_axis in enumerate(pair(mode)):
+        widths = [(0, 0)] * picture.ndim
+        widths[axis] = around[axis]
+        options = {"constant_values": value} if of_axis == "constant" else {}
+        picture = np.pad(picture, widths, mode=of_axis, **options)
+    return picture
 
 
 def windows(

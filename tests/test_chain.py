@@ -63,7 +63,7 @@ def specs(draw):
         "sobel": "sobel:magnitude",
         "unsharp": "unsharp:0.7",
     }[kind]
-    mode = draw(st.sampled_from(MODES))
+    mode = ",".join(draw(st.lists(st.sampled_from(MODES), min_size=1, max_size=2)))
     dilation = draw(st.integers(1, 3)) if kind != "gaussian" else 1
     padding = draw(st.sampled_from(("same", "same", "full", "5,1,2,7")))
     return f"{name},{stride},dilation={dilation},padding={padding},padding_mode={mode}"
@@ -155,9 +155,9 @@ def test_plan_shows_what_runs_together(monkeypatch):
 def sums(draw):
     """One filter, the oracle's equivalent, and its bound of magnitudes."""
     stride = draw(st.sampled_from(((1, 1), (1, 1), (2, 1), (3, 2))))
-    mode = draw(st.sampled_from(MODES))
-    keys = f"stride={stride[1]}x{stride[0]},padding_mode={mode}"
-    geometry = {"stride": stride, "padding_mode": mode}
+    modes = draw(st.tuples(st.sampled_from(MODES), st.sampled_from(MODES)))
+    keys = f"stride={stride[1]}x{stride[0]},padding_mode={modes[1]},{modes[0]}"
+    geometry = {"stride": stride, "padding_mode": modes}
     kind = draw(st.sampled_from(("kernel", "gaussian", "box", "sobel", "maxpool")))
     if kind == "maxpool":
         return (

@@ -45,7 +45,9 @@ def test_words(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     assert words("convfilter apply -f sobel:m") == {"plain,magnitude"}
     assert words("convfilter apply -f gaussian:4,stri") == {"plain,4,stride="}
     assert words("convfilter apply -f gaussian:4,padding_mode=re") == {"plain,reflect"}
+    assert words("convfilter apply -f gaussian:4,padding_mode=wrap,re") == {"plain,wrap,reflect"}
     assert words("convfilter blur --padding-mode re") == {"plain,reflect"}
+    assert words("convfilter blur --padding-mode wrap,re") == {"plain,wrap,reflect"}
     assert words("convfilter edges --sobel ") >= {"plain,x", "plain,y", "plain,magnitude"}
     assert words("convfilter blur --box 3 --ext jp") >= {"plain,jpg", "plain,jpeg", "plain,jp2"}
     assert "plain,--padding-mode" in words("convfilter blur --pad")

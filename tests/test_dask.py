@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pictures import MODES, large, picture
+from pictures import MODES, large, pairs, picture
 
 import convfilter
 from convfilter.executor import chunks
@@ -116,10 +116,11 @@ def test_transposed_convolutions(geometry, tmp_path):
     stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     padding=st.one_of(st.sampled_from(["same", "full"]), st.tuples(*[st.tuples(*[st.integers(0, 40)] * 2)] * 2)),
-    mode=st.sampled_from(MODES),
+    mode=pairs(st.sampled_from(MODES)),
     algorithm=st.sampled_from(["direct", None]),
 )
 @example((300, 5), 7, 2, (2, 3), (3, 1), (2, 1), "same", "wrap", None)
+@example((30, 50), 7, 9, (2, 3), (3, 1), (2, 1), "full", ("constant", "wrap"), None)
 def test_any_geometry_in_any_chunks(shape, rows, cols, kernel, stride, dilation, padding, mode, algorithm):
     """Two stages, so that the chunks of the first are cut again for the second."""
     image = picture(shape, "uint8", seed=4)

@@ -25,6 +25,7 @@ STACKS = [
     (["box:3"], (0, 0)),
     (["kernel:1 2 3; 4 5 6; 7 8 10,stride=2,dilation=2,padding_mode=reflect,flip=true"], (0, 0)),
     (["gaussian:0.8,padding_mode=wrap", "sobel:magnitude"], (0, 0)),
+    (["kernel:1 2 3; 4 5 6; 7 8 10,padding_mode=wrap,edge", "box:5x3,padding_mode=reflect,constant"], (0, 0)),
     (["sobel:x,padding_mode=symmetric", "abs", "maxpool:2"], (1, 1)),
     (["box:3x5,padding=valid,scale=0.5,offset=0.25", "avgpool:3,stride=2,padding=1"], (0.5, 0.5)),
     (["unsharp:1,amount=2"], (0.3, 0.9)),
@@ -173,6 +174,8 @@ def test_padded_cells_show_their_value_and_its_source():
     assert (picture["top"], picture["left"]) == (-1, -1)
     assert picture["rows"][:3] == [1, 0, 1]
     np.testing.assert_array_equal(np.array(picture["values"])[0, 1:], DIGITS[1, : len(picture["cols"]) - 1])
+    (picture, _) = exploration(stack.stages(["box:3,padding_mode=wrap,edge"]), DIGITS)["levels"]
+    assert (picture["rows"][:2], picture["cols"][:2]) == ([0, 0], [16, 0])
     (picture, _) = exploration(stack.stages(["kernel:1 1 1,padding_value=5"]), DIGITS)["levels"]
     assert picture["cols"][0] == -1
     assert picture["values"][0][0] == 5

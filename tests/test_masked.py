@@ -618,7 +618,7 @@ def test_ranks_are_those_of_the_valid_pixels(dtype, spec, window, p, geometry, t
 @given(
     pictures.pictures(pictures.INTEGERS, channels=(1, 2, 3)),
     st.sampled_from((3, 5)),
-    st.sampled_from(pictures.MODES),
+    pictures.pairs(st.sampled_from(pictures.MODES)),
     st.tuples(st.integers(1, 3), st.sampled_from((1, 1, 2))),
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.sampled_from((0.02, 0.3, 0.9)),

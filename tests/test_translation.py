@@ -113,6 +113,18 @@ LINES = {
         f"{GAUSSIAN},truncate=4 --padding-mode reflect in.png out.png",
         "mirror in SciPy is reflect here",
     ),
+    "ndimage.gaussian_filter(a, 4, mode=['nearest', 'wrap'])": (
+        f"{GAUSSIAN},truncate=4 --padding-mode wrap,edge in.png out.png",
+        "the mode of the rows first",
+    ),
+    "ndimage.gaussian_filter(a, (4, 4, 0), mode=('constant', 'nearest', 'wrap'), cval=7)": (
+        f"{GAUSSIAN},truncate=4 --padding-mode edge,constant --padding-value 7 in.png out.png",
+        "nearest in SciPy is edge here",
+    ),
+    "ndimage.median_filter(a, 3, mode=['grid-wrap', 'wrap'])": (
+        "convfilter apply -f median:3 --padding-mode wrap in.png out.png",
+        "grid-wrap in SciPy is wrap here",
+    ),
     "ndimage.uniform_filter(a, size=(3, 5))": (
         "convfilter apply -f box:5x3 --padding-mode symmetric in.png out.png",
         "reflect in SciPy is symmetric here",
@@ -209,6 +221,14 @@ CALLS = {
     "scipy.ndimage": (
         "ndimage.gaussian_filter(a, 1.5, mode='mirror')",
         "ndimage.gaussian_filter(a, (2, 1), truncate=3)",
+        "ndimage.gaussian_filter(a, 2, mode=['nearest', 'wrap'])",
+        "ndimage.gaussian_filter(a, 2, mode=('wrap', 'constant'), cval=99)",
+        "ndimage.uniform_filter(a, (3, 5), mode=['mirror', 'wrap'])",
+        "ndimage.minimum_filter(a, 5, mode=['wrap', 'reflect'])",
+        "ndimage.grey_closing(a, (5, 3), mode=['constant', 'wrap'], cval=99)",
+        "abs:ndimage.sobel(a, 0, mode=['nearest', 'wrap'])",
+        "abs:ndimage.prewitt(a, mode=['wrap', 'reflect'])",
+        "abs:ndimage.laplace(a, mode=['wrap', 'mirror'])",
         "ndimage.gaussian_filter1d(a, 2, axis=0)",
         "ndimage.uniform_filter(a, (3, 5))",
         "ndimage.uniform_filter(a, 4)",

@@ -18,6 +18,7 @@ import convfilter as cf
 picture = cf.read("in.jpg", cf.ReadOptions(max_pixels=10_000))
 assert_type(picture, cf.Picture)
 small = cf.gaussian_blur(picture.pixels, (2, 1.5), stride=2, padding_mode="reflect")
+panorama = cf.box_blur(picture.pixels, 3, padding_mode=("edge", "wrap"))
 edges = cf.sobel(picture, "x", dtype=np.float32, padding=((1, 1), (2, 2)))
 assert_type(edges, npt.NDArray[Any])
 mask = cf.max_pool(edges > 0, 3, stride=1, padding=1, threads=1)

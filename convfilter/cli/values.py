@@ -9,7 +9,7 @@ import click
 
 from convfilter.errors import UsageError, shown
 from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS
-from convfilter.filters.parameters import Kind, Parameter
+from convfilter.filters.parameters import AxisModes, Kind, Parameter
 from convfilter.filters.spec import Value
 
 # Generic only in newer versions of click.
@@ -32,7 +32,10 @@ class KindType(ParamType):
 
         if self.kind.metavar.startswith(("FILE", "WINDOW")):
             return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(word) for word in self.kind.choices if word.startswith(incomplete)]
+        words = self.kind.choices
+        if isinstance(self.kind, AxisModes) and "," in incomplete:
+            words = tuple(f"{incomplete.partition(',')[0]},{word}" for word in words)
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 class RunType(KindType):
@@ -131,7 +134,10 @@ def _specs(typed: str) -> list[str]:
     known = {each.name: each for each in (*row.parameters[1:], *stage)}
     if equals:
         return [f"{before},{key}={word}" for word in (known[key].kind.choices if key in known else ())]
-    return [f"{before},{each}=" for each in known if f",{each}=" not in before]
+    keys = [f"{each}=" for each in known if f",{each}=" not in before]
+    key = before.rpartition(",")[2].partition("=")[0]
+    seconds = known[key].kind.choices if key in known and isinstance(known[key].kind, AxisModes) else ()
+    return [f"{before},{each}" for each in (*seconds, *keys)]
 
 
 #: A filter.

@@ -8,6 +8,7 @@ import numpy as np
 
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.load import Source
+from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import NamedTuple, record
 
@@ -44,7 +45,7 @@ class MappedStage:
     @classmethod
     def of(cls, plan: StagePlan, source: Source) -> MappedStage:
         """Map the padded axes of ``plan`` to the rows and columns of ``source``."""
-        return cls(plan, source, source.buffer.index(padded_rows(plan)), _padded(plan, 1))
+        return cls(plan, source, source.buffer.index(padded_rows(plan)), padded_cols(plan))
 
     def stores_samples(self, target: npt.DTypeLike) -> bool:
         """Whether results are stored unchanged: samples of the source, in its own type."""
@@ -71,9 +72,13 @@ class MappedStage:
 
 def padded_rows(plan: StagePlan) -> Indices:
     """Return the picture's row for each padded place, -1 for the padding value."""
-    return _padded(plan, 0)
+    return _padded(plan.rows, plan.padding_modes[0])
 
 
-def _padded(plan: StagePlan, axis: int) -> Indices:
-    sizes = (plan.rows, plan.cols)[axis]
-    return index_map(sizes.input, sizes.before, sizes.padded, plan.padding_mode, sizes.step)
+def padded_cols(plan: StagePlan) -> Indices:
+    """Return the picture's column for each padded place, -1 for the padding value."""
+    return _padded(plan.cols, plan.padding_modes[1])
+
+
+def _padded(axis: AxisPlan, mode: str) -> Indices:
+    return index_map(axis.input, axis.before, axis.padded, mode, axis.step)

@@ -10,7 +10,7 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.engine.threads import cut, run_blocks
-from convfilter.executor.chunks import Chunk, Side, chunk_of, run_chunk_to
+from convfilter.executor.chunks import Chunk, chunk_of, run_chunk_to, whole_side
 from convfilter.executor.held import Held, Span
 from convfilter.planning import Plan, StagePlan
 from convfilter.planning.derived_cache import DerivedCache
@@ -72,9 +72,7 @@ def band(stage: StagePlan, span: Span) -> Chunk:
     """Return the chunk of rows of a stage's result, in its full width."""
 
     def cut_band() -> Chunk:
-        cols = stage.cols
-        rows = chunk_of(stage, span, (0, cols.output)).rows
-        return Chunk(rows, Side(((0, cols.input),), None, cols, cols.output))
+        return Chunk(chunk_of(stage, span, (0, stage.cols.output)).rows, whole_side(stage.cols))
 
     return _bands.get(stage, span, cut_band)
 

@@ -11,14 +11,14 @@ import numpy as np
 from convfilter.engine.buffer import Samples
 from convfilter.executor.bands import Operation
 from convfilter.executor.filled import FilledBands
-from convfilter.executor.held import Border, Held, Span
+from convfilter.executor.held import Border, Held, Span, read_padding
 from convfilter.executor.means import Means
 from convfilter.executor.medians import medians_of
 from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.filters.operators import Correlation, Guided, Morphology, Operator, Point, Pooling, Rank
 from convfilter.filters.stage import Stage
-from convfilter.planning import Plan, full_scale
+from convfilter.planning import Plan, StagePlan, full_scale
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.task import MaskKind
 from convfilter.record import record, replace
@@ -121,7 +121,7 @@ def _operation_without_alpha(stage: Stage, setting: Setting, channels: int) -> O
         return FilledBands(setting.plan(stage, channels), 0)
     if _is_extreme(stage):
         return FilledBands(setting.plan(stage, channels), _neutral(operator, setting.dtype))
-    if operator.count_padding if isinstance(operator, Pooling) else stage.padding_mode == "constant":
+    if operator.count_padding if isinstance(operator, Pooling) else stage.pads_with_value:
         return _PaddedBands(stage, setting, channels)
     return _weighted_operation(stage, setting, channels)
 
@@ -201,9 +201,13 @@ def _neutral_pixel(operator: Operator, setting: Setting) -> tuple[float, float]:
     return (np.iinfo(dtype).max if value < 0 else 0), value  # the product with white is the least sample
 
 
-def without_padding(stage: Stage) -> Stage:
-    """Return a stage that reads a picture to which its padding has been added."""
-    return replace(stage, padding=(0, 0, 0, 0), padding_mode="edge", padding_value=0.0, ceil=False)
+def without_constant_padding(stage: Stage, planned: StagePlan) -> Stage:
+    """Return a stage that reads a picture with its constant padding, the ``Border``; it pads other axes itself."""
+    down, along = planned.padding_modes
+    rows = (0, 0) if down == "constant" else read_padding(planned.rows)
+    cols = (0, 0) if along == "constant" else read_padding(planned.cols)
+    modes = "edge" if down == "constant" else down, "edge" if along == "constant" else along
+    return replace(stage, padding=(*rows, *cols), padding_mode=modes, padding_value=0.0, ceil=False)
 
 
 class _PaddedBands:
@@ -218,7 +222,7 @@ class _PaddedBands:
         if setting.dtype.kind != "f" and not _holds(setting.dtype, self._value):
             setting = replace(setting, dtype=np.dtype(np.float64), white=setting.full)
         self._dtype = setting.dtype
-        unpadded = without_padding(stage)
+        unpadded = without_constant_padding(stage, planned)
         if isinstance(stage.operator, Pooling):  # cells beyond the requested padding do not count
             rows, cols = max(0, planned.rows.beyond), max(0, planned.cols.beyond)
             (top, bottom), (left, right) = border.rows, border.cols

@@ -51,6 +51,11 @@ class Side:
     dropped: int = 0
 
 
+def whole_side(axis: AxisPlan) -> Side:
+    """Return an axis that is not split."""
+    return Side(((0, axis.input),), None, axis, axis.output)
+
+
 def side_of(axis: AxisPlan, mode: str, first: int, last: int, end: int, reach: Reach) -> Side:
     """Return the source samples of outputs ``first`` to ``last - 1``, computed together with those up to ``end - 1``.
 
@@ -139,16 +144,17 @@ def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> C
     """
     grid = grid_of(plan)
     if grid.indivisible:
-        return Chunk(*(Side(((0, axis.input),), None, axis, axis.output) for axis in (plan.rows, plan.cols)))
+        return Chunk(whole_side(plan.rows), whole_side(plan.cols))
     if grid.has_borders:
-        return Chunk(*(_bordered_side(axis, *span) for axis, span in ((plan.rows, rows), (plan.cols, cols))))
-    mode = "edge" if grid.near_border else plan.padding_mode
+        along = _bordered_side(plan.cols, *cols) if grid.cols else whole_side(plan.cols)
+        return Chunk(_bordered_side(plan.rows, *rows), along)
+    modes = ("edge", "edge") if grid.near_border else plan.padding_modes
     end = min(rows[1] + grid.ahead[0], plan.rows.output)
-    down = side_of(plan.rows, mode, *rows, end, chosen_method(plan).reach(plan, rows[0], end))
+    down = side_of(plan.rows, modes[0], *rows, end, chosen_method(plan).reach(plan, rows[0], end))
     if not grid.cols:
-        return Chunk(down, Side(((0, plan.cols.input),), None, plan.cols, plan.cols.output))
+        return Chunk(down, whole_side(plan.cols))
     end = min(cols[1] + grid.ahead[1], plan.cols.output)
-    return Chunk(down, side_of(plan.cols, mode, *cols, end, window_reach(plan.cols, cols[0], end)))
+    return Chunk(down, side_of(plan.cols, modes[1], *cols, end, window_reach(plan.cols, cols[0], end)))
 
 
 def run_chunk(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.engine.buffer import Samples
-from convfilter.planning import StagePlan
+from convfilter.planning import AxisPlan, StagePlan
 from convfilter.record import record
 
 Valid: TypeAlias = npt.NDArray[np.bool_]
@@ -62,10 +62,9 @@ class Border:
 
     @staticmethod
     def of(stage: StagePlan) -> Border:
-        """Return the padding that windows read; if sizes are rounded up, it ends with the last window."""
-        rows, cols = (
-            (axis.before, max(0, axis.padded - axis.before - axis.input)) for axis in (stage.rows, stage.cols)
-        )
+        """Return the padding that windows read, of the axes whose padding is constant."""
+        axes = zip((stage.rows, stage.cols), stage.padding_modes, strict=True)
+        rows, cols = (read_padding(axis) if mode == "constant" else (0, 0) for axis, mode in axes)
         return Border(rows, cols, stage.rows.input)
 
     def within(self, span: Span) -> Span:
@@ -80,3 +79,8 @@ class Border:
         pixels = np.pad(held.pixels, ((above, below), self.cols, (0, 0)), constant_values=value)
         marks = np.pad(held.valid, ((above, below), self.cols), constant_values=valid)
         return Held(held.first + self.rows[0] - above, pixels, marks)
+
+
+def read_padding(axis: AxisPlan) -> Span:
+    """Return the padding (before, after) that windows read; if sizes are rounded up, it ends with the last window."""
+    return axis.before, max(0, axis.padded - axis.before - axis.input)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convfilter.engine.buffer import Samples
-from convfilter.executor.channel_operations import Setting, without_padding
+from convfilter.executor.channel_operations import Setting, without_constant_padding
 from convfilter.executor.held import Border, Held, Span, Valid
 from convfilter.executor.ignored import Ignore
 from convfilter.executor.masked_stage import MaskedStage
@@ -16,7 +16,7 @@ from convfilter.filters.stage import Stage
 
 def ignores_padding(stage: Stage, ignore: Ignore | None) -> bool:
     """Whether the padding of a stage has the ignored value; that of pooling and layers never counts, or always as 0."""
-    has_value = stage.padding_mode == "constant" and not isinstance(stage.operator, Pooling | Layer | Point | Canny)
+    has_value = stage.pads_with_value and not isinstance(stage.operator, Pooling | Layer | Point | Canny)
     return has_value and not isinstance(ignore, str | None) and float(ignore) == stage.padding_value
 
 
@@ -24,8 +24,9 @@ class StageWithIgnoredPadding:
     """A stage that filters the picture with a border of ignored pixels; attributes are those of a ``MaskedStage``."""
 
     def __init__(self, stage: Stage, setting: Setting) -> None:
-        self._border = Border.of(setting.plan(stage, setting.shape[2], alpha=setting.alpha).stages[0])
-        self._stage = MaskedStage(without_padding(stage), setting.surrounded(self._border))
+        planned = setting.plan(stage, setting.shape[2], alpha=setting.alpha).stages[0]
+        self._border = Border.of(planned)
+        self._stage = MaskedStage(without_constant_padding(stage, planned), setting.surrounded(self._border))
         self.shape, self.dtype = self._stage.shape, self._stage.dtype
         self.bands, self.band_bytes = self._stage.bands, self._stage.band_bytes
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.engine.borders import CONSTANT, index_map
+from convfilter.engine.borders import CONSTANT
+from convfilter.engine.mapped_stage import padded_cols, padded_rows
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.kernel import Weights
 from convfilter.native.loop import Loop
@@ -40,9 +41,7 @@ class MaskWindows:
     def __init__(self, planned: StagePlan, weights: Weights, least: int, *, centre: bool) -> None:
         self._planned, self._least, self._centre = planned, least, centre
         rows, cols = planned.rows, planned.cols
-        self._rows, self._cols = (
-            index_map(axis.input, axis.before, axis.padded, planned.padding_mode) for axis in (rows, cols)
-        )
+        self._rows, self._cols = padded_rows(planned), padded_cols(planned)
         tap_rows, tap_cols = np.nonzero(weights)
         whole = weights[tap_rows, tap_cols].astype(np.int64)
         self._taps = tap_rows * rows.dilation, tap_cols * cols.dilation, whole.astype(np.uint8)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convfilter.engine.borders import Indices, index_map
+from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import CACHE_LINE, Samples, aligned_array
+from convfilter.engine.mapped_stage import padded_cols, padded_rows
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.operators import Pooling
 from convfilter.loops.vectors import vector_bytes
@@ -65,9 +66,7 @@ class MaskedBox:
     def __init__(self, plan: Plan) -> None:
         self._planned = planned = plan.stages[0]
         rows, cols = planned.rows, planned.cols
-        self._rows, self._cols = (
-            index_map(axis.input, axis.before, axis.padded, planned.padding_mode) for axis in (rows, cols)
-        )
+        self._rows, self._cols = padded_rows(planned), padded_cols(planned)
         self._shift, sums, quotients = _layout(plan)
         self._is_narrow = (
             plan.dtype == np.uint8 and rows.kernel * cols.kernel <= _NARROW_AREA and cols.kernel <= _NARROW_COLS

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convfilter.engine.borders import index_map
 from convfilter.engine.buffer import Samples
+from convfilter.engine.mapped_stage import padded_cols, padded_rows
 from convfilter.executor.bands import joined, reach_of, run_parts
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.executor.validity import Validity
@@ -35,11 +35,8 @@ class Medians:
     def __init__(self, plan: Plan) -> None:
         self.plans: tuple[Plan, ...] = (plan,)
         self._planned = planned = plan.stages[0]
-        self._rows, cols = (
-            index_map(axis.input, axis.before, axis.padded, planned.padding_mode, axis.step)
-            for axis in (planned.rows, planned.cols)
-        )
-        self._places, self._inner = medians.samples_of(planned.cols, cols, planned.channels)
+        self._rows = padded_rows(planned)
+        self._places, self._inner = medians.samples_of(planned.cols, padded_cols(planned), planned.channels)
 
     @property
     def pads_with_samples(self) -> bool:

@@ -79,7 +79,7 @@ class Validity:
         self.sums, self._least = self._sum_of_weights()
         self._windows = self._small_windows()
         axes = (planned.rows, planned.cols)
-        self._rows, self._cols = (_centres_of(axis, stage.padding_mode) for axis in axes)
+        self._rows, self._cols = map(_centres_of, axes, stage.padding_modes)
         self._in_place = np.array_equal(self._cols, np.arange(planned.cols.input))
 
     def reach(self, span: Span) -> Span:
@@ -165,7 +165,7 @@ class Validity:
         is_whole = self._sum_type == np.uint8
         sums = replace(
             stage, signed=False, scale=math.copysign(abs(kernel.divisor) if is_whole else 1.0, kernel.sum), offset=0.0,
-            map=None, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
+            map=None, padding_value=1.0 if stage.pads_with_value else 0.0,
         )  # fmt: skip
         shape = self._planned.rows.input, self._planned.cols.input, 1
         plan = cached_plan([sums], shape, np.dtype(np.uint8), out_dtype=np.dtype(self._sum_type))
@@ -188,7 +188,7 @@ class Validity:
         flips = stage.flip and isinstance(operator, Gradient | Orientation | Compass)
         extreme = replace(
             stage, flip=flips, scale=1.0, offset=0.0, map=None,
-            signed=False, padding_value=1.0 if stage.padding_mode == "constant" else 0.0,
+            signed=False, padding_value=1.0 if stage.pads_with_value else 0.0,
         )  # fmt: skip
         if isinstance(operator, Pooling):
             extreme = replace(extreme, operator=replace(operator, kind="max", count_padding=False))

@@ -158,10 +158,12 @@ def _stage(
         geometry["padding"] = _padding(named["padding"])
     elif transposed:
         geometry["padding"] = "valid"
-    mode = str(_one("padding_mode", named["padding_mode"], "U")) if "padding_mode" in named else "zeros"
-    geometry["padding_mode"] = _MODES.get(mode, mode)
-    if transposed and geometry["padding_mode"] != "constant":
-        raise KernelFileError(f"only zeros lie between the samples of a transposed convolution, got {shown(mode)}")
+    words = _words("padding_mode", named["padding_mode"]) if "padding_mode" in named else ["zeros"]
+    modes = [_MODES.get(word, word) for word in words]
+    geometry["padding_mode"] = modes[0] if len(modes) == 1 else tuple(modes)
+    if transposed and set(modes) != {"constant"}:
+        got = " and ".join(words)
+        raise KernelFileError(f"only zeros lie between the samples of a transposed convolution, got {shown(got)}")
     values["transposed"] = transposed
     values["output_padding"] = in_file if output_padding is None else output_padding
     return Stage(layer(named["weight"], **values), **geometry)
@@ -180,6 +182,13 @@ def _pair(name: str, value: Array) -> tuple[int, int]:
         raise KernelFileError(f"{name} must be one whole number or (rows, cols), got {got}")
     numbers = value.reshape(-1)
     return int(numbers[0]), int(numbers[-1])
+
+
+def _words(name: str, value: Array) -> list[str]:
+    """Return one word, or those of (rows, cols)."""
+    if value.size == 2 and value.dtype.kind == "U":
+        return [str(word) for word in value.reshape(-1)]
+    return [str(_one(name, value, "U"))]
 
 
 def _padding(value: Array) -> str | tuple[int, int, int, int]:

@@ -178,6 +178,28 @@ class Choice:
 
 
 @record
+class AxisModes:
+    """One of a few words for both axes, or two as in ``wrap,edge``, ACROSS,DOWN; the value of two is (rows, cols)."""
+
+    choices: tuple[str, ...]
+    metavar: str = "MODE"
+
+    @property
+    def limits(self) -> str:
+        """All words."""
+        return f"one or two of {', '.join(self.choices)}"
+
+    def parse(self, text: str) -> str | tuple[str, str]:
+        """Parse ``wrap,edge`` to ("edge", "wrap"); a single word, and two equal ones, to that word."""
+        words = [part.strip() for part in text.lower().split(",")]
+        if len(words) > 2:
+            raise ValueError("must be one word, or two as in wrap,edge: across, then down")
+        if not all(word in self.choices for word in words):
+            raise ValueError(f"must be one of {', '.join(self.choices)}")
+        return words[0] if words[0] == words[-1] else (words[1], words[0])
+
+
+@record
 class PaddingAmount:
     """A word, N, XxY, or LEFT,TOP,RIGHT,BOTTOM; the value of numbers is (top, bottom, left, right)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from convfilter.filters.parameters import MOST_PIXELS, Choice, Flag, Number, PaddingAmount, Pair, Parameter
+from convfilter.filters.parameters import MOST_PIXELS, AxisModes, Choice, Flag, Number, PaddingAmount, Pair, Parameter
 from convfilter.filters.stage import PADDING_MODES, PADDING_WORDS, TONE_MAPS, Stage
 from convfilter.record import NamedTuple
 
@@ -29,7 +29,12 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
             "same",
             "px",
         ),
-        Parameter("padding_mode", Choice(PADDING_MODES, "MODE"), "Samples beyond the border.", "edge"),
+        Parameter(
+            "padding_mode",
+            AxisModes(PADDING_MODES),
+            "Samples beyond the border; wrap,edge: wrap at left and right, edge at top and bottom.",
+            "edge",
+        ),
         Parameter("padding_value", Number(), "Level beyond the border; sets mode constant.", "0", "sample units"),
         Parameter("ceil", Flag(), "Round sizes up: a last window that begins on the picture counts.", "false"),
         Parameter(

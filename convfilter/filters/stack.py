@@ -11,7 +11,7 @@ from convfilter.filters.catalog import FILTERS, STAGE_PARAMETERS, Filter
 from convfilter.filters.operators import Correlation, Point
 from convfilter.filters.parameters import Text, Window
 from convfilter.filters.spec import FilterSpec, Value, parse
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import PaddingModes, Stage, modes_of_axes
 from convfilter.record import replace
 
 #: Parameters of the result: in a stack, their defaults go to the last stage.
@@ -118,12 +118,18 @@ def border(*levels: Mapping[str, Any]) -> dict[str, Any]:
         fields = dict(level)
         if "padding_value" in fields:
             mode = fields.setdefault("padding_mode", "constant")
-            if mode != "constant":
-                raise UsageError(f"padding_value is for padding mode constant, got {mode}; leave one of them out")
-            if merged.get("padding_mode", "constant") != "constant":
+            if "constant" not in modes_of_axes(mode):
+                raise UsageError(_unused_value(mode, "one of them"))
+            if "constant" not in modes_of_axes(merged.get("padding_mode", "constant")):
                 del fields["padding_value"]
         merged = {**fields, **merged}
     return merged
+
+
+def _unused_value(modes: PaddingModes, what: str) -> str:
+    """Return the message for a padding value that no axis uses."""
+    got = " and ".join(dict.fromkeys(modes_of_axes(modes)))
+    return f"padding_value is for padding mode constant, got {got}; leave {what} out"
 
 
 def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[Stage, ...]:
@@ -160,8 +166,8 @@ def stages(specs: Iterable[str | FilterSpec | Stage], **defaults: Any) -> tuple[
         built += [spec] if isinstance(spec, Stage) else _built(spec, usable)
     if not built:
         raise UsageError("no filter is left: the networks end where they begin")
-    if "padding_value" in defaults and not any(each.padding_mode == "constant" for each in built):
-        raise UsageError(f"padding_value is for padding mode constant, got {built[0].padding_mode}; leave it out")
+    if "padding_value" in defaults and not any(each.pads_with_value for each in built):
+        raise UsageError(_unused_value(built[0].padding_mode, "it"))
     signed = False
     for each in built:
         removes_sign = isinstance(each.operator, Point) and each.operator.removes_sign

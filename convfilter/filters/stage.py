@@ -11,6 +11,8 @@ from convfilter.record import record
 
 Padding: TypeAlias = str | tuple[int, int, int, int]
 PaddingMode = Literal["edge", "constant", "reflect", "symmetric", "wrap"]
+#: One mode for both axes, or (rows, cols): the first for places above and below, the second for those left and right.
+PaddingModes: TypeAlias = PaddingMode | tuple[PaddingMode, PaddingMode]
 ToneMap = Literal["clip", "abs", "offset", "stretch"]
 
 PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
@@ -39,7 +41,7 @@ class Stage:
     stride: Pair = _EVERY
     dilation: Pair = _EVERY
     padding: Padding = "same"
-    padding_mode: PaddingMode = "edge"
+    padding_mode: PaddingModes = "edge"
     padding_value: float = 0.0
     ceil: bool = False
     flip: bool = False
@@ -51,6 +53,16 @@ class Stage:
     def is_unscaled(self) -> bool:
         """Whether results that are not negative are stored as they are: no scale, offset or map changes them."""
         return self.scale == 1 and self.offset == 0 and self.map in (None, "clip", "abs")
+
+    @property
+    def padding_modes(self) -> tuple[PaddingMode, PaddingMode]:
+        """The padding modes of (rows, cols)."""
+        return modes_of_axes(self.padding_mode)
+
+    @property
+    def pads_with_value(self) -> bool:
+        """Whether places beyond the border hold the padding value, on one axis or both."""
+        return "constant" in self.padding_modes
 
     def __post_init__(self) -> None:
         if type(self.operator) not in _OPERATORS:
@@ -76,10 +88,18 @@ class Stage:
             raise ParameterError(f"padding must not be negative, got {min(self.padding)}")
         elif any(pad > _MOST_STEP for pad in self.padding):
             raise ParameterError(f"padding must be at most {_MOST_STEP}, got {max(self.padding):.6g}")
-        require_choice("padding_mode", self.padding_mode, PADDING_MODES)
+        if isinstance(self.padding_mode, tuple) and len(self.padding_mode) != 2:
+            raise ParameterError(f"padding_mode must be one mode or (rows, cols), got {shown(self.padding_mode)}")
+        for mode in self.padding_modes:
+            require_choice("padding_mode", mode, PADDING_MODES)
         if self.map is not None:
             require_choice("map", self.map, TONE_MAPS)
         for name in ("padding_value", "scale", "offset"):
             value = getattr(self, name)
             if not is_finite(value):
                 raise ParameterError(f"{name} must be a finite number, got {shown(value)}")
+
+
+def modes_of_axes(modes: PaddingModes) -> tuple[PaddingMode, PaddingMode]:
+    """Return the padding modes of (rows, cols)."""
+    return modes if isinstance(modes, tuple) else (modes, modes)

@@ -125,8 +125,9 @@ def of_value(parameter: str, word: str, choices: Sequence[str]) -> str:
     """Return a suggestion for an unknown word: from other programs, or by spelling."""
     from difflib import get_close_matches
 
-    known = VALUES.get(parameter, {}).get(word.lower())
-    if known is not None:
-        return known
+    known = VALUES.get(parameter, {})
+    for part in word.lower().split(","):
+        if part.strip() in known:
+            return known[part.strip()]
     close = get_close_matches(word.lower()[:99], choices, n=1)
     return f"did you mean {close[0]}?" if close else ""

@@ -42,7 +42,7 @@ class Decimation:
 
     def __init__(self, stage: StageSetup, coarse: Coarse) -> None:
         rates, finite, dtype = coarse.rates, stage.source.is_finite, stage.plan.precision
-        pads = stage.plan.padding_mode == "constant"
+        pads = "constant" in stage.plan.padding_modes
         self.in_place = stage.source.loads_unchanged(dtype) and not (pads or stage.in_memory)
         self.ring = Ring.of(coarse.decimated, 0, rates.decimation.size)
         self._source_rows: _InPlace | _InRing = (_InPlace if self.in_place else _InRing)(coarse, self.ring)

@@ -43,7 +43,7 @@ def nodes(stage: StageSetup) -> list[Node]:
     rates, _ = stage.plan.rates
     if rates is None:
         return [_TapsDown(stage)]
-    coarse = Coarse.of(stage.plan.rows, rates, stage.plan.stage.padding_mode, 0, stage.plan.rows.output)
+    coarse = Coarse.of(stage.plan.rows, rates, stage.plan.padding_modes[0], 0, stage.plan.rows.output)
     return [_Decimate(stage, coarse), _AlongRows(stage, coarse), _Interpolate(stage, coarse)]
 
 

@@ -66,8 +66,8 @@ class _Worker:
         self._valid, self._fills = valid, operator.fills
         radius, cols_apart = operator.radius, mapped.plan.cols.dilation
         #: The picture's row at each place of the axis, padded for one mean.
-        self._rows = _padded(mapped, mapped.plan.rows, radius)
-        cols, width = _padded(mapped, mapped.plan.cols, radius), mapped.plan.cols.input
+        self._rows = _padded(mapped.plan.rows, mapped.plan.padding_modes[0], radius)
+        cols, width = _padded(mapped.plan.cols, mapped.plan.padding_modes[1], radius), mapped.plan.cols.input
         first = np.arange(cols.size) % cols_apart
         order = np.argsort(first, kind="stable")
         order = order[first[order] < width]  # no window begins beyond the picture
@@ -247,10 +247,10 @@ def _put(planes: Real, where: Marks, value: float) -> None:
         put(plane, valid, value)
 
 
-def _padded(mapped: MappedStage, axis: AxisPlan, radius: int) -> Indices:
+def _padded(axis: AxisPlan, mode: str, radius: int) -> Indices:
     """Return the picture's row or column at each place of an axis, padded for one mean."""
     reach = radius * axis.dilation
-    return index_map(axis.input, reach, axis.input + 2 * reach, mapped.plan.stage.padding_mode)
+    return index_map(axis.input, reach, axis.input + 2 * reach, mode)
 
 
 def _ranges(rows: Indices, spacing: int) -> Iterator[range]:

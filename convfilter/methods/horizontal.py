@@ -94,7 +94,7 @@ class _Piece:
 
     def __init__(self, mapped: MappedStage, rates: Rates, first: int, last: int) -> None:
         channels = mapped.source.channels
-        coarse = Coarse.of(mapped.plan.cols, rates, mapped.plan.stage.padding_mode, first, last)
+        coarse = Coarse.of(mapped.plan.cols, rates, mapped.plan.padding_modes[1], first, last)
         self._channels, self._coarse, self._rates = channels, coarse, rates
         self._start, self._length = first * channels, (last - first) * channels
         self._index = np.ascontiguousarray(coarse.source_index, np.int64)

@@ -158,7 +158,7 @@ def _borders_agree(first: Stage, before: Task, second: Stage, after: Task) -> bo
     if all(axis.before == axis.after == 0 for _, axis in axes):
         return True
     same_size = all(axis.output == axis.input for axis, _ in axes)
-    return first.padding_mode == second.padding_mode == "wrap" and same_size
+    return first.padding_modes == second.padding_modes == ("wrap", "wrap") and same_size
 
 
 def _has_safe_magnitudes(stage: Stage, operator: Correlation) -> bool:

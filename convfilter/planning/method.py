@@ -165,7 +165,8 @@ def grid_of_samples(_plan: StagePlan) -> Grid:
 
 def grid_of_pictures(plan: StagePlan) -> Grid:
     """Return the grid of exact results of several passes, each of which pads the result of the one before."""
-    return unsplit(plan) if plan.padding_mode == "wrap" else Grid(1, 1, has_borders=True)
+    down, along = plan.padding_modes
+    return unsplit(plan) if down == "wrap" else Grid(1, 0 if along == "wrap" else 1, has_borders=True)
 
 
 def unsplit(plan: StagePlan) -> Grid:

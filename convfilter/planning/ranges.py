@@ -147,7 +147,7 @@ def ranges(stages: Sequence[Planned], dtype: np.dtype[np.generic], full: float, 
 def _range_after(stage: Planned, samples: Range, full: float, *, clips: bool) -> Range:
     """Return the range of a stage's results, given that of its input."""
     operator, offset = stage.stage.operator, stage.stage.offset * full
-    if stage.stage.padding_mode == "constant" and not isinstance(operator, Pooling):
+    if stage.stage.pads_with_value and not isinstance(operator, Pooling):
         value = stage.stage.padding_value
         grain = min(samples.grain, grain_of(value)) if value else samples.grain
         samples = Range(min(samples.low, value), max(samples.high, value), grain)

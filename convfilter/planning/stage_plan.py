@@ -8,7 +8,7 @@ from convfilter.filters.factors import Product
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.multirate import Rates
 from convfilter.filters.operators import Point, Pooling
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import PaddingMode, Stage
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.field import Field
 from convfilter.planning.method import Algorithm
@@ -97,14 +97,14 @@ class StagePlan:
     branches: tuple[tuple[StagePlan, ...], ...] = ()
 
     @property
-    def padding_mode(self) -> str:
-        """The padding mode of index maps; windows of pooling leave padding out, whatever its mode."""
-        return "constant" if isinstance(self.stage.operator, Pooling) else self.stage.padding_mode
+    def padding_modes(self) -> tuple[PaddingMode, PaddingMode]:
+        """The padding modes of index maps of (rows, cols); windows of pooling leave padding out, whatever its mode."""
+        return ("constant", "constant") if isinstance(self.stage.operator, Pooling) else self.stage.padding_modes
 
     @property
     def padding_value(self) -> float:
         """The value of padded cells: 0 for pooling, which adds it to means, and in modes that repeat samples."""
-        has_value = self.stage.padding_mode == "constant" and not isinstance(self.stage.operator, Pooling)
+        has_value = self.stage.pads_with_value and not isinstance(self.stage.operator, Pooling)
         return self.stage.padding_value if has_value else 0.0
 
     @property
@@ -120,7 +120,7 @@ class StagePlan:
             return "the range of all samples must be known first (normalize, map=stretch)"
         if self.branches:
             return "branches of a network read the same rows"
-        if self.stage.padding_mode == "wrap" and self.rows.before > 0:
+        if self.stage.padding_modes[0] == "wrap" and self.rows.before > 0:
             return "padding_mode=wrap reads the last rows first"
         return ""
 

@@ -191,7 +191,7 @@ class Task:
     @property
     def pads_with_samples(self) -> bool:
         """Whether samples and padding values are integers."""
-        value = self.stage.padding_value if self.stage.padding_mode == "constant" else 0
+        value = self.stage.padding_value if self.stage.pads_with_value else 0
         white = self.whites[0] if self.whites else full_scale(self.dtype)
         return self.dtype.kind == "u" and 0 <= value <= white and value % 1 == 0
 
@@ -205,7 +205,7 @@ class Task:
         """The largest magnitude that a loaded integer sample can have."""
         properties = sample_type(self.dtype)
         largest = max(-properties.low, properties.full)
-        if self.stage.padding_mode == "constant":
+        if self.stage.pads_with_value:
             largest = max(largest, abs(self.stage.padding_value))
         if self.alpha and not (self.premultiplied or self.mask):
             largest *= largest
@@ -223,7 +223,7 @@ class Task:
             return False
         if not self.kernel.has_integer_numerators:
             return False
-        if self.stage.padding_mode == "constant" and not float(self.stage.padding_value).is_integer():
+        if self.stage.pads_with_value and not float(self.stage.padding_value).is_integer():
             return False
         if isinstance(self.stage.operator, Layer):
             sums, whole = self.stage.operator.absolute_sums
@@ -270,7 +270,7 @@ def _require_guide(stage: Stage, shape: tuple[int, int, int], stored: np.dtype[n
     operator = stage.operator
     if not isinstance(operator, Guided):
         return
-    if stage.padding_mode == "constant":
+    if stage.pads_with_value:
         raise ParameterError(f"{prefix}guided pads with edge, reflect, symmetric or wrap, got constant")
     if operator.guide is None or isinstance(operator.guide, str):
         return

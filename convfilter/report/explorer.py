@@ -84,8 +84,8 @@ def exploration(
         before, following = (parts[number - 1] if number else None), (parts[number] if number < len(parts) else None)
         ranges = spans[0][number], spans[1][number]
         size = pixels.shape[:2] if before is None else tuple(axis.output for axis in before.axes)
-        mode = _mode(following.stage) if following is not None else "edge"
-        places = [_places(span, length, mode) for span, length in zip(ranges, size, strict=True)]
+        modes = _modes(following.stage) if following is not None else ("edge", "edge")
+        places = [_places(*each) for each in zip(ranges, size, modes, strict=True)]
         if any(not (place >= 0).any() for place in places):
             return "the patch lies entirely in the padding"
         if before is not None and before.spreads:
@@ -161,8 +161,8 @@ def _spread(
     return values
 
 
-def _mode(stage: Stage) -> str:
-    return "constant" if isinstance(stage.operator, Pooling) else stage.padding_mode
+def _modes(stage: Stage) -> tuple[str, str]:
+    return ("constant", "constant") if isinstance(stage.operator, Pooling) else stage.padding_modes
 
 
 def _places(span: Span, size: int, mode: str) -> npt.NDArray[np.int64]:

@@ -37,7 +37,7 @@ PLAIN: tuple[Geometry, ...] = (
     {},
     {"stride": (2, 3), "padding_mode": "reflect"},
     {"stride": (3, 1), "padding_mode": "wrap"},
-    {"stride": (1, 2), "padding_mode": "symmetric"},
+    {"stride": (1, 2), "padding_mode": ("symmetric", "wrap")},
     {"padding_mode": "constant", "padding_value": 1},
 )
 _DILATED: tuple[Geometry, ...] = (

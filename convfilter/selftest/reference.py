@@ -90,12 +90,13 @@ def guided(
 
     Lines are fitted to the pixels of ``counts`` 1, by default all. See ``strided`` for the stride.
     """
-    mode: Any = geometry.get("padding_mode", "edge")
+    modes: list[Any] = [_on_axis(geometry.get("padding_mode", "edge"), axis) for axis in (0, 1)]
     apart = [_on_axis(geometry.get("dilation", 1), axis) for axis in (0, 1)]
 
     def sums(plane: npt.NDArray[Any]) -> Real:
-        padded = np.pad(plane, [(radius * step,) * 2 for step in apart], mode)
-        for axis, step in enumerate(apart):
+        padded = plane
+        for axis, (step, mode) in enumerate(zip(apart, modes, strict=True)):
+            padded = np.pad(padded, np.outer([axis == 0, axis == 1], [radius * step] * 2), mode)
             places = np.arange(plane.shape[axis])
             padded = sum(np.take(padded, places + tap * step, axis) for tap in range(2 * radius + 1))
         result: Real = padded
@@ -246,7 +247,7 @@ def _matrix(places: npt.NDArray[np.int64], weights: Real, length: int) -> Real:
 def _places(length: int, taps: int, geometry: Geometry, axis: int) -> npt.NDArray[np.int64]:
     """Return the place of each tap of each output: (outputs, taps) indices, -1 for constant padding."""
     stride, dilation = (_on_axis(geometry.get(name, 1), axis) for name in ("stride", "dilation"))
-    padding, mode = geometry.get("padding", "same"), geometry.get("padding_mode", "edge")
+    padding, mode = geometry.get("padding", "same"), _on_axis(geometry.get("padding_mode", "edge"), axis)
     span = dilation * (taps - 1)
     words = {"same": (span // 2, span - span // 2), "valid": (0, 0), "full": (span, span)}
     before, after = words[padding] if isinstance(padding, str) else _sides(padding, axis)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from convfilter.filters.catalog import FILTERS, Filter
-from convfilter.filters.parameters import Choice, Flag, Number, PaddingAmount, Pair, Parameter
+from convfilter.filters.parameters import AxisModes, Choice, Flag, Number, PaddingAmount, Pair, Parameter
 from convfilter.filters.row import STAGE_PARAMETERS
 from convfilter.trial.request import stack_of, usual
 
@@ -67,7 +67,7 @@ def _parameter(row: Filter, parameter: Parameter) -> dict[str, Any]:
             return about | {"control": "flag"}
         case Choice():
             return about | {"control": "choice", "choices": list(kind.choices)}
-        case PaddingAmount():
+        case PaddingAmount() | AxisModes():
             return about | {"control": "words", "choices": list(kind.choices)}
     return about | {"control": "weights" if parameter.name == "file" and "WEIGHTS" in kind.metavar else "text"}
 

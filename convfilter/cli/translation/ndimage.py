@@ -31,18 +31,33 @@ _CHANNELS = "{} takes the colours of a picture for a third axis and filters alon
 def border(
     arguments: Arguments, result: Translation, default: str = "reflect", library: str = "SciPy", white: float = 1
 ) -> None:
-    """Translate ``mode`` and ``cval``, whose unit is ``white`` levels; the names are SciPy's."""
-    mode = str(arguments.take("mode", default))
-    if mode not in MODES:
-        raise unknown(f"mode={mode}")
+    """Translate ``mode``, of both axes or of (rows, cols), and ``cval``, whose unit is ``white`` levels.
+
+    The names are SciPy's.
+    """
+    modes = _modes(arguments, default)
     level = arguments.number("cval", 0) * white
-    result.options["--padding-mode"] = MODES[mode]
-    if MODES[mode] != mode:
-        result.note(f"{mode} in {library} is {MODES[mode]} here")
-    if MODES[mode] == "constant":
+    result.options["--padding-mode"] = ",".join(MODES[mode] for mode in reversed(modes))
+    for mode in modes:
+        if MODES[mode] != mode:
+            result.note(f"{mode} in {library} is {MODES[mode]} here")
+    if len(modes) > 1:
+        result.note(f"{library} takes the mode of the rows first, and convfilter that of the columns, as in 1920x1080")
+    if any(MODES[mode] == "constant" for mode in modes):
         result.options["--padding-value"] = numeral(level)
         if level and white != 1:
             result.note(f"cval is a fraction of white in {library}, and a level of 8 bits here")
+
+
+def _modes(arguments: Arguments, default: str) -> list[str]:
+    """Return one mode for both axes, or those of (rows, cols); a third is for channels, along which nothing changes."""
+    value = arguments.take("mode", default)
+    modes = list(value) if isinstance(value, list | tuple) else [value]
+    if len(modes) == 3 and arguments.is_of_colours:
+        modes.pop()
+    if not 1 <= len(modes) <= 2 or not all(isinstance(mode, str) and mode in MODES for mode in modes):
+        raise unknown(f"mode={value}")
+    return modes[:1] if len({MODES[mode] for mode in modes}) == 1 else modes
 
 
 def _common(arguments: Arguments, result: Translation) -> None:

@@ -66,7 +66,7 @@ def _planes(operator: Guided) -> int:
 
 def _grid(plan: StagePlan) -> Grid:
     # Lines are padded before their means; with wrap, those at the top are padded by those at the bottom.
-    return unsplit(plan) if plan.padding_mode == "wrap" else Grid(plan.block_rows, 0, near_border=True)
+    return unsplit(plan) if plan.padding_modes[0] == "wrap" else Grid(plan.block_rows, 0, near_border=True)
 
 
 GUIDED = Method(
