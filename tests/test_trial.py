@@ -16,9 +16,11 @@ import pytest
 from PIL import Image
 
 import convfilter
+from convfilter import pipeline
 from convfilter.cli import main
 from convfilter.errors import PictureError, UsageError, WriteError
 from convfilter.filters.catalog import FILTERS
+from convfilter.picture.options import ReadOptions
 from convfilter.trial import pace
 from convfilter.trial import server as trial_server
 from convfilter.trial.catalogue import catalogue
@@ -244,6 +246,18 @@ def test_impossible_stacks_are_refused_as_by_the_command(specs, error, scene):
         scene.view(StackRequest(specs), WHOLE)
 
 
+def test_a_picture_is_read_as_the_command_reads_it(tmp_path):
+    pages = [Image.fromarray(PHOTO), Image.fromarray(PHOTO[::-1].copy())]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    options = pipeline.Options((), read=ReadOptions(frame=1))
+    scene = Scene(str(tmp_path / "in.tif"), str(tmp_path / "out.png"), options, ("--frame", "1"))
+    data, facts = scene.view(StackRequest(("identity",)), WHOLE)
+    np.testing.assert_array_equal(shown(data), PHOTO[::-1])
+    assert main(shlex.split(facts["command"])[1:]) == 0
+    np.testing.assert_array_equal(convfilter.read(tmp_path / "out.png").pixels, PHOTO[::-1])
+    assert "-f identity --frame 1 " in facts["rule"]
+
+
 # The whole, saved -----------------------------------------------------------------
 
 
@@ -409,6 +423,12 @@ def test_a_configuration_holds_as_it_does_for_the_command(tmp_path, monkeypatch)
         (["-f", "blurr", "in.png"], 2, "blurr"),
         (["in.png", "out.xyz"], 2, "no picture format has the suffix"),
         (["--port", "70000", "in.png"], 2, "--port: port must be at most 65535, got 70000"),
+        (
+            ["--max-pixels", "15", "in.png"],
+            1,
+            "in.png: the picture is too large: 4x4 is 16 pixels, the limit is 15; raise",
+        ),
+        (["--frame", "1", "in.png"], 1, "in.png: the frame must be 0, the only one, got 1"),
     ],
 )
 def test_invalid_arguments_fail_before_the_server_starts(arguments, status, message, tmp_path, monkeypatch, capsys):

@@ -19,7 +19,7 @@ from convfilter.filters.spec import FilterSpec, Value
 from convfilter.picture.options import STRIPS
 
 #: Largest number of options in the short help; a command with fewer options has no short help.
-_MOST_OPTIONS = 10
+_MOST_OPTIONS = 9
 _MOST_EXAMPLES, _MOST_COLUMNS = 5, 38
 _OFTEN = (
     "stride", "padding", "padding_mode", "gray", "map", "output", "into", "recursive", "update", "in_place", "quality",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +13,7 @@ from convfilter.cli.apply import spec_option
 from convfilter.cli.command import Command
 from convfilter.cli.commands import COMMANDS
 from convfilter.cli.messages import say, tell
-from convfilter.cli.options import Option, common_options
+from convfilter.cli.options import Option, common_options, read_options
 from convfilter.cli.values import RunType
 from convfilter.errors import UsageError
 from convfilter.filters.parameters import Number
@@ -26,14 +27,17 @@ _START = ("gaussian:2",)
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
-def _try(source: str, output: str | None, specs: tuple[str, ...], port: int | None, no_browser: bool) -> int:
+def _try(
+    source: str, output: str | None, specs: tuple[str, ...], port: int | None, no_browser: bool, **reading: Any
+) -> int:
     if source == "-":
         raise UsageError("filters are tried on a file, and '-' is standard input; save the picture first")
     from convfilter.trial.scene import Scene
     from convfilter.trial.server import Server
 
     specs, output = specs or _START, output or _named_after(source)
-    scene = Scene(source, output, _as_applied(specs, source, output))
+    words = _words(reading)
+    scene = Scene(source, output, _as_applied(specs, source, output, words), words)
     try:
         server = Server(scene, specs, port or 0)
     except OSError as error:
@@ -48,14 +52,20 @@ def _try(source: str, output: str | None, specs: tuple[str, ...], port: int | No
     return 0
 
 
-def _as_applied(specs: tuple[str, ...], source: str, output: str) -> pipeline.Options:
+def _words(options: Mapping[str, Any]) -> list[str]:
+    """Return the words of a command line for options; those that are not given have none."""
+    given = {f"--{name.replace('_', '-')}": value for name, value in options.items() if value not in (None, False)}
+    return [word for flag, value in given.items() for word in ((flag,) if value is True else (flag, f"{value:.0f}"))]
+
+
+def _as_applied(specs: tuple[str, ...], source: str, output: str, reading: list[str]) -> pipeline.Options:
     """Return the options of ``convfilter apply`` on the same files, including the configuration."""
     from convfilter.cli import apply
     from convfilter.cli.request import pipeline_options, requested
     from convfilter.filters import stack
 
     files = [name if not name.startswith("-") else f"./{name}" for name in (source, output)]
-    words = [word for spec in specs for word in ("-f", spec)]
+    words = [*(word for spec in specs for word in ("-f", spec)), *reading]
     with apply.command.make_context("apply", [*words, *files], click.get_current_context().parent) as context:
         options = pipeline_options(requested(specs, context.params))
     if options.masking is not None:
@@ -95,6 +105,7 @@ command = Command(
             "--port", section="Run", type=RunType(_PORT), metavar="PORT", help="Port of the page.  [any that is free]"
         ),
         Option("--no-browser", section="Run", is_flag=True, help="Print the address only."),
+        *read_options(),
         *common_options(),
     ],
 )

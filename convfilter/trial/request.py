@@ -28,11 +28,14 @@ class StackRequest(NamedTuple):
         The filters, first to last.
     linear, gray : bool
         Whether to filter in linear light, and whether to filter luminance.
+    reading : tuple of str
+        Words of the command line that say how the picture is read.
     """
 
     specs: tuple[str, ...]
     linear: bool = False
     gray: bool = False
+    reading: tuple[str, ...] = ()
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -42,7 +45,7 @@ class StackRequest(NamedTuple):
     def arguments(self) -> list[str]:
         """Return the words between ``convfilter apply`` and the names of the files."""
         words = [word for spec in self.specs for word in ("-f", spec)]
-        return words + ["--linear"] * self.linear + ["--gray"] * self.gray
+        return words + ["--linear"] * self.linear + ["--gray"] * self.gray + list(self.reading)
 
     def command(self, source: str, output: str) -> str:
         """Return the equivalent command line for the whole picture, quoted for a shell."""

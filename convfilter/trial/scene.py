@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,6 +43,8 @@ class Scene:
         Paths of the picture and of the output, as typed.
     options : pipeline.Options, optional
         Options of the command, except the stack.
+    reading : sequence of str
+        Words of the command line that say how the picture is read.
 
     Raises
     ------
@@ -51,13 +54,16 @@ class Scene:
         The output has an unknown suffix, or is the input.
     """
 
-    def __init__(self, source: str, output: str, options: pipeline.Options | None = None) -> None:
-        self.source, self.output = source, output
+    def __init__(
+        self, source: str, output: str, options: pipeline.Options | None = None, reading: Sequence[str] = ()
+    ) -> None:
+        self.source, self.output, self._reading = source, output, tuple(reading)
         self._base = options or pipeline.Options((), write=WriteOptions(marked=True))
         try:
             self._picture = read(source, self._base.read)
         except PictureError as error:
-            raise PictureError(f"{source}: {error}") from error
+            error.about(source)
+            raise
         resolve_target(output, self._base.write)
         self._converted: dict[tuple[bool, bool], Picture] = {}
         self._pace = Pace()
@@ -126,6 +132,7 @@ class Scene:
             )  # fmt: skip
             shown.premultiplied = result.premultiplied
         data = for_browsers(replace(shown, frames=[Frame(_plain(pixels))]), 1 if quick else factor)
+        request = request._replace(reading=self._reading)
         return data, {
             "size": [width, height],
             "left": left,
