@@ -770,10 +770,11 @@ def test_files_with_masks_and_nodata(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options", [(), ("--linear",)], ids=["streamed", "held"])
-def test_results_that_have_the_nodata_value_are_counted(tmp_path, capsys, options):
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_results_that_have_the_nodata_value_are_counted(tmp_path, capsys, options, dtype):
     """They are missing for every program that reads the file."""
     tifffile = pytest.importorskip("tifffile")
-    image = np.array([[0, 0, 9, 9, 9, 9, 5]] * 40, np.uint8)
+    image = np.array([[0, 0, 9, 9, 9, 9, 5]] * 40, dtype)
     names = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
     for nodata, words in (("0", "80 results have the nodata value, 0, and will be taken for missing"), ("-1", "")):
         tifffile.imwrite(names[0], image, extratags=[(42113, "s", 0, nodata, True)], photometric="minisblack")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convfilter.executor.ignored import NODATA, invalidate
+from convfilter.executor.ignored import NODATA
 from convfilter.executor.masked import Masking, marked, masked_stages, run_masked, streaming_obstacle
 from convfilter.filters.stage import Stage
 from convfilter.machine.cores import cores_lately
@@ -107,9 +107,8 @@ class IgnoredPixels:
     def _marked(self, pixels: Pixels, valid: Valid, mark: float) -> Pixels:
         """Write the value of ignored pixels; count other results that have it if it is the file's nodata value."""
         if mark == self._nodata:
-            others = np.ascontiguousarray(valid).copy()
-            invalidate(mark, pixels.reshape(*valid.shape, -1), self._marks_alpha, others)
-            self.mistakable += int(np.count_nonzero(valid)) - int(np.count_nonzero(others))
+            colours = pixels.reshape(*valid.shape, -1)[..., : -1 if self._marks_alpha else None]
+            self.mistakable += int(np.count_nonzero(valid & (colours == pixels.dtype.type(mark)).all(axis=2)))
         return marked(pixels, valid, mark, self._marks_alpha)
 
     @cached_property
