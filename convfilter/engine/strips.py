@@ -15,7 +15,7 @@ from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.locality import NotLocalError
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.node import BlockTask, Rows
+from convfilter.engine.node import BlockTask, Crew, Rows
 from convfilter.engine.program import Call, Program
 from convfilter.engine.store import Store
 from convfilter.engine.sums import StepOutput, StoringOutput
@@ -287,7 +287,12 @@ def strip_of(
     return Strip.of_steps(target, rows, STEP_ROWS, program_of, persists=persists, source=source, nonfinite=nonfinite)
 
 
-class StripPool:
+def whole_rows(make: Callable[[], Strip], threads: int) -> Crew:
+    """Return a crew of strips as wide as the picture: of one thread a single strip, for which blocks are joined."""
+    return Strips([[make()]]) if threads == 1 else _StripPool(make)
+
+
+class _StripPool:
     """A crew of strips as wide as the picture, made by ``make``; each block goes to one of them.
 
     A block goes to the strip that ended right above it, if that strip is idle.

@@ -19,7 +19,7 @@ from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program
-from convfilter.engine.strips import Strip, StripPool
+from convfilter.engine.strips import Strip, whole_rows
 from convfilter.engine.sums import PassOutput, Taps, weighted_sums
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling
@@ -89,8 +89,8 @@ class StoredSums(StageNode):
         pools = isinstance(self.plan.stage.operator, Pooling)
         is_mean = pools or self.plan.kernel.divisor == _area(self.plan)
         if is_mean and target.dtype.kind == "u" and mapped.stores_samples(target.dtype) and self.stage.ranges is None:
-            return StripPool(lambda: _StripOfSums(mapped).means(target))
-        return StripPool(lambda: _StripOfSums(mapped).sums(self.epilogue(mapped, target), target))
+            return whole_rows(lambda: _StripOfSums(mapped).means(target), threads)
+        return whole_rows(lambda: _StripOfSums(mapped).sums(self.epilogue(mapped, target), target), threads)
 
 
 def step_rows(spacing: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from convfilter.engine.masked import pixels_and_mask
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, Slot
 from convfilter.engine.store import Store
-from convfilter.engine.strips import Strip, StripPool
+from convfilter.engine.strips import Strip, whole_rows
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling
 from convfilter.methods import box
@@ -90,8 +90,10 @@ class _Extremes(StageNode):
             kind = _kind(self.stage)
             return Workers(lambda: _of_tiles(mapped, kind, epilogue, row_index, cells, cols), self.scratch_bytes)
         if mapped.stores_samples(target.dtype) and self.stage.ranges is None:
-            return StripPool(lambda: self._direct_strip(mapped, row_index, target))
-        return StripPool(lambda: self._epilogue_strip(mapped, row_index, self.epilogue(mapped, target), target))
+            return whole_rows(lambda: self._direct_strip(mapped, row_index, target), threads)
+        return whole_rows(
+            lambda: self._epilogue_strip(mapped, row_index, self.epilogue(mapped, target), target), threads
+        )
 
     def _direct_strip(self, mapped: MappedStage, row_index: Indices, target: LineBuffer) -> Strip:
         """Return the strip that stores the extremes as samples of the source's type."""

@@ -16,7 +16,7 @@ from convfilter.engine.buffer import LineBuffer, Scratch
 from convfilter.engine.load import Source
 from convfilter.engine.node import Crew, Node, Spans, StageNode, StageSetup, spans_of
 from convfilter.engine.program import Call, Program, Rebased, RebasedSource
-from convfilter.engine.strips import Strip, StripPool, Strips, strip_of, strips_of
+from convfilter.engine.strips import Strip, Strips, strip_of, strips_of, whole_rows
 from convfilter.engine.sums import StepOutput, Taps, dtype_of
 from convfilter.filters.operators import UnsharpMask
 from convfilter.methods.coarse import Coarse, Interpolation
@@ -229,7 +229,7 @@ class _AlongRows(_CoarseNode):
             program = Program(horizontal.calls(Scratch(self.dtype), rows, group, out), group)
             return Strip(target, program, program, group, persists=False, source=source)
 
-        return StripPool(make)
+        return whole_rows(make, threads)
 
     @cached_property
     def _horizontal(self) -> Horizontal:

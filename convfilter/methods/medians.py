@@ -13,8 +13,9 @@ import numpy as np
 from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.mapped_stage import MappedStage
+from convfilter.engine.node import Crew
 from convfilter.engine.program import Call, Counting, Moving, Program, Slot
-from convfilter.engine.strips import Strip, StripPool
+from convfilter.engine.strips import Strip, whole_rows
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, is_wide
 from convfilter.planning.stage_plan import StagePlan
@@ -44,7 +45,7 @@ def loop_for(plan: StagePlan, ranks: tuple[int, int]) -> Loop | None:
     return _BY_SIDE.get(rows.kernel) if plan.kernel.is_box else None
 
 
-def direct_crew(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: int) -> StripPool | None:
+def direct_crew(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows: int, threads: int) -> Crew | None:
     """Return the crew that reads samples from the source's rows, or None if samples must be loaded into a tile."""
     source = mapped.source
     if source.dtype.kind != "u" or is_wide(source.dtype) or not mapped.stores_samples(target.dtype):
@@ -65,7 +66,7 @@ def direct_crew(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows:
 
         return Strip.of_steps(target, mapped.plan.rows.output, block_rows, program, persists=False)
 
-    return StripPool(strip)
+    return whole_rows(strip, threads)
 
 
 def samples_of(axis: AxisPlan, index: Indices, channels: int) -> tuple[Indices, tuple[int, int]]:

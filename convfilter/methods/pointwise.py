@@ -20,7 +20,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Moving, Program, Slot
 from convfilter.engine.store import Store
-from convfilter.engine.strips import Strip, StripPool, strips_of
+from convfilter.engine.strips import Strip, strips_of, whole_rows
 from convfilter.filters.operators import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_integer, is_wide
@@ -56,7 +56,7 @@ class _Pointwise(StageNode):
         narrow = is_integer(source.dtype) and not is_wide(source.dtype) and not is_wide(target.dtype)
         depends_on_value = narrow and not source.gray and not source.premultiplied
         if depends_on_value and table_pays and self.stage.ranges is None:
-            return self._lookup_strips(mapped, target)
+            return self._lookup_strips(mapped, target, threads)
         epilogue = self.epilogue(mapped, target)
         cols = max(1, _STRIP_SAMPLES // source.channels)
         return strips_of(
@@ -67,7 +67,7 @@ class _Pointwise(StageNode):
             threads=threads,
         )
 
-    def _lookup_strips(self, mapped: MappedStage, target: LineBuffer) -> StripPool:
+    def _lookup_strips(self, mapped: MappedStage, target: LineBuffer, threads: int) -> Crew:
         """Return strips that use a lookup table."""
         source, stage = mapped.source, self.stage
         levels = np.arange(int(full_scale(source.dtype)) + 1, dtype=np.float64)
@@ -86,7 +86,7 @@ class _Pointwise(StageNode):
             place = store.place(Region(0, count, 0, cols), STEP_ROWS)
             return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
 
-        return StripPool(lambda: Strip.of_steps(target, self.rows, STEP_ROWS, program, persists=False))
+        return whole_rows(lambda: Strip.of_steps(target, self.rows, STEP_ROWS, program, persists=False), threads)
 
     def _stored(self, mapped: MappedStage, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
         """Return the stored results of real values, and 1 for each that is clipped, else 0."""

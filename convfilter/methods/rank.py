@@ -52,7 +52,7 @@ class _Ranks(StageNode):
         assert isinstance(operator, Rank)
         median = medians.loop_for(self.plan, ranks_of(operator))
         if median is not None and self.stage.ranges is None:
-            crew = medians.direct_crew(median, mapped, target, self.block_rows)
+            crew = medians.direct_crew(median, mapped, target, self.block_rows, threads)
             if crew is not None:
                 return crew
         epilogue = self.epilogue(mapped, target)
