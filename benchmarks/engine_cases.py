@@ -377,6 +377,8 @@ _MASKED: tuple[tuple[str, str, float | None], ...] = (
     ("Gaussian, sigma 30", "gaussian:30", 1 / 2.2),
     ("box 3x3", "box:3", None),
     ("box 31x31", "box:31", None),
+    ("box 101x101", "box:101", None),
+    ("sharpening 3x3", "kernel:0 -1 0; -1 5 -1; 0 -1 0", None),
     ("average pooling 3x3", "avgpool:3", None),
     ("max pooling 3x3", "maxpool:3", None),
     ("erosion 5x5", "erode:5", None),
@@ -386,6 +388,7 @@ _MASKED: tuple[tuple[str, str, float | None], ...] = (
     ("median 15x15", "median:15", None),
     ("percentile of a disk", "percentile:disk:4,0.9", None),
     ("Sobel magnitude", "sobel:magnitude", None),
+    ("Laplacian", "laplacian", None),
 )
 #: Ignored pixels: a 36th of the picture in one piece, every 50th pixel of every 50th row, and three of ten at random.
 _HOLES = ("", ", holes everywhere", ", random holes")
