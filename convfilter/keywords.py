@@ -248,8 +248,9 @@ def stage_values(keywords: Keywords) -> dict[str, Any]:
             values[name] = whole_pair(values[name], name)
     if "padding" in values:
         values["padding"] = _padding(values["padding"])
-    if isinstance(values.get("padding_mode"), list):
-        values["padding_mode"] = tuple(values["padding_mode"])
+    modes = values.get("padding_mode")
+    if isinstance(modes, list) and len(modes) == 2:
+        values["padding_mode"] = tuple(modes)
     if "padding_value" in values:
         values.setdefault("padding_mode", "constant")
     return values
