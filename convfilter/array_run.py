@@ -46,7 +46,8 @@ def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords
     The result has the type and the labels of the image, or the type of the file of a ``Picture``. It is computed in
     ``out`` if that is possible, else copied there.
     """
-    warn_of_dimensions(image)
+    if type(image) is not np.ndarray:
+        warn_of_dimensions(image)
     array, keywords = arrays.converted(image, keywords)
     pixels = checked(array, keywords.get("alpha", False))
     file_dtype = arrays.file_type_of(image)

@@ -88,9 +88,10 @@ class Stage:
             raise ParameterError(f"padding must not be negative, got {min(self.padding)}")
         elif any(pad > _MOST_STEP for pad in self.padding):
             raise ParameterError(f"padding must be at most {_MOST_STEP}, got {max(self.padding):.6g}")
-        if isinstance(self.padding_mode, tuple) and len(self.padding_mode) != 2:
-            raise ParameterError(f"padding_mode must be one mode or (rows, cols), got {shown(self.padding_mode)}")
-        for mode in self.padding_modes:
+        modes = self.padding_mode if isinstance(self.padding_mode, tuple) else (self.padding_mode,)
+        if modes is self.padding_mode and len(modes) != 2:
+            raise ParameterError(f"padding_mode must be one mode or (rows, cols), got {shown(modes)}")
+        for mode in modes:
             require_choice("padding_mode", mode, PADDING_MODES)
         if self.map is not None:
             require_choice("map", self.map, TONE_MAPS)
