@@ -212,7 +212,7 @@ def planned(
 
 
 def dtype_of(keywords: RunKeywords) -> np.dtype[Any] | None:
-    """Return the keyword ``dtype`` as a type of NumPy; refuse what is none."""
+    """Return the keyword ``dtype`` as a NumPy type; refuse a value that names no type."""
     dtype = keywords.get("dtype")
     try:
         return None if dtype is None else np.dtype(dtype)

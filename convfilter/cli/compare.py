@@ -88,7 +88,7 @@ def _target(name: str, *sources: str) -> Target:
 
 
 def _read(name: str, options: ReadOptions) -> Picture:
-    """Read a picture; say what is left out of it if that is accepted."""
+    """Read a picture; a note names what an accepted loss leaves out."""
     from convfilter.picture.read import read
 
     try:

@@ -40,7 +40,7 @@ TYPES = (
 )
 #: Most bits of a sum and its number in each type of sums; float64 holds the last exactly.
 _SINGLE, _LONG = 31, 53
-#: Bits below the number in an integer of 64 bits if the sum is below half of what they hold.
+#: Bits of the sum in an integer of 64 bits that also holds the number of samples; the highest of these bits stays free.
 _HALF_WORD = 32
 #: A float32 quotient of at most 255 and an area below this is a tie only if the exact quotient is one.
 _SINGLE_AREA = 2**16
