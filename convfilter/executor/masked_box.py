@@ -11,6 +11,7 @@ from convfilter.engine.buffer import CACHE_LINE, Samples, aligned_array
 from convfilter.engine.mapped_stage import padded_cols, padded_rows
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.filters.operators import Pooling
+from convfilter.loops.masked_box import HALF_WORD
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
 from convfilter.planning import Plan, full_scale
@@ -40,8 +41,6 @@ TYPES = (
 )
 #: Most bits of a sum and its number in each type of sums; float64 holds the last exactly.
 _SINGLE, _LONG = 31, 53
-#: Bits of the sum in an integer of 64 bits that also holds the number of samples; the highest of these bits stays free.
-_HALF_WORD = 32
 #: A float32 quotient of at most 255 and an area below this is a tie only if the exact quotient is one.
 _SINGLE_AREA = 2**16
 #: Most bits of a sum and its number that float32 holds exactly. Its quotients of sums of bytes are ties only where the
@@ -153,9 +152,9 @@ def _layout(plan: Plan) -> tuple[int, npt.DTypeLike, npt.DTypeLike]:
     of_sum, bits = _bits(plan)
     if bits <= _SINGLE:
         return of_sum, np.int32, np.float32 if plan.dtype == np.uint8 and bits <= _SINGLE_WHOLE else np.float64
-    if of_sum >= _HALF_WORD:
+    if of_sum >= HALF_WORD:
         return of_sum, np.int64, np.float64
-    return _HALF_WORD, np.int64, np.float32 if plan.dtype == np.uint8 and area < _SINGLE_AREA else np.float64
+    return HALF_WORD, np.int64, np.float32 if plan.dtype == np.uint8 and area < _SINGLE_AREA else np.float64
 
 
 def is_unscaled_box(plan: Plan) -> bool:

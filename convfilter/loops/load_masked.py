@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convfilter.loops import vectors
+from convfilter.loops.mask import _expand
 
 #: Number of rows between a load and its prefetch, as in ``load.py``.
 _ROWS_AHEAD = 4
@@ -79,7 +80,7 @@ def load_filled(
                 vectors.prefetch(source, start + x + _ROWS_AHEAD * source_pitch)
             for p in range(0, run_length, _LINE):
                 vectors.prefetch(valid, valid_start + p + _ROWS_AHEAD * valid_pitch)
-            _spread_mask(valid, valid_start, run_length, channels, marks)
+            _expand(valid, valid_start, run_length, channels, marks, 0)
             for x in range(run_length * channels):
                 sample = source[start + x]  # also where it is ignored, so that the compiler vectorises the choice
                 line[x] = sample if marks[x] != 0 else zero
@@ -97,21 +98,6 @@ def load_filled(
                     else:
                         tile[at + c] = zero
     return 0
-
-
-def _spread_mask(valid, v, cols, channels, marks):
-    """Write the mask of each pixel for each of its samples."""
-    lanes, whole = vectors.lanes(valid), 0
-    if channels == 3:
-        whole = cols - cols % lanes
-        for p in range(0, whole, lanes):
-            one, two, three = vectors.thrice(vectors.read(valid, v + p))
-            vectors.write(marks, 3 * p, one)
-            vectors.write(marks, 3 * p + lanes, two)
-            vectors.write(marks, 3 * p + 2 * lanes, three)
-    for p in range(whole, cols):
-        for c in range(channels):
-            marks[p * channels + c] = valid[v + p]
 
 
 def _join(source, i, valid, v, cols, channels, line):

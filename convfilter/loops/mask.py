@@ -203,3 +203,30 @@ def ignore_transparent(pixels, count, channels, valid):
     for p in range(count):
         valid[p] &= pixels[p * channels + channels - 1] > 0
     return 0
+
+
+def _expand(valid, at, width, channels, expanded, to):
+    """Write the mask of each pixel for each of its samples, from index ``to`` on."""
+    if channels == 3:
+        lanes = vectors.lanes(valid)
+        whole = width - width % lanes
+        for p in range(0, whole, lanes):
+            one, two, three = vectors.thrice(vectors.read(valid, at + p))
+            vectors.write(expanded, to + 3 * p, one)
+            vectors.write(expanded, to + 3 * p + lanes, two)
+            vectors.write(expanded, to + 3 * p + 2 * lanes, three)
+        _repeat(valid, at + whole, width - whole, 3, expanded, to + 3 * whole)
+    elif channels == 1:
+        _repeat(valid, at, width, 1, expanded, to)
+    elif channels == 2:
+        _repeat(valid, at, width, 2, expanded, to)
+    elif channels == 4:
+        _repeat(valid, at, width, 4, expanded, to)
+    else:
+        _repeat(valid, at, width, channels, expanded, to)
+
+
+def _repeat(valid, at, width, channels, expanded, to):
+    for p in range(width):
+        for c in range(channels):
+            expanded[to + p * channels + c] = valid[at + p]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.loops import vectors
+from convfilter.loops.mask import _expand
 
 #: Largest number of columns of a window that are added one by one.
 _MOST_TAPS = 3
-#: ``count_shift`` of integers of 64 bits whose halves are a sum and its number. AVX2 converts 32 bits at a time only.
-_HALF_WORD = 32
+#: ``count_shift`` of integers of 64 bits whose halves are a sum and its number: the highest bit of the sum stays free.
+#: AVX2 converts 32 bits at a time only.
+HALF_WORD = 32
 
 
 def masked_means(
@@ -157,26 +159,6 @@ def _add(source, pitch, valid, valid_pitch, full, row, unit, sign, line, at, wid
         line[at + x] = line[at + x] + sign * (np.int64(source[i + x]) + unit) * expanded[x]
 
 
-def _expand(valid, at, width, channels, expanded, to):
-    """Write the mask of each pixel for each of its samples."""
-    if channels == 3:  # a constant, so that the compiler unrolls the channels
-        _repeat(valid, at, width, 3, expanded, to)
-    elif channels == 1:
-        _repeat(valid, at, width, 1, expanded, to)
-    elif channels == 2:
-        _repeat(valid, at, width, 2, expanded, to)
-    elif channels == 4:
-        _repeat(valid, at, width, 4, expanded, to)
-    else:
-        _repeat(valid, at, width, channels, expanded, to)
-
-
-def _repeat(valid, at, width, channels, expanded, to):
-    for p in range(width):
-        for c in range(channels):
-            expanded[to + p * channels + c] = valid[at + p]
-
-
 # Horizontal pass ---------------------------------------------------------------
 
 
@@ -266,7 +248,7 @@ def _store(window_sums, count_shift, kind, out, o, length):
     # difference to 1/2 is as small as ``kind`` holds with 24 bits; a sum is at most ``unit - 2``.
     inverses, halves = vectors.spread(kind, inverse), vectors.spread(kind, inverse - 0.5)
     minus, ones, most = vectors.spread(kind, -unit), vectors.spread(kind, 1), vectors.spread(kind, 2.0**31)
-    if count_shift == _HALF_WORD:
+    if count_shift == HALF_WORD:
         for x in range(0, whole, lanes):
             values, present = vectors.read_halves(kind, window_sums, x)
             quotients = vectors.divide(values, vectors.between(present, ones, most))

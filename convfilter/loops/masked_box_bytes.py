@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.loops import vectors
-from convfilter.loops.mask import _fill_row
-from convfilter.loops.masked_box import _decimate, _expand, _pad
+from convfilter.loops.mask import _expand, _fill_row
+from convfilter.loops.masked_box import _decimate, _pad
 from convfilter.loops.store import _COARSE
 
 #: Most pixels of a window whose means are exact with a factor of 16 bits; see ``_store_few``.
