@@ -62,6 +62,7 @@ def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords
     plan = planned(stages, pixels.shape, pixels.dtype, keywords, white)
     if out is not None and out.shape != plan.output_shape:
         raise ParameterError(f"out must have the shape of the result, {plan.output_shape}, got {out.shape}")
+    direct = None
     if keywords.get("ignore") is not None or keywords.get("mask") is not None:
         result = _run_masked(stages, pixels, keywords, white, rounded)
     else:
@@ -69,9 +70,10 @@ def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords
         dtype, threads = keywords.get("dtype"), keywords.get("threads")
         result = run_array(plan, pixels, out_dtype=dtype, threads=threads, out=direct).pixels
         result = result if rounded is None else _rounded(result, rounded)
-    if out is not None and not np.may_share_memory(result, out):
-        out[...] = result
-    result = result if out is None else out
+    if out is not None:
+        if direct is None:
+            out[...] = result
+        result = out
     return result if type(image) is np.ndarray else arrays.labelled(result, image, plan)
 
 

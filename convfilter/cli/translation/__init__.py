@@ -10,7 +10,7 @@ import re
 import shlex
 from importlib import import_module
 
-from convfilter.cli.translation.translation import Translation
+from convfilter.cli.translation.translation import LIBRARIES, Translation
 from convfilter.errors import UsageError, shown
 
 #: The module of each program's words.
@@ -52,9 +52,7 @@ def translated(line: str) -> Translation:
     program = words[0].rpartition("/")[2]
     if program not in _PROGRAMS:
         raise UsageError(
-            f"lines of {', '.join(_PROGRAMS)} and calls of ndimage, cv2, skimage, torch.nn and ImageFilter can be "
-            "translated, got "
-            f"{shown(line)}"
+            f"lines of {', '.join(_PROGRAMS)} and calls of {LIBRARIES} can be translated, got {shown(line)}"
         )
     result = Translation()
     import_module(f"convfilter.cli.translation.{_PROGRAMS[program]}").translate(words[1:], result)

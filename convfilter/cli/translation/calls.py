@@ -9,6 +9,7 @@ from typing import Any
 
 from convfilter.cli.translation.translation import (
     LARGEST_NUMBER,
+    LIBRARIES,
     Matrix,
     Translation,
     ones,
@@ -46,6 +47,12 @@ class Arguments:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(name, value, "a number")
         return value
+
+    def number_or(self, name: str, default: float) -> float:
+        """Return a number, or ``default`` if the argument is missing or None."""
+        if not self.has(name):
+            self._values[name] = default
+        return self.number(name)
 
     def pair(self, name: str, default: float | None = None, flat: float | None = None) -> tuple[float, float]:
         """Return a pair from one number or two; a third is for channels, and must be ``flat``, without effect."""
@@ -201,7 +208,7 @@ def _known(called: str, name: str, before: list[str]) -> Call:
     """
     library = next((_LIBRARIES[each] for each in before if each in _LIBRARIES), "")
     if before and (not library or any(each not in _LIBRARIES and each not in _PACKAGES for each in before)):
-        raise unknown(f"{called}()", "known are calls of ndimage, cv2, skimage, torch.nn and ImageFilter")
+        raise unknown(f"{called}()", f"known are calls of {LIBRARIES}")
     modules = [library] if library else _MODULES
     tables: dict[str, dict[str, Call]] = {
         module: import_module(f"convfilter.cli.translation.{module}").CALLS for module in modules

@@ -80,8 +80,7 @@ def _kernel(arguments: Arguments, result: Translation) -> None:
     weights = [cell for row in arguments.matrix("kernel") for cell in row]
     if cols != rows or cols not in _SIDES or len(weights) != cols * rows:
         raise unknown(f"Kernel(({cols}, {rows}), ...)", "Pillow has kernels of 3x3 and 5x5 weights")
-    scale = arguments.number("scale", sum(weights)) if arguments.has("scale") else sum(weights)
-    arguments.take("scale")
+    scale = arguments.number_or("scale", sum(weights))
     if scale == 0:
         raise unknown("Kernel(scale=0)", "Pillow divides by the scale, by default the sum of the weights")
     _convolve(

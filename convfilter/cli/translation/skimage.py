@@ -36,8 +36,7 @@ def _gaussian(arguments: Arguments, result: Translation) -> None:
 
 def _difference_of_gaussians(arguments: Arguments, result: Translation) -> None:
     low = arguments.number("low_sigma")
-    high = arguments.number("high_sigma") if arguments.has("high_sigma") else 1.6 * low
-    arguments.take("high_sigma")
+    high = arguments.number_or("high_sigma", 1.6 * low)
     if not 0 < low < high:
         raise unknown(f"difference_of_gaussians({numeral(low)}, {numeral(high)})", "the second sigma is the larger one")
     result.add(f"dog:{numeral(low)},ratio={numeral(high / low)}", _SIGNED)

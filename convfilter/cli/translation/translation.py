@@ -20,6 +20,9 @@ LARGEST_NUMBER = 1e38
 #: Largest denominator of a number that is written as a fraction.
 _MOST_DENOMINATOR = 9999
 
+#: Libraries whose calls have a translation, for messages.
+LIBRARIES = "ndimage, cv2, skimage, torch.nn and ImageFilter"
+
 Matrix = Sequence[Sequence[float]]
 
 
