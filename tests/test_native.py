@@ -16,7 +16,7 @@ import convfilter
 from convfilter.machine import processor
 from convfilter.native import code_cache, image, object_code
 from convfilter.native.loop import Loop
-from convfilter.native.object_code import cache_clear, cache_path
+from convfilter.native.object_code import cache_clear
 from convfilter.precompile import variants
 from convfilter.precompile.variants import cache_warm
 
@@ -551,7 +551,7 @@ def test_unknown_names_are_attribute_errors():
 
 def test_the_environment_names_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("CONVFILTER_CACHE_DIR", str(tmp_path / "chosen"))
-    assert cache_path() == str(tmp_path / "chosen")
+    assert code_cache.path() == str(tmp_path / "chosen")
 
 
 def test_the_cache_folder_is_where_platformdirs_has_it(monkeypatch, tmp_path):
@@ -560,7 +560,7 @@ def test_the_cache_folder_is_where_platformdirs_has_it(monkeypatch, tmp_path):
     monkeypatch.delenv("CONVFILTER_CACHE_DIR")
     for place in ("", str(tmp_path)):
         monkeypatch.setenv("XDG_CACHE_HOME", place)
-        assert cache_path() == platformdirs.user_cache_dir("convfilter", appauthor=False)
+        assert code_cache.path() == platformdirs.user_cache_dir("convfilter", appauthor=False)
 
 
 @pytest.mark.parametrize("variable", [None, ""])
@@ -570,8 +570,8 @@ def test_the_cache_folder_is_the_users_by_default(monkeypatch, tmp_path, variabl
     monkeypatch.delenv("CONVFILTER_CACHE_DIR")
     if variable is not None:
         monkeypatch.setenv("CONVFILTER_CACHE_DIR", variable)
-    assert Path(cache_path()).is_relative_to(tmp_path)
-    assert Path(cache_path()).name == "convfilter"
+    assert Path(code_cache.path()).is_relative_to(tmp_path)
+    assert Path(code_cache.path()).name == "convfilter"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -597,7 +597,7 @@ def test_a_user_without_a_home_has_a_cache_among_the_temporary_files(monkeypatch
     assert compiled == ["premultiply"]
     (folder,) = tmp_path.iterdir()
     assert folder.name == f"convfilter-{os.geteuid()}"
-    assert str(folder) == cache_path()
+    assert str(folder) == code_cache.path()
 
 
 def test_the_first_use_makes_the_cache_folder_private(folder):

@@ -14,18 +14,18 @@ def command() -> None:
 @command.command("path")
 def path() -> None:
     """Print the folder; CONVFILTER_CACHE_DIR moves it."""
-    from convfilter.native import object_code
+    from convfilter.native import code_cache
 
-    click.echo(object_code.cache_path())
+    click.echo(code_cache.path())
 
 
 @command.command("clear")
 def clear() -> None:
     """Remove the compiled code; the next run compiles again."""
-    from convfilter.native import object_code
+    from convfilter.native import code_cache, object_code
 
     count = object_code.cache_clear()
-    click.echo(f"removed {count} file{'s' if count != 1 else ''} from {object_code.cache_path()}")
+    click.echo(f"removed {count} file{'s' if count != 1 else ''} from {code_cache.path()}")
 
 
 @command.command("warm")
@@ -33,7 +33,7 @@ def clear() -> None:
 def warm(only_everyday: bool) -> None:
     """Compile the loops of all filters on all cores, for instance when a container image is built."""
     from convfilter.cli.messages import say
-    from convfilter.native import object_code
+    from convfilter.native import code_cache, object_code
     from convfilter.precompile import everyday, variants
 
     object_code.on_notice(say)
@@ -41,7 +41,7 @@ def warm(only_everyday: bool) -> None:
         object_code.compile_with_lock(False)
     for name in everyday.warm() if only_everyday else variants.cache_warm():
         click.echo(name)
-    click.echo(f"{'the usual' if only_everyday else 'all'} loops are ready in {object_code.cache_path()}")
+    click.echo(f"{'the usual' if only_everyday else 'all'} loops are ready in {code_cache.path()}")
 
 
 for each in command.commands.values():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from convfilter.cli.messages import say
-from convfilter.native import object_code
+from convfilter.native import code_cache, object_code
 
 #: "no" disables compiling ahead.
 AHEAD_VARIABLE = "CONVFILTER_COMPILE_AHEAD"
@@ -42,7 +42,7 @@ def compile_ahead() -> None:
     command = [sys.executable, "-P", "-m", "convfilter", "cache", "warm", "--everyday"]
     nothing = subprocess.DEVNULL
     streams: dict[str, Any] = {"stdin": nothing, "stdout": nothing, "stderr": nothing}
-    environment = {**os.environ, "CONVFILTER_CACHE_DIR": os.path.abspath(object_code.cache_path())}
+    environment = {**os.environ, "CONVFILTER_CACHE_DIR": os.path.abspath(code_cache.path())}
     with suppress(OSError):
         child = subprocess.Popen(command, **streams, cwd="/", env=environment, start_new_session=True)
         os.setpriority(os.PRIO_PROCESS, child.pid, _LOWEST_PRIORITY)

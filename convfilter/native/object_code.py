@@ -121,13 +121,13 @@ def is_cached(module: str, function: str, codes: tuple[str, ...]) -> bool:
 
 
 def _fetched(name: str) -> bytes | None:
-    cached = code_cache.fetch(cache_path(), name)
-    return cached if cached is not None else code_cache.fetch(_temporary_path(), name)
+    cached = code_cache.fetch(code_cache.path(), name)
+    return cached if cached is not None else code_cache.fetch(code_cache.temporary_path(), name)
 
 
 def _folder_to_fill() -> tuple[str, str | None]:
     """Return the folder to store loops in, and why it is a temporary one (None: it is the cache folder)."""
-    chosen, temporary = cache_path(), _temporary_path()
+    chosen, temporary = code_cache.path(), code_cache.temporary_path()
     problem = code_cache.refusal(chosen)
     if problem is None or chosen == temporary or code_cache.refusal(temporary) is not None:
         return chosen, None
@@ -253,43 +253,12 @@ def _compile_loop(module: str, function: str, codes: tuple[str, ...]) -> ObjectC
     return ObjectCode(entry, needs, emitted if linked is None else image.packed(linked))
 
 
-# The cache folder -------------------------------------------------------------
-
-
-def cache_path() -> str:
-    """Return the folder of compiled loops: ``CONVFILTER_CACHE_DIR``, the user's cache folder, or a temporary folder."""
-    chosen = os.environ.get("CONVFILTER_CACHE_DIR")
-    if chosen:
-        return chosen
-    folder = _user_cache()
-    # In containers, a user may have no home; then the folder is not an absolute path.
-    return folder if os.path.isabs(folder) else _temporary_path()
-
-
-def _user_cache() -> str:
-    """Return this program's folder in the user's cache folder; not an absolute path if the user has no home."""
-    if sys.platform == "linux":  # the XDG Base Directory Specification, without platformdirs, whose import takes 8 ms
-        return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "convfilter")
-    from platformdirs import user_cache_dir
-
-    with suppress(RuntimeError):
-        return user_cache_dir("convfilter", appauthor=False)
-    return ""
-
-
-def _temporary_path() -> str:
-    """Return this user's folder in the folder for temporary files; files of other users in it are not used."""
-    from tempfile import gettempdir
-
-    return os.path.join(gettempdir(), f"convfilter-{os.geteuid()}")
-
-
 def cache_clear() -> int:
     """Remove every compiled loop from the cache folders; return their number."""
-    return sum(map(code_cache.clear, {cache_path(), _temporary_path()}))
+    return sum(map(code_cache.clear, {code_cache.path(), code_cache.temporary_path()}))
 
 
 def cache_tidy(ended: Collection[int | None]) -> None:
     """Remove from the cache folders what processes left that were ended while they compiled."""
-    for folder in {cache_path(), _temporary_path()}:
+    for folder in {code_cache.path(), code_cache.temporary_path()}:
         code_cache.tidy(folder, ended)
