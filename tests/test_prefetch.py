@@ -93,7 +93,6 @@ def test_the_last_but_one_word_is_the_input(photo, started):
     "words",
     [
         ["info", "--json", "{in}", "{in}"],
-        ["blur", "{in}", "out.jpg", "--gaussian", "1"],
         ["blur", "--gaussian", "1", "{in}", "."],
         ["blur", "--gaussian", "1", "none.jpg", "out.jpg"],
         ["blur", "--gaussian", "1", "--threads", "1", "{in}", "out.jpg"],
@@ -106,6 +105,23 @@ def test_the_last_but_one_word_is_the_input(photo, started):
 def test_other_words_start_nothing(photo, started, words):
     command_line.start([word.replace("{in}", str(photo)) for word in words])
     assert started == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["blur", "--gaussian", "1", "{in}", "-"],
+        ["blur", "{in}", "out.jpg", "--gaussian", "1"],
+        ["blur", "--gaussian", "1", "{in}", "{out}", "--overwrite", "-q"],
+        ["blur", "--gaussian", "1", "--mask", "{out}", "{in}", "out.png"],
+        ["blur", "--gaussian", "1", "{in}", "{out}", "--mask", "{out}"],
+    ],
+)
+def test_the_input_is_found_among_options(photo, started, words):
+    other = photo.with_name("other.jpg")
+    other.write_bytes(photo.read_bytes())
+    command_line.start([word.replace("{in}", str(photo)).replace("{out}", str(other)) for word in words])
+    assert started == [str(photo)]
 
 
 def test_a_configuration_of_threads_starts_nothing(photo, started, monkeypatch):

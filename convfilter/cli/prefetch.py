@@ -12,22 +12,30 @@ _OPTIONS = ("--threads", "--config")
 
 
 def start(words: Sequence[str]) -> None:
-    """Begin to decode the input, if the words end with a JPEG and an output.
+    """Begin to decode the input, if the words name a JPEG and, after it, an output.
 
     The interpreter imports NumPy and the other modules in one thread. If the decoder starts between them rather than
     after them, a photo of 12 megapixels is decoded when they are imported. The words are not parsed: where they mean
     something else, the samples are not used.
     """
-    if len(words) < 3 or words[0] not in _COMMANDS or not words[-2].lower().endswith(_SUFFIXES):
+    if not words or words[0] not in _COMMANDS or any(word.startswith(_OPTIONS) for word in words):
         return
-    is_limited = any(word.startswith(_OPTIONS) for word in words) or _is_limited_by_file()
-    if not is_limited and os.path.isfile(words[-2]) and not os.path.isdir(words[-1]):
+    source = _input(words)
+    if source is not None and os.path.isfile(source) and not _is_limited_by_file():
         from convfilter.machine.cores import cores_lately
 
         if cores_lately() > 1:
             from convfilter.picture.jpeg import prefetch
 
-            prefetch.start(words[-2])
+            prefetch.start(source)
+
+
+def _input(words: Sequence[str]) -> str | None:
+    """Return the last JPEG that precedes another file: pictures of options precede the input, or end the words."""
+    for source, output in zip(reversed(words[:-1]), reversed(words), strict=False):
+        if source.lower().endswith(_SUFFIXES) and not (output[:1] == "-" != output):
+            return None if os.path.isdir(output) else source
+    return None
 
 
 def _is_limited_by_file() -> bool:
