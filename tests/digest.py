@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convfilter.engine.rows import Bands
 from convfilter.errors import SizeError
 from convfilter.executor.masked import masked_stages, run_masked, streaming_obstacle
 from convfilter.executor.masked_rows import run_banded_rows
 from convfilter.executor.run import run, run_array
 from convfilter.filters import stack
+from convfilter.picture.row_source import Bands
 from convfilter.planning import applicable, plan_stack
 from convfilter.planning.task import Task
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 import convfilter
 from convfilter.engine import executable_cache
 from convfilter.engine.executable_cache import executables as cache
-from convfilter.engine.rows import Bands
 from convfilter.executor import chunks
 from convfilter.executor.run import prepare, run, run_array
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
+from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
 from convfilter.planning.plan_cache import cached_plan
 

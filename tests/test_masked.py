@@ -14,7 +14,6 @@ from scipy import ndimage
 import convfilter as cf
 from convfilter.cli.root import run
 from convfilter.engine.masked import Masked, put
-from convfilter.engine.rows import Bands
 from convfilter.errors import ParameterError
 from convfilter.executor import bands, masked_canny, masked_rows, means, patches
 from convfilter.executor.held import Held
@@ -26,6 +25,7 @@ from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Guided
 from convfilter.filters.stage import Stage
+from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import full_scale

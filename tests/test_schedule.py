@@ -8,11 +8,12 @@ import pytest
 from convfilter.engine import executable, schedule
 from convfilter.engine.executable_cache import executables
 from convfilter.engine.program import Program
-from convfilter.engine.rows import Bands, Connection, FromRows, ToRows
+from convfilter.engine.rows import Connection, FromRows, ToRows
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.group import GroupRun
 from convfilter.executor.run import run, run_array, run_stage
 from convfilter.filters import stack
+from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
 from convfilter.planning.chains import block_rows
 from convfilter.planning.methods import chosen_method

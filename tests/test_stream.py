@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convfilter.engine.node import Node
-from convfilter.engine.rows import Bands, Connection, FromRows, ToRows
+from convfilter.engine.rows import Connection, FromRows, ToRows
 from convfilter.engine.stream import Stream, readings_of
 from convfilter.executor.group import GroupRun
 from convfilter.filters import stack
+from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
 
 

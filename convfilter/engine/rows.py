@@ -5,7 +5,7 @@ A row source has a shape and a sample type, and gives rows in order. A row sink 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeGuard, TypeVar
 
 import numpy as np
@@ -68,42 +68,6 @@ class BandSink(RowSink, Protocol):
 def is_band_sink(sink: RowSink | Samples) -> TypeGuard[BandSink]:
     """Whether a sink is a ``BandSink``."""
     return hasattr(sink, "write_at")
-
-
-class Bands:
-    """A row source made of bands: arrays of consecutive rows.
-
-    Parameters
-    ----------
-    shape : (rows, cols, channels)
-    dtype : dtype
-    bands : callable
-        Returns an iterator over arrays (some rows, cols, channels) in order. Each call begins again at the top.
-    """
-
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[np.generic],
-        bands: Callable[[], Iterator[Samples]],
-    ) -> None:
-        self.shape, self.dtype = shape, dtype
-        self._bands = bands
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin again with the first row."""
-        self._iterator, self._band, self._at = self._bands(), np.empty((0, *self.shape[1:]), self.dtype), 0
-
-    def read(self, out: Samples) -> None:
-        """Write the next rows into ``out``."""
-        done = 0
-        while done < len(out):
-            if self._at == len(self._band):
-                self._band, self._at = next(self._iterator), 0
-            count = min(len(out) - done, len(self._band) - self._at)
-            out[done : done + count] = self._band[self._at : self._at + count]
-            done, self._at = done + count, self._at + count
 
 
 def array_of(source: RowSource | Samples) -> Samples:

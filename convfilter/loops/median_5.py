@@ -22,7 +22,7 @@ from convfilter.loops.holes import _filled, _has_holes, _left_out, _spread_holes
 #: Number of samples of a row whose sorted columns stay in a core's L1 cache.
 _CHUNK = 2048
 
-#: Pairs of lines that select the median of sorted columns, computed by ``planning/networks.py``; line ``5 * row + col``
+#: Pairs of lines that select the median of sorted columns, derived in ``tests/test_rank.py``; line ``5 * row + col``
 #: holds a tap. "one:other" stores both results, "one<other" the smaller in the first line, "one>other" the larger in
 #: the second.
 MEDIAN_OF_COLUMNS = """

@@ -102,21 +102,3 @@ def _merged(rows: int, cols: int) -> tuple[list[tuple[int, int]], list[int]]:
             apart //= 2
         block *= 2
     return pairs, wires
-
-
-@lru_cache
-def of_sorted_columns(side: int, ranks: tuple[int, ...]) -> Network:
-    """Return the network that selects ranks of ``side`` sorted columns of ``side`` taps.
-
-    The pairs sort the rows, too. Many taps then have too many samples below or above them to be of a rank; the pairs
-    sort only the others.
-    """
-    rows = [(side * row + one, side * row + other) for row in range(side) for one, other in sorted_by(side)]
-    places = [(row, col) for row in range(side) for col in range(side)]
-    too_low = [place for place in places if side * side - (side - place[0]) * (side - place[1]) < min(ranks)]
-    too_high = [place for place in places if (place[0] + 1) * (place[1] + 1) - 1 > max(ranks)]
-    taps = [side * row + col for row, col in places if (row, col) not in too_low and (row, col) not in too_high]
-    lines = tuple(taps[rank - len(too_low)] for rank in ranks)
-    return Network(
-        (), deciding([*rows, *((taps[one], taps[other]) for one, other in sorted_by(len(taps)))], lines), lines
-    )
