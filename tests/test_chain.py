@@ -26,7 +26,7 @@ KERNELS = ("1 2 3", "1;-2;4", "1 2;3 4;5 -6", "0.3 0.1 -0.7;0.2 1.1 0.9;-0.4 0.6
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Cut even small pictures into many blocks, and let threads share them."""
-    monkeypatch.setattr("convfilter.planning.chains.BLOCK_SAMPLES", 1)
+    monkeypatch.setattr("convfilter.planning.groups.BLOCK_SAMPLES", 1)
     monkeypatch.setattr("convfilter.engine.schedule.WORTH_A_THREAD", 0)
     monkeypatch.setattr("convfilter.engine.schedule.WHOLE_BYTES", 0)
 

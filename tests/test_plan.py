@@ -400,7 +400,6 @@ def test_full_scale(dtype, full):
 def test_scratch_of_a_large_picture_is_bounded(stage, dtype):
     plan = plan_one(stage, (3000, 4000, 3), dtype)
     assert plan.scratch_bytes < 64e6
-    assert plan.block_rows >= 1
 
 
 def test_scratch_grows_with_the_kernel_until_strips_share_it():

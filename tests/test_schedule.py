@@ -15,7 +15,7 @@ from convfilter.executor.run import run, run_array, run_stage
 from convfilter.filters import stack
 from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
-from convfilter.planning.chains import block_rows
+from convfilter.planning.groups import block_rows
 from convfilter.planning.methods import chosen_method
 
 SHAPE = (1500, 200, 3)
@@ -32,7 +32,7 @@ STACKS = (
 def nothing_before(monkeypatch):
     executables.forget()
     monkeypatch.setattr(schedule, "WORTH_A_THREAD", 0)
-    monkeypatch.setattr("convfilter.planning.chains.BLOCK_SAMPLES", 2**14)
+    monkeypatch.setattr("convfilter.planning.groups.BLOCK_SAMPLES", 2**14)
     yield
     executables.forget()
 

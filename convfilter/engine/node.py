@@ -20,7 +20,7 @@ from convfilter.engine.mapped_stage import MappedStage, padded_rows
 from convfilter.engine.program import Slot
 from convfilter.engine.store import Range, Store
 from convfilter.engine.tone import Tone, tone_of
-from convfilter.planning.chains import block_rows
+from convfilter.planning.groups import block_rows
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.record import cached_property, record, replace
 

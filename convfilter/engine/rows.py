@@ -16,7 +16,7 @@ from convfilter.engine.node import BlockTask, Crew, Node, Rows, Spans
 
 #: Samples of one read: they stay in a core's cache until the next node has read them.
 _READ_SAMPLES = 2**18
-#: Heights of blocks of whole units; see ``planning.chains``. Other nodes find the rows of a unit side by side.
+#: Heights of blocks of whole units; see ``planning.groups``. Other nodes find the rows of a unit side by side.
 _UNIT_ROWS = 8
 
 End = TypeVar("End")

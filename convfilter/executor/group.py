@@ -25,8 +25,8 @@ from convfilter.filters.operators import Point
 from convfilter.locks import import_before_handlers
 from convfilter.methods import nodes_of
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, Plan, StagePlan
-from convfilter.planning.chains import alone_block_rows, block_rows, written_block_rows
 from convfilter.planning.derived_cache import DerivedCache
+from convfilter.planning.groups import alone_block_rows, block_rows, written_block_rows
 from convfilter.planning.method_choice import for_any_numbers
 from convfilter.record import replace
 

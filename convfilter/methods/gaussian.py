@@ -25,7 +25,7 @@ from convfilter.methods.horizontal import Horizontal, horizontal_of, natural_col
 from convfilter.methods.row_sums import window_sums
 from convfilter.methods.stencil import incoming
 from convfilter.native.loop import Loop
-from convfilter.planning.chains import BLOCK_SAMPLES
+from convfilter.planning.groups import BLOCK_SAMPLES
 from convfilter.planning.method import rows_bytes
 from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring

@@ -19,7 +19,7 @@ from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Orientation
 from convfilter.methods.straight import finish
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
-from convfilter.planning.chains import block_rows
+from convfilter.planning.groups import block_rows
 from convfilter.record import replace
 from convfilter.sample_types import real_of
 

@@ -13,7 +13,7 @@ from convfilter.filters.multirate import Rates
 from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.precision import Precision, sums_fit
 from convfilter.planning.ring import STEP_ROWS
-from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, TapRows, window_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, PERSISTENT_BYTES, TapRows
 from convfilter.planning.task import Task
 from convfilter.record import NamedTuple, record
 
@@ -189,11 +189,9 @@ class Method(NamedTuple):
     extra_time : callable
         More time for each sample of some tasks.
     block_rows : callable
-        Output rows of one block.
+        Output rows of one block, if another height costs more or rounds differently; 0: the planner chooses it.
     unit_rows : callable
         Rows that a block height in a group is a multiple of: steps of programs, or pieces of running extremes.
-    has_own_blocks : callable
-        Whether the block height is fixed, because another height costs more or rounds differently.
     rows_read : callable
         Rows of the padded input that a block reads in a group, from the plan and the block's height.
     buffer_bytes : callable
@@ -233,9 +231,8 @@ class Method(NamedTuple):
     multiply_add_time: float = 1.0
     sample_time: float = 0.0
     extra_time: Callable[[Task], float] = lambda _task: 0.0
-    block_rows: Callable[[Task], int] = lambda task: window_block_rows(task.rows)
+    block_rows: Callable[[Task], int] = lambda _task: 0
     unit_rows: Callable[[StagePlan], int] = lambda _plan: INTERLEAVED_ROWS
-    has_own_blocks: Callable[[StagePlan], bool] = never
     rows_read: Callable[[StagePlan, int], int] = rows_of_windows
     buffer_bytes: Callable[[StagePlan], int] = lambda _plan: 0
     grid: Callable[[StagePlan], Grid] = lambda _plan: Grid()

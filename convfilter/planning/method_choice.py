@@ -6,7 +6,6 @@ from convfilter.errors import ParameterError, shown
 from convfilter.planning.method import Algorithm, window_bytes
 from convfilter.planning.methods import capable, chosen_method, fastest
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.strips import window_block_rows
 from convfilter.planning.task import Task
 from convfilter.record import replace
 
@@ -64,7 +63,7 @@ def for_any_numbers(plan: StagePlan) -> StagePlan:
         plan,
         algorithm=algorithm,
         multiply_adds=stencil.separable_cost(plan) if plan.products else float(plan.kernel.nonzeros),
-        block_rows=window_block_rows(plan.rows),
+        block_rows=0,
         rates=(None, None),
         sides=(0, 0),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convfilter.planning.chains import groups
+from convfilter.planning.groups import groups_of
 from convfilter.planning.stage_plan import Group, StagePlan
 from convfilter.record import NamedTuple, record
 from convfilter.sample_types import full_scale, is_integer
@@ -74,7 +74,7 @@ class Plan:
         """Groups of stages that run together, first to last."""
         if len(self.stages) == 1:
             return (Group(0, 1),)
-        return groups(self.stages)
+        return groups_of(self.stages)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ class StagePlan:
     scratch_bytes : int
         Working memory of one thread.
     block_rows : int
-        Output rows of one block.
+        Output rows of one block, if the method fixes them; 0: see ``groups.py``.
     rates : pair of Rates or None
         For the multirate method: vertical and horizontal rates, None for an axis that is computed tap by tap.
     products : tuple of (column, row)

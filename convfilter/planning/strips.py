@@ -1,4 +1,4 @@
-"""Sizes of the column strips, rings and blocks of stages with a sliding window."""
+"""Sizes of the column strips and rings of stages with a sliding window."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.ring import STEP_ROWS, TALLEST, AnyRing, Gathered, Ring
+from convfilter.planning.ring import TALLEST, AnyRing, Gathered, Ring
 from convfilter.record import record
 
 if TYPE_CHECKING:
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
 
     from convfilter.planning.stage_plan import StagePlan
 
-#: Block heights of sliding windows are multiples of this many output rows, and at most ``_BLOCK_ROWS``.
-REGION_ROWS = 16 * STEP_ROWS
-_BLOCK_ROWS = 4 * REGION_ROWS
 #: Samples of a row of a strip, and samples of all rows in its ring: they fit a core's L2 cache.
 _STRIP_SAMPLES = 4224
 _RING_SAMPLES = 2**18
@@ -145,23 +141,6 @@ def strip_cols(rows: int, channels: int) -> int:
 def whole_vectors(cols: int) -> int:
     """Round columns down to whole vectors, at least one."""
     return max(1, cols // VECTOR) * VECTOR
-
-
-def window_block_rows(axis: AxisPlan) -> int:
-    """Return the output rows of one block: few enough to occupy all threads, enough to outweigh rows loaded twice."""
-    return min(_BLOCK_ROWS, whole_regions(-(-axis.output // 8)))
-
-
-def even_block_rows(rows: int) -> int:
-    """Return the rows of a block, in whole steps, so that two or four threads get equal shares."""
-    count = 8 if rows >= 8 * REGION_ROWS else 4 if rows >= 4 * REGION_ROWS else 2 if rows >= REGION_ROWS else 1
-    count = max(count, 2 * -(-rows // (2 * _BLOCK_ROWS)))
-    return -(-rows // (count * INTERLEAVED_ROWS)) * INTERLEAVED_ROWS
-
-
-def whole_regions(rows: int) -> int:
-    """Round rows up to a multiple of ``REGION_ROWS``."""
-    return -(-rows // REGION_ROWS) * REGION_ROWS
 
 
 def tap_rows_of_products(plan: StagePlan) -> TapRows:

@@ -12,7 +12,6 @@ import numpy as np
 
 from convfilter.errors import ParameterError
 from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_integer, is_wide
-from convfilter.planning.methods.box import BLOCK_ROWS
 from convfilter.planning.methods.extremes import TILE_SAMPLES
 from convfilter.record import record
 from convfilter.sample_types import SAMPLE_TYPES, sample_type
@@ -20,6 +19,8 @@ from convfilter.selftest.jobs import ExpectPixels, Job, Keywords, Samples
 from convfilter.selftest.methods import JOBS
 from convfilter.selftest.reference import Real, with_border
 
+#: Rows of the largest picture: more than a block has, and no whole number of steps.
+_ROWS = 67
 #: The integer types, then the real ones.
 _DTYPES = sorted(SAMPLE_TYPES, key=lambda name: not is_integer(name))
 
@@ -150,7 +151,7 @@ def _pictures(dtype: str) -> Iterator[tuple[Samples, Keywords]]:
     """Yield a picture larger than a tile and a block, a nearly flat grey one, one with straight alpha, and others."""
     rng = np.random.default_rng(1)
     kinds: tuple[tuple[tuple[int, ...], Keywords], ...] = (
-        ((BLOCK_ROWS + 3, TILE_SAMPLES // 3 + 3, 3), {}),
+        ((_ROWS, TILE_SAMPLES // 3 + 3, 3), {}),
         ((41, 37), {}),
         ((29, 34, 4), {"alpha": True}),
         ((33, 30, 3), {"gray": True}),

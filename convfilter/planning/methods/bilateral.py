@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.operators import Bilateral
-from convfilter.planning.method import Method, always, grid_of_samples
+from convfilter.planning.method import Method, grid_of_samples
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ BILATERAL = Method(
     "bilateral",
     _cost,
     block_rows=_block_rows,
-    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_scratch_bytes,
     fits_single=_fits_single,

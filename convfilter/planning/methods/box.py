@@ -9,8 +9,6 @@ from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.strips import INTERLEAVED_ROWS
 from convfilter.planning.task import Task
 
-#: Source rows of one block: their scratch fits a core's L2 cache.
-BLOCK_ROWS = 64
 #: Most source rows that running sums advance between two horizontal passes, and most samples of them.
 PASS_ROWS = 16
 PASS_SAMPLES = 2**19
@@ -27,11 +25,6 @@ def box_cost(task: Task) -> float:
     return 2.0 * task.rows.stride * task.cols.stride + 2.0 * task.cols.stride
 
 
-def _block_rows(task: Task) -> int:
-    # The first window of a block costs ``kernel`` rows, so the block height grows with it.
-    return max(BLOCK_ROWS, 2 * -(-task.rows.kernel // task.rows.stride))
-
-
 def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the bytes of rows that enter and leave the window, rows between the two passes, and running sums."""
     samples = plan.cols.padded * plan.channels
@@ -46,7 +39,6 @@ BOX = Method(
     "box",
     box_cost,
     _can,
-    block_rows=_block_rows,
     unit_rows=_unit_rows,
     grid=grid_of_samples,
     scratch_bytes=_scratch_bytes,

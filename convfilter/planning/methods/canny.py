@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convfilter.filters.operators import Canny
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Grid, Method, always, grid_of_pictures, unsplit
+from convfilter.planning.method import Grid, Method, grid_of_pictures, unsplit
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
 
@@ -41,7 +41,6 @@ CANNY = Method(
     "canny",
     _cost,
     block_rows=lambda task: canny_block_rows(task.rows),
-    has_own_blocks=always,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
 )

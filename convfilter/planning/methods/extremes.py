@@ -12,7 +12,7 @@ from convfilter.planning.methods.box import box_cost
 from convfilter.planning.methods.stencil import separable_cost
 from convfilter.planning.precision import samples_fit, sums_fit
 from convfilter.planning.stage_plan import StagePlan
-from convfilter.planning.strips import INTERLEAVED_ROWS, tap_rows_of_products, whole_vectors, window_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS, tap_rows_of_products, whole_vectors
 from convfilter.planning.task import Task
 from convfilter.sample_types import is_integer, is_wide
 
@@ -137,7 +137,7 @@ def _cost(task: Task) -> float:
 
 
 def _block_rows(task: Task) -> int:
-    return window_block_rows(task.rows) if is_summed_by_taps(task) else pass_rows_of(task.rows)
+    return 0 if task.stage.operator.selects or is_summed_by_taps(task) else pass_rows_of(task.rows)
 
 
 def _unit_rows(plan: StagePlan) -> int:
@@ -148,15 +148,13 @@ def _fits_single(task: Task) -> bool:
     return samples_fit(task) if task.stage.operator.selects else sums_fit(task)
 
 
-def _has_own_blocks(plan: StagePlan) -> bool:
-    return not (plan.stage.operator.selects or plan.by_taps)
-
-
 def _grid(plan: StagePlan) -> Grid:
     if plan.exact:
         return grid_of_samples(plan)
+    if plan.by_taps:
+        return Grid()
     # Sums of real samples are differences of sums along the whole row.
-    return Grid(plan.block_rows, 1 if plan.stage.operator.selects else 0)
+    return Grid(pass_rows_of(plan.rows), 1 if plan.stage.operator.selects else 0)
 
 
 def _passes(plan: StagePlan) -> tuple[Cascade, ...]:
@@ -168,7 +166,6 @@ POOLING = Method(
     _cost,
     block_rows=_block_rows,
     unit_rows=_unit_rows,
-    has_own_blocks=_has_own_blocks,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
     tap_rows=lambda plan: tap_rows_of_products(plan) if plan.by_taps else None,

@@ -8,7 +8,7 @@ from math import log2
 import numpy as np
 
 from convfilter.planning.arithmetic import AxisPlan
-from convfilter.planning.method import Cascade, Grid, Method, always, even
+from convfilter.planning.method import Cascade, Grid, Method, even
 from convfilter.planning.precision import weights_fit
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.stage_plan import StagePlan
@@ -148,7 +148,6 @@ FOURIER = Method(
     _can,
     multiply_add_time=1.2,
     block_rows=_block_rows,
-    has_own_blocks=always,
     rows_read=lambda plan, _: plan.sides[0],
     grid=_grid,
     scratch_bytes=_scratch_bytes,

@@ -43,6 +43,8 @@ _COARSE_DEMAND_IN_PLACE = 448
 _COARSE_BLOCK_SAMPLES = 2**16
 #: Phases of interpolation on one side of a decimated sample whose error is computed, besides the middle.
 _PHASES = 4
+#: Most output rows of two blocks, whose coarse rows lie in a line buffer.
+_OUTPUT_ROWS = 512
 #: Coarse rows of a group, of which one vector holds a sample each.
 COARSE_GROUP = 16
 
@@ -170,7 +172,12 @@ def _buffer_bytes(plan: StagePlan) -> int:
     rates = plan.rates[0]
     if rates is None:
         return 0
-    rows = 2 * COARSE_GROUP + rates.blur.size + rates.interpolation_taps + 2 * plan.block_rows // rates.step
+    rows = (
+        2 * COARSE_GROUP
+        + rates.blur.size
+        + rates.interpolation_taps
+        + min(_OUTPUT_ROWS, plan.rows.output) // rates.step
+    )
     samples: int = rows * max(plan.cols.input, plan.cols.output) * plan.channels
     return samples * np.dtype(plan.precision).itemsize
 

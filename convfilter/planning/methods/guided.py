@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convfilter.filters.operators import Guided
-from convfilter.planning.method import Grid, Method, always, unsplit
+from convfilter.planning.method import Grid, Method, unsplit
 from convfilter.planning.task import Task
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ GUIDED = Method(
     "guided",
     _cost,
     block_rows=_block_rows,
-    has_own_blocks=always,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convfilter.filters.network_operators import Layer
-from convfilter.planning.method import Grid, Method, always, even
+from convfilter.planning.method import Grid, Method, even
 from convfilter.planning.precision import SINGLE_LEVELS, SINGLE_RANGE, SINGLE_WHOLE
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
@@ -56,8 +56,7 @@ def _fits_single(task: Task) -> bool:
 LAYER = Method(
     "layer",
     _cost,
-    block_rows=_block_rows,
-    has_own_blocks=always,  # a matrix product of another size need not give the same bytes
+    block_rows=_block_rows,  # a matrix product of another size need not give the same bytes
     grid=lambda plan: Grid(plan.block_rows, 0),
     fits_single=_fits_single,
     passes=lambda plan: (even(int(_operator(plan).weight[0].size)),),

@@ -11,7 +11,6 @@ from convfilter.filters.operators import Morphology, Operator
 from convfilter.planning.method import (
     Grid,
     Method,
-    always,
     grid_of_pictures,
     grid_of_samples,
     no_passes,
@@ -120,7 +119,6 @@ MORPHOLOGY = Method(
     "morphology",
     _cost,
     block_rows=_block_rows,
-    has_own_blocks=always,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
     fits_single=samples_fit,

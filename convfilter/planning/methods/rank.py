@@ -9,7 +9,7 @@ import numpy as np
 
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Rank
-from convfilter.planning.method import Method, always, grid_of_samples, no_passes
+from convfilter.planning.method import Method, grid_of_samples, no_passes
 from convfilter.planning.networks import Network, of_rectangle, of_taps
 from convfilter.planning.precision import samples_fit
 from convfilter.planning.task import Task
@@ -160,7 +160,6 @@ NETWORK = Method(
     can_compare,
     multiply_add_time=0.25,
     block_rows=_block_rows,
-    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_network_bytes,
     joins_masks=True,
@@ -173,7 +172,6 @@ HISTOGRAMS = Method(
     can_count_columns,
     multiply_add_time=3.0,
     block_rows=lambda task: max(_ROWS, _WINDOWS * task.rows.kernel),
-    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_histogram_bytes,
     joins_masks=True,
@@ -185,7 +183,6 @@ SLIDING = Method(
     sliding_cost,
     multiply_add_time=3.0,
     block_rows=_block_rows,
-    has_own_blocks=always,
     grid=grid_of_samples,
     scratch_bytes=_sliding_bytes,
     joins_masks=True,

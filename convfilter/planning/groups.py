@@ -1,4 +1,4 @@
-"""Group the stages of a stack that run together, and size the line buffers between them."""
+"""Groups of stages that run together: the heights of their blocks, and of the line buffers between them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 
 from convfilter.planning.methods import chosen_method
 from convfilter.planning.stage_plan import Group, StagePlan
-from convfilter.planning.strips import even_block_rows
+from convfilter.planning.strips import INTERLEAVED_ROWS
 
 #: Samples of one block between two stages: the block stays in a core's second cache until the next stage reads it.
 BLOCK_SAMPLES = 2**18
+#: Least height of a block of a stage that runs alone, unless the picture has few rows, and the greatest one.
+_LEAST_ROWS, _MOST_ROWS = 64, 256
 #: Most bytes of a block of a written result, unless its least height takes more.
 _WRITTEN_BYTES = 2**20
 
 
-def groups(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
+def groups_of(stages: Sequence[StagePlan]) -> tuple[Group, ...]:
     """Cut a stack into groups of stages that run together, first to last."""
     firsts = [0] + [number for number in range(1, len(stages)) if stages[number].takes_range]
     ends = zip(firsts, [*firsts[1:], len(stages)], strict=True)
@@ -49,13 +51,12 @@ def block_rows(stage: StagePlan, *, in_memory: bool = False) -> int:
 
     The rows that a block reads lie in the cache, too, unless they come from a picture ``in_memory``.
     """
-    method = chosen_method(stage)
-    if method.has_own_blocks(stage):
+    if stage.block_rows:
         return stage.block_rows
     row = stage.cols.output * stage.output_channels
     if not in_memory:
         row = max(row, stage.rows.stride * stage.cols.input * stage.channels)
-    unit = method.unit_rows(stage)
+    unit = chosen_method(stage).unit_rows(stage)
     rows = _even_rows(stage.rows.output, max(1, BLOCK_SAMPLES // row // unit) * unit, unit)
     # Each block of interpolated rows begins with many coarse rows.
     return rows if stage.rates[0] is None else 2 * rows
@@ -77,8 +78,14 @@ def _even_rows(rows: int, most: int, unit: int) -> int:
 
 
 def alone_block_rows(stage: StagePlan) -> int:
-    """Return the block height of a stage that runs alone on its whole input."""
-    return stage.block_rows if chosen_method(stage).has_own_blocks(stage) else even_block_rows(stage.rows.output)
+    """Return the block height of a stage that runs alone on its whole input.
+
+    Blocks have whole steps, and their number is such that two or four threads get equal shares.
+    """
+    rows = stage.rows.output
+    count = 8 if rows >= 8 * _LEAST_ROWS else 4 if rows >= 4 * _LEAST_ROWS else 2 if rows >= _LEAST_ROWS else 1
+    count = max(count, 2 * -(-rows // (2 * _MOST_ROWS)))
+    return stage.block_rows or -(-rows // (count * INTERLEAVED_ROWS)) * INTERLEAVED_ROWS
 
 
 def written_block_rows(stage: StagePlan, dtype: np.dtype[np.generic]) -> int:
