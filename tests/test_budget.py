@@ -12,7 +12,7 @@ from convfilter.filters import stack
 from convfilter.filters.kernel import largest_length
 from convfilter.planning import plan_stack
 from convfilter.planning.budget import budget, largest_budget
-from convfilter.planning.methods.gaussian import misplaced
+from convfilter.planning.methods.multirate import misplaced
 from convfilter.planning.ranges import grain_of
 from convfilter.record import replace
 from convfilter.report.plan_text import as_json, budget_lines

@@ -107,7 +107,7 @@ def test_a_chain_gives_the_bytes_of_its_stages_one_by_one(stack_, dtype, shape, 
 @pytest.mark.parametrize("shape", [(296, 64, 3), (97, 101, 4)])
 def test_wide_gaussians_in_a_chain(stack_, dtype, shape, monkeypatch):
     """The cuts between blocks of decimated rows do not change results: sums are added in the same order."""
-    monkeypatch.setattr("convfilter.planning.methods.gaussian.COARSE_SAMPLES", 1)
+    monkeypatch.setattr("convfilter.planning.methods.multirate.COARSE_SAMPLES", 1)
     image = byte_noise(shape, dtype)
     plan = planned(stack_, shape, dtype, alpha=shape[2] == 4, out_dtype=np.float32)
     assert any(stage.rates != (None, None) for stage in plan.stages)

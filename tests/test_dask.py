@@ -136,7 +136,7 @@ def test_any_geometry_in_any_chunks(shape, rows, cols, kernel, stride, dilation,
 
 def test_chunks_may_cut_the_blocks_of_decimated_rows(monkeypatch):
     """Coarse rows of a multirate Gaussian are computed in blocks: chunks may lie within one or in two."""
-    monkeypatch.setattr("convfilter.planning.methods.gaussian.COARSE_SAMPLES", 1)
+    monkeypatch.setattr("convfilter.planning.methods.multirate.COARSE_SAMPLES", 1)
     for stride in (1, 2, 3, 5):
         compare(large("uint8"), (150, 310, 3), "gaussian:8", stride=stride)
         compare(large("uint8"), (150, 310, 3), "gaussian:8", stride=stride, dtype=np.float32)

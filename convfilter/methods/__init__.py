@@ -19,7 +19,7 @@ def nodes_of(stage: StageSetup) -> list[Node]:
         case "box":
             from convfilter.methods.box import nodes
         case "multirate":
-            from convfilter.methods.gaussian import nodes
+            from convfilter.methods.multirate import nodes
         case "fourier":
             from convfilter.methods.fourier import nodes
         case "pooling":

@@ -12,7 +12,7 @@ from convfilter.engine.program import Call, Moving, Slot
 from convfilter.engine.sums import StepOutput, four_call
 from convfilter.filters.multirate import Rates
 from convfilter.planning import AxisPlan
-from convfilter.planning.methods.gaussian import coarse_axis
+from convfilter.planning.methods.multirate import coarse_axis
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import record
 

@@ -20,12 +20,12 @@ from convfilter.methods import (
     canny,
     canny_smoothing,
     extremes,
-    gaussian,
     guided_lines,
     horizontal,
     interleaved,
     medians,
     morphology,
+    multirate,
     pointwise,
     rank,
     rank_columns,
@@ -38,8 +38,7 @@ from convfilter.native import object_code
 from convfilter.native.loop import Loop
 from convfilter.picture import png_filters
 from convfilter.picture.jpeg import codes
-from convfilter.planning import is_integer, is_wide
-from convfilter.sample_types import SAMPLE_TYPES
+from convfilter.sample_types import SAMPLE_TYPES, is_integer, is_wide
 
 _SAMPLES = tuple(np.dtype(name).type for name in SAMPLE_TYPES)
 #: Types of each letter in the signature of a loop.
@@ -75,13 +74,13 @@ def all_variants() -> Iterator[tuple[Loop, dict[str, npt.DTypeLike]]]:
             bilateral,
             canny,
             canny_smoothing,
-            gaussian,
             guided_lines,
             ignored,
             mask_windows,
             masked_box,
             medians,
             morphology,
+            multirate,
             patches,
             pointwise,
             rank,

@@ -33,9 +33,9 @@ def methods_of(operator: Operator) -> tuple[Method, ...]:
     """Return the methods of an operator; only their modules are imported."""
     match operator:
         case WeightedSums():
-            from convfilter.planning.methods import box, fourier, gaussian, stencil
+            from convfilter.planning.methods import box, fourier, multirate, stencil
 
-            return stencil.DIRECT, stencil.SEPARABLE, stencil.LOW_RANK, box.BOX, gaussian.MULTIRATE, fourier.FOURIER
+            return stencil.DIRECT, stencil.SEPARABLE, stencil.LOW_RANK, box.BOX, multirate.MULTIRATE, fourier.FOURIER
         case Gradient():
             from convfilter.planning.methods.stencil import GRADIENT as METHOD
         case Pooling():

@@ -27,7 +27,7 @@ from convfilter.methods.stencil import incoming
 from convfilter.native.loop import Loop
 from convfilter.planning.groups import BLOCK_SAMPLES
 from convfilter.planning.method import rows_bytes
-from convfilter.planning.methods.gaussian import COARSE_GROUP, coarse_block_rows
+from convfilter.planning.methods.multirate import COARSE_GROUP, coarse_block_rows
 from convfilter.planning.ring import STEP_ROWS, Ring
 from convfilter.planning.strips import PERSISTENT_BYTES, strip_cols, strip_samples, whole_vectors
 from convfilter.record import cached_property
