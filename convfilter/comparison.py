@@ -14,8 +14,8 @@ from convfilter.filters.kernels import gaussian
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.picture.picture import Picture
-from convfilter.planning import full_scale, is_integer
 from convfilter.record import record, replace
+from convfilter.sample_types import full_scale, is_integer
 
 Image = npt.NDArray[Any]
 

@@ -11,8 +11,8 @@ from convfilter.errors import ConvfilterError, ParameterError
 from convfilter.filters.operators import Guided
 from convfilter.filters.stage import Stage
 from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions
-from convfilter.planning import full_scale, is_wide, require_sample_type
 from convfilter.record import replace
+from convfilter.sample_types import full_scale, is_wide, require_sample_type
 
 if TYPE_CHECKING:
     import numpy.typing as npt

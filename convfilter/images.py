@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.checks import is_integer, require_flag
-from convfilter.planning import require_sample_type
+from convfilter.filters.checks import is_whole_number, require_flag
+from convfilter.sample_types import require_sample_type
 
 
 class SupportsArray(Protocol):
@@ -90,7 +90,7 @@ def require_shape(shape: Any, dtype: np.dtype[Any], *, alpha: bool, gray: bool) 
     """
     require_flag("alpha", alpha)
     require_flag("gray", gray)
-    if not isinstance(shape, tuple | list) or not all(is_integer(side) for side in shape):
+    if not isinstance(shape, tuple | list) or not all(is_whole_number(side) for side in shape):
         raise ParameterError(f"a shape is (rows, cols) or (rows, cols, channels), got {shown(shape)}")
     sides = tuple(int(side) for side in shape)
     require_image(sides, dtype, alpha=alpha)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.checks import is_integer, require_flag
+from convfilter.filters.checks import is_whole_number, require_flag
 from convfilter.filters.stage import Padding, PaddingModes, Stage, ToneMap
 from convfilter.guide_pictures import with_guides
 from convfilter.locks import import_before_handlers
@@ -265,7 +265,7 @@ def _require_types(keywords: Keywords) -> None:
 
 def require_threads(threads: Any) -> None:
     """Refuse a number of threads that is neither None nor an integer."""
-    if threads is not None and not is_integer(threads):
+    if threads is not None and not is_whole_number(threads):
         raise ParameterError(f"threads must be a whole number or None, got {shown(threads)}")
 
 

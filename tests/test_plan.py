@@ -10,11 +10,12 @@ from convfilter.filters.factors import factored, low_rank
 from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Correlation, Gradient, Pooling, UnsharpMask
 from convfilter.filters.stage import Stage
-from convfilter.planning import ALGORITHMS, AxisPlan, full_scale, plan_stack, real_cells
+from convfilter.planning import ALGORITHMS, AxisPlan, plan_stack, real_cells
 from convfilter.planning.method_choice import for_any_numbers
 from convfilter.planning.preview import for_preview
 from convfilter.planning.strips import PERSISTENT_BYTES
 from convfilter.record import replace
+from convfilter.sample_types import full_scale
 
 SOBEL = Gradient(kernels.derivative("sobel", "x"), kernels.derivative("sobel", "y"))
 RNG = np.random.default_rng(0)

@@ -12,8 +12,9 @@ from convfilter.engine.layout import Columns
 from convfilter.engine.masked import MaskedSlot
 from convfilter.engine.program import Call, Moving, Slot
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE, is_integer
+from convfilter.planning import LUMINANCE
 from convfilter.record import record, replace
+from convfilter.sample_types import is_integer
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -14,8 +14,8 @@ from convfilter.engine.program import Call, Counting, Rebased, Slot
 from convfilter.engine.tone import IDENTITY, Tone
 from convfilter.filters.operators import Correlation, UnsharpMask
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, is_integer, is_wide
-from convfilter.sample_types import sample_type
+from convfilter.planning import LUMINANCE_DIVISOR
+from convfilter.sample_types import is_integer, is_wide, sample_type
 
 if TYPE_CHECKING:
     import numpy.typing as npt

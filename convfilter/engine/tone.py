@@ -9,8 +9,9 @@ import numpy as np
 
 from convfilter.engine.buffer import Samples
 from convfilter.filters.stage import ToneMap
-from convfilter.planning import LUMINANCE_DIVISOR, StagePlan, is_integer
+from convfilter.planning import LUMINANCE_DIVISOR, StagePlan
 from convfilter.record import record
+from convfilter.sample_types import is_integer
 
 if TYPE_CHECKING:
     import numpy.typing as npt

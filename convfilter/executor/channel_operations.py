@@ -18,11 +18,11 @@ from convfilter.executor.patches import Patches
 from convfilter.executor.straight_colours import StraightColours
 from convfilter.filters.operators import Correlation, Guided, Morphology, Operator, Point, Pooling, Rank
 from convfilter.filters.stage import Stage
-from convfilter.planning import Plan, StagePlan, full_scale
+from convfilter.planning import Plan, StagePlan
 from convfilter.planning.plan_cache import cached_plan
 from convfilter.planning.task import MaskKind
 from convfilter.record import record, replace
-from convfilter.sample_types import real_of
+from convfilter.sample_types import full_scale, real_of
 
 #: Channels of a picture whose luminance can be taken.
 _COLOURS = 3

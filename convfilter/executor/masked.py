@@ -32,11 +32,10 @@ from convfilter.filters.network_operators import Constant, Join, Layer, MaxIndic
 from convfilter.filters.operators import Canny, Point, Rank
 from convfilter.filters.stage import Stage
 from convfilter.machine.cores import cores_lately
-from convfilter.planning import full_scale
 from convfilter.planning.composites import expanded, sized
 from convfilter.planning.task import Task, compares_samples
 from convfilter.record import record, replace
-from convfilter.sample_types import real_of
+from convfilter.sample_types import full_scale, real_of
 
 #: Pixels whose validity a thread finds at a time.
 _AT_A_TIME = 2**18

@@ -14,7 +14,8 @@ from convfilter.filters.operators import Pooling
 from convfilter.loops.masked_box import HALF_WORD
 from convfilter.loops.vectors import vector_bytes
 from convfilter.native.loop import Loop
-from convfilter.planning import Plan, full_scale
+from convfilter.planning import Plan
+from convfilter.sample_types import full_scale
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -16,9 +16,10 @@ from convfilter.engine.rows import RowSink, RowSource, array_of
 from convfilter.errors import ParameterError
 from convfilter.executor.group import GroupRun
 from convfilter.machine.cores import cores_lately
-from convfilter.planning import Plan, full_scale
+from convfilter.planning import Plan
 from convfilter.planning.methods import chosen_method
 from convfilter.record import record
+from convfilter.sample_types import full_scale
 
 if TYPE_CHECKING:
     import numpy.typing as npt

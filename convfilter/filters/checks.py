@@ -11,20 +11,20 @@ from convfilter.errors import ParameterError, shown
 Pair: TypeAlias = tuple[int, int]
 
 
-def is_integer(value: Any) -> bool:
+def is_whole_number(value: Any) -> bool:
     """Whether a value is an integer or a bool, of Python or NumPy, or an array of one without axes."""
     return isinstance(value, int) or (getattr(value, "ndim", None) == 0 and value.dtype.kind in "biu")
 
 
 def require_flag(name: str, value: object) -> None:
     """Refuse anything but a bool or an integer."""
-    if value is not False and not is_integer(value):
+    if value is not False and not is_whole_number(value):
         raise ParameterError(f"{name} must be True or False, got {shown(value)}")
 
 
 def require_integers(name: str, values: object, form: str, count: int) -> int:
     """Refuse anything but a tuple of ``count`` integers, and return the smallest."""
-    if not isinstance(values, tuple) or len(values) != count or not all(map(is_integer, values)):
+    if not isinstance(values, tuple) or len(values) != count or not all(map(is_whole_number, values)):
         raise ParameterError(f"{name} must be {form} in whole numbers, got {shown(values)}")
     return int(min(values))
 

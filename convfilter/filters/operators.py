@@ -8,7 +8,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.filters.checks import (
     Pair,
     is_finite,
-    is_integer,
+    is_whole_number,
     number_text,
     require_choice,
     require_flag,
@@ -295,7 +295,7 @@ class Guided(Traits):
     is_difference = False
 
     def __post_init__(self) -> None:
-        if not (is_integer(self.radius) and 1 <= self.radius <= _MOST_RADIUS):
+        if not (is_whole_number(self.radius) and 1 <= self.radius <= _MOST_RADIUS):
             raise ParameterError(f"guided radius must be from 1 to {_MOST_RADIUS} pixels, got {shown(self.radius)}")
         if not (is_finite(self.epsilon) and self.epsilon > 0):
             raise ParameterError(f"guided eps must be a finite number above 0, got {number_text(self.epsilon)}")
@@ -335,7 +335,7 @@ class Bilateral(Traits):
                 f"bilateral sigma_range is a fraction of full scale from {_LEAST_RANGE:g} on, "
                 f"got {number_text(self.sigma_range)}"
             )
-        if self.radius is not None and not (is_integer(self.radius) and 1 <= self.radius <= _MOST_BILATERAL):
+        if self.radius is not None and not (is_whole_number(self.radius) and 1 <= self.radius <= _MOST_BILATERAL):
             raise ParameterError(
                 f"bilateral radius must be from 1 to {_MOST_BILATERAL} pixels, got {shown(self.radius)}"
             )

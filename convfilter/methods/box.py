@@ -24,10 +24,11 @@ from convfilter.engine.sums import PassOutput, Taps, weighted_sums
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling
 from convfilter.native.loop import Loop
-from convfilter.planning import StagePlan, counted_cells, full_scale, is_wide
+from convfilter.planning import StagePlan, counted_cells
 from convfilter.planning.methods.box import PASS_ROWS, PASS_SAMPLES
 from convfilter.planning.methods.extremes import LARGEST_SUM
 from convfilter.record import replace
+from convfilter.sample_types import full_scale, is_wide
 
 _SOURCE = "{S}* i8 i8* i8 i8 i8 i8* {W}* i8 i8* i8 i8 i8 i8 i8 i8 {W}* i4* i4* i8"
 _MEANS = _SOURCE + " {R}* {R}* i8 i8 i8 i8 {S}* i8 i8 i8"

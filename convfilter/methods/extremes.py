@@ -26,9 +26,10 @@ from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling
 from convfilter.methods import box
 from convfilter.native.loop import Loop
-from convfilter.planning import AxisPlan, is_wide
+from convfilter.planning import AxisPlan
 from convfilter.planning.methods.extremes import BETWEEN_ROWS, blocks_of, compares_stored, piece_cols, rows_between
 from convfilter.record import replace
+from convfilter.sample_types import is_wide
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,8 +15,8 @@ from convfilter.engine.locality import require_visible
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.workers import TileWorker, Workers
-from convfilter.planning import is_wide
 from convfilter.planning.arithmetic import AxisPlan
+from convfilter.sample_types import is_wide
 
 Sums: TypeAlias = Iterator[tuple[Region, Samples, int]]
 

@@ -17,8 +17,9 @@ from convfilter.engine.node import Crew
 from convfilter.engine.program import Call, Counting, Moving, Program, Slot
 from convfilter.engine.strips import Strip, whole_rows
 from convfilter.native.loop import Loop
-from convfilter.planning import AxisPlan, is_wide
+from convfilter.planning import AxisPlan
 from convfilter.planning.stage_plan import StagePlan
+from convfilter.sample_types import is_wide
 
 _SIGNATURE = "K* i8 i8* i8 i8 i8 i8* i8 i8 i8 i8 K* i8 K* i8 i8"
 MEDIAN_3 = Loop("median_3", "median_3", _SIGNATURE)

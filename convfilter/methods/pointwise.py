@@ -23,9 +23,10 @@ from convfilter.engine.store import Store
 from convfilter.engine.strips import Strip, strips_of, whole_rows
 from convfilter.filters.operators import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, full_scale, is_integer, is_wide
+from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.record import replace
+from convfilter.sample_types import full_scale, is_integer, is_wide
 
 APPLY_FUNCTION = Loop("points", "apply_function", "A* i8 i8 i8 i8 i8 i8 A A A A A*")
 APPLY_PREMULTIPLIED = Loop("points", "apply_premultiplied", "A* i8 i8 i8 i8 i8 A A A A A A A*")

@@ -16,8 +16,9 @@ from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.native.loop import Loop
-from convfilter.planning import LUMINANCE_DIVISOR, is_wide
+from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.record import record, replace
+from convfilter.sample_types import is_wide
 
 SPLIT_MASK = Loop("mask", "split_mask", "M* i8 i8 M* M* M*")
 

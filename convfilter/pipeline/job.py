@@ -29,9 +29,9 @@ from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced, moved_metadata
 from convfilter.pipeline.result_losses import ResultLosses
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
-from convfilter.planning import Plan, full_scale, is_integer, plan_stack
+from convfilter.planning import Plan, plan_stack
 from convfilter.record import replace
-from convfilter.sample_types import computed_in, real_of
+from convfilter.sample_types import computed_in, full_scale, is_integer, real_of
 
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource

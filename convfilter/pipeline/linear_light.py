@@ -12,10 +12,9 @@ from convfilter.filters.stage import Stage
 from convfilter.picture.metadata.metadata import Metadata
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
-from convfilter.planning import full_scale
 from convfilter.planning.offsets import in_fractions
 from convfilter.record import replace
-from convfilter.sample_types import is_signed, real_of, sample_type
+from convfilter.sample_types import full_scale, is_signed, real_of, sample_type
 
 if TYPE_CHECKING:
     from convfilter.picture.metadata.curves import Curve

@@ -11,7 +11,6 @@ from convfilter.planning.plan import plan_stack
 from convfilter.planning.stack_plan import Plan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import LUMINANCE, LUMINANCE_DIVISOR, Task
-from convfilter.sample_types import full_scale, is_integer, is_wide, require_sample_type
 
 __all__ = [
     "ALGORITHMS",
@@ -24,10 +23,6 @@ __all__ = [
     "Task",
     "applicable",
     "counted_cells",
-    "full_scale",
-    "is_integer",
-    "is_wide",
     "plan_stack",
     "real_cells",
-    "require_sample_type",
 ]

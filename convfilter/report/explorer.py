@@ -20,11 +20,11 @@ from convfilter.filters import stack
 from convfilter.filters.network_operators import Join
 from convfilter.filters.operators import Pooling
 from convfilter.filters.stage import Stage
-from convfilter.planning import AxisPlan, full_scale, plan_stack
+from convfilter.planning import AxisPlan, plan_stack
 from convfilter.planning.composites import expanded
 from convfilter.record import NamedTuple, replace
 from convfilter.report.exploration_steps import Span, described, goes_across, is_across, patch, steps
-from convfilter.sample_types import real_of
+from convfilter.sample_types import full_scale, real_of
 
 #: Most channels of a level, for layers across channels.
 _MOST_CHANNELS = 16

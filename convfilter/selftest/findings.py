@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from convfilter.errors import ParameterError
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, is_integer, is_wide
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR
 from convfilter.planning.methods.extremes import TILE_SAMPLES
 from convfilter.record import record
-from convfilter.sample_types import SAMPLE_TYPES, sample_type
+from convfilter.sample_types import SAMPLE_TYPES, full_scale, is_integer, is_wide, sample_type
 from convfilter.selftest.jobs import ExpectPixels, Job, Keywords, Samples
 from convfilter.selftest.methods import JOBS
 from convfilter.selftest.reference import Real, with_border

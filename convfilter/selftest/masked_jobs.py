@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convfilter import api, layers, windows
-from convfilter.planning import full_scale
+from convfilter.sample_types import full_scale
 from convfilter.selftest.jobs import PLAIN, Job, Keywords, Samples
 from convfilter.selftest.pixel_jobs import pixel_job, split, with_alpha
 from convfilter.selftest.reference import Real, Weights, guided, strided, weighted_sums, with_border

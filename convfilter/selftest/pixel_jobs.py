@@ -14,7 +14,8 @@ from convfilter.filters import kernels
 from convfilter.filters.network_operators import Join
 from convfilter.filters.operators import Correlation, Point
 from convfilter.filters.stage import Stage
-from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, full_scale, plan_stack
+from convfilter.planning import LUMINANCE, LUMINANCE_DIVISOR, plan_stack
+from convfilter.sample_types import full_scale
 from convfilter.selftest.jobs import PLAIN, ExpectPixels, Job, Keywords, Samples, in_stack, nothing
 from convfilter.selftest.reference import (
     Geometry,
