@@ -134,7 +134,9 @@ def _of_file(
                 linear_light.require_luminance(picture)
             weights, read = linear_light.weights_of(picture) if gray else None, picture
             if weights:
-                read, stages, _ = linear_light.converted_input(picture, stages, linear=False, weights=weights)
+                read, stages, _ = linear_light.converted_input(
+                    picture, stages, picture.dtype, linear=False, weights=weights
+                )
             kind = read.alpha, read.premultiplied, read.own_white, picture.white
             return _Picture(read.outline.shape, read.dtype.name, *kind, gray=gray and not weights), stages
     except PictureError as error:

@@ -21,11 +21,11 @@ from convfilter.picture.place.target import Target
 from convfilter.pipeline.georeference import georeferenced
 from convfilter.planning import Plan, plan_stack
 from convfilter.record import replace
-from convfilter.sample_types import is_signed
 
 if TYPE_CHECKING:
     from convfilter.pipeline.contact_sheet import Form
     from convfilter.pipeline.ignored_pixels import IgnoredPixels
+    from convfilter.pipeline.streaming import Finish
 
 _COLOURS = (1, 3)
 _COLOURS_AND_ALPHA = 4
@@ -102,12 +102,17 @@ def form_of(plan: Plan, target: Target | None, *, wants_sheet: bool) -> Form:
                 remedy="name it sheet.png, for instance, or leave out {sheet=True}",
             )
         return "array"
-    colours = plan.stages[-1].output_channels - plan.alpha
     if wants_sheet:
         return "sheet"
-    if colours in _COLOURS or colours == plan.input_colours or (colours == _COLOURS_AND_ALPHA and not plan.alpha):
+    if has_colours(plan):
         return "picture"
     return "pages" if target.format is not None and target.format.name.upper() == "TIFF" else "sheet"
+
+
+def has_colours(plan: Plan) -> bool:
+    """Whether the result's channels are colours, rather than feature maps."""
+    colours = plan.stages[-1].output_channels - plan.alpha
+    return colours in _COLOURS or colours == plan.input_colours or (colours == _COLOURS_AND_ALPHA and not plan.alpha)
 
 
 def has_alpha(stages: Sequence[Stage], picture: Picture) -> bool:
@@ -134,25 +139,29 @@ def outline_of(form: Form, outline: Outline, plans: Sequence[Plan]) -> Outline:
 
 
 def run_maps(
-    plans: Sequence[Plan], picture: Picture, form: Form, threads: int | None, ignored_pixels: IgnoredPixels | None
+    plans: Sequence[Plan],
+    picture: Picture,
+    form: Form,
+    threads: int | None,
+    ignored_pixels: IgnoredPixels | None,
+    finish: Finish,
 ) -> Picture:
-    """Run the plans to float values (white = 1, or unscaled for signed samples), and lay out the maps.
+    """Run the plans to float values, which ``finish`` converts (white = 1), and lay out the maps.
 
     Only arrays keep alpha. On a sheet, ignored pixels are black, and do not count in the range of a map.
     """
     from convfilter.pipeline.contact_sheet import as_pages, as_sheets
 
     frames = []
-    white = 1.0 if is_signed(picture.outline.dtype) else None
     for number, (plan, frame) in enumerate(zip(plans, picture.frames, strict=True)):
         if ignored_pixels is None:
-            pixels = run_array(plan, frame.pixels, out_dtype=plan.between, threads=threads).pixels
+            pixels = finish(run_array(plan, frame.pixels, out_dtype=plan.between, threads=threads).pixels)
         else:
-            pixels = ignored_pixels.maps(number, drawn=form == "sheet")
+            pixels = ignored_pixels.maps(number, finish, drawn=form == "sheet")
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]
-        frames.append(georeferenced(frame.with_pixels(pixels / pixels.dtype.type(white or plan.full)), plan))
+        frames.append(georeferenced(frame.with_pixels(pixels), plan))
     mapped = replace(picture, frames=frames, white=None, file_dtype=None)
     return {"sheet": as_sheets, "pages": as_pages}.get(form, lambda same: same)(mapped)
 

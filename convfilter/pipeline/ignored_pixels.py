@@ -15,6 +15,7 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.pipeline.streaming import Finish
 from convfilter.record import cached_property, replace
+from convfilter.sample_types import full_scale, is_signed
 
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
@@ -81,10 +82,12 @@ class IgnoredPixels:
         result, valid, mark = self._filtered(number)
         return self._marked(finish(result.pixels), valid, mark), result.clipped
 
-    def maps(self, number: int, *, drawn: bool) -> Pixels:
+    def maps(self, number: int, finish: Finish, *, drawn: bool) -> Pixels:
         """Filter a frame; return its results unrounded, with NaN for ignored pixels if they are to be ``drawn``."""
         result, valid, mark = self._filtered(number)
-        return marked(result.pixels, valid, float("nan") if drawn else mark, self._marks_alpha)
+        white = 1.0 if is_signed(self._picture.outline.dtype) else self._picture.own_white
+        mark /= white or full_scale(self._picture.dtype)
+        return marked(finish(result.pixels), valid, float("nan") if drawn else mark, self._marks_alpha)
 
     def _filtered(self, number: int) -> tuple[Result, Valid, float]:
         """Filter a frame; return the result, its valid pixels, and the value of its other pixels."""

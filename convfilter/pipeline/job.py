@@ -31,7 +31,7 @@ from convfilter.pipeline.result_losses import ResultLosses
 from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
 from convfilter.planning import Plan, plan_stack
 from convfilter.record import replace
-from convfilter.sample_types import computed_in, full_scale, is_integer, real_of
+from convfilter.sample_types import computed_in, full_scale, is_integer, is_signed, real_of
 
 if TYPE_CHECKING:
     from convfilter.engine.rows import RowSink, RowSource
@@ -101,7 +101,7 @@ class Job:
         self._weights = linear_light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:
             self.converted, self._stages, self._curve = linear_light.converted_input(
-                picture, stages, linear=options.linear, weights=self._weights, converted_before=converted
+                picture, stages, self._dtype, linear=options.linear, weights=self._weights, converted_before=converted
             )
         self.notes: tuple[str, ...] = picture.notes
         self.clipped = 0.0
@@ -190,7 +190,8 @@ class Job:
         """Filter all frames to arrays of the stored sample type."""
         ignored_pixels, threads = self._ignored_pixels(), self._options.threads
         if self.form != "picture":
-            maps = feature_maps.run_maps(self.plans, self.converted, self.form, threads, ignored_pixels)
+            finish = self._finish_maps()
+            maps = feature_maps.run_maps(self.plans, self.converted, self.form, threads, ignored_pixels, finish)
             self.notes += () if ignored_pixels is None else ignored_pixels.notes()
             return maps
         finish = self._finish()
@@ -304,6 +305,16 @@ class Job:
             self.outline.alpha, self._run_dtype, self._dtype, self.plans[0].full, self._white,
             curve=self._curve, background=self._background, divide=divide,
             premultiplied=self._premultiplied, straighten=self._straightens,
+        )  # fmt: skip
+
+    def _finish_maps(self) -> Finish:
+        """Return a new converter of the engine's rows to values of an array or to maps, which stay in linear light."""
+        plan = self.plans[0]
+        return Finish(
+            self.outline.alpha, plan.between, plan.between, plan.full, None,
+            curve=self._curve if self.form == "array" and feature_maps.has_colours(plan) else None, background=None,
+            divide=not is_signed(self._picture.outline.dtype),
+            premultiplied=self._premultiplied, straighten=False,
         )  # fmt: skip
 
     def _count(self, clipped: int, finished: int, samples: int) -> None:

@@ -82,6 +82,7 @@ def _profile_of(metadata: Metadata) -> bytes | None:
 def converted_input(
     picture: Picture,
     stages: Sequence[Stage],
+    stored: np.dtype[np.generic],
     *,
     linear: bool = True,
     weights: tuple[float, float, float] | None = None,
@@ -93,6 +94,8 @@ def converted_input(
     ----------
     picture : Picture
     stages : sequence of Stage
+    stored : dtype
+        Sample type of the stored result.
     linear : bool
         False: keep the stored values.
     weights : three floats, optional
@@ -105,7 +108,7 @@ def converted_input(
     picture : Picture
         With samples of float32 or float64, 0..1.
     stages : list of Stage
-        Padding values and offsets are in linear light; edges still show their magnitude.
+        Padding values and offsets are in linear light; unsigned integers still store the magnitude of edges.
     curve : Curve
         Curve to encode results with.
 
@@ -130,6 +133,8 @@ def converted_input(
         _linear_stage(stage, curve, white, real_of(picture.dtype))
         for stage in in_fractions(stages, picture.dtype, white)
     ]
+    if stages[-1].signed and stages[-1].map is None and stored.kind == "u":
+        stages[-1] = replace(stages[-1], map="abs")
     return converted_before or converted_picture(picture, curve, weights), stages, curve
 
 
@@ -169,8 +174,7 @@ def converted_picture(picture: Picture, curve: Curve, weights: tuple[float, floa
 
 def _linear_stage(stage: Stage, curve: Curve, white: float, dtype: np.dtype[np.generic]) -> Stage:
     value = np.array([stage.padding_value / white], dtype)
-    tone_map = stage.map or ("abs" if stage.signed else None)
-    return replace(stage, padding_value=float(curve.decode(value)[0]), map=tone_map)
+    return replace(stage, padding_value=float(curve.decode(value)[0]))
 
 
 def stored_samples(
