@@ -111,6 +111,15 @@ def is_signed(dtype: npt.DTypeLike) -> bool:
     return np.dtype(dtype).kind == "i"
 
 
+def least_over_white(dtype: npt.DTypeLike, white: float | None) -> float:
+    """Return the smallest sample of a type as a fraction of white: 0 unless samples are signed.
+
+    With a ``white`` that is not the full scale of the type, integers have fewer bits, and float64 holds int32.
+    """
+    full = white or full_scale(dtype)
+    return -(full + 1) / full if is_signed(dtype) or (not is_integer(dtype) and full > 1) else 0.0
+
+
 def real_of(*dtypes: npt.DTypeLike) -> np.dtype[np.generic]:
     """Return the type of unrounded results of samples of some types."""
     return np.dtype(np.float64 if any(map(is_wide, dtypes)) else np.float32)

@@ -5,12 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import reference
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from wides import NATIVE as WIDE
 from wides import noise, stored
 
 import convfilter as cf
+from convfilter.cli.root import run as run_command
 from convfilter.errors import ParameterError
 from convfilter.executor.run import run, run_array
 from convfilter.filters import kernels, stack
@@ -205,3 +207,25 @@ def test_openings_of_luminance_keep_its_digits(dtype, spec):
         exact = abs(luminance / 1000 - exact)
     got = cf.apply(image, spec, gray=True)
     assert_like(got, exact.astype(float) if dtype == "float64" else exact, dtype, np.abs(image.astype(float)).max())
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32])
+@pytest.mark.parametrize("name", ["out.tif", "out.npy", "out.pfm"])
+@pytest.mark.parametrize("options", [(), ("--ignore", "1")])
+def test_clipping_keeps_the_range_of_signed_samples(tmp_path, kind, name, options):
+    """In floats as in the type itself; they were clipped at 0."""
+    ends = np.iinfo(kind)
+    pixels = np.linspace(ends.min, ends.max, 30).astype(kind).reshape(5, 6)
+    tifffile.imwrite(tmp_path / "in.tif", pixels)
+    names = str(tmp_path / "in.tif"), str(tmp_path / name)
+    assert run_command(["apply", "-f", "scale:3", "--map", "clip", *options, *names]) == 0
+    result = np.load(names[1])[..., 0] if name == "out.npy" else cf.read(names[1]).pixels
+    expected = np.clip(pixels * 3.0, ends.min, ends.max)
+    np.testing.assert_array_equal(result.reshape(5, 6), expected.astype(result.dtype))
+
+
+def test_arrays_of_signed_samples_are_clipped_to_their_range():
+    pixels = np.array([[-32768, -20000, 0, 20000, 32767]], np.int16)
+    expected = [[-32768, -32768, 0, 32767, 32767]]
+    np.testing.assert_array_equal(cf.apply(pixels, "scale:2", map="clip", dtype=np.float64), expected)
+    np.testing.assert_array_equal(cf.apply(pixels, "scale:2", map="clip"), expected)

@@ -32,7 +32,7 @@ from convfilter.filters.network_operators import Constant, Join, Layer, MaxIndic
 from convfilter.filters.operators import Canny, Point, Rank
 from convfilter.filters.stage import Stage
 from convfilter.machine.cores import cores_lately
-from convfilter.planning.composites import expanded, sized
+from convfilter.planning.composites import expanded, sized, with_signed_clip
 from convfilter.planning.task import Task, compares_samples
 from convfilter.record import record, replace
 from convfilter.sample_types import full_scale, real_of
@@ -264,7 +264,8 @@ def masked_stages(
     ParameterError
         A stage is a transposed layer, or joins branches, or stretches premultiplied colours.
     """
-    simple_stages = [*expanded(stages)]
+    target = np.dtype(out_dtype or dtype)
+    simple_stages = with_signed_clip([*expanded(stages)], dtype, white, target)
     if simple_stages[-1].map == "stretch":
         if alpha and premultiplied:
             raise ParameterError(
@@ -277,7 +278,7 @@ def masked_stages(
             "branches, indices and normalisations of a network count every pixel; end the network before them, or "
             "ignore none"
         )
-    target, between = np.dtype(out_dtype or dtype), real_of(dtype)
+    between = real_of(dtype)
     full = white or full_scale(dtype)  # also of unrounded results between two stages
     planned: list[BandedStage] = []
     for number, simple_stage in enumerate(simple_stages):

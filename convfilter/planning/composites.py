@@ -1,11 +1,11 @@
 """Expand composite operators into chains of stages, and size windows of the whole picture.
 
-Composite operators are openings, closings, and pooling with powers.
+Composite operators are openings, closings, and pooling with powers. Clips of signed samples become stages, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from convfilter.filters.network_operators import Layer
 from convfilter.filters.operators import Correlation, Morphology, MorphologyKind, Point, Pooling
 from convfilter.filters.stage import Padding, Stage
 from convfilter.record import replace
+from convfilter.sample_types import least_over_white
 
 
 def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
@@ -27,6 +28,19 @@ def expanded(stages: Iterable[Stage]) -> Iterator[Stage]:
             yield from opening(stage)
         else:
             yield turned(stage)
+
+
+def with_signed_clip(
+    stages: Sequence[Stage], dtype: np.dtype[np.generic], white: float | None, stored: np.dtype[np.generic]
+) -> list[Stage]:
+    """Return the stages with a ``map="clip"`` of signed samples to floats as a stage: they are clipped to their range.
+
+    ``white`` is that of the input, as for ``plan_stack``; integers clip to the range of their own type.
+    """
+    last, low = stages[-1], least_over_white(dtype, white)
+    if last.map != "clip" or stored.kind != "f" or low == 0:
+        return [*stages]
+    return [*stages[:-1], replace(last, map=None), Stage(Point("clip", low, 1.0), name=f"{last.name}, clip")]
 
 
 def turned(stage: Stage) -> Stage:

@@ -17,7 +17,7 @@ from convfilter.filters.kernels import identity
 from convfilter.filters.network_operators import Constant, Join, NetworkOperator, Softmax
 from convfilter.filters.operators import Correlation, Gradient, Point, Pooling
 from convfilter.filters.stage import Stage
-from convfilter.planning.composites import expanded, sized
+from convfilter.planning.composites import expanded, sized, with_signed_clip
 from convfilter.planning.field import Field
 from convfilter.planning.joining import Branches, constant_shape, joined_fields, joined_shape
 from convfilter.planning.method import ALGORITHMS
@@ -184,7 +184,7 @@ def _prepared(stages: Sequence[Stage], ends: _Ends) -> Sequence[Stage]:
     stages = tuple(expanded(stages))
     if ends.gray and isinstance(stages[0].operator, NetworkOperator):  # they take no luminance: a stage before does
         stages = (Stage(Correlation(identity()), name="luminance"), *stages)
-    return in_fractions(stages, ends.dtype, ends.white)
+    return with_signed_clip(in_fractions(stages, ends.dtype, ends.white), ends.dtype, ends.white, ends.stored)
 
 
 def _prefixes(stages: Sequence[Stage]) -> list[str]:
