@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter import pipeline
-from convfilter.errors import ParameterError, PictureError, UsageError, WriteError, shown
-from convfilter.files import about
+from convfilter.errors import ParameterError, PictureError, UsageError, WriteError, about, shown
 from convfilter.filters import stack
 from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Correlation
@@ -330,7 +329,7 @@ class Draft:
             return after, None
         from convfilter.report.views import Look, result_of
 
-        view = Look(frozenset([self.source]), _CELL_BYTES)(self.source, before, after, job.plans, job.form)
+        view = Look(frozenset([self.source]), most_bytes=_CELL_BYTES)(self.source, before, after, job.plans, job.form)
         return result_of(after, job.plans[0], job.form)[0], view
 
     def _run(self) -> tuple[Picture, Picture, Job | None]:

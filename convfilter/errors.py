@@ -20,6 +20,7 @@ command line formats them as flags, Python as keywords.
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -212,6 +213,34 @@ def damage(error: BaseException) -> str:
         return "a position in it is outside the file"
     line = first_line(original)
     return "its header is invalid" if line == _PILLOW_REFUSES else line
+
+
+@contextmanager
+def about(where: object) -> Iterator[None]:
+    """Add the name of the file and the operating system's error number to errors."""
+    try:
+        yield
+    except ConvfilterError as error:
+        name = os.fspath(where) if isinstance(where, (str, os.PathLike)) else getattr(where, "name", None)
+        if isinstance(name, str):
+            label = "standard input" if name == "-" else named(name)
+            error.about(label)
+        if isinstance(error, PictureError):
+            error.filename = name if isinstance(name, str) else None
+            error.errno = error.errno or getattr(error.__cause__, "errno", None)
+        raise
+
+
+@contextmanager
+def about_auxiliary(path: str) -> Iterator[None]:
+    """Add the name of a mask or a guide to errors; a remedy by an option that only pictures have asks for a copy."""
+    try:
+        with about(path):
+            yield
+    except ConvfilterError as error:
+        if "{" in error.remedy.replace("{max_pixels", ""):
+            error.remedy = f"convert it to a file of its own first: there, {error.remedy}"
+        raise
 
 
 @contextmanager

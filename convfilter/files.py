@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from convfilter.errors import ConvfilterError, ParameterError, PictureError, named
+from convfilter.errors import ParameterError, about
 from convfilter.filters.checks import require_unmasked
 from convfilter.picture import read as _read
 from convfilter.picture import write as _write
@@ -116,19 +114,3 @@ def _picture(image: Any) -> Picture:
         return Picture.from_array(pixels)
     except ValueError as error:
         raise ParameterError(str(error)) from None
-
-
-@contextmanager
-def about(where: object) -> Iterator[None]:
-    """Add the name of the file and the operating system's error number to errors."""
-    try:
-        yield
-    except ConvfilterError as error:
-        name = os.fspath(where) if isinstance(where, (str, os.PathLike)) else getattr(where, "name", None)
-        if isinstance(name, str):
-            label = "standard input" if name == "-" else named(name)
-            error.about(label)
-        if isinstance(error, PictureError):
-            error.filename = name if isinstance(name, str) else None
-            error.errno = error.errno or getattr(error.__cause__, "errno", None)
-        raise

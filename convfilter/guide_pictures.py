@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convfilter.errors import ConvfilterError, ParameterError
+from convfilter.errors import ParameterError, about_auxiliary
 from convfilter.filters.operators import Guided
 from convfilter.filters.stage import Stage
-from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions
+from convfilter.picture.options import ReadOptions
 from convfilter.record import replace
 from convfilter.sample_types import full_scale, is_wide, require_sample_type
 
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 Samples = np.ndarray[tuple[Any, ...], np.dtype[np.float32 | np.float64]]
 
 
-def with_guides(stages: Sequence[Stage], max_pixels: int = DEFAULT_MAX_PIXELS) -> Sequence[Stage]:
-    """Return the stages, with the samples of a guide of up to ``max_pixels`` in place of the name of its file.
+_OF_PYTHON = ReadOptions()
+
+
+def with_guides(stages: Sequence[Stage], options: ReadOptions = _OF_PYTHON) -> Sequence[Stage]:
+    """Return the stages, with the samples of a guide in place of the name of its file.
+
+    ``options`` are those of the pictures.
 
     Raises
     ------
@@ -30,23 +35,20 @@ def with_guides(stages: Sequence[Stage], max_pixels: int = DEFAULT_MAX_PIXELS) -
     ParameterError
         The picture has several frames.
     """
-    return [_with_guide(stage, max_pixels) for stage in stages]
+    return [_with_guide(stage, options) for stage in stages]
 
 
-def _with_guide(stage: Stage, max_pixels: int) -> Stage:
+def _with_guide(stage: Stage, options: ReadOptions) -> Stage:
     operator = stage.operator
     if not isinstance(operator, Guided) or not isinstance(operator.guide, str):
         return stage
     from convfilter.picture.read import read
 
-    try:
-        picture = read(operator.guide, ReadOptions(max_pixels=max_pixels))
+    with about_auxiliary(operator.guide):
+        picture = read(operator.guide, options.of_auxiliary())
         pixels = np.atleast_3d(picture.pixels)
-    except ConvfilterError as error:
-        error.about(operator.guide)
-        raise
-    if len(picture.frames) > 1:
-        raise ParameterError(f"a guide is one picture, got {len(picture.frames)} frames", subject=operator.guide)
+        if len(picture.frames) > 1:
+            raise ParameterError(f"a guide is one picture, got {len(picture.frames)} frames")
     guide = samples_of(pixels[..., : pixels.shape[2] - picture.alpha], picture.white)
     return replace(stage, operator=replace(operator, guide=guide, name=operator.guide))
 

@@ -141,6 +141,47 @@ def test_the_quota_of_pixels_is_that_of_the_mask_too(tmp_path, capsys):
     assert done(tmp_path, "--max-pixels", "42000") == 0
 
 
+@pytest.mark.parametrize("least", [1, 2**22])
+@pytest.mark.parametrize("name", ["in.png", "in.jpg"])
+@pytest.mark.parametrize("option", [(), ("--no-auto-orient",)])
+def test_masks_and_guides_are_oriented_as_pictures_are(tmp_path, monkeypatch, least, name, option):
+    """A mask made from a picture with an EXIF orientation has that orientation, too."""
+    monkeypatch.setattr(mask_file, "LEAST_PIXELS", least)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored, counts = np.zeros(SHAPE, np.uint8), np.ones(SHAPE, bool)
+    stored[:, 70:], counts[:40] = 200, False
+    paths = [str(tmp_path / each) for each in (name, "mask.png", "out.png")]
+    Image.fromarray(stored).save(paths[0], exif=exif)
+    Image.fromarray(counts).save(paths[1], exif=exif)
+    picture = cf.read(paths[0], cf.ReadOptions(auto_orient=not option)).pixels
+    valid = counts if option else np.rot90(counts, -1)
+    for spec in ("box:5", f"guided:2,guide={paths[1]}"):
+        assert run(["apply", "-f", spec, "-y", "--mask", paths[1], *option, paths[0], paths[2]]) == 0
+        expected = cf.apply(picture, spec, mask=valid) if spec == "box:5" else picture
+        result = cf.read(paths[2], cf.ReadOptions(auto_orient=False)).pixels
+        assert result.shape == expected.shape
+        if spec == "box:5":
+            np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("what", ["mask", "guide"])
+def test_the_advice_about_a_damaged_mask_or_guide_works(tmp_path, capsys, what):
+    """--lenient is for pictures: the pixels that a mask has lost are neither to be ignored nor to be filtered."""
+    given(tmp_path)
+    path, out = tmp_path / "mask.png", str(tmp_path / "out.png")
+    path.write_bytes(path.read_bytes()[:-2000])
+    option = ("-f", "box:3", "--mask", str(path)) if what == "mask" else ("-f", f"guided:2,guide={path}")
+    for lenient in ((), ("--lenient",)):
+        assert run(["apply", *option, *lenient, str(tmp_path / "in.png"), out]) == 1
+        said = capsys.readouterr().err
+        assert "convert it to a file of its own first: there, --lenient decodes what is left" in said
+    assert run(["apply", "-f", "identity", "--lenient", str(path), str(tmp_path / "whole.png")]) == 0
+    path.unlink()
+    (tmp_path / "whole.png").rename(path)
+    assert run(["apply", *option, str(tmp_path / "in.png"), out]) == 0
+
+
 @pytest.mark.parametrize("options", [(), ("--linear",)])
 def test_a_mask_that_leaves_nothing_is_noted(tmp_path, capsys, options):
     """Also where rows are not streamed: the values to ignore are those before the conversion to linear light."""

@@ -61,7 +61,7 @@ def recipe(options: Options) -> str:
         Hexadecimal digits.
     """
     digest = hashlib.sha256(__version__.encode())
-    _feed(digest, with_guides(stack.stages(options.specs, **options.defaults), options.read.max_pixels))
+    _feed(digest, with_guides(stack.stages(options.specs, **options.defaults), options.read))
     _feed(digest, options)
     return digest.hexdigest()[:32]
 

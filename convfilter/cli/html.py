@@ -56,7 +56,7 @@ class HtmlReport:
     def watched(self, options: pipeline.Options, destinations: Sequence[str]) -> pipeline.Options:
         """Return options that also record the first pictures for the page, and the very first for the explorer."""
         shown_ones = destinations[:MOST_SHOWN]
-        look = Look(frozenset(shown_ones), explored="".join(shown_ones[:1]), stages=self._stages)
+        look = Look(frozenset(shown_ones), "".join(shown_ones[:1]), self._stages, options.read.auto_orient)
         return options._replace(look=look)
 
     def add(self, source: str, destination: str, report: pipeline.Report | None, error: str = "") -> None:

@@ -60,10 +60,11 @@ def _plan(
     defaults = stage_defaults(stage)
     from convfilter.filters import stack
     from convfilter.guide_pictures import with_guides
+    from convfilter.picture.options import ReadOptions
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
 
-    stages = with_guides(stack.stages(ended(specs, until), **defaults))
+    stages = with_guides(stack.stages(ended(specs, until), **defaults), ReadOptions(max_pixels=sys.maxsize))
     picture, planned_stages = (
         (_typed(size, channels, depth, gray), stages)
         if source is None

@@ -21,6 +21,7 @@ from convfilter.record import record, replace
 if TYPE_CHECKING:
     from convfilter import pipeline
     from convfilter.executor.masked import Masking
+    from convfilter.picture.options import ReadOptions
     from convfilter.planning import Plan
 
 #: Options that a configuration does not set for a pair of files, since they name the outputs of batches.
@@ -232,7 +233,15 @@ def pipeline_options(request: Request) -> pipeline.Options:
 
     object_code.on_notice(compiling.notice)
     allow_loss, strict = _accepted(request)
-    max_pixels = int(request.max_pixels or DEFAULT_MAX_PIXELS)
+    read = ReadOptions(
+        max_pixels=int(request.max_pixels or DEFAULT_MAX_PIXELS),
+        auto_orient=not request.no_auto_orient,
+        frame=request.frame,
+        lenient=request.lenient,
+        threads=request.threads,
+        allow_loss=allow_loss,
+        strict=strict,
+    )
     return pipeline.Options(
         specs=request.specs,
         defaults=request.stage,
@@ -243,17 +252,9 @@ def pipeline_options(request: Request) -> pipeline.Options:
         linear=request.linear,
         keep_time=request.keep_time,
         sheet=request.sheet,
-        masking=_masking(request, max_pixels),
+        masking=_masking(request, read),
         explain=_explain if request.explain else None,
-        read=ReadOptions(
-            max_pixels=max_pixels,
-            auto_orient=not request.no_auto_orient,
-            frame=request.frame,
-            lenient=request.lenient,
-            threads=request.threads,
-            allow_loss=allow_loss,
-            strict=strict,
-        ),
+        read=read,
         write=WriteOptions(
             format=request.format,
             quality=request.quality,
@@ -271,7 +272,7 @@ def pipeline_options(request: Request) -> pipeline.Options:
     )
 
 
-def _masking(request: Request, max_pixels: int) -> Masking | None:
+def _masking(request: Request, read: ReadOptions) -> Masking | None:
     """Return the selection of ignored pixels; a small mask is read now, a large one with each picture."""
     if request.ignore is None and request.mask is None:
         if request.fill:
@@ -287,7 +288,7 @@ def _masking(request: Request, max_pixels: int) -> Masking | None:
     if request.mask is not None:
         from convfilter.pipeline.mask_file import mask_of
 
-        mask = mask_of(request.mask, max_pixels)
+        mask = mask_of(request.mask, read)
     ignore: Any = request.ignore
     return Masking(ignore, mask, request.fill, request.mask or "")
 

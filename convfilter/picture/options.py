@@ -66,6 +66,10 @@ class ReadOptions:
         if not (_is_number(self.max_pixels) and self.max_pixels >= 1):
             raise ParameterError(f"max_pixels must be at least 1, got {shown(self.max_pixels)}")
 
+    def of_auxiliary(self) -> ReadOptions:
+        """Return the options for a mask or a guide of the picture, which must be undamaged and have one frame."""
+        return ReadOptions(max_pixels=self.max_pixels, auto_orient=self.auto_orient)
+
     def frame_numbers(self, count: int) -> list[int]:
         """Return the numbers, from 0, of the frames to read from a file of ``count`` frames: all, or only ``frame``.
 

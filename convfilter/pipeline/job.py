@@ -96,7 +96,7 @@ class Job:
             self._white = self._target.store_white(file_dtype, picture.white)
         self._curve: Curve | None = None
         self.converted = picture
-        self._stages = stages = with_guides(stages, options.read.max_pixels)
+        self._stages = stages = with_guides(stages, options.read)
         #: Luminance weights of red, green and blue, if not the engine's own.
         self._weights = linear_light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:

@@ -9,11 +9,10 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.errors import ParameterError, ReadError
+from convfilter.errors import ParameterError, ReadError, about_auxiliary
 from convfilter.executor.ignored import invalidate
-from convfilter.files import about
 from convfilter.picture.frame import Frame
-from convfilter.picture.options import DEFAULT_MAX_PIXELS, ReadOptions
+from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.read import decode_all, opened
@@ -23,8 +22,8 @@ from convfilter.picture.row_source import Bands
 LEAST_PIXELS = 2**22
 
 
-def mask_of(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> MaskFile | Samples:
-    """Return the mask of a picture file: pixels that are not black.
+def mask_of(path: str, options: ReadOptions) -> MaskFile | Samples:
+    """Return the mask of a picture file: pixels that are not black. ``options`` are those of the pictures.
 
     Raises
     ------
@@ -33,7 +32,7 @@ def mask_of(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> MaskFile | Sampl
     ParameterError
         The picture has several frames.
     """
-    with about(path), opened(path, ReadOptions(max_pixels=max_pixels)) as picture:
+    with about_auxiliary(path), opened(path, options.of_auxiliary()) as picture:
         if len(picture.frames) > 1:
             raise ParameterError(f"a mask is one picture, got {len(picture.frames)} frames")
         rows, cols = picture.frames[0].shape[:2]
@@ -41,7 +40,7 @@ def mask_of(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> MaskFile | Sampl
         if not (is_large and os.path.isfile(path)):
             decode_all(picture)
             return _marks(picture).pixels.reshape(rows, cols)
-    return MaskFile(path, (rows, cols))
+    return MaskFile(path, (rows, cols), auto_orient=options.auto_orient)
 
 
 class MaskFile:
@@ -52,10 +51,13 @@ class MaskFile:
     path : str
         Stored as an absolute path.
     shape : (rows, cols)
+    auto_orient : bool
+        As in ``ReadOptions``.
     """
 
-    def __init__(self, path: str, shape: tuple[int, int]) -> None:
+    def __init__(self, path: str, shape: tuple[int, int], *, auto_orient: bool) -> None:
         self._name, self.path, self.shape = path, os.path.abspath(path), shape
+        self._options = ReadOptions(max_pixels=shape[0] * shape[1], auto_orient=auto_orient)
 
     @contextmanager
     def rows(self) -> Iterator[MaskRows]:
@@ -67,9 +69,8 @@ class MaskFile:
             The file is damaged, or has been replaced.
         """
         with ExitStack() as files:
-            with about(self._name):
-                as_large = ReadOptions(max_pixels=self.shape[0] * self.shape[1])
-                bands = _marks(files.enter_context(opened(self.path, as_large))).bands
+            with about_auxiliary(self._name):
+                bands = _marks(files.enter_context(opened(self.path, self._options))).bands
                 if bands is None or bands.shape[:2] != self.shape:
                     raise ReadError("the mask has changed while pictures were filtered")
             files.callback(bands.close)
@@ -93,12 +94,12 @@ class MaskRows:
 
     def read(self, out: Samples) -> None:
         """Write the next rows into ``out``, a (some rows, cols) array of bool."""
-        with about(self._name):
+        with about_auxiliary(self._name):
             self._bands.read(out[..., np.newaxis])
 
     def finish(self) -> None:
         """Read and check the remaining rows."""
-        with about(self._name):
+        with about_auxiliary(self._name):
             self._bands.finish()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from convfilter.filters.stage import Stage
 from convfilter.guide_pictures import with_guides
 from convfilter.picture.colour import straightened, with_full_range
+from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.pipeline.contact_sheet import Form, sheet
@@ -110,18 +111,21 @@ class Look:
     ----------
     shown : frozenset of str
         Destinations to show; the more destinations, the smaller their pictures.
-    most_bytes : int
-        Largest size of each picture in bytes; larger ones are compressed with loss.
     explored : str
         The destination whose picture is explored; "" for none.
     stages : sequence of Stage
         The stack that is explored.
+    auto_orient : bool
+        Whether guides are oriented, as in ``ReadOptions``.
+    most_bytes : int
+        Largest size of each picture in bytes; larger ones are compressed with loss.
     """
 
     shown: frozenset[str]
-    most_bytes: int = _MOST_BYTES_EACH
     explored: str = ""
     stages: Sequence[Stage] = ()
+    auto_orient: bool = True
+    most_bytes: int = _MOST_BYTES_EACH
 
     def __call__(self, destination: str, before: Picture, after: Picture, plans: Sequence[Plan], form: Form) -> View:
         """Return the view of a picture's first frame.
@@ -142,17 +146,17 @@ class Look:
         if not is_shown:
             return View(plan, words)
         made = _shown(len(self.shown), self.most_bytes, before, after, plans[0], form)
-        explored = _explored(self.stages, before, plans[0], made) if destination == self.explored else None
+        explored = self._explored(before, plans[0], made) if destination == self.explored else None
         return View(plan, words, made, explored)
 
-
-def _explored(stages: Sequence[Stage], before: Picture, plan: Plan, made: Shown) -> Explored:
-    """Explore a picture at the detail, or in the middle if the view has no detail."""
-    at = 0.5, 0.5
-    if made.detail is not None:
-        (col, row), (width, height) = made.detail.corner, made.detail.before.full
-        at = (row + height / 2) / before.pixels.shape[0], (col + width / 2) / before.pixels.shape[1]
-    return explored_at(with_guides(stages, sys.maxsize), before, plan, at)
+    def _explored(self, before: Picture, plan: Plan, made: Shown) -> Explored:
+        """Explore a picture at the detail, or in the middle if the view has no detail."""
+        at = 0.5, 0.5
+        if made.detail is not None:
+            (col, row), (width, height) = made.detail.corner, made.detail.before.full
+            at = (row + height / 2) / before.pixels.shape[0], (col + width / 2) / before.pixels.shape[1]
+        options = ReadOptions(max_pixels=sys.maxsize, auto_orient=self.auto_orient)
+        return explored_at(with_guides(self.stages, options), before, plan, at)
 
 
 def explored_at(stages: Sequence[Stage], before: Picture, plan: Plan, at: tuple[float, float]) -> Explored:
