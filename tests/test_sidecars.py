@@ -70,6 +70,21 @@ def test_statistics_of_the_picture_before_are_removed():
     assert not len(ElementTree.parse("in.png.aux.xml").getroot())
 
 
+@pytest.mark.parametrize(
+    "element",
+    [geotransform(), "<GCPList></GCPList>", '<Metadata domain="RPC"><MDI key="LINE_OFF">1</MDI></Metadata>'],
+)
+def test_an_old_position_beside_an_output_is_noted(element):
+    """Also if a world file comes along, since GDAL prefers this position."""
+    note = "the position in out.png.aux.xml is not that of the output; remove that file"
+    Path("out.png.aux.xml").write_text(pam("<SRS>EPSG:32633</SRS>", element))
+    assert filtered("in.png", "out.png", "box:3") == (note,)
+    Path("in.pgw").write_text("1\n0\n0\n1\n5\n5\n")
+    assert filtered("in.png", "out.png", "box:3") == (note,)
+    Path("in.png.aux.xml").write_text(pam(geotransform()))
+    assert filtered("in.png", "out.png", "box:3") == ()
+
+
 def test_what_is_still_true_is_copied_as_it_is():
     Path("in.png.aux.xml").write_text(pam("<SRS>EPSG:32633</SRS>", geotransform(), BAND))
     assert filtered("in.png", "out.png", "box:3") == ()

@@ -125,6 +125,34 @@ def test_other_files_of_that_name_are_left_alone(content):
     assert not Path("out.pgw").exists()
 
 
+@pytest.mark.parametrize("before", ["out.pgw", "out.pngw", "out.wld"])
+def test_an_old_world_file_never_counts_before_the_new_one(before):
+    Path("in.pgw").rename("in.wld")
+    write_world(before, range(1, 7))
+    assert filtered("in.png", "out.png", "maxpool:2") == ()
+    expected = place("in.wld", 0.5, 0.5)
+    read = next(name for name in names("out.png") if Path(name).exists())
+    assert place(read, 0, 0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("before", ["out.pgw", "out.pngw", "out.wld"])
+@pytest.mark.parametrize("strip", [None, "most"])
+def test_an_old_world_file_beside_an_output_without_position_is_noted(before, strip):
+    Path("in.pgw").rename(before)
+    note = f"the position in {before} is not that of the output; remove that file"
+    assert filtered("in.png", "out.png", "box:3", strip=strip) == (note,)
+    assert Path(before).exists()
+    with pytest.raises(WriteError, match="remove that file"):
+        filtered("in.png", "out.png", "box:3", strip=strip, strict=True)
+
+
+def test_a_position_of_the_picture_itself_is_not_noted():
+    assert run(["blur", "--box", "3", "--strip", "--in-place", "--strict", "in.png"]) == 0
+    assert run(["pool", "--max", "2", "--strip", "--in-place", "--strict", "in.png"]) == 1
+    Path("in.pgw").rename("in.wld")
+    assert filtered("in.png", "in.tif", "box:3", strip="most") == ()
+
+
 def test_stripped_outputs_have_no_position():
     assert filtered("in.png", "out.png", strip="most") == ()
     assert not Path("out.pgw").exists()

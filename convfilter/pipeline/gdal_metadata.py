@@ -33,6 +33,7 @@ _CLASSES = ("CategoryNames", "ColorTable", "GDALRasterAttributeTable")
 #: Elements of a picture that are moved, or true of any grid of pixels.
 _MOVABLE = ("SRS", "GeoTransform", "GCPList", "PAMRasterBand")
 _RPC = "RPC"
+_POSITIONS = ("GeoTransform", "GCPList", f"Metadata[@domain='{_RPC}']")
 _CENTRES: Matrix = ((1, 0, 0), (0, 1, 0))
 
 
@@ -64,6 +65,11 @@ class GdalMetadata(NamedTuple):
         except ValueError:
             return None
         return values.pop() if len(values) == 1 else None
+
+    @property
+    def has_position(self) -> bool:
+        """Whether the metadata say where pixels are."""
+        return self.root is not None and any(self.root.find(each) is not None for each in _POSITIONS)
 
     def left_out(self, why: str) -> list[Loss]:
         """Return the loss of all metadata."""

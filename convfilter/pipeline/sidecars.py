@@ -13,6 +13,7 @@ from convfilter.picture.place import atomic
 from convfilter.picture.place.address import is_address
 from convfilter.picture.place.streams import descriptor_of, is_special
 from convfilter.pipeline import gdal_metadata, world_file
+from convfilter.pipeline.georeference import is_same_grid
 from convfilter.record import replace
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def carry(
         The position or GDAL's metadata are lost, and the options do not accept that.
     """
     if options.strip:
-        return None, ()
+        return None, notes_of([*_positions_before(source, destination, picture, job)], options, WriteError)
     world = gdal = None
     if _has_folder(source):
         world, gdal = world_file.found(source), gdal_metadata.found(source)
@@ -77,6 +78,7 @@ def carry(
         losses += [] if gdal is None else gdal.left_out(obstacle)
         if world is not None:
             losses.append(Loss(f"the position in {os.path.basename(world.path)} is left out, since {obstacle}"))
+        losses += _positions_before(source, destination, picture, job)
         return None, notes_of(losses, options, WriteError)
     files: dict[str, bytes] = {}
     if world is not None:
@@ -90,6 +92,7 @@ def carry(
         files |= {path: content} if content else {}
     elif not old.is_whole:  # statistics of the samples that the output replaces
         files[path] = old.without_summaries()
+    losses += _positions_before(source, destination, picture, job, has_world=world is not None, has_gdal=bool(content))
     return (partial(_write, files) if files else None), notes_of(losses, options, WriteError)
 
 
@@ -101,6 +104,23 @@ def _left_out(source: str, destination: str) -> Iterator[Loss]:
         yield Loss(f"the mask in {name} is left out; give it as the mask to ignore its black pixels")
     if name := _beside(destination, ".ovr"):
         yield Loss(f"the reduced versions in {name} are of the picture that the output replaces; remove that file")
+
+
+def _positions_before(
+    source: str, destination: str, picture: Picture, job: Job, *, has_world: bool = False, has_gdal: bool = False
+) -> Iterator[Loss]:
+    """Yield the losses by positions beside an output of the picture that it replaces, unless the output has its own."""
+    is_own = source == destination and picture.orientation == 1 and is_same_grid(job.plans[0])
+    if not _has_folder(destination) or (is_own and job.form == "picture"):
+        return
+    places: list[str] = []
+    if not has_world and (world := world_file.found(destination)):
+        is_of_input = source != destination and world.path in world_file.names(source)  # in.wld is that of in.png, too
+        places += [] if is_of_input else [world.path]
+    if not has_gdal and (gdal := gdal_metadata.found(destination)) and gdal.has_position:
+        places.append(gdal.path)
+    for path in places:
+        yield Loss(f"the position in {os.path.basename(path)} is not that of the output; remove that file")
 
 
 def _beside(picture: str, suffix: str) -> str:

@@ -52,7 +52,8 @@ class WorldFile(NamedTuple):
         source, destination : str
             Names of the picture and of the output.
         """
-        path = names(destination)[self.style]
+        styles = names(destination)[: self.style + 1]
+        path = next(filter(os.path.lexists, styles), styles[-1])  # programs read the first that exists
         if path == self.path and source != destination and content != self.content:
             path = names(destination)[0]  # in.wld is that of in.png, too
         files = {path: content} if (path, content) != (self.path, self.content) else {}
