@@ -134,6 +134,27 @@ def test_in_place_for_many_files() -> None:
     assert is_blurred("photos/a.png", 0) and is_blurred("photos/b.png", 1)
 
 
+def test_outputs_in_another_format_keep_no_wrong_name(capfd: pytest.CaptureFixture[str]) -> None:
+    """A batch of several files, of one, and one file: the name is that of the input."""
+    before = Path("photos/a.png").read_bytes()
+    for names in (["photos/a.png"], ["photos/a.png", "photos/b.png"], ["-r", "photos"]):
+        assert run([*BLUR, "--in-place", "--format", "jpg", *names]) == 2
+        assert "--in-place keeps the name, whose suffix is not that of JPEG; --ext jpg" in capfd.readouterr().err
+        assert run([*BLUR, "--in-place", "--format", "png", *names, "--dry-run"]) == 0
+        assert "suffix" not in capfd.readouterr().err
+    assert Path("photos/a.png").read_bytes() == before
+    Path("out").mkdir()
+    for names, said in (
+        (["photos/a.png", "out"], "out/a.png: the suffix"), (["photos", "out/"], "out/a.png and 1 more: the suffix"),
+    ):  # fmt: skip
+        assert run([*BLUR, "--format", "jpg", *names]) == 0
+        assert f"{said} is not that of JPEG; --ext jpg gives outputs that suffix" in capfd.readouterr().err
+        assert run([*BLUR, "--ext", "jpg", *names[:-1], "out/"]) == 0
+        assert "suffix" not in capfd.readouterr().err
+    assert run([*BLUR, "--format", "jpg", "photos/a.png", "out/named.png"]) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_another_format() -> None:
     assert program(*BLUR, "--ext", "bmp", "-r", "photos", "out").returncode == 0
     assert tree("out") == ["a.bmp", "b.bmp", "deep/a.bmp", "deep/er/c.bmp"]

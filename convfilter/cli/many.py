@@ -14,7 +14,7 @@ from convfilter.batch.search import Job, SearchResult
 from convfilter.batch.workers import Event, Notice, Outcome
 from convfilter.cli import clipping, compiling, json_lines
 from convfilter.cli.messages import FAILED, failure, in_flags, say, tell
-from convfilter.cli.names import found_files
+from convfilter.cli.names import check_suffixes, first_of, found_files
 from convfilter.cli.one import html_report
 from convfilter.cli.overwrite import keeps
 from convfilter.cli.progress import Progress
@@ -73,6 +73,8 @@ def run_many(request: Request) -> int:
     files = found_files(request)
     html = html_report(request, options)
     _say_skipped(files, request)
+    if not request.is_pair:
+        check_suffixes(request, [job.destination for job in files.jobs])
     for folder, why in files.refused:
         say(f"{folder}: {in_flags(why)}")
     if request.update:
@@ -140,16 +142,12 @@ def _say_skipped(files: SearchResult, request: Request) -> None:
     """Report skipped pictures, once for each reason; with ``-v`` also other files."""
     if not request.quiet:
         for why, names in files.reasons.items():
-            say(f"{_first_of(names)}: skipped, {in_flags(why)}")
+            say(f"{first_of(names)}: skipped, {in_flags(why)}")
     if request.verbose:
         explained = {name for names in files.reasons.values() for name in names}
         for name in files.skipped:
             if name not in explained:
                 say(f"{name}: skipped, this is not a picture file")
-
-
-def _first_of(names: Sequence[str]) -> str:
-    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _refresh(log: UpdateLog) -> None:
@@ -244,7 +242,7 @@ class _Batch:
     def _say_notes(self) -> None:
         """Print each note once, with the first file that it concerns and the number of others."""
         for note, names in self._noted.items() if not self._request.quiet else ():
-            say(f"{_first_of(names)}: {note}")
+            say(f"{first_of(names)}: {note}")
         if self._clipped:
             say(clipping.line(sorted(self._clipped), self._request))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from convfilter.batch import inputs
 from convfilter.batch.search import Job, Naming, Search, SearchResult
 from convfilter.cli.addresses import local_names
+from convfilter.cli.messages import say
 from convfilter.cli.overwrite import require_own
 from convfilter.cli.request import Request, misused
 from convfilter.errors import UsageError, shown
@@ -53,6 +54,37 @@ def found_files(request: Request) -> SearchResult:
         return SearchResult([single], [], [], {})
     _require_folder(names, naming, made=bool(request.into))
     return inputs.find(names, naming, search)
+
+
+def check_suffixes(request: Request, outputs: Sequence[str]) -> None:
+    """Note outputs that get ``--format``, but keep from their inputs the suffix of another format.
+
+    Raises
+    ------
+    UsageError
+        One is to replace its input with ``--in-place``.
+    """
+    chosen = formats.by_name(request.format) if request.format else None
+    if chosen is None or request.ext:
+        return
+    wrong = [name for name in outputs if formats.suffix_names_another(os.path.splitext(name)[1], chosen)]
+    if not wrong:
+        return
+    ext = chosen.suffixes[0][1:]
+    if request.in_place:
+        raise UsageError(
+            f"--in-place keeps the name, whose suffix is not that of {chosen.name}; --ext {ext}, without --in-place "
+            "and --format, writes a file beside the input",
+            subject=wrong[0],
+        )
+    if not request.quiet:
+        what = f"the suffix is not that of {chosen.name}; --ext {ext} gives outputs that suffix"
+        say(f"{first_of(wrong)}: {what}")
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Name the first of some files, and count the others."""
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _ext(typed: str | None) -> str:

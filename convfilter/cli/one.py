@@ -106,10 +106,16 @@ def _named_files(request: Request) -> tuple[str, str]:
         if request.json:
             raise misused("standard output cannot be both the picture and the --json; name a file for the picture")
         _require_pipe(sys.stdout, "a picture is not written to a terminal")
+    is_named = not in_place
     if os.path.isdir(destination) and source != "-":
         folder, destination = destination, os.path.join(destination, os.path.basename(source))
         if not request.follow:
             _require_below(folder, destination)
+        is_named = False
+    if request.format and not is_named:
+        from convfilter.cli.names import check_suffixes
+
+        check_suffixes(request, [destination])
     return source, destination
 
 

@@ -317,6 +317,12 @@ def by_read_suffix(suffix: str) -> Format | None:
     return _BY_READ_SUFFIX.get(suffix.lower())
 
 
+def suffix_names_another(suffix: str, fmt: Format) -> bool:
+    """Whether the suffix of a file name, dot included, is known, and of another format."""
+    named = by_suffix(suffix) or by_read_suffix(suffix)
+    return named is not None and named.name != fmt.name
+
+
 def load(function: str) -> Any:
     """Import the function that a row names as "module:function", below ``convfilter.picture``."""
     module, _, name = function.partition(":")
