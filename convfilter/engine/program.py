@@ -101,13 +101,13 @@ def _current_argument(value: Any) -> Any:
 class Program:
     """Calls that run in each step, in order, some of them ahead of the first step.
 
-    A step computes ``step_rows`` rows of the result. The program keeps the arrays of its calls alive, but not the
+    A step computes :attr:`step_rows` rows of the result. The program keeps the arrays of its calls alive, but not the
     arrays in slots. Each call is a line of a table of int64 triples (value, increment, period), one for each word: the
     address of the loop and each argument.
     """
 
     def __init__(self, calls: list[Call], step_rows: int = STEP_ROWS) -> None:
-        self._calls, self._step_rows = calls, step_rows
+        self._calls, self.step_rows = calls, step_rows
         self._lead = max(call.ahead for call in calls)
         width = 2 + max(len(call.arguments) for call in calls)
         self._lines = np.array([_line(call, width) for call in calls], np.int64)
@@ -120,7 +120,7 @@ class Program:
     def rebase(self, rows: int, source_rows: int = 0) -> None:
         """Move targets and counters by ``rows`` rows, and sources by ``source_rows``, from their first position."""
         for words, later in zip(self._rebased, (rows, source_rows), strict=True):
-            words.move(self._lines, later, self._step_rows)
+            words.move(self._lines, later, self.step_rows)
 
     def run(self, first: int, steps: int, *, continues: bool = False) -> None:
         """Run steps ``first`` to ``first + steps - 1``.

@@ -31,16 +31,16 @@ _AFRESH = -(2**40)
 
 
 class Strip:
-    """A column strip: a program computes it from the top down, ``step_rows`` rows in a step.
+    """A column strip: programs compute it step by step, from the top down.
 
     Memory that steps hand on, such as a ring of source rows, stays valid from one block to the block below it.
 
     Parameters
     ----------
     target : LineBuffer
-    main, tail : Program
-        Programs of a whole step, and of the remaining rows at the picture's end. Their calls return the number of
-        clipped samples.
+    programs : sequence of Program
+        Of a whole step and, if it differs, of the remaining rows at the picture's end; see :func:`step_programs`. Their
+        calls return the number of clipped samples.
     state : int64 array, or None
         Zeroed before a block that does not follow the one before.
     persists : bool
@@ -54,38 +54,17 @@ class Strip:
     def __init__(
         self,
         target: LineBuffer,
-        main: Program,
-        tail: Program,
-        step_rows: int,
+        programs: Sequence[Program],
         *,
         state: Indices | None = None,
         persists: bool = True,
         source: LineBuffer | None = None,
         nonfinite: Indices | None = None,
     ) -> None:
-        self._source, self._nonfinite = source, nonfinite
-        self._target, self._main, self._tail, self._step_rows, self._state = target, main, tail, step_rows, state
-        self._persists = persists
-        self._programs = [main] if main is tail else [main, tail]
+        self._target, self._source, self._step_rows = target, source, programs[0].step_rows
+        self._programs, self._main, self._tail = programs, programs[0], programs[-1]
+        self._state, self._persists, self._nonfinite = state, persists, nonfinite
         self._next = _AFRESH
-
-    @classmethod
-    def of_steps(
-        cls,
-        target: LineBuffer,
-        rows: int,
-        step_rows: int,
-        program: Callable[[int], Program],
-        *,
-        state: Indices | None = None,
-        persists: bool = True,
-        source: LineBuffer | None = None,
-        nonfinite: Indices | None = None,
-    ) -> Strip:
-        """Return a strip of ``rows`` rows; ``program`` makes the program of a step of a number of rows."""
-        main, remainder = program(min(rows, step_rows)), rows % step_rows
-        tail = program(remainder) if remainder and rows > step_rows else main
-        return cls(target, main, tail, step_rows, state=state, persists=persists, source=source, nonfinite=nonfinite)
 
     def begin(self) -> None:
         """Begin with another picture."""
@@ -138,6 +117,12 @@ class Strip:
     def programs(self) -> Sequence[Program]:
         """Return the programs of whole steps and of the remaining rows."""
         return self._programs
+
+
+def step_programs(rows: int, calls: Callable[[int], list[Call]], step_rows: int = STEP_ROWS) -> list[Program]:
+    """Return the programs for ``rows`` rows; ``calls`` returns the calls of a step of a number of rows."""
+    heights = [min(rows, step_rows), *([rows % step_rows] if rows > step_rows and rows % step_rows else [])]
+    return [Program(calls(height), step_rows) for height in heights]
 
 
 class Strips:
@@ -267,11 +252,11 @@ def strip_of(
     if isinstance(epilogue, Store):
         place = epilogue.direct_target(left, STEP_ROWS, scratch.dtype)
         if place is not None:  # the result is the sums themselves
-            program = Program(calls(StepOutput(place, target.row_samples, length)))
-            return Strip(target, program, program, STEP_ROWS, persists=persists, source=source, nonfinite=nonfinite)
+            programs = [Program(calls(StepOutput(place, target.row_samples, length)))]
+            return Strip(target, programs, persists=persists, source=source, nonfinite=nonfinite)
     sums = scratch.get("sums", STEP_ROWS * length)
 
-    def program_of(rows: int) -> Program:
+    def step_calls(rows: int) -> list[Call]:
         region = Region(0, rows, left, right)
         out = StepOutput(sums, length, length)
         numbers = epilogue.fused_arguments(scratch.dtype) if isinstance(epilogue, Store) and rows == STEP_ROWS else None
@@ -281,10 +266,10 @@ def strip_of(
         sum_calls = calls(out)
         if not (isinstance(out, StoringOutput) and out.is_stored):
             sum_calls += epilogue.calls(scratch, region, sums, length, STEP_ROWS)
-        return Program(sum_calls)
+        return sum_calls
 
-    rows = mapped.plan.rows.output
-    return Strip.of_steps(target, rows, STEP_ROWS, program_of, persists=persists, source=source, nonfinite=nonfinite)
+    programs = step_programs(mapped.plan.rows.output, step_calls)
+    return Strip(target, programs, persists=persists, source=source, nonfinite=nonfinite)
 
 
 def whole_rows(make: Callable[[], Strip], threads: int) -> Crew:

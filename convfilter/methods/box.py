@@ -18,8 +18,8 @@ from convfilter.engine.epilogue import Epilogue
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
-from convfilter.engine.program import Call, Counting, Moving, Program
-from convfilter.engine.strips import Strip, whole_rows
+from convfilter.engine.program import Call, Counting, Moving
+from convfilter.engine.strips import Strip, step_programs, whole_rows
 from convfilter.engine.sums import PassOutput, Taps, weighted_sums
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling
@@ -185,10 +185,8 @@ class _StripOfSums:
         )  # fmt: skip
 
     def _strip(self, target: LineBuffer, calls: Callable[[int], list[Call]], step_rows: int) -> Strip:
-        def program(rows: int) -> Program:
-            return Program(calls(rows), step_rows)
-
-        return Strip.of_steps(target, self._mapped.plan.rows.output, step_rows, program, state=self._state)
+        programs = step_programs(self._mapped.plan.rows.output, calls, step_rows)
+        return Strip(target, programs, state=self._state)
 
 
 def _start(phase: DilationPhase, pitch: int, step_rows: int) -> tuple[Counting, int]:

@@ -19,9 +19,9 @@ from convfilter.engine.load import LOAD
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.masked import pixels_and_mask
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
-from convfilter.engine.program import Call, Counting, Moving, Program, Rebased, Slot
+from convfilter.engine.program import Call, Counting, Moving, Rebased, Slot
 from convfilter.engine.store import Store
-from convfilter.engine.strips import Strip, whole_rows
+from convfilter.engine.strips import Strip, step_programs, whole_rows
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling
 from convfilter.methods import box
@@ -100,11 +100,11 @@ class _Extremes(StageNode):
         """Return the strip that stores the extremes as samples of the source's type."""
         windows, pitch, steps = self._windows(mapped), target.row_samples, self._steps(mapped)
 
-        def program(rows: int) -> Program:
+        def calls(rows: int) -> list[Call]:
             start = Counting(0, steps * pitch)
-            return Program(windows.calls(mapped.source.slot, row_index, rows, steps, target.slot, start, pitch), steps)
+            return windows.calls(mapped.source.slot, row_index, rows, steps, target.slot, start, pitch)
 
-        return Strip.of_steps(target, self.rows, steps, program, persists=False)
+        return Strip(target, step_programs(self.rows, calls, steps), persists=False)
 
     def _steps(self, mapped: MappedStage) -> int:
         """Return the rows of a step: of the whole block, or fewer where rows with a mask are filled first."""
@@ -122,18 +122,18 @@ class _Extremes(StageNode):
         windows, pitch = self._windows(mapped), cols.output * source.channels
         extremes = aligned_array(min(steps, self.rows) * pitch, source.dtype)
 
-        def program(rows: int) -> Program:
-            calls = windows.calls(source.slot, row_index, rows, steps, extremes, Counting(0, 0), pitch)
+        def calls(rows: int) -> list[Call]:
+            find = windows.calls(source.slot, row_index, rows, steps, extremes, Counting(0, 0), pitch)
             if isinstance(epilogue, Store) and epilogue.only_converts:
                 place = Rebased(target.slot, 0, steps * pitch)
                 all_columns = np.arange(cols.output), cols.output, 0, cols.output, source.channels
                 arguments = extremes, pitch, np.arange(rows), rows, *all_columns, 0.0, place, pitch
-                return Program([*calls, Call(LOAD.variant(S=extremes.dtype, A=target.dtype), arguments)], steps)
+                return [*find, Call(LOAD.variant(S=extremes.dtype, A=target.dtype), arguments)]
             region = Region(0, rows, 0, cols.output)
             scratch = Scratch(self.plan.precision)
-            return Program([*calls, *epilogue.calls(scratch, region, extremes, pitch, steps)], steps)
+            return [*find, *epilogue.calls(scratch, region, extremes, pitch, steps)]
 
-        return Strip.of_steps(target, self.rows, steps, program, persists=False)
+        return Strip(target, step_programs(self.rows, calls, steps), persists=False)
 
     def _windows(self, mapped: MappedStage) -> Windows:
         return Windows(_kind(self.stage), self.plan.rows, self.plan.cols, mapped.source.channels, mapped.source.dtype)

@@ -17,7 +17,7 @@ _STRIP_BYTES = 1024
 _PANELS_AT_ONCE = 4
 
 
-def strip_of(panel_bytes: int) -> int:
+def strip_panels(panel_bytes: int) -> int:
     """Return the number of panels of a strip: 0 if a footprint's rows are not nested, or panels do not fit a cache."""
     panels = min(PANELS_BYTES // panel_bytes, _STRIP_BYTES // vector_bytes()) if panel_bytes else 0
     return panels // _PANELS_AT_ONCE * _PANELS_AT_ONCE

@@ -15,9 +15,9 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.layout import Columns, columns_for
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.program import Call, Moving, Program
+from convfilter.engine.program import Call, Moving
 from convfilter.engine.store import Store
-from convfilter.engine.strips import Strip, Strips, strips_of
+from convfilter.engine.strips import Strip, Strips, step_programs, strips_of
 from convfilter.engine.sums import weights_of_rows
 from convfilter.engine.tone import IDENTITY, Tone
 from convfilter.loops.vectors import vector_bytes
@@ -99,12 +99,12 @@ class _Interleaved:
             Call(APPEND_HALO.variant(A=between.dtype), (between, pitch * self._lanes, INTERLEAVED_ROWS, depth, halo))
         )
 
-        def program(rows: int) -> Program:
+        def calls(rows: int) -> list[Call]:
             along, samples = self._along(between, pitch, pixels, rows)
             outgoing = self._outgoing(samples, pixels, depth, Region(0, rows, left, right))
-            return Program([*sums, *along, outgoing], INTERLEAVED_ROWS)
+            return [*sums, *along, outgoing]
 
-        return Strip.of_steps(self._target, mapped.plan.rows.output, INTERLEAVED_ROWS, program)
+        return Strip(self._target, step_programs(mapped.plan.rows.output, calls, INTERLEAVED_ROWS))
 
     def _incoming(self, columns: Columns, depth: int) -> list[Call]:
         """Return the calls that load a step's source rows, padded and interleaved, into the ring."""

@@ -14,8 +14,8 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import LineBuffer, Samples, Scratch
 from convfilter.engine.mapped_stage import MappedStage
 from convfilter.engine.node import Crew
-from convfilter.engine.program import Call, Counting, Moving, Program, Slot
-from convfilter.engine.strips import Strip, whole_rows
+from convfilter.engine.program import Call, Counting, Moving, Slot
+from convfilter.engine.strips import Strip, step_programs, whole_rows
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan
 from convfilter.planning.stage_plan import StagePlan
@@ -58,14 +58,13 @@ def direct_crew(loop: Loop, mapped: MappedStage, target: LineBuffer, block_rows:
     def strip() -> Strip:
         scratch, pitch = Scratch(source.dtype), target.row_samples
 
-        def program(rows: int) -> Program:
+        def calls(rows: int) -> list[Call]:
             where = Moving(mapped.row_index, 0, block_rows * mapped.plan.rows.stride)
             place = target.slot, Counting(0, block_rows * pitch), pitch
             picture = source.slot, source.slot.shape[1] * source.channels, where, mapped.plan.rows.dilation
-            call = _call(loop, scratch, mapped.plan, source.channels, picture, rows, samples, inner, place)
-            return Program([call], block_rows)
+            return [_call(loop, scratch, mapped.plan, source.channels, picture, rows, samples, inner, place)]
 
-        return Strip.of_steps(target, mapped.plan.rows.output, block_rows, program, persists=False)
+        return Strip(target, step_programs(mapped.plan.rows.output, calls, block_rows), persists=False)
 
     return whole_rows(strip, threads)
 

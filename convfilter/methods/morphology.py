@@ -22,7 +22,7 @@ from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Morphology
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.extremes import Windows
-from convfilter.methods.footprint_layout import nested_of, runs_of, strip_of
+from convfilter.methods.footprint_layout import nested_of, runs_of, strip_panels
 from convfilter.methods.rank_tiles import TAIL, flip_negatives, loaded_tile
 from convfilter.methods.residues import Residue, erosion_and_dilation, store_difference, store_whole
 from convfilter.native.loop import Loop
@@ -173,7 +173,7 @@ class _Worker:
         height, cols = region.bottom - region.top, region.right - region.left
         nested = self._nested(rotated)
         panel = 0 if nested is None else (rows * nested[1].size | 1) * (vector_bytes() // keys.itemsize)
-        strip = strip_of(panel * keys.itemsize) if plan.cols.stride == 1 else 0
+        strip = strip_panels(panel * keys.itemsize) if plan.cols.stride == 1 else 0
         length, pitch, reach = cols * channels, columns.count * channels, plan.cols.dilation * channels
         if nested is not None and strip > 0:
             taps, ends, run_rows, numbers = nested

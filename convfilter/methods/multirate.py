@@ -173,7 +173,7 @@ class _Decimate(_CoarseNode):
             nonfinite = np.zeros(1, np.int64)
             calls = decimation.calls(mapped.source, rows, columns, cols, out, (scratch, persistent))
             program = Program([*calls, *_checks(mapped.source, out, nonfinite)])
-            return Strip(target, program, program, STEP_ROWS, persists=persists, nonfinite=nonfinite)
+            return Strip(target, [program], persists=persists, nonfinite=nonfinite)
 
         # Rows are read in place only where padding needs no column of the padding value.
         cols = columns.count - decimation.in_place
@@ -227,7 +227,7 @@ class _AlongRows(_CoarseNode):
             memory = Rebased(target.slot, 0, group * target.row_samples)
             out = StepOutput(memory, target.row_samples, target.row_samples)
             program = Program(horizontal.calls(Scratch(self.dtype), rows, group, out), group)
-            return Strip(target, program, program, group, persists=False, source=source)
+            return Strip(target, [program], persists=False, source=source)
 
         return whole_rows(make, threads)
 

@@ -18,9 +18,9 @@ from convfilter.engine.layout import Columns
 from convfilter.engine.load import Source
 from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
-from convfilter.engine.program import Call, Moving, Program, Slot
+from convfilter.engine.program import Call, Moving, Slot
 from convfilter.engine.store import Store
-from convfilter.engine.strips import Strip, strips_of, whole_rows
+from convfilter.engine.strips import Strip, step_programs, strips_of, whole_rows
 from convfilter.filters.operators import ACTIVATIONS, Point
 from convfilter.native.loop import Loop
 from convfilter.planning import LUMINANCE_DIVISOR
@@ -81,13 +81,13 @@ class _Pointwise(StageNode):
         rows = _in_steps(mapped.row_index)
         store = Store(mapped, stage.tone_of_sums, target, stage.full_out)
 
-        def program(count: int) -> Program:
+        def calls(count: int) -> list[Call]:
             where = source.slot, cols * channels, Moving(rows, 0, STEP_ROWS), count
             kinds = cols, channels, channels - source.alpha, table, opacities, counts
             place = store.place(Region(0, count, 0, cols), STEP_ROWS)
-            return Program([Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))])
+            return [Call(LOOK_UP.variant(S=source.dtype, T=target.dtype), (*where, *kinds, *place))]
 
-        return whole_rows(lambda: Strip.of_steps(target, self.rows, STEP_ROWS, program, persists=False), threads)
+        return whole_rows(lambda: Strip(target, step_programs(self.rows, calls), persists=False), threads)
 
     def _stored(self, mapped: MappedStage, values: npt.NDArray[np.float64]) -> tuple[Samples, Indices]:
         """Return the stored results of real values, and 1 for each that is clipped, else 0."""
@@ -111,7 +111,7 @@ class _Pointwise(StageNode):
         tile = scratch.get("tile", STEP_ROWS * pitch)
         alpha = scratch.get("alpha", STEP_ROWS * (right - left) if mapped.source.alpha else 1)
 
-        def program(count: int) -> Program:
+        def calls(count: int) -> list[Call]:
             region = Region(0, count, left, right)
             load = source.load_calls(scratch, Moving(rows, 0, STEP_ROWS), count, columns, tile)
             scale = LUMINANCE_DIVISOR if source.gray else 1.0
@@ -120,9 +120,9 @@ class _Pointwise(StageNode):
             else:
                 function = self._function(mapped, tile, region, source.channels, alpha, scale)
             store = epilogue.store(region, tile, pitch, alpha if mapped.source.alpha else None, STEP_ROWS)
-            return Program([*load, function, *store])
+            return [*load, function, *store]
 
-        return Strip.of_steps(target, self.rows, STEP_ROWS, program)
+        return Strip(target, step_programs(self.rows, calls))
 
     def _precision(self, mapped: MappedStage) -> type[np.floating]:
         """Return the type of computed values: float32 if nothing but the store rounds."""

@@ -163,7 +163,7 @@ class _Vertical(StageNode):
             load, tile = incoming(mapped.source, scratch, persistent, ring, rows, columns)
             place = Rebased(target.slot, cols[0] * mapped.source.channels, STEP_ROWS * pitch)
             program = Program([*load, *window.calls(tile, tables.of(length), StepOutput(place, pitch, length))])
-            return Strip(target, program, program, STEP_ROWS, persists=persists)
+            return Strip(target, [program], persists=persists)
 
         widest = min(strip_cols(ring.slots, mapped.source.channels), whole_vectors(_MOST_IN_RING // ring.slots))
         return strips_of(natural.count, widest, strip, self.plan.precision, persists=False, threads=threads)
