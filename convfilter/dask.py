@@ -169,7 +169,7 @@ def _compute(shared: _Shared, chunk: Chunk, blocks: Sequence[Sequence[Any]]) -> 
     """Compute one chunk from adjacent pieces of the source's chunks."""
     rows = [np.concatenate(row, axis=1) if len(row) > 1 else row[0] for row in blocks]
     pixels = np.concatenate(rows, axis=0) if len(rows) > 1 else rows[0]
-    return run_chunk(shared.plan, shared.number, chunk, pixels, shared.dtype, shared.threads)
+    return run_chunk(shared.plan, shared.number, chunk, pixels, shared.dtype, shared.threads)[0]
 
 
 def _cut(block: Any, rows: slice, cols: slice) -> Any:

@@ -25,7 +25,7 @@ import numpy as np
 from convfilter.errors import SizeError
 from convfilter.executor.masked import masked_stages, run_masked, streaming_obstacle
 from convfilter.executor.masked_rows import run_banded_rows
-from convfilter.executor.run import run, run_array
+from convfilter.executor.run import run_array, run_rows
 from convfilter.filters import stack
 from convfilter.picture.row_source import Bands
 from convfilter.planning import applicable, plan_stack
@@ -355,7 +355,7 @@ def in_rows(plan: Any, image: np.ndarray, out: str) -> tuple[bytes, int]:
     pixels = image.reshape(*image.shape[:2], -1)
     source = Bands(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
     sink = Gathered(out)
-    clipped = run(plan, source, sink, threads=2)
+    clipped = run_rows(plan, source, sink, threads=2)
     return b"".join(sink.rows), clipped
 
 

@@ -7,7 +7,7 @@ from samples import byte_noise
 from tolerances import assert_same_picture, assert_stored
 
 import convfilter
-from convfilter.executor.run import run, run_array
+from convfilter.executor.run import run_array, run_rows
 from convfilter.filters import stack
 from convfilter.filters.catalog import FILTERS
 from convfilter.planning import plan_stack
@@ -85,7 +85,7 @@ def test_rows_of_real_samples_are_clipped_on_their_way_to_a_sink(dtype):
     image = byte_noise((300, 80, 2), dtype)
     stages = stack.stages(["kernel:2 1 2,map=clip"])
     plan, rows = plan_stack(stages, image.shape, dtype), Rows(dtype)
-    run(plan, image, rows)
+    run_rows(plan, image, rows)
     found = np.concatenate(rows.written)
     assert_same_picture(found, np.clip(convfilter.apply(image, "kernel:2 1 2"), 0, 1))
 

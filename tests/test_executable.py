@@ -17,7 +17,7 @@ import convfilter
 from convfilter.engine import executable_cache
 from convfilter.engine.executable_cache import executables as cache
 from convfilter.executor import chunks
-from convfilter.executor.run import prepare, run, run_array
+from convfilter.executor.run import prepare, run_array, run_rows
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Correlation
@@ -363,7 +363,7 @@ def test_equal_chunks_share_an_executable():
         for left in cuts:
             chunk = chunks.chunk_of(plan.stages[0], (0, 128), (left, left + 50))
             ((first, last),) = chunk.cols.ranges
-            done = chunks.run_chunk(plan, 0, chunk, image[:, first:last], np.dtype(np.uint8), 1)
+            done, _ = chunks.run_chunk(plan, 0, chunk, image[:, first:last], np.dtype(np.uint8), 1)
             np.testing.assert_array_equal(done, whole[:, left : left + 50])
     assert len(cache) == 3  # both ends, and all between
 
@@ -391,7 +391,7 @@ def test_a_run_uses_the_executable_that_was_prepared_for_it(name, threads):
     prepare(plan, image.dtype, threads=threads)  # as the next picture of a batch does
     (prepared,) = cache._waiting
     sink = Sink(plan.output_shape)
-    run(plan, image, sink, threads=threads)
+    run_rows(plan, image, sink, threads=threads)
     (used,) = cache._waiting
     assert used[2] is prepared[2]
     np.testing.assert_array_equal(sink.pixels, run_array(plan, image).pixels)
@@ -412,7 +412,7 @@ def test_streams_hold_few_bytes_for_each_row(specs, most):
         gc.collect()
         tracemalloc.start()
         try:
-            run(plan, source, Counter(), threads=1)
+            run_rows(plan, source, Counter(), threads=1)
             gc.collect()
             held.append(tracemalloc.get_traced_memory()[0])
         finally:

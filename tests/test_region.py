@@ -73,13 +73,13 @@ def test_a_small_region_reads_a_small_part_of_the_picture(monkeypatch):
     from convfilter.executor import chunks
 
     sizes = []
-    run_stage = chunks.run.run_stage
+    run_stage = chunks.run_stage
 
     def counted(plan, number, pixels, *others):
         sizes.append(pixels.shape[:2])
         return run_stage(plan, number, pixels, *others)
 
-    monkeypatch.setattr(chunks.run, "run_stage", counted)
+    monkeypatch.setattr(chunks, "run_stage", counted)
     plan = plan_stack(stack.stages(["gaussian:1.5", "sobel:magnitude"]), PHOTO.shape, PHOTO.dtype)
     run_region(plan, PHOTO, (100, 116), (40, 80), PHOTO.dtype, threads=1)
     assert max(rows for rows, _ in sizes) < 60

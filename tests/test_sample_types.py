@@ -14,7 +14,7 @@ from wides import noise, stored
 import convfilter as cf
 from convfilter.cli.root import run as run_command
 from convfilter.errors import ParameterError
-from convfilter.executor.run import run, run_array
+from convfilter.executor.run import run_array, run_rows
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import from_array
 from convfilter.picture.row_source import Bands
@@ -118,7 +118,7 @@ def test_rows_and_threads_make_no_difference(dtype, spec):
     np.testing.assert_array_equal(run_array(plan, image, threads=3).pixels, whole)
     source = Bands(image.shape, image.dtype, lambda: (image[top : top + 7] for top in range(0, len(image), 7)))
     rows = Rows(image.dtype)
-    run(plan, source, rows, threads=2)
+    run_rows(plan, source, rows, threads=2)
     np.testing.assert_array_equal(np.concatenate(rows.written).reshape(whole.shape), whole)
 
 

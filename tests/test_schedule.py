@@ -11,7 +11,7 @@ from convfilter.engine.program import Program
 from convfilter.engine.rows import Connection, FromRows, ToRows
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.group import GroupRun
-from convfilter.executor.run import run, run_array, run_stage
+from convfilter.executor.run import run_array, run_rows, run_stage
 from convfilter.filters import stack
 from convfilter.picture.row_source import Bands
 from convfilter.planning import plan_stack
@@ -343,7 +343,7 @@ def test_a_sink_takes_bands_side_by_side(text, threads, monkeypatch):
     expected = run_array(plan, image, threads=1).pixels
     for _ in range(2):
         sink = BandTaken(plan.output_shape)
-        run(plan, image, sink, threads=threads)
+        run_rows(plan, image, sink, threads=threads)
         np.testing.assert_array_equal(sink.pixels, expected)
         assert sink.tops.count(0) == (threads > 1)
 
@@ -370,7 +370,7 @@ def test_rows_that_a_sink_cannot_hold_come_in_order(sink, monkeypatch):
         monkeypatch.setattr(schedule, "MOST_WAITING", 1000)
     plan, image = planned("gaussian:9"), picture()
     taken = sink(plan.output_shape)
-    run(plan, image, taken, threads=2)
+    run_rows(plan, image, taken, threads=2)
     np.testing.assert_array_equal(taken.pixels, run_array(plan, image, threads=1).pixels)
     assert not taken.tops
 
@@ -386,10 +386,10 @@ def test_a_sink_that_fails_ends_the_other_bands(monkeypatch):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        run(plan, image, Full(plan.output_shape), threads=2)
+        run_rows(plan, image, Full(plan.output_shape), threads=2)
     assert len(calls) <= 2
     sink = BandTaken(plan.output_shape)
-    run(plan, image, sink, threads=2)
+    run_rows(plan, image, sink, threads=2)
     np.testing.assert_array_equal(sink.pixels, run_array(plan, image, threads=1).pixels)
 
 

@@ -15,7 +15,7 @@ import convfilter as cf
 from convfilter import pipeline
 from convfilter.engine.executable_cache import executables
 from convfilter.errors import ReadError
-from convfilter.executor.run import run
+from convfilter.executor.run import run_rows
 from convfilter.filters import stack
 from convfilter.picture import row_source
 from convfilter.picture.codecs import pnm_layout
@@ -355,11 +355,11 @@ class WideRows:
 @pytest.mark.parametrize(("sigma", "most"), [(4, 15e6), (5, 72e6), (8, 66e6), (20, 76e6)])
 def test_few_wide_rows_are_held(sigma, most):
     plan = plan_stack(stack.stages([f"gaussian:{sigma}"]), WideRows.shape, WideRows.dtype)
-    run(plan, WideRows(), WideRows(), threads=2)  # and load all loops
+    run_rows(plan, WideRows(), WideRows(), threads=2)  # and load all loops
     executables.forget()
     tracemalloc.start()
     try:
-        run(plan, WideRows(), WideRows(), threads=2)
+        run_rows(plan, WideRows(), WideRows(), threads=2)
         assert tracemalloc.get_traced_memory()[1] < most
     finally:
         tracemalloc.stop()

@@ -13,7 +13,7 @@ import numpy as np
 from convfilter.engine.borders import Indices, index_map
 from convfilter.engine.buffer import Samples
 from convfilter.engine.masked import Masked
-from convfilter.executor import run
+from convfilter.executor.run import run_stage, run_stage_to
 from convfilter.filters.operators import Guided, Orientation
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.derived_cache import DerivedCache
@@ -158,8 +158,8 @@ def chunk_of(plan: StagePlan, rows: tuple[int, int], cols: tuple[int, int]) -> C
 
 
 def run_chunk(
-    plan: Plan, number: int, chunk: Chunk, pixels: Samples, out_dtype: np.dtype[np.generic], threads: int
-) -> Samples:
+    plan: Plan, number: int, chunk: Chunk, pixels: Samples | Masked, out_dtype: np.dtype[np.generic], threads: int
+) -> tuple[Samples, int]:
     """Compute a chunk of a stage's result.
 
     Parameters
@@ -169,25 +169,19 @@ def run_chunk(
     number : int
         Of the stage.
     chunk : Chunk
-    pixels : (rows, cols, channels) array
+    pixels : (rows, cols, channels) array, or Masked
         The source rows and columns of the chunk's ranges, side by side.
     out_dtype : dtype
-        As for `run.run_stage`.
+        As for ``run_stage``.
     threads : int
 
     Returns
     -------
-    (rows, cols, channels) array
+    (rows, cols, channels) array, and int
+        The result, and the number of its clipped samples.
     """
-    return run_chunk_counted(plan, number, chunk, pixels, out_dtype, threads)[0]
-
-
-def run_chunk_counted(
-    plan: Plan, number: int, chunk: Chunk, pixels: Samples | Masked, out_dtype: np.dtype[np.generic], threads: int
-) -> tuple[Samples, int]:
-    """Compute a chunk of a stage's result as :func:`run_chunk` does; returns also how many samples were clipped."""
     local, pixels = _local(plan, number, chunk, pixels)
-    result, clipped = run.run_stage(local, number, pixels, out_dtype, threads)
+    result, clipped = run_stage(local, number, pixels, out_dtype, threads)
     rows, cols = (slice(side.dropped, side.dropped + side.outputs) for side in (chunk.rows, chunk.cols))
     return result[rows, cols], clipped
 
@@ -196,8 +190,8 @@ def run_chunk_to(plan: Plan, number: int, chunk: Chunk, pixels: Samples | Masked
     """Compute a chunk as :func:`run_chunk` does, into a contiguous array; returns how many samples were clipped."""
     if (chunk.rows.axis.output, chunk.cols.axis.output) == result.shape[:2]:
         local, pixels = _local(plan, number, chunk, pixels)
-        return run.run_stage_to(local, number, pixels, result, threads)
-    result[:], clipped = run_chunk_counted(plan, number, chunk, pixels, result.dtype, threads)
+        return run_stage_to(local, number, pixels, result, threads)
+    result[:], clipped = run_chunk(plan, number, chunk, pixels, result.dtype, threads)
     return clipped
 
 

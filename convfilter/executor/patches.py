@@ -16,7 +16,7 @@ from convfilter.engine.buffer import Samples
 from convfilter.engine.masked import Masked, bits_of
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.executor.bands import band, joins_mask, reach_of, run_band
-from convfilter.executor.chunks import Side, chunk_of, run_chunk_counted, run_chunk_to
+from convfilter.executor.chunks import Side, chunk_of, run_chunk, run_chunk_to
 from convfilter.executor.held import Held, Span, Valid
 from convfilter.native.loop import Loop
 from convfilter.planning import AxisPlan, Plan, StagePlan
@@ -96,7 +96,7 @@ class Patches:
         )
         if place.flags.c_contiguous and plan.stages[0].output_channels == out.shape[2]:
             return run_chunk_to(plan, 0, chunk, joined, place, threads)
-        result, clipped = run_chunk_counted(plan, 0, chunk, joined, out.dtype, threads)
+        result, clipped = run_chunk(plan, 0, chunk, joined, out.dtype, threads)
         if result.shape[2] == out.shape[2]:
             place[:] = result
         else:

@@ -31,7 +31,7 @@ def run_region(
     rows, cols : (first, last + 1)
         Outputs; at least one of each.
     out_dtype : dtype
-        As for `run.run`.
+        As for ``run_array``.
     threads : int, optional
         At most this many; by default, one for each core.
 
@@ -56,7 +56,7 @@ def run_region(
     samples = source[slice(*spans[0]), slice(*spans[1])]
     for number, (out_rows, out_cols, chunk) in enumerate(reversed(needed)):
         samples = _selected(_selected(samples, chunk.rows, spans[0][0], 0), chunk.cols, spans[1][0], 1)
-        samples = run_chunk(plan, number, chunk, samples, out_dtype, threads)
+        samples, _ = run_chunk(plan, number, chunk, samples, out_dtype, threads)
         spans = out_rows, out_cols
     top, left = rows[0] - spans[0][0], cols[0] - spans[1][0]
     return samples[top : top + rows[1] - rows[0], left : left + cols[1] - cols[0]]

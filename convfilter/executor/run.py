@@ -34,7 +34,7 @@ class Result:
     samples: int
 
 
-def run(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, threads: int | None = None) -> int:
+def run_rows(plan: Plan, source: RowSource | Samples, sink: RowSink | Samples, *, threads: int | None = None) -> int:
     """Filter a picture: read its rows from ``source``, write the rows of the result to ``sink``.
 
     Rows stay in memory only until the last row of the result that needs them, unless :func:`streaming_obstacle` says
@@ -103,7 +103,7 @@ class _Unwritten:
 
 
 def prepare(plan: Plan, dtype: np.dtype[np.generic], *, threads: int | None = None) -> None:
-    """Make programs and line buffers for a :func:`run` from an array into a row sink, while the array is decoded.
+    """Make programs and line buffers for a :func:`run_rows` from an array into a row sink, while the array is decoded.
 
     They wait in the cache of executables. Nothing is made where the samples decide how they are computed.
 
@@ -113,7 +113,7 @@ def prepare(plan: Plan, dtype: np.dtype[np.generic], *, threads: int | None = No
     dtype : dtype
         Sample type of the result.
     threads : int, optional
-        As in :func:`run`.
+        As in :func:`run_rows`.
     """
     if streaming_obstacle(plan) or plan.dtype.kind == "f":
         return
@@ -137,9 +137,9 @@ def run_array(
         Made for the shape and sample type of ``image``.
     image : (rows, cols) or (rows, cols, channels) array
     out_dtype : dtype, optional
-        Sample type of the result, by default the input's; see :func:`run`.
+        Sample type of the result, by default the input's; see :func:`run_rows`.
     threads : int, optional
-        As in :func:`run`.
+        As in :func:`run_rows`.
     out : array, optional
         Memory for the result: C-contiguous, of its shape and type, apart from the image.
 
@@ -157,7 +157,7 @@ def run_array(
     last = plan.stages[-1]
     shape = last.rows.output, last.cols.output, last.output_channels
     output = np.empty(shape, out_dtype or image.dtype) if out is None else out.reshape(shape)
-    clipped = run(plan, pixels, output, threads=threads)
+    clipped = run_rows(plan, pixels, output, threads=threads)
     return Result(output.reshape(plan.output_shape), clipped, output.size)
 
 
@@ -173,7 +173,7 @@ def streaming_obstacle(plan: Plan) -> str:
 
 
 def may_restart(plan: Plan) -> bool:
-    """Whether :func:`run` may call ``restart`` of source and sink, to begin again with another method.
+    """Whether :func:`run_rows` may call ``restart`` of source and sink, to begin again with another method.
 
     It does so where a method spreads samples that are not finite, or hides small real samples beside large ones. The
     integers of a picture are finite; so are the results of stages whose weights bound them below the largest float32.

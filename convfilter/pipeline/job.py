@@ -10,8 +10,7 @@ import numpy as np
 
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import WriteError
-from convfilter.executor.run import may_restart, prepare, run_array
-from convfilter.executor.run import run as engine_run
+from convfilter.executor.run import may_restart, prepare, run_array, run_rows
 from convfilter.filters.stage import Stage
 from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
@@ -285,7 +284,7 @@ class Job:
         steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
         prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
         plan, frame, threads = self.plans[0], self.converted.frames[0], self._options.threads
-        run: _Run = partial(engine_run, plan, threads=threads)
+        run: _Run = partial(run_rows, plan, threads=threads)
         dtype, restarts = self._run_dtype, may_restart(plan)
         ignored_pixels = self._ignored_pixels()
         if ignored_pixels is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convfilter.executor import run as executor
+from convfilter.executor.run import streaming_obstacle
 from convfilter.picture import write
 from convfilter.picture.format import Format
 from convfilter.picture.frame import Frame
@@ -63,7 +63,7 @@ def streaming_of(
     if other or len(picture.frames) > 1 or fmt is None:
         reason = other or ("frames are filtered one by one" if len(picture.frames) > 1 else "the result is an array")
         return Streaming(reason, reason)
-    before = executor.streaming_obstacle(plans[0])
+    before = streaming_obstacle(plans[0])
     loses_range = can_leave(picture.outline.dtype, stored.dtype)
     if loses_range:
         before = before or f"samples are first checked for values that {np.dtype(stored.dtype)} cannot hold"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter import api, layers, windows
-from convfilter.executor.run import run_array as engine_run
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.keywords import FilterKeywords, stages_of
 from convfilter.planning import plan_stack
@@ -316,7 +316,7 @@ def in_stack(job: Job, spec: str, *, results: tuple[str, ...] = ("uint8", "uint1
         how = {name: keywords.pop(name, False) for name in ("alpha", "premultiplied", "gray")}
         stages = stages_of([spec], cast("FilterKeywords", keywords))
         plan = plan_stack(stages, picture.shape, picture.dtype, out_dtype=dtype, **how)
-        return engine_run(plan, picture, out_dtype=dtype).pixels
+        return run_array(plan, picture, out_dtype=dtype).pixels
 
     return replace(job, run=run, results=results, **fields)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convfilter import layers, windows
-from convfilter.executor.run import run_array as engine_run
+from convfilter.executor.run import run_array
 from convfilter.filters import kernels
 from convfilter.filters.network_operators import Join
 from convfilter.filters.operators import Correlation, Point
@@ -164,7 +164,7 @@ def branches(kind: Literal["add", "multiply", "concat"], scale: float) -> Job:
         mean = Stage(Correlation(kernels.box(5, 3)), name="mean", padding_mode="reflect")
         joined = Stage(Join(kind, ((), (mean, Stage(Point("scale", scale), name="multiple")))), name="joined")
         plan = plan_stack([joined], picture.shape, picture.dtype, out_dtype=dtype, **how)
-        return engine_run(plan, picture, out_dtype=dtype).pixels
+        return run_array(plan, picture, out_dtype=dtype).pixels
 
     def joined_with(colours: Real, alpha: Real | None, scale: float, full: float) -> Real:
         opacities = np.ones_like(colours[..., :1]) if alpha is None else alpha
