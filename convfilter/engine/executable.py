@@ -133,7 +133,7 @@ class Executable:
 
     def _band_crews(self, places: Sequence[Indices | int]) -> _BandCrews:
         buffers = [LineBuffer(Slot(samples), held) for samples, held in zip(self._buffers, places, strict=True)]
-        buffers = [_array_of(self._source), *buffers, _array_of(self._sink)]
+        buffers = [_end_buffer(self._source), *buffers, _end_buffer(self._sink)]
         return _BandCrews(self._nodes, buffers, self._schedule.sharing, self._schedule.crews)
 
     def _run_alone(self, band: Band, idle: list[_BandCrews]) -> None:
@@ -257,6 +257,6 @@ class _BandCrews:
         return sum(crew.held_bytes() for crew in self._crews)
 
 
-def _array_of(place: Endpoint) -> LineBuffer:
-    """Return the array of a row source or sink; an empty array if rows are streamed."""
-    return LineBuffer(place if isinstance(place, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))
+def _end_buffer(end: Endpoint) -> LineBuffer:
+    """Return the whole picture or result as a line buffer; an empty one if its rows are streamed."""
+    return LineBuffer(end if isinstance(end, Slot) else Slot(np.empty((0, 1, 1), np.uint8)))

@@ -62,7 +62,7 @@ class GroupRun:
 
     def run(self, source: RowSource | Samples | Masked, sink: RowSink | Samples) -> int:
         """Filter a picture; return the number of clipped samples."""
-        with single_threaded_blas(self._stages):
+        with _single_threaded_blas(self._stages):
             if any(stage.takes_range for stage in self._stages):
                 assert isinstance(source, np.ndarray)
                 assert isinstance(sink, np.ndarray)
@@ -81,8 +81,8 @@ class GroupRun:
     def _taken(self, source: RowSource | Samples | Masked, sink: RowSink | Samples) -> tuple[Hashable, Executable]:
         """Return an executable out of the cache or a new one, and its key."""
         in_memory = isinstance(source, np.ndarray | Masked)
-        ends = type(source) if in_memory else None, isinstance(sink, np.ndarray), is_band_sink(sink)
-        key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, ends)
+        kinds = type(source) if in_memory else None, isinstance(sink, np.ndarray), is_band_sink(sink)
+        key = (*map(id, self._stages), self._first, self._dtype, self._threads, source.shape, kinds)
         executable = executables.take(key)
         if executable is None:
             import_before_handlers()
@@ -133,14 +133,13 @@ class GroupRun:
         return Executable(all_nodes, start, end, self._threads, room)
 
     def _setup(self, number: int, stage: StagePlan, source: RowSource | Samples | Masked) -> StageSetup:
-        plan, ends = self._plan, number == len(self._stages) - 1
-        full = plan.full
+        plan, full, is_last = self._plan, self._plan.full, number == len(self._stages) - 1
         gray = bool(plan.gray) and self._first + number == 0
         incoming = self._stages[number - 1].result if number else source.dtype
         in_memory = number == 0 and isinstance(source, np.ndarray | Masked)
-        alone = in_memory and ends
+        alone = in_memory and is_last
         rows = alone_block_rows(stage) if alone else block_rows(stage, in_memory=in_memory)
-        dtype, white = (self._dtype, self._full_out) if ends else (stage.result, full)
+        dtype, white = (self._dtype, self._full_out) if is_last else (stage.result, full)
         loaded = source_of(stage, incoming, full, gray=gray)
         return StageSetup(stage, loaded, dtype, white, rows, in_memory=in_memory, alone=alone)
 
@@ -191,7 +190,7 @@ def _input_range(stage: StageSetup, image: Samples) -> tuple[float, float]:
     return (low, high) if low <= high else (0.0, 0.0)
 
 
-def single_threaded_blas(stages: Sequence[StagePlan]) -> AbstractContextManager[None]:
+def _single_threaded_blas(stages: Sequence[StagePlan]) -> AbstractContextManager[None]:
     """Limit NumPy's BLAS to one thread while the engine's threads multiply matrices for a layer."""
     if not any(isinstance(stage.stage.operator, Layer) for stage in stages):
         return nullcontext()
