@@ -86,7 +86,7 @@ def write(where: str | os.PathLike[str], picture: Picture | Pixels, options: Wri
     --------
     >>> import numpy as np
     >>> write("/dev/null", np.zeros((4, 4), np.uint16), WriteOptions(format="jpeg"))
-    ('JPEG holds 8 bits a sample, to which the 16-bit samples are rounded; use png, tiff or jpeg2000 to keep them',)
+    ('JPEG holds 8 bits per sample, to which the 16-bit samples are rounded; use png, tiff or jpeg2000 to keep them',)
     """
     if not isinstance(where, (str, os.PathLike)):
         raise ParameterError(

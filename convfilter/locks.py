@@ -101,6 +101,6 @@ def start(thread: threading.Thread) -> None:
         thread.start()
     except RuntimeError as error:
         raise ConvfilterError(
-            "the system starts no more threads",
+            "the system refuses to start another thread",
             remedy="allow more memory (ulimit -v) or processes (ulimit -u), or use {threads=1}",
         ) from error

@@ -212,7 +212,7 @@ def test_a_kernel_is_anything_that_holds_numbers():
         ([[1, 2], [3, np.nan]], "weights must be finite, got nan in row 2, column 2"),
         ([[1, -np.inf]], "weights must be finite, got -inf in row 1, column 2"),
         *(
-            (kernel, "a kernel is rows of real numbers, as many in each; this is ragged, complex, or no numbers")
+            (kernel, "a kernel is a matrix of real numbers; this is ragged, complex or not numeric")
             for kernel in ([[1, 2], [3]], [[1j]], np.array([[1, 2j]]), [["one"]], {})
         ),
     ],

@@ -55,7 +55,7 @@ def test_other_depths_become_the_nearest_that_holds_them(tmp_path, white, stored
     after = read(tmp_path / "a.avif")
     assert after.white == stored
     np.testing.assert_array_equal(after.pixels, np.rint(pixels * (stored / white)))
-    assert len(notes) == 1 and ("stretches" if stored > white else "holds 12 bits a sample") in notes[0]
+    assert len(notes) == 1 and ("stretches" if stored > white else "holds 12 bits per sample") in notes[0]
 
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", None])
@@ -101,7 +101,7 @@ def test_a_filtered_picture_is_rounded_once_to_its_depth(tmp_path):
     )
     filter_file(str(tmp_path / "a.png"), str(tmp_path / "c.tif"), Options(["box:3", "scale:0.0624862"]))
     after, wide = read(tmp_path / "b.avif").pixels, read(tmp_path / "c.tif").pixels
-    assert report.notes[0].startswith("AVIF holds 12 bits a sample, to which the 16-bit samples are rounded")
+    assert report.notes[0].startswith("AVIF holds 12 bits per sample, to which the 16-bit samples are rounded")
     assert np.abs(after.astype(int) - wide).max() <= 1
 
 

@@ -246,7 +246,7 @@ def test_quiet_leaves_out_the_notes_on_one_file(capfd: pytest.CaptureFixture[str
     arguments = [*BLUR, "--allow-loss", "--frame", "0", "photos/a.png", "out.webp"]
     Image.fromarray(np.arange(192, dtype=np.uint16).reshape(12, 16) * 300).save("photos/a.png")
     assert run(arguments) == 0
-    assert "WebP holds 8 bits a sample" in capfd.readouterr().err
+    assert "WebP holds 8 bits per sample" in capfd.readouterr().err
     for further in ((), ("--no-clobber",)):
         assert run([*arguments, "--quiet", *further]) == 0
         assert capfd.readouterr() == ("", "")

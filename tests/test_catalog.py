@@ -167,8 +167,12 @@ def test_defaults_are_used_where_the_spec_is_silent() -> None:
             "column 1: no filter is called 'gausian'; did you mean gaussian? 'convfilter kernel list' shows all",
         ),
         ("zzz:3", SpecError, "no filter is called 'zzz'; 'convfilter kernel list' shows all"),
-        ("box:3,strid=2", SpecError, "column 13: box has no parameter 'strid'; did you mean stride? known are size, "),
-        ("maxpool:3,flip=true", SpecError, "maxpool has no parameter 'flip'; known are size, stride, "),
+        (
+            "box:3,strid=2",
+            SpecError,
+            "column 13: box has no parameter 'strid'; did you mean stride? its parameters are size, ",
+        ),
+        ("maxpool:3,flip=true", SpecError, "maxpool has no parameter 'flip'; its parameters are size, stride, "),
         ("box:3,operator=x", SpecError, "box has no parameter 'operator'"),
     ],
 )

@@ -146,7 +146,7 @@ def test_sixteen_bits_into_an_eight_bit_format(capfd: pytest.CaptureFixture[str]
     Image.fromarray(deep).save("deep.png")
     status, notes = said(capfd, "blur", "--box", "3", "deep.png", "out.bmp")
     assert (
-        status == 0 and notes.startswith("convfilter: deep.png: BMP holds 8 bits a sample") and notes.count("\n") == 1
+        status == 0 and notes.startswith("convfilter: deep.png: BMP holds 8 bits per sample") and notes.count("\n") == 1
     )
     exact = convfilter.box_blur(deep, 3, dtype=np.float32) / 257
     assert np.abs(opened("out.bmp") - exact).max() <= 0.51

@@ -160,7 +160,11 @@ def test_two_objects_of_one_name_are_refused(memory, capsys):
         (("memory://in/", "memory://out/", "--update"), 2, "memory://in/a.png: --update is for files"),
         (("memory://in/", "memory://out/", "--depfile", "d"), 2, "memory://in/a.png: --depfile is for files"),
         (("memory://in/", "memory://out.png"), 2, "memory://out.png: several inputs, or a folder, need a folder"),
-        (("memory://in/a.png", "nobody://out.png"), 2, "nobody://out.png: Protocol not known: nobody; known are s3://"),
+        (
+            ("memory://in/a.png", "nobody://out.png"),
+            2,
+            "nobody://out.png: Protocol not known: nobody; the supported ones are s3://",
+        ),
         (("memory://in/a.png", "memory:///in/a.png"), 2, "memory:///in/a.png: input and output are the same file"),
     ],
 )

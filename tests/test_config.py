@@ -89,7 +89,7 @@ def test_windows_have_tables_of_their_own(command: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("strid = 2\n", "convfilter.toml: unknown key 'strid'; did you mean stride? known are "),
+        ("strid = 2\n", "convfilter.toml: unknown key 'strid'; did you mean stride? the known keys are "),
         ("[blr]\n", "convfilter.toml: unknown table 'blr'; did you mean blur?"),
         ("[blur]\ngaussian = 3\n", "convfilter.toml: [blur]: unknown key 'gaussian'"),
         ("in-place = true\n", "convfilter.toml: unknown key 'in-place'"),

@@ -53,7 +53,9 @@ def test_samples_are_rounded_to_the_nearest(tmp_path):
     with pytest.raises(WriteError, match="neither negative values nor NaN"):
         write(tmp_path / "a.hdr", pixels)
     notes = write(tmp_path / "a.hdr", pixels, WriteOptions(allow_loss=True))
-    assert notes[0].startswith("HDR holds 8 bits a sample and an exponent for each pixel, to which samples are rounded")
+    assert notes[0].startswith(
+        "HDR holds 8 bits per sample and an exponent for each pixel, to which samples are rounded"
+    )
     kept = read(tmp_path / "a.hdr").pixels
     step = 2.0 ** (np.frexp(pixels.max(axis=2, keepdims=True, initial=0, where=np.isfinite(pixels)))[1] - 8)
     wanted = np.clip(np.nan_to_num(pixels), 0, None)

@@ -146,7 +146,7 @@ def test_plans_of_pictures_and_pipelines(capfd: pytest.CaptureFixture[str]) -> N
     for arguments, message in (
         (["-f", "box:3"], "a picture is needed, or its --size"),
         (["alpha.png"], "a filter is needed: -f SPEC, or the @NAME of a pipeline"),
-        (["-f", "box:3", "alpha.png", "--size", "9"], "alpha.png: the picture tells its size; leave out --size"),
+        (["-f", "box:3", "alpha.png", "--size", "9"], "alpha.png: the size is that of the picture; leave out --size"),
         (["-f", "box:3", "alpha.png", "in.jpg"], "a plan is for one picture, got 2 names"),
     ):
         assert run(["plan", *arguments]) == 2

@@ -198,7 +198,10 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ("apply -f box:3,mode=wrap a.png out.png", "box has no parameter 'mode'; did you mean padding_mode?"),
         ("apply -f box:radius=2 a.png out.png", "box has no parameter 'radius'; did you mean size?"),
         ("apply -f gaussian:radius=2 a.png out.png", "gaussian has no parameter 'radius'; did you mean sigma?"),
-        ("apply -f box:3,strde=2 a.png out.png", "box has no parameter 'strde'; did you mean stride? known are size"),
+        (
+            "apply -f box:3,strde=2 a.png out.png",
+            "box has no parameter 'strde'; did you mean stride? its parameters are size",
+        ),
         ("blur --size 3 a.png out.png", "no such option '--size'; did you mean --box SIZE?"),
         ("blur --gausian 3 a.png out.png", "did you mean --gaussian?"),
         ("sharpen --radius 3 a.png out.png", "did you mean --sigma?"),
@@ -238,7 +241,7 @@ def test_a_standard_input_that_is_a_file_has_a_time() -> None:
         ("help padding", "no command is called 'padding'; --padding is an option of filters: 'convfilter help blur'"),
         ("padding-mode", "--padding-mode is an option of filters"),
         ("none.jpg out.png", "a command comes before the names of files"),
-        ("blrr", "did you mean blur? known are blur, edges,"),
+        ("blrr", "did you mean blur? the commands are blur, edges,"),
     ],
 )
 def test_the_right_word_is_suggested(typed: str, message: str, capfd: pytest.CaptureFixture[str]) -> None:

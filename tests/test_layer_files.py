@@ -52,7 +52,7 @@ def test_floats_of_16_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "data", "message"),
     [
-        (entry("F4", 1, 1), b"\0", "'weight' has the type 'F4'; known are F64, F32,"),
+        (entry("F4", 1, 1), b"\0", "'weight' has the type 'F4'; the supported types are F64, F32,"),
         (entry("BOOL", 1, 1), b"\1", "weight must hold real numbers, got bool"),
         (entry("F32", 2, 4), bytes(7), "cannot lie at [0, 8] of 7 bytes"),
         (entry("F32", 2, 4, data_offsets=[0, 4]), bytes(8), "cannot lie at [0, 4] of 8 bytes"),

@@ -385,7 +385,10 @@ def test_safetensors(tmp_path: Path) -> None:
         ({"weight": np.ones((1, 1, 1, 1)), "activation": "step"}, "activation must be one of none, relu,"),
         ({"weight": np.ones((1, 1, 1, 1)), "stride": 0}, "stride must be at least 1, got 0"),
         ({"weight": np.ones((1, 1, 1, 1)), "stride": 1.5}, "stride must be one whole number or (rows, cols)"),
-        ({"weight": np.ones((1, 1, 1, 1)), "pad": 1}, "'pad' does not belong to a layer; known are weight, bias,"),
+        (
+            {"weight": np.ones((1, 1, 1, 1)), "pad": 1},
+            "'pad' does not belong to a layer, whose arrays are weight, bias,",
+        ),
         ({"kernel": np.ones((1, 1, 1, 1))}, "a layer has an array called weight, got kernel"),
         ({"weight": np.array([[[[None]]]], object)}, "this is not a usable .npz file"),
     ],

@@ -65,7 +65,7 @@ def copied(source: str, destination: str, **options: object) -> tuple[str, ...]:
 
 def noted(notes: tuple[str, ...]) -> tuple[str, ...]:
     """Leave out the notes on every Radiance HDR that is written."""
-    return tuple(note for note in notes if "bits a sample and an exponent" not in note)
+    return tuple(note for note in notes if "bits per sample and an exponent" not in note)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -104,8 +104,8 @@ def test_depth_is_kept_or_reported(fmt: Format, dtype: type) -> None:
             pixels = srgb_curve(pixels / 65535) * 65535
         np.testing.assert_allclose(kept * np.float64(white), pixels, rtol=1e-6)
     else:
-        assert re.search(rf"{fmt.name} holds (8|12|16) bits a sample", notes[0])
-        with pytest.raises(WriteError, match=r"bits a sample.*strict=True"):
+        assert re.search(rf"{fmt.name} holds (8|12|16) bits per sample", notes[0])
+        with pytest.raises(WriteError, match=r"bits per sample.*strict=True"):
             copied("in.tif", "other" + fmt.suffixes[0], strict=True)
         assert not Path("other" + fmt.suffixes[0]).exists()
 
@@ -629,7 +629,7 @@ def test_a_note_names_the_file_and_an_error_leaves_none() -> None:
     done = program("apply", "-f", "identity", "--background", "white", "in.png", "out.jpg")
     assert done.returncode == 0
     (line,) = said(done)
-    assert line.startswith("convfilter: in.png: JPEG holds 8 bits a sample")
+    assert line.startswith("convfilter: in.png: JPEG holds 8 bits per sample")
     done = program("apply", "-f", "identity", "--background", "white", "--strict", "in.png", "strict.jpg")
     assert done.returncode == 1 and "--strict" in done.stderr and not Path("strict.jpg").exists()
 
@@ -641,7 +641,7 @@ def test_a_batch_says_a_note_once_with_a_count() -> None:
     done = program("apply", "-f", "identity", "--ext", "jpg", "photos", "out")
     assert done.returncode == 0
     lines = said(done)
-    assert [line for line in lines if "bits a sample" in line] == [lines[0]]
+    assert [line for line in lines if "bits per sample" in line] == [lines[0]]
     assert re.match(r"convfilter: photos/\d.png and 3 more: JPEG holds 8 bits", lines[0])
     assert lines[1:] == ["convfilter: 5 done, 0 failed"]
     done = program("apply", "-f", "identity", "--ext", "jpg", "--json", "--quiet", "photos", "again")

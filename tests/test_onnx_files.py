@@ -353,7 +353,7 @@ def test_invalid_unpooling_and_constants_are_refused(unpooled: str) -> None:
     with pytest.raises(ParameterError, match="the constant has 18x21 pixels and is for pictures of that size, got 12x"):
         convfilter.apply(IMAGE[:15, :12], f"net:{unpooled},until=add2")
     pixels = np.concatenate([IMAGE, IMAGE[..., :1]], axis=2)
-    with pytest.raises(ParameterError, match="unpooling takes no alpha; give a picture without"):
+    with pytest.raises(ParameterError, match="unpooling must not have alpha; use a picture without it"):
         convfilter.apply(pixels, f"net:{unpooled},until=unpool1", alpha=True)
     with pytest.raises(ParameterError, match="float32 holds indices of 4194304 samples, got 4320000"):
         convfilter.plan((1200, 900, 3), f"net:{unpooled},until=i1", dtype=np.float32)

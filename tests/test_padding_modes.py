@@ -135,7 +135,9 @@ def test_two_windows_one_after_the_other(modes):
 def test_guided(modes, holes):
     image = noise((29, 41)) / np.float32(255)
     if "constant" in modes:
-        with pytest.raises(ParameterError, match="guided pads with edge, reflect, symmetric or wrap, got constant"):
+        with pytest.raises(
+            ParameterError, match="guided padding_mode must be edge, reflect, symmetric or wrap, got constant"
+        ):
             cf.guided_filter(image, 2, padding_mode=modes)
         return
     counts = np.random.default_rng(3).random(image.shape) > 0.1 * holes

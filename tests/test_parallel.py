@@ -89,11 +89,11 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_leaves_none_behind(monk
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_one)
-    with pytest.raises(ConvfilterError, match="the system starts no more threads"):
+    with pytest.raises(ConvfilterError, match="the system refuses to start another thread"):
         list(in_order(lambda number: number, range(1000), 3))
     assert threading.active_count() <= before
     crew = Crew(lambda number: time.sleep(0.01), lambda result: None, 3)
-    with pytest.raises(ConvfilterError, match="the system starts no more threads"):
+    with pytest.raises(ConvfilterError, match="the system refuses to start another thread"):
         for number in range(6):
             crew.put(number)
     crew.stop()

@@ -101,7 +101,7 @@ def test_a_state_dict_of_one_layer_needs_no_prefix(tmp_path: Path) -> None:
         (",prefix=conv1,norm=fc", "norm must name a batch normalisation, which has a running_mean, got 'fc'"),
         (",prefix=conv1,norm=prelu1", "norm must name a batch normalisation, which has a running_mean, got 'prelu1'"),
         (",prefix=conv1,prelu=bn1", "prelu must name a PReLU, which has a weight of one axis alone, got 'bn1'"),
-        (",prefix=block,norm=bn1", "a layer has no two modules like 'bn1'"),
+        (",prefix=block,norm=bn1", "a layer has one module of each kind, and there is another like 'bn1'"),
     ],
 )
 def test_modules_that_make_no_layer(

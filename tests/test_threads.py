@@ -186,7 +186,7 @@ def test_a_thread_that_cannot_be_started_stops_the_others(monkeypatch):
         threading.Event().wait(0.001)
 
     monkeypatch.setattr(threading.Thread, "start", start_one)
-    with pytest.raises(ConvfilterError, match="the system starts no more threads"):
+    with pytest.raises(ConvfilterError, match="the system refuses to start another thread"):
         run_blocks(MANY, work, 4)
     assert len(done) < len(MANY) // 10
     assert nothing_runs()

@@ -58,7 +58,7 @@ LINES = {
     "vips rank in.png out.png 5 3 11": ("convfilter apply -f percentile:5x3,p=11/14 in.png out.png", "vips 8.14"),
     "vips gaussblur in.png out.jpg[Q=90] 2 --min-ampl 0.01": (
         "convfilter apply -f gaussian:2,truncate=3 --quality 90 in.png out.jpg",
-        "whole numbers for weights",
+        "rounds the weights to integers",
     ),
     "vips morph in.png out.png cross.mat erode": (
         "convfilter apply -f 'erode:0 1 0; 1 1 1; 0 1 0' in.png out.png",
@@ -97,7 +97,7 @@ LINES = {
     "gmic in.png blur 4 output out.png": (f"{GAUSSIAN} in.png out.png", "recursive"),
     "gmic in.png blur 2,0 blur 1 output out.png": (
         "convfilter apply -f gaussian:2,padding_mode=constant -f gaussian:1 in.png out.png",
-        "cuts off fractions",
+        "truncates its results",
     ),
     "ndimage.median_filter(cv2.medianBlur(cv2.imread('a.png').astype(float), 5), 3, mode='nearest')": (
         "convfilter apply -f median:5 -f median:3 --padding-mode edge in.png out.png",
@@ -644,7 +644,10 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("filters.difference_of_gaussians(a, 3, 2)", "the second sigma is the larger one"),
         ("im.filter(3)", "'im.filter(3)' has no translation: filter() has one argument, a filter of Pillow"),
         ("rows.filter(name='x')", "filter() has one argument, a filter of Pillow such as ImageFilter.BLUR"),
-        ("im.filter(gaussian)", "'ImageFilter.gaussian()' has no translation: known are GaussianBlur, BoxBlur"),
+        (
+            "im.filter(gaussian)",
+            "'ImageFilter.gaussian()' has no translation: the functions that have one are GaussianBlur, BoxBlur",
+        ),
         ("im.filter(ImageFilter.MedianFilter(4))", "even windows reach further to the left there"),
         ("im.filter(ImageFilter.RankFilter(3, 9))", "the ranks of 9 samples begin with 0"),
         ("im.filter(ImageFilter.Kernel((3, 3), [1, 2, 1]))", "Pillow has kernels of 3x3 and 5x5 weights"),
@@ -656,8 +659,8 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("nn.Identity()", "no filter was found in 'nn.Identity()'"),
         ("gmic in.png blur 5% o out.png", "a standard deviation in pixels has a translation"),
         ("sobel(image)", "ndimage and skimage have it; write the library before it"),
-        ("tf.blur(image)", "known are calls of ndimage, cv2, skimage, torch.nn and ImageFilter"),
-        ("tf.nn.leaky_relu(x)", "'tf.nn.leaky_relu()' has no translation: known are calls of ndimage, cv2"),
+        ("tf.blur(image)", "only calls of ndimage, cv2, skimage, torch.nn and ImageFilter have one"),
+        ("tf.nn.leaky_relu(x)", "'tf.nn.leaky_relu()' has no translation: only calls of ndimage, cv2"),
         ("kornia.filters.sobel(x)", "'kornia.filters.sobel()' has no translation"),
         ("cv2.cuda.blur(x)", "'cv2.cuda.blur()' has no translation"),
         ("cv2.blur(img, *sizes)", "'*sizes' has no translation: write its values into the line"),
@@ -724,7 +727,7 @@ def test_an_unsharp_mask_of_ffmpeg_is_its_kernel(capfd: pytest.CaptureFixture[st
         ("cv2.Sobel(a, -1, 2, 0, ksize=-1)", "'Sobel of order (2, 0) and ksize -1' has no translation"),
         ("cv2.Laplacian(a, -1, ksize=4)", "'Laplacian of ksize 4' has no translation"),
         ("cv2.blur(a, (3, 3), anchor=(5, 0))", "the window does not reach that far"),
-        ("ndimage.zoom(a, 2)", "'ndimage.zoom()' has no translation: known are gaussian_filter"),
+        ("ndimage.zoom(a, 2)", "'ndimage.zoom()' has no translation: the functions that have one are gaussian_filter"),
         ("magick in.png out.png", "no filter was found"),
         ("magick in.png -blur '0x4", "the line cannot be split into words: No closing quotation"),
     ],

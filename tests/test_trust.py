@@ -350,7 +350,7 @@ def test_pages_and_rules_do_not_leave_their_folder_through_links(
     Path("page.html").symlink_to(mine)
     arguments = ["blur", "--box", "3", option, "page.html", "in.png", "out.png"]
     assert run(arguments) == 1
-    assert f"page.html: it is a link to {mine}, out of its folder; use --follow" in capfd.readouterr().err
+    assert f"page.html: it is a link to {mine}, outside its folder; use --follow" in capfd.readouterr().err
     assert mine.read_text() == "mine"
     assert run([*arguments, "--follow"]) == 0
     assert mine.read_text() != "mine"

@@ -49,7 +49,7 @@ def test_white_becomes_white_in_formats_of_fewer_bits(dtype, name, full):
     pixels[0, :3] = 0, white // 3, white
     full = 255 if dtype == "int8" else full
     (note,) = filtered(saved("in.tif", pixels), name, "identity").notes
-    told = f"holds no signed 8-bit samples; {white} becomes white" if dtype == "int8" else "bits a sample"
+    told = f"holds no signed 8-bit samples; {white} becomes white" if dtype == "int8" else "bits per sample"
     assert told in note or (dtype == "int16" and "32767 becomes white" in note)
     exact = stored(reference.exact(pixels.astype(object)) * full / white, "uint16")
     np.testing.assert_array_equal(cf.read(name).pixels, exact)
@@ -89,11 +89,13 @@ def test_signed_samples_keep_their_values_as_floats(dtype):
 def test_unsigned_samples_and_floats_have_white_at_1():
     pixels = noise("uint32", (9, 7))
     (note,) = filtered(saved("in.tif", pixels), "out.pfm", "identity").notes
-    assert note == "PFM holds 32 bits a sample, to which the 32-bit samples are rounded; use tiff or fits to keep them"
+    assert (
+        note == "PFM holds 32 bits per sample, to which the 32-bit samples are rounded; use tiff or fits to keep them"
+    )
     np.testing.assert_array_equal(cf.read("out.pfm").pixels, (pixels / (2**32 - 1)).astype(np.float32))
     pixels = noise("float64", (9, 7))
     (note,) = filtered(saved("in.tif", pixels), "out.pfm", "identity").notes
-    assert "32 bits a sample, to which the 64-bit floating-point samples are rounded" in note
+    assert "32 bits per sample, to which the 64-bit floating-point samples are rounded" in note
     np.testing.assert_array_equal(cf.read("out.pfm").pixels, pixels.astype(np.float32))
 
 
@@ -213,9 +215,7 @@ def test_masks_leave_stacks_of_filters_exact(dtype):
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
 def test_measurements_have_no_linear_light(dtype):
     saved("in.tif", noise(dtype, (9, 7, 3)))
-    with pytest.raises(
-        PictureError, match=f"signed samples \\({dtype}\\) are measurements, which have no linear light"
-    ):
+    with pytest.raises(PictureError, match=f"signed samples \\({dtype}\\) are measurements, not light"):
         filtered("in.tif", "out.tif", "box:3", linear=True)
 
 

@@ -237,7 +237,7 @@ def test_the_same_picture_gives_the_same_bytes(tmp_path, suffix):
 def test_a_format_written_with_less_than_was_read_says_so():
     outline = Outline(30, 20, "rgb", False, format="AVIF", dtype="uint16")
     _, (note,) = check(resolve_target("a.avif"), outline)
-    assert note.startswith("AVIF holds 12 bits a sample, to which the 16-bit samples are rounded")
+    assert note.startswith("AVIF holds 12 bits per sample, to which the 16-bit samples are rounded")
     assert check(resolve_target("a.avif"), replace(outline, dtype="uint8"))[1] == ()
     assert check(resolve_target("a.png"), outline)[1] == ()
     assert len(check(resolve_target("a.png"), replace(outline, dtype="float32"))[1]) == 1

@@ -270,4 +270,4 @@ def _unknown(word: str, known: Iterable[str], what: str) -> str:
     words = [shown(each, quotes=False) for each in known]
     close = get_close_matches(word, words, n=1)
     advice = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what} {shown(word)}; {advice}known are {', '.join(words) or 'none'}"
+    return f"unknown {what} {shown(word)}; {advice}the known {what}s are {', '.join(words) or 'none'}"

@@ -37,7 +37,7 @@ def of_command(word: str) -> str:
     if word.replace("-", "_") in STAGE_PARAMETERS:
         return f"{said}--{word.replace('_', '-')} is an option of filters: 'convfilter help blur' describes it"
     close = get_close_matches(word[:99], COMMANDS, n=1)
-    return said + (f"did you mean {close[0]}? " if close else "") + f"known are {', '.join(COMMANDS)}"
+    return said + (f"did you mean {close[0]}? " if close else "") + f"the commands are {', '.join(COMMANDS)}"
 
 
 def of_filter(word: str) -> str:

@@ -128,7 +128,7 @@ def _of_file(
 
     given = [flag for flag, value in typed.items() if value]
     if given:
-        raise UsageError(f"the picture tells its size; leave out {given[0]}", subject=source)
+        raise UsageError(f"the size is that of the picture; leave out {given[0]}", subject=source)
     try:
         with opened(source, ReadOptions(allow_loss=True, max_pixels=sys.maxsize)) as picture:
             if gray:

@@ -209,7 +209,7 @@ def _real_numbers(weights: npt.ArrayLike) -> Weights:
             return array.astype(np.float64)
     except (TypeError, ValueError):
         pass
-    raise KernelFileError("a kernel is rows of real numbers, as many in each; this is ragged, complex, or no numbers")
+    raise KernelFileError("a kernel is a matrix of real numbers; this is ragged, complex or not numeric")
 
 
 def fractions_of(weight: Weights) -> tuple[Weights, Weights]:

@@ -106,7 +106,7 @@ def _arrays(path: str, modules: Modules) -> dict[str, Array]:
             "save a state dict of PyTorch as .safetensors"
         )
     if "\0" in path:
-        raise KernelFileError("names of files cannot have a zero byte")
+        raise KernelFileError("a file name must not contain a zero byte")
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise KernelFileError(f"weights may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")
@@ -134,7 +134,7 @@ def _known(names: Collection[str]) -> Collection[str]:
         raise KernelFileError(f"a layer has an array called weight, got {listed}")
     unknown = sorted(set(names) - set(_KNOWN))
     if unknown:
-        raise KernelFileError(f"{shown(unknown[0])} does not belong to a layer; known are {', '.join(_KNOWN)}")
+        raise KernelFileError(f"{shown(unknown[0])} does not belong to a layer, whose arrays are {', '.join(_KNOWN)}")
     return names
 
 

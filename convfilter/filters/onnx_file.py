@@ -79,7 +79,7 @@ def _reading(path: str, read: Callable[[Graph], Read]) -> Read:
         ) from error
     try:
         if "\0" in path:
-            raise KernelFileError("names of files cannot have a zero byte")
+            raise KernelFileError("a file name must not contain a zero byte")
         size = os.path.getsize(path)
         if size > MOST_BYTES:
             raise KernelFileError(f"a model may take {MOST_BYTES >> 20} MB, this file has {size / 2**20:,.0f} MB")

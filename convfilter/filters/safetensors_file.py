@@ -67,7 +67,7 @@ def _tensor(name: str, entry: dict[str, Any], content: memoryview) -> Array:
     kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _NUMPY_TYPES and kind not in _DECODERS:
         known = ", ".join((*_NUMPY_TYPES, *_DECODERS))
-        raise KernelFileError(f"{shown(name)} has the type {shown(kind)}; known are {known}")
+        raise KernelFileError(f"{shown(name)} has the type {shown(kind)}; the supported types are {known}")
     if not all(type(side) is int and side >= 0 for side in shape):
         raise KernelFileError(f"{shown(name)} has the shape {shown(shape)}; its sides must be whole numbers")
     width = 1 if kind.startswith("F8") else 2 if kind == "BF16" else np.dtype(_NUMPY_TYPES[kind]).itemsize

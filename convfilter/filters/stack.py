@@ -250,4 +250,4 @@ def _nearest(word: str, words: Iterable[str]) -> str:
 
     known = list(words)
     close = get_close_matches(word, known, n=1)
-    return (f"did you mean {close[0]}? " if close else "") + f"known are {', '.join(known)}"
+    return (f"did you mean {close[0]}? " if close else "") + f"its parameters are {', '.join(known)}"

@@ -128,14 +128,17 @@ def _renamed(module: str, parts: Mapping[str, Array], names: Mapping[str, str]) 
     unknown = sorted(set(parts) - {*names, _COUNTER})
     if unknown:
         tensor = shown(f"{module}.{unknown[0]}")
-        raise KernelFileError(f"{tensor} does not belong to a layer; known are {', '.join(names)}")
+        raise KernelFileError(f"{tensor} does not belong to a layer, whose arrays are {', '.join(names)}")
     return {names[name]: tensor for name, tensor in parts.items() if name != _COUNTER}
 
 
 def _once(arrays: Mapping[str, Array], module: str, further: dict[str, Array]) -> dict[str, Array]:
     """Return ``further`` arrays, or refuse a second batch normalisation or a second PReLU."""
     if arrays.keys() & further.keys():
-        raise KernelFileError(f"a layer has no two modules like {shown(module)}; choose with prefix=, norm=, prelu=")
+        raise KernelFileError(
+            f"a layer has one module of each kind, and there is another like {shown(module)}; "
+            "choose with prefix=, norm=, prelu="
+        )
     return further
 
 

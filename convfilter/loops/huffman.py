@@ -19,7 +19,7 @@ _BASES = _LIMITS + 17
 _SYMBOLS = _BASES + 17
 #: Number of values of a table.
 TABLE_SIZE = _SYMBOLS + 256
-#: Number of categories of DC differences at 8 bits a sample; for each, ``codes`` holds the code and, before it, its
+#: Number of categories of DC differences at 8 bits per sample; for each, ``codes`` holds the code and, before it, its
 #: length.
 CATEGORIES = 12
 #: Number of values of ``state``, and the indices of the last DC coefficients of up to four components in it: those

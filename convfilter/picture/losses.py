@@ -153,7 +153,7 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
             else _FLOAT32_BITS
         )
         yield Loss(
-            f"{fmt.name} holds {bits} bits a sample, to which the {kind} samples "
+            f"{fmt.name} holds {bits} bits per sample, to which the {kind} samples "
             f"are rounded; use {keepers} to keep them"
         )
     elif not fmt.mantissa and is_signed(outline.dtype) and not is_signed(stored):
@@ -164,7 +164,7 @@ def _of_depth(outline: Outline, fmt: Format) -> Iterator[Loss]:
     elif fmt.mantissa and outline.format != fmt.name:
         keepers = formats_that(lambda other: "float32" in other.dtypes and not other.mantissa, outline)
         yield Loss(
-            f"{fmt.name} holds {fmt.mantissa} bits a sample and an exponent for each pixel, to which samples are "
+            f"{fmt.name} holds {fmt.mantissa} bits per sample and an exponent for each pixel, to which samples are "
             f"rounded; use {keepers} to keep them"
         )
     elif stored.kind == "u" and np.dtype(outline.dtype).kind == "u":
@@ -193,7 +193,7 @@ def _of_white(outline: Outline, fmt: Format, stored: np.dtype[np.generic]) -> It
     if after < before:
         keepers = formats_that(lambda other: "uint16" in other.dtypes and _holds_bits(other, outline), outline)
         yield Loss(
-            f"{fmt.name} holds {after.bit_length()} bits a sample, to which the {before.bit_length()}-bit samples "
+            f"{fmt.name} holds {after.bit_length()} bits per sample, to which the {before.bit_length()}-bit samples "
             f"are rounded; use {keepers} to keep them"
         )
     elif outline.white and after != before and stored == np.dtype(outline.dtype):

@@ -120,7 +120,7 @@ def of_palette(picture: Picture, fmt: Format) -> Iterator[Loss]:
         return  # the input had no more colours
     frames = [frame.pixels for frame in picture.frames]
     if any(is_reduced(pixels, picture.alpha) for pixels in frames):
-        yield Loss(f"{fmt.name} holds {fmt.colours} colours a frame, to which the picture's are reduced by dithering")
+        yield Loss(f"{fmt.name} holds {fmt.colours} colours per frame, to which the picture's are reduced by dithering")
     if picture.alpha and any(((p[..., -1] > 0) & (p[..., -1] < _OPAQUE)).any() for p in frames):
         yield Loss(f"{fmt.name} holds opaque and transparent pixels only; opacity is rounded")
 

@@ -97,7 +97,7 @@ def check(target: Target, outline: Outline, options: WriteOptions = _DEFAULTS) -
         )
     if max(outline.width, outline.height) > fmt.max_side:
         raise WriteError(
-            f"{fmt.name} holds {fmt.max_side} pixels to a side, the result has {outline.width}x{outline.height}; "
+            f"{fmt.name} holds {fmt.max_side} pixels per side, the result has {outline.width}x{outline.height}; "
             "use another format: png, tiff"
         )
     if _keeps_all(outline, fmt):
@@ -170,7 +170,7 @@ def write(
     --------
     >>> import numpy as np
     >>> write("/dev/null", np.zeros((4, 4), np.uint16), WriteOptions(format="jpeg"))
-    ('JPEG holds 8 bits a sample, to which the 16-bit samples are rounded; use png, tiff or jpeg2000 to keep them',)
+    ('JPEG holds 8 bits per sample, to which the 16-bit samples are rounded; use png, tiff or jpeg2000 to keep them',)
     """
     if not isinstance(picture, Picture):
         picture = Picture.from_array(picture)

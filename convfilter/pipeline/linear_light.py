@@ -124,7 +124,7 @@ def converted_input(
 
     if linear and is_signed(picture.outline.dtype):
         raise ReadError(
-            f"signed samples ({picture.outline.dtype}) are measurements, which have no linear light",
+            f"signed samples ({picture.outline.dtype}) are measurements, not light",
             remedy="leave out {linear=True}",
         )
     curve = curve_of(picture) if linear else LINEAR

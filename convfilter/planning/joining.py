@@ -59,7 +59,7 @@ def _unpooled_shape(
     """
     (rows, cols, channels), indices = shapes
     if alpha:
-        raise ParameterError(f"{prefix}unpooling takes no alpha; give a picture without")
+        raise ParameterError(f"{prefix}unpooling must not have alpha; use a picture without it")
     if indices != shapes[0]:
         raise ParameterError(f"{prefix}each sample needs an index, got {shapes[0]} samples and {indices} indices")
     size = operator.pooled(rows, cols)

@@ -271,7 +271,7 @@ def _require_guide(stage: Stage, shape: tuple[int, int, int], stored: np.dtype[n
     if not isinstance(operator, Guided):
         return
     if stage.pads_with_value:
-        raise ParameterError(f"{prefix}guided pads with edge, reflect, symmetric or wrap, got constant")
+        raise ParameterError(f"{prefix}guided padding_mode must be edge, reflect, symmetric or wrap, got constant")
     if operator.guide is None or isinstance(operator.guide, str):
         return
     rows, cols, channels = operator.guide.shape
@@ -306,7 +306,8 @@ def _require_channels(stage: Stage, channels: int, prefix: str, rows: int) -> No
 def _require_indices(stage: Stage, shape: tuple[int, int, int], result: np.dtype[np.generic], prefix: str) -> None:
     if isinstance(stage.operator, MaxIndices) and math.prod(shape) > MOST_INDICES and not is_wide(result):
         raise ParameterError(
-            f"{prefix}float32 holds indices of {MOST_INDICES} samples, got {math.prod(shape)}; take a smaller picture"
+            f"{prefix}float32 holds the indices of at most {MOST_INDICES} samples, got {math.prod(shape)}; "
+            "use a smaller picture"
         )
 
 

@@ -208,7 +208,7 @@ def _known(called: str, name: str, before: list[str]) -> Call:
     """
     library = next((_LIBRARIES[each] for each in before if each in _LIBRARIES), "")
     if before and (not library or any(each not in _LIBRARIES and each not in _PACKAGES for each in before)):
-        raise unknown(f"{called}()", f"known are calls of {LIBRARIES}")
+        raise unknown(f"{called}()", f"only calls of {LIBRARIES} have one")
     modules = [library] if library else _MODULES
     tables: dict[str, dict[str, Call]] = {
         module: import_module(f"convfilter.cli.translation.{module}").CALLS for module in modules
@@ -220,7 +220,7 @@ def _known(called: str, name: str, before: list[str]) -> Call:
         names = (
             ", ".join(name for table in tables.values() for name in table) if library else "ndimage.sobel and others"
         )
-        raise unknown(f"{called}()", f"known are {names}")
+        raise unknown(f"{called}()", f"the functions that have one are {names}")
     return tables[having[0]][name]
 
 

@@ -39,7 +39,7 @@ def translate(words: Sequence[str], result: Translation) -> None:
         else:
             result.names.append(word)
     if not all(name.lower().rpartition(".")[2] in _RGB for name in result.names):
-        result.note("of a JPEG or a video, ffmpeg filters brightness and colour (YUV), convfilter red, green and blue")
+        result.note("ffmpeg filters brightness and colour (YUV) of a JPEG or a video, convfilter red, green and blue")
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -104,7 +104,7 @@ def _gblur(_name: str, values: _Values, result: Translation) -> None:
     times = "once" if steps == 1 else f"{steps} times"
     result.add(
         f"gaussian:{pair(sigma, sigma if down < 0 else down)}",
-        f"gblur runs a recursive filter {times}, which comes near a Gaussian: of photos, within 44 of 255 levels if "
+        f"gblur runs a recursive filter {times}, which approximates a Gaussian: of photos, within 44 of 255 levels if "
         "once, within 21 if 6 times",
     )
 

@@ -58,8 +58,8 @@ def _blur(text: str, result: Translation) -> None:
     result.add(with_keywords(f"gaussian:{numeral(float(sigma))}", *[f"padding_mode={mode}"] * (mode != "edge")))
     if options[1:] not in ([], ["0"], ["1"]):
         raise unknown(f"blur {text}")
-    result.note(f"G'MIC's blur is a recursive filter that comes near, of a photo within 31 of 255 levels; {GAUSSIAN}")
-    result.note("G'MIC cuts off fractions when it writes 8 bits, which darkens by half a level; convfilter rounds")
+    result.note(f"G'MIC's recursive filter approximates a Gaussian, within 31 of 255 levels on a photo; {GAUSSIAN}")
+    result.note("G'MIC truncates its results to 8 bits, which darkens by half a level; convfilter rounds")
 
 
 def _sizes(name: str, text: str, most: int) -> list[int]:

@@ -116,7 +116,7 @@ def _canny(arguments: Arguments, result: Translation) -> None:
     if white != 1:
         result.note("thresholds above 1 are levels of bytes in scikit-image, so they are divided by 255 here")
     elif given:
-        result.note("thresholds are taken as those of floats; of bytes scikit-image divides them by 255")
+        result.note("thresholds are taken as for floats; for bytes scikit-image divides them by 255")
     low, high = 0.1 if low is None else low / white, 0.2 if high is None else high / white
     result.add(f"canny:{numeral(sigma)},{numeral(low)},{numeral(high)}")
 

@@ -85,7 +85,7 @@ def _gaussblur(values: Sequence[str], settings: Mapping[str, str], result: Trans
         least = float(settings.get("min-ampl", "nan"))
     except ValueError:
         raise UsageError(f"the form is vips gaussblur IN OUT SIGMA, got {shown(' '.join(values))}") from None
-    in_whole = "" if settings.get("precision", "integer") == "float" else ", and takes whole numbers for weights"
+    in_whole = "" if settings.get("precision", "integer") == "float" else ", and rounds the weights to integers"
     if settings.get("precision", "integer") not in ("integer", "float"):
         raise unknown(f"--precision {settings['precision']}")
     if 0 < least < 1 and sigma > 0:
@@ -93,7 +93,7 @@ def _gaussblur(values: Sequence[str], settings: Mapping[str, str], result: Trans
             f"gaussian:{numeral(sigma)},truncate={numeral(int(sigma * math.sqrt(-2 * math.log(least))) / sigma)}"
         )
         if in_whole:
-            result.note("vips takes whole numbers for weights, of 20 for the largest (--precision integer)")
+            result.note("vips rounds the weights to integers, of which 20 is the largest (--precision integer)")
     else:
         result.add(
             f"gaussian:{numeral(sigma)}",

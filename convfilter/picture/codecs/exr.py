@@ -196,7 +196,7 @@ def _channels_of(head: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """
     stored = [channel.name for channel in head["channels"]]
     if "deep" in str(head["type"]):
-        raise ReadError("a deep OpenEXR has many samples a pixel and cannot be filtered; flatten it first")
+        raise ReadError("a deep OpenEXR has several samples per pixel and cannot be filtered; flatten it first")
     if {"RY", "BY"} & set(stored):
         raise ReadError("an OpenEXR of luminance and chroma cannot be filtered; convert it to RGB first")
     if any((channel.xSampling, channel.ySampling) != (1, 1) for channel in head["channels"]):

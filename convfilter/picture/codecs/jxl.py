@@ -265,7 +265,7 @@ def write_jxl(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
         else:
             changed = with_primaries(codestream, colours.primaries or (), colours.exponent, depth)
         if changed is None and not is_plain:
-            raise WriteError(f"JPEG XL has no number for the code points {colours.points}; use png or avif")
+            raise WriteError(f"JPEG XL cannot express the code points {colours.points}; use png or avif")
         head, start = changed or (head, start)
     block = exif.with_size(metadata.exif, pixels.shape[1], pixels.shape[0])
     boxes = level

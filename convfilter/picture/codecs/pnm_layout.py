@@ -154,7 +154,7 @@ def header_of(file: HeaderSource, options: ReadOptions) -> tuple[bytes, Layout, 
     limits.require_size(width, height, options)
     largest = 1 if kind in (b"P1", b"P4") else header.number("largest value")
     if largest > _LARGEST:
-        raise ReadError(f"the largest value of a PNM is {_LARGEST} at most, got {largest}")
+        raise ReadError(f"the largest value of a PNM must be at most {_LARGEST}, got {largest}")
     channels = 3 if kind in (b"P3", b"P6") else 1
     layout = Layout((height, width, channels), largest, bits=kind == b"P4", name="PNM", comments=header.comments)
     return kind, layout, largest
@@ -237,7 +237,7 @@ class _Words:
                 continue
             word += byte
             if len(word) > _WORD_BYTES:
-                raise ReadError(f"the header of the PNM holds {word.decode('latin-1')!r}... where a number must be")
+                raise ReadError(f"the header of the PNM holds {word.decode('latin-1')!r}... in place of a number")
 
     def number(self, what: str) -> int:
         """Read an integer of at least 1; ``what`` names it in messages."""

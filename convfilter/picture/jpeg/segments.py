@@ -59,7 +59,7 @@ def segments(data: bytes) -> Iterator[Segment]:
         if marker == SOS:
             return
         at = end
-    raise ReadError(f"the JPEG holds more than {_MOST_SEGMENTS} segments in front of its pixels")
+    raise ReadError(f"the JPEG holds more than {_MOST_SEGMENTS} segments before its pixels")
 
 
 def app_segments(data: bytes) -> list[Segment]:

@@ -32,9 +32,14 @@ def curve_of(picture: Picture) -> Curve:
         all channels.
     """
     if picture.extras:
-        raise ReadError("bands besides the colours have no linear light", remedy=_LEAVE_OUT)
+        raise ReadError(
+            "a picture with bands besides its colours cannot be filtered in linear light", remedy=_LEAVE_OUT
+        )
     if picture.model == "cmyk":
-        raise ReadError("CMYK has no linear light", remedy=f"convert the picture to RGB first, or {_LEAVE_OUT}")
+        raise ReadError(
+            "a CMYK picture cannot be filtered in linear light",
+            remedy=f"convert the picture to RGB first, or {_LEAVE_OUT}",
+        )
     points = picture.metadata.code_points
     if points is not None:
         named = transfer_curve(points[1])

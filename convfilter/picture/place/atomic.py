@@ -174,7 +174,7 @@ def require_below(folder: str, name: str) -> None:
     top, target = (os.path.realpath(each or os.curdir) for each in (folder, name))
     if not is_below(target, top):
         raise WriteError(
-            f"it is a link to {named(target)}, out of its folder", remedy="use {follow=True} to write there"
+            f"it is a link to {named(target)}, outside its folder", remedy="use {follow=True} to write there"
         )
     if is_special(name):
         raise WriteError("it is a pipe or a device", remedy="use {follow=True} to write there")

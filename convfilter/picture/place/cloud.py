@@ -49,7 +49,9 @@ def filesystem(address: str) -> tuple[Any, str]:
     except ImportError as error:
         raise UsageError(f"{address}: addresses need packages that are not installed; {_INSTALL}") from error
     except ValueError as error:
-        raise UsageError(f"{address}: {first_line(error)}; known are s3://, gs://, file:// and memory://") from error
+        raise UsageError(
+            f"{address}: {first_line(error)}; the supported ones are s3://, gs://, file:// and memory://"
+        ) from error
     except Exception as error:  # store libraries raise their own exceptions for bad settings
         raise ReadError(reason(error)) from error
     _OPENED.add(opened[0])

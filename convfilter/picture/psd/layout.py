@@ -182,7 +182,7 @@ def read_document(file: BinaryIO, header: Header) -> Document:
     start = file.tell()
     layers, has_alpha = _layers(file, header, start + length) if length else (0, None)
     if start + length > size:
-        raise ReadError("the PSD is truncated in front of its merged picture")
+        raise ReadError("the PSD is truncated before its merged picture")
     file.seek(start + length)
     return Document(header, palette if header.mode == INDEXED else b"", resources, layers, has_alpha)
 
@@ -191,7 +191,7 @@ def _length(file: BinaryIO, size: int) -> int:
     """Read a length that is stored in ``size`` bytes."""
     data = file.read(size)
     if len(data) < size:
-        raise ReadError("the PSD is truncated in front of its merged picture")
+        raise ReadError("the PSD is truncated before its merged picture")
     return int.from_bytes(data, "big")
 
 
@@ -199,7 +199,7 @@ def _section(file: BinaryIO, size: int) -> bytes:
     """Read the length of a section, and the section; ``size`` is the size of the file."""
     length = _length(file, 4)
     if file.tell() + length > size:
-        raise ReadError("the PSD is truncated in front of its merged picture")
+        raise ReadError("the PSD is truncated before its merged picture")
     if length > _MOST_RESOURCE_BYTES:
         raise ReadError(
             f"the PSD holds {length >> 20} MiB of image resources, {_MOST_RESOURCE_BYTES >> 20} are allowed"

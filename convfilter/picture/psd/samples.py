@@ -73,7 +73,7 @@ def _unpacked(file: BinaryIO, header: Header, count: int) -> tuple[Pixels, str]:
     entry = 4 if header.is_big else 2
     table = file.read(entry * header.height * header.channels)
     if len(table) < entry * header.height * header.channels:
-        raise ReadError("the PSD is truncated in front of its pixels")
+        raise ReadError("the PSD is truncated before its pixels")
     sizes = np.frombuffer(table, f">u{entry}").astype(np.int64)[: count * header.height]
     left = size_of(file) - file.tell()
     planes = np.zeros(_shape(header, count), np.uint8)
