@@ -20,7 +20,7 @@ def dicom(pixels, bits, syntax="1", encode=None, frames=1, **more):
     from pydicom.encaps import encapsulate
 
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = SYNTAX + syntax
+    meta.TransferSyntaxUID = (SYNTAX + syntax).rstrip(".")
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3.4"
     data = Dataset()
     data.file_meta = meta

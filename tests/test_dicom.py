@@ -8,8 +8,10 @@ import pytest
 import tifffile
 from dicoms import dicom, ramp
 
+import convfilter
 from convfilter.batch import inputs
-from convfilter.errors import ReadError, SizeError, UsageError
+from convfilter.errors import ParameterError, ReadError, SizeError, UsageError
+from convfilter.executor.masked import Masking
 from convfilter.picture.metadata.metadata import Text
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.place.target import resolve_target
@@ -26,6 +28,30 @@ def test_unsigned_values_do_not_change(bits):
     np.testing.assert_array_equal(picture.pixels, ramp(bits))
     assert picture.white == (None if bits in (8, 16) else 2**bits - 1) and picture.notes == (DIAGNOSIS,)
     assert picture.pixels.dtype == ramp(bits).dtype and picture.format == "DICOM"
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("syntax", ["1", ""])
+def test_the_padding_value_is_the_nodata_value(tmp_path, bits, signed, syntax):
+    """Explicit and implicit value representations; a signed number may be stored without its sign."""
+    pixels = ramp(bits, signed=signed)
+    value = int(pixels.min())
+    pixels[5:9, 5:9] = value
+    (tmp_path / "a.dcm").write_bytes(dicom(pixels, bits, syntax, PixelPaddingValue=value).read())
+    names = str(tmp_path / "a.dcm"), str(tmp_path / "a.tif")
+    filter_file(*names, Options(["box:3"], masking=Masking("nodata", fill=True)))
+    samples = pixels.astype(np.int16) if signed else pixels
+    expected = convfilter.box_blur(samples, 3, ignore=value, fill=True)
+    np.testing.assert_array_equal(tifffile.imread(names[1]), expected)
+
+
+def test_a_range_of_padding_values_is_no_nodata_value(tmp_path):
+    more = {"PixelPaddingValue": 3, "PixelPaddingRangeLimit": 9}
+    for wrong in (more, {}, {"PixelPaddingValue": None}):
+        (tmp_path / "a.dcm").write_bytes(dicom(ramp(12), 12, **wrong).read())
+        with pytest.raises(ParameterError, match="this has none"):
+            filter_file(str(tmp_path / "a.dcm"), str(tmp_path / "a.tif"), Options(["box:3"], masking=Masking("nodata")))
 
 
 def test_a_preamble_may_begin_as_a_tiff_does():

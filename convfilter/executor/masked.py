@@ -107,8 +107,8 @@ class Masking:
         nodata = self.nodata if nodata is None else nodata
         if nodata is None:
             raise ParameterError(
-                f"ignore {NODATA} needs a file that names such a value, as GeoTIFF and FITS do, or an .aux.xml beside "
-                "it; this has none"
+                f"ignore {NODATA} needs a file that names such a value, as GeoTIFF, FITS and DICOM do, or an .aux.xml "
+                "beside it; this has none"
             )
         return replace(self, ignore=nodata)
 

@@ -49,6 +49,8 @@ class Picture:
         as float64. Results are rounded to it when they are written.
     orientation : int
         EXIF orientation that has been applied to the pixels; 1 if they are as the file stores them.
+    nodata : float, or None
+        Value of missing samples in all frames; a page of a TIFF has its own, among its fields.
     """
 
     frames: list[Frame]
@@ -63,6 +65,7 @@ class Picture:
     premultiplied: bool = False
     file_dtype: str | None = None
     orientation: int = 1
+    nodata: float | None = None
 
     @property
     def pixels(self) -> Pixels:

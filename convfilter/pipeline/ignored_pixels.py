@@ -169,13 +169,11 @@ class IgnoredPixels:
         """Return the masking of a frame, whose file may name the value of missing data."""
         frame = self._picture.frames[number]
         nodata = None
-        if self._picture.format == "FITS":  # BLANK is read as NaN
-            nodata = float("nan")
-        elif frame.tiff is not None:
+        if frame.tiff is not None:
             from convfilter.picture.tiff.fields import nodata_of
 
             nodata = nodata_of(frame.tiff)
-        masking = self._masking.of_file(nodata)
+        masking = self._masking.of_file(self._picture.nodata if nodata is None else nodata)
         if self._masking.ignore == NODATA and isinstance(masking.ignore, int | float):
             self._nodata = masking.ignore
         masking.check(frame.shape, self._picture.alpha)

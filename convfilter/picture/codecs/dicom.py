@@ -70,6 +70,7 @@ def read_dicom(file: BinaryIO, options: ReadOptions) -> Picture:
     return Picture(
         pages, model, False, "DICOM", _metadata(dataset), losses=tuple(map(Loss, _notes(dataset))), white=white,
         file_dtype=None if computed == file_dtype else file_dtype.name,
+        nodata=_padding(dataset) if model == "gray" else None,
     )  # fmt: skip
 
 
@@ -135,6 +136,18 @@ def _with_sample_type(dataset: Any, frames: list[Pixels]) -> tuple[list[Pixels],
     dtype = next(dtype for dtype in ("int8", "int16", "int32") if np.iinfo(dtype).bits >= bits)
     # Sign extension: the bits above BitsStored are undefined.
     return [((frame.astype(np.int64) & (2 * sign - 1) ^ sign) - sign).astype(dtype) for frame in frames], None
+
+
+def _padding(dataset: Any) -> float | None:
+    """Return the PixelPaddingValue of grey samples, read as they are; None without one, or if it begins a range."""
+    value, end = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
+    if not isinstance(value, int) or (end is not None and end != value):
+        return None
+    bits = int(dataset.get("BitsStored", 16))
+    if not int(dataset.get("PixelRepresentation", 0)):
+        return float(value & 2**bits - 1)
+    sign = 1 << (bits - 1)
+    return float((value & 2 * sign - 1 ^ sign) - sign)
 
 
 def _metadata(dataset: Any) -> Metadata:

@@ -80,7 +80,8 @@ def read_fits(file: BinaryIO, options: ReadOptions) -> Picture:
     page = PageFields((), (height, width), dtype.name, planes, (height, width), header)
     frames = [Frame(each, tiff=page) for each in samples]
     file_dtype = dtype.name if is_known(dtype) and computed_in(dtype) != dtype else None
-    return Picture(frames, "gray", False, "FITS", losses=tuple(losses), file_dtype=file_dtype)
+    # BLANK is read as NaN.
+    return Picture(frames, "gray", False, "FITS", losses=tuple(losses), file_dtype=file_dtype, nodata=float("nan"))
 
 
 @contextmanager
