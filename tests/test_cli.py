@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pty
 import re
@@ -665,6 +666,26 @@ def test_plan_puts_the_numbers_into_the_formula(capfd: pytest.CaptureFixture[str
     assert "height     floor((48 + 0 + 0 - 1*(3 - 1) - 1) / 2) + 1 = 23" in text
     assert "algorithm  pooling, " in text
     assert "output       32x23" in text
+
+
+def test_plan_shows_the_padding_wherever_it_is_given(capfd: pytest.CaptureFixture[str]) -> None:
+    """Only of axes and filters that read padding: pooling does not count it."""
+    stack = [f"-f{spec}" for spec in ("gaussian:2", "box:3x1", "sobel:x,padding=0x1", "relu", "maxpool:3,padding=1")]
+    for option, both, across, down in (
+        ([], "edge", "edge", "edge"),
+        (["--padding-mode", "wrap,edge"], "wrap across, edge down", "wrap", "edge"),
+        (["--padding-value", "7"], "constant 7", "constant 7", "constant 7"),
+    ):
+        assert run(["plan", *stack, *option, "--size", "64x48"]) == 0
+        lines = capfd.readouterr().out.splitlines()
+        assert [line[13:] for line in lines if line.startswith("  padding ")] == [both, across, down]
+        assert run(["plan", *stack, *option, "--size", "64x48", "--json"]) == 0
+        stages = json.loads(capfd.readouterr().out)["stages"]
+        words = across.split()[0], down.split()[0]
+        shown = [(stage["width"]["padding_mode"], stage["height"]["padding_mode"]) for stage in stages]
+        assert shown == [words, (words[0], None), (None, words[1]), (None, None), (None, None)]
+        value = 7 if "constant" in words else None
+        assert [stage["padding_value"] for stage in stages] == [value, value, value, None, None]
 
 
 def test_cache_commands(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from convfilter.filters.network_operators import Layer
+from convfilter.filters.operators import Pooling
 from convfilter.planning import AxisPlan, Plan, StagePlan
 from convfilter.planning.budget import budget
 from convfilter.planning.field import Field
@@ -30,6 +31,8 @@ def lines(plan: Plan) -> Iterator[str]:
         else:
             yield f"  width      {_formula(stage.cols)}"
             yield f"  height     {_formula(stage.rows)}"
+        if padding := _padding(stage):
+            yield f"  padding    {padding}"
         if stage.output_channels != stage.channels:
             yield f"  channels   {stage.channels} -> {stage.output_channels}"
         yield f"  field      {_fields(each.cols, each.rows)}"
@@ -87,6 +90,26 @@ def _transposed_formula(axis: AxisPlan) -> str:
         f"({axis.input} - 1)*{axis.step} - {before} {'-' if after >= 0 else '+'} {abs(after)}"
         f" + {axis.dilation}*({axis.kernel} - 1) + 1 = {axis.output}"
     )
+
+
+def _padding_modes(stage: StagePlan) -> tuple[str | None, str | None]:
+    """Return the padding modes of (rows, cols); None where a stage reads no padding: pooling does not count it."""
+    if isinstance(stage.stage.operator, Pooling) or stage.branches:
+        return None, None
+    down, across = (
+        mode if (axis.before or axis.after) and not axis.inserted else None
+        for axis, mode in zip((stage.rows, stage.cols), stage.stage.padding_modes, strict=True)
+    )
+    return down, across
+
+
+def _padding(stage: StagePlan) -> str:
+    """Return the padding modes, and the value of constant padding."""
+    value = f"constant {stage.stage.padding_value:g}"
+    down, across = (value if mode == "constant" else mode for mode in _padding_modes(stage))
+    if down and across and down != across:
+        return f"{across} across, {down} down"
+    return across or down or ""
 
 
 def _fields(cols: Field, rows: Field) -> str:
@@ -188,10 +211,12 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def _stage(stage: StagePlan, each: Figures) -> dict[str, Any]:
+    down, across = _padding_modes(stage)
     return {
         "name": stage.stage.name,
-        "width": _axis(stage.cols, each.cols),
-        "height": _axis(stage.rows, each.rows),
+        "width": _axis(stage.cols, each.cols, across),
+        "height": _axis(stage.rows, each.rows, down),
+        "padding_value": stage.stage.padding_value if "constant" in (down, across) else None,
         "channels": {"input": stage.channels, "output": stage.output_channels},
         "weights": each.weights,
         "algorithm": stage.algorithm,
@@ -204,13 +229,14 @@ def _stage(stage: StagePlan, each: Figures) -> dict[str, Any]:
     }
 
 
-def _axis(axis: AxisPlan, field: Field) -> dict[str, Any]:
+def _axis(axis: AxisPlan, field: Field, padding_mode: str | None) -> dict[str, Any]:
     return {
         "input": axis.input,
         "kernel": axis.kernel,
         "stride": axis.stride,
         "dilation": axis.dilation,
         "padding": [axis.before, axis.after - axis.beyond],
+        "padding_mode": padding_mode,
         "beyond": axis.beyond,
         "inserted_zeros": axis.inserted,
         "output": axis.output,
