@@ -25,7 +25,7 @@ from convfilter.record import replace
 if TYPE_CHECKING:
     from convfilter.pipeline.contact_sheet import Form
     from convfilter.pipeline.ignored_pixels import IgnoredPixels
-    from convfilter.pipeline.streaming import Finish
+    from convfilter.pipeline.streaming import RowConverter
 
 _COLOURS = (1, 3)
 _COLOURS_AND_ALPHA = 4
@@ -144,9 +144,9 @@ def run_maps(
     form: Form,
     threads: int | None,
     ignored_pixels: IgnoredPixels | None,
-    finish: Finish,
+    converter: RowConverter,
 ) -> Picture:
-    """Run the plans to float values, which ``finish`` converts (white = 1), and lay out the maps.
+    """Run the plans to float values, which ``converter`` converts (white = 1), and lay out the maps.
 
     Only arrays keep alpha. On a sheet, ignored pixels are black, and do not count in the range of a map.
     """
@@ -155,9 +155,9 @@ def run_maps(
     frames = []
     for number, (plan, frame) in enumerate(zip(plans, picture.frames, strict=True)):
         if ignored_pixels is None:
-            pixels = finish(run_array(plan, frame.pixels, out_dtype=plan.between, threads=threads).pixels)
+            pixels = converter(run_array(plan, frame.pixels, out_dtype=plan.between, threads=threads).pixels)
         else:
-            pixels = ignored_pixels.maps(number, finish, drawn=form == "sheet")
+            pixels = ignored_pixels.maps(number, converter, drawn=form == "sheet")
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if plan.alpha and form != "array":
             pixels = pixels[..., :-1]

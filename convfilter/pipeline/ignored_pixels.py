@@ -13,7 +13,7 @@ from convfilter.filters.stage import Stage
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
-from convfilter.pipeline.streaming import Finish
+from convfilter.pipeline.streaming import RowConverter
 from convfilter.record import cached_property, replace
 from convfilter.sample_types import full_scale, is_signed
 
@@ -77,17 +77,17 @@ class IgnoredPixels:
             "premultiplied": premultiplied, "gray": gray, "white": white, "out_white": out_white,
         }  # fmt: skip
 
-    def run(self, number: int, finish: Finish) -> tuple[Pixels, int]:
+    def run(self, number: int, converter: RowConverter) -> tuple[Pixels, int]:
         """Filter a frame; return the stored samples, and the number of samples that the engine clipped."""
         result, valid, mark = self._filtered(number)
-        return self._marked(finish(result.pixels), valid, mark), result.clipped
+        return self._marked(converter(result.pixels), valid, mark), result.clipped
 
-    def maps(self, number: int, finish: Finish, *, drawn: bool) -> Pixels:
+    def maps(self, number: int, converter: RowConverter, *, drawn: bool) -> Pixels:
         """Filter a frame; return its results unrounded, with NaN for ignored pixels if they are to be ``drawn``."""
         result, valid, mark = self._filtered(number)
         white = 1.0 if is_signed(self._picture.outline.dtype) else self._picture.own_white
         mark /= white or full_scale(self._picture.dtype)
-        return marked(finish(result.pixels), valid, float("nan") if drawn else mark, self._marks_alpha)
+        return marked(converter(result.pixels), valid, float("nan") if drawn else mark, self._marks_alpha)
 
     def _filtered(self, number: int) -> tuple[Result, Valid, float]:
         """Filter a frame; return the result, its valid pixels, and the value of its other pixels."""
@@ -101,10 +101,10 @@ class IgnoredPixels:
         )
         return result, valid_results, masking.mark(self._dtype)
 
-    def results(self, finish: Finish) -> Iterator[tuple[Pixels, int, int]]:
+    def results(self, converter: RowConverter) -> Iterator[tuple[Pixels, int, int]]:
         """Yield the stored samples of each frame, and how many of how many were clipped."""
         for number in range(len(self._picture.frames)):
-            pixels, clipped = self.run(number, finish)
+            pixels, clipped = self.run(number, converter)
             yield pixels, clipped, pixels.size
 
     def _marked(self, pixels: Pixels, valid: Valid, mark: float) -> Pixels:
@@ -120,7 +120,7 @@ class IgnoredPixels:
         mask = self._masking.mask
         return mask if mask is None or isinstance(mask, np.ndarray) else mask.decoded()
 
-    def row_runner(self, finish: Finish) -> Callable[[RowSource | Pixels, RowSink], int]:
+    def row_runner(self, converter: RowConverter) -> Callable[[RowSource | Pixels, RowSink], int]:
         """Return a function that filters the rows of the first frame, and writes stored rows."""
         from convfilter.executor.masked_rows import run_banded_rows
 
@@ -129,7 +129,7 @@ class IgnoredPixels:
 
         def run(source: RowSource | Pixels, sink: RowSink) -> int:
             def write(rows: Pixels, valid_rows: Valid) -> None:
-                sink.write(self._marked(finish(rows), valid_rows, mark))
+                sink.write(self._marked(converter(rows), valid_rows, mark))
 
             with masking.judge(self._picture.alpha) as judge:
 

@@ -27,7 +27,7 @@ from convfilter.picture.write import check, write
 from convfilter.pipeline import feature_maps, linear_light
 from convfilter.pipeline.georeference import georeferenced, moved_metadata
 from convfilter.pipeline.result_losses import ResultLosses
-from convfilter.pipeline.streaming import Finish, Streaming, stream_to_file, streaming_of
+from convfilter.pipeline.streaming import RowConverter, Streaming, stream_to_file, streaming_of
 from convfilter.planning import Plan, plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import computed_in, full_scale, is_integer, is_signed, real_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 #: Most bytes of the engine's tiles and rows, over all threads.
 SCRATCH_BYTES = 90 * 2**20
 #: Rows that a thread converts to stored rows at a time.
-_FINISHED_ROWS = 64
+_CONVERTED_ROWS = 64
 
 
 class Job:
@@ -189,12 +189,12 @@ class Job:
         """Filter all frames to arrays of the stored sample type."""
         ignored_pixels, threads = self._ignored_pixels(), self._options.threads
         if self.form != "picture":
-            finish = self._finish_maps()
-            maps = feature_maps.run_maps(self.plans, self.converted, self.form, threads, ignored_pixels, finish)
+            converter = self._map_converter()
+            maps = feature_maps.run_maps(self.plans, self.converted, self.form, threads, ignored_pixels, converter)
             self.notes += () if ignored_pixels is None else ignored_pixels.notes()
             return maps
-        finish = self._finish()
-        results = self._results(finish) if ignored_pixels is None else ignored_pixels.results(finish)
+        converter = self._row_converter()
+        results = self._results(converter) if ignored_pixels is None else ignored_pixels.results(converter)
         frames, clipped, samples = [], 0, 0
         for plan, frame, (pixels, of_frame, size) in zip(self.plans, self.converted.frames, results, strict=True):
             frames.append(georeferenced(frame.with_pixels(pixels), plan))
@@ -202,13 +202,13 @@ class Job:
             samples += size
         if ignored_pixels is not None:
             self.notes += ignored_pixels.notes()
-        self._count(clipped, finish.clipped, samples)
+        self._count(clipped, converter.clipped, samples)
         alpha = self.outline.alpha and self._background is None
         filtered = replace(self._picture, frames=frames, model=self.outline.model, alpha=alpha, metadata=self._metadata)
         filtered.premultiplied = alpha and self._premultiplied and not self._straightens
         return replace(filtered, extras=self.outline.extras, white=self._white, file_dtype=None)
 
-    def _results(self, finish: Finish) -> Iterator[tuple[Pixels, int, int]]:
+    def _results(self, converter: RowConverter) -> Iterator[tuple[Pixels, int, int]]:
         """Yield the stored samples of each frame, and how many of how many results were clipped; then note lost NaN."""
         may_lose_nan = not is_integer(self._picture.outline.dtype) and self._dtype.kind != "f"
         nan, threads, nan_samples = self._options.write.nan, self._options.threads, 0
@@ -219,7 +219,7 @@ class Job:
                 from convfilter.pipeline import nan_results
 
                 is_nan = nan_results.found(plan, frame.pixels, result.pixels, self.outline.alpha, threads)
-            pixels = finish(result.pixels)
+            pixels = converter(result.pixels)
             if is_nan is not None:
                 nan_samples += int(np.count_nonzero(is_nan))
                 if nan is not None:
@@ -246,23 +246,23 @@ class Job:
 
         ignored_pixels = self._ignored_pixels()
         if ignored_pixels is not None:
-            whole, _ = ignored_pixels.run(0, self._finish())
+            whole, _ = ignored_pixels.run(0, self._row_converter())
             return _sparse(whole[rows[0] : rows[1], cols[0] : cols[1]], step)
         frame = self.converted.frames[0]
         region = run_region(self.plans[0], frame.pixels, rows, cols, self._run_dtype, threads=self._options.threads)
-        return self._finished(_sparse(region, step))
+        return self._stored_samples(_sparse(region, step))
 
-    def _finished(self, rows: Pixels) -> Pixels:
+    def _stored_samples(self, rows: Pixels) -> Pixels:
         """Convert the engine's rows to stored rows, several bands at a time in threads."""
-        finish, bands = self._finish(), cut(len(rows), _FINISHED_ROWS)
-        if not finish.is_needed:
-            return finish(rows)
+        converter, bands = self._row_converter(), cut(len(rows), _CONVERTED_ROWS)
+        if not converter.is_needed:
+            return converter(rows)
         done: list[Pixels | None] = [None] * len(bands)
 
-        def finish_band(number: int) -> None:
-            done[number] = finish(rows[slice(*bands[number])])
+        def convert_band(number: int) -> None:
+            done[number] = converter(rows[slice(*bands[number])])
 
-        run_blocks(range(len(bands)), finish_band, self._options.threads or cores_lately())
+        run_blocks(range(len(bands)), convert_band, self._options.threads or cores_lately())
         return np.concatenate([band for band in done if band is not None])
 
     def write(self, filtered: Picture, destination: str) -> None:
@@ -280,46 +280,46 @@ class Job:
             self._options.before_writing(destination)
         assert self._target is not None
         self.notes += self._losses.of_page(self.stored)
-        finish, drop = self._finish(), dropping(self.result, self.stored)
-        steps = [step for step in (finish if finish.is_needed else None, drop) if step is not None]
-        prepare = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
+        converter, drop = self._row_converter(), dropping(self.result, self.stored)
+        steps = [step for step in (converter if converter.is_needed else None, drop) if step is not None]
+        convert = None if not steps else steps[0] if len(steps) == 1 else lambda rows: steps[1](steps[0](rows))
         plan, frame, threads = self.plans[0], self.converted.frames[0], self._options.threads
         run: _Run = partial(run_rows, plan, threads=threads)
         dtype, restarts = self._run_dtype, may_restart(plan)
         ignored_pixels = self._ignored_pixels()
         if ignored_pixels is not None:
-            run, prepare, dtype = ignored_pixels.row_runner(finish), drop, self._dtype
+            run, convert, dtype = ignored_pixels.row_runner(converter), drop, self._dtype
             restarts = True
         clipped = stream_to_file(
-            run, frame, self._target, self.stored, self._options.write, dtype, prepare, restarts=restarts
+            run, frame, self._target, self.stored, self._options.write, dtype, convert, restarts=restarts
         )
         if ignored_pixels is not None:
             self.notes += ignored_pixels.notes()
-        self._count(clipped, finish.clipped, int(np.prod(plan.output_shape)))
+        self._count(clipped, converter.clipped, int(np.prod(plan.output_shape)))
 
-    def _finish(self) -> Finish:
+    def _row_converter(self) -> RowConverter:
         """Return a new converter of the engine's rows to stored rows."""
         divide = self._run_dtype.kind == "f" and self.converted.dtype.kind == "u"
-        return Finish(
+        return RowConverter(
             self.outline.alpha, self._run_dtype, self._dtype, self.plans[0].full, self._white,
             curve=self._curve, background=self._background, divide=divide,
             premultiplied=self._premultiplied, straighten=self._straightens,
         )  # fmt: skip
 
-    def _finish_maps(self) -> Finish:
+    def _map_converter(self) -> RowConverter:
         """Return a new converter of the engine's rows to values of an array or to maps, which stay in linear light."""
         plan = self.plans[0]
-        return Finish(
+        return RowConverter(
             self.outline.alpha, plan.between, plan.between, plan.full, None,
             curve=self._curve if self.form == "array" and feature_maps.has_colours(plan) else None, background=None,
             divide=not is_signed(self._picture.outline.dtype),
             premultiplied=self._premultiplied, straighten=False,
         )  # fmt: skip
 
-    def _count(self, clipped: int, finished: int, samples: int) -> None:
-        """Set :attr:`clipped` from the samples clipped by the engine and by ``Finish``, and note or refuse the loss."""
-        self.clipped = (clipped + finished) / samples
-        self.notes += self._losses.of_clipping(self._dtype, clipped, finished)
+    def _count(self, by_engine: int, by_converter: int, samples: int) -> None:
+        """Set :attr:`clipped` from the samples clipped by engine and converter, and note or refuse the loss."""
+        self.clipped = (by_engine + by_converter) / samples
+        self.notes += self._losses.of_clipping(self._dtype, by_engine, by_converter)
 
     def _other_reason(self) -> str:
         """Return why rows cannot be streamed, apart from files and filters; "" if they can."""

@@ -47,13 +47,13 @@ class ResultLosses:
 
         return self._accepted(sample_losses.of_nan(samples, self._format))
 
-    def of_clipping(self, dtype: np.dtype[np.generic], clipped: int, finished: int) -> tuple[str, ...]:
-        """Note or refuse the loss of samples that the engine (``clipped``) or ``Finish`` (``finished``) clipped."""
-        if dtype.kind == "f" and finished:
+    def of_clipping(self, dtype: np.dtype[np.generic], by_engine: int, by_converter: int) -> tuple[str, ...]:
+        """Note or refuse the loss of samples that the engine or the ``RowConverter`` clipped."""
+        if dtype.kind == "f" and by_converter:
             from convfilter.picture import sample_losses
 
-            return self._accepted(sample_losses.of_infinity(finished, self._format))
-        if dtype.kind != "f" and clipped + finished and can_leave(self._picture.outline.dtype, dtype):
+            return self._accepted(sample_losses.of_infinity(by_converter, self._format))
+        if dtype.kind != "f" and by_engine + by_converter and can_leave(self._picture.outline.dtype, dtype):
             from convfilter.picture import sample_losses
 
             # Samples of the picture outside the output's range are a loss; results are clipped without a note.

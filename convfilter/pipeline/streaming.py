@@ -73,7 +73,7 @@ def streaming_of(
     return Streaming(before or picture.frames[0].streaming_obstacle, after)
 
 
-class Finish:
+class RowConverter:
     """Converts the engine's rows to stored rows, and counts clipped samples.
 
     Parameters
@@ -159,7 +159,7 @@ def stream_to_file(
     stored: Outline,
     options: WriteOptions,
     dtype: np.dtype[np.generic],
-    prepare: Callable[[Pixels], Pixels] | None,
+    convert: Callable[[Pixels], Pixels] | None,
     *,
     restarts: bool,
 ) -> int:
@@ -176,7 +176,7 @@ def stream_to_file(
     options : WriteOptions
     dtype : dtype
         Type of the rows that ``run`` passes to the sink.
-    prepare : callable or None
+    convert : callable or None
         Converts these rows to stored rows.
     restarts : bool
         Whether ``run`` may begin again with the first row.
@@ -195,7 +195,7 @@ def stream_to_file(
     assert target.format is not None
     with (
         atomic.replacing(target.path, in_order=target.format.in_order and not restarts) as file,
-        write.row_writer(file, target.format, stored, options, dtype, prepare) as writer,
+        write.row_writer(file, target.format, stored, options, dtype, convert) as writer,
     ):
         bands = frame.bands
         source = frame.pixels.reshape(*frame.shape[:2], -1) if bands is None else bands
