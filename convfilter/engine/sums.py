@@ -94,23 +94,13 @@ class Taps:
         return Taps(self.row, self.col, self.weights.astype(dtype))
 
 
-@record
-class PassOutput:
-    """Memory for the sums of a pass: ``rows`` rows of ``length`` samples, ``pitch`` apart."""
-
-    buffer: Samples
-    pitch: int
-    rows: int
-    length: int
-
-
 #: Row offsets of a pass that stays within its rows.
 LINES = np.arange(STEP_ROWS, dtype=np.int64).reshape(1, STEP_ROWS, 1)
 
 
 @record(eq=False)
 class StepOutput:
-    """Memory for a step's sums: ``STEP_ROWS`` rows of ``length`` samples, ``pitch`` apart."""
+    """Memory for sums, those of a step or of other rows: ``length`` samples of each, ``pitch`` apart."""
 
     memory: Samples | Moving
     pitch: int
@@ -149,19 +139,6 @@ class StoringOutput(StepOutput):
         """Return the call that sums and stores."""
         self.is_stored = True
         return Call(loop.variant(A=dtype, T=self._dtype), (*where, *self._place, self.length, *self._numbers))
-
-
-def weighted_sums(tile: Samples, row_offset: Indices, taps: Taps, target: PassOutput, *, add: bool = False) -> None:
-    """Write (or ``add``) the weighted sums of ``tile`` at the taps.
-
-    ``row_offset`` (output rows, row taps) is the start, in the tile, of each row that a tap may read.
-    """
-    for number, part in enumerate(taps.partial_sums()):
-        weights = np.ascontiguousarray(part.weights, tile.dtype)
-        CORRELATE.variant(A=tile.dtype)(
-            tile, row_offset, part.row.size, part.row, part.col, weights, weights.shape[1] if weights.ndim > 1 else 0,
-            target.rows, row_offset.shape[1], int(add or number > 0), target.buffer, target.pitch, target.length,
-        )  # fmt: skip
 
 
 class WindowSums:
@@ -263,14 +240,18 @@ def dtype_of(memory: Samples | Moving) -> npt.DTypeLike:
 
 
 def sum_calls(tile: Samples | Moving, table: Indices, taps: Taps, out: StepOutput, *, add: bool = False) -> list[Call]:
-    """Return the calls that write (or add) the weighted sums of a step; ``table`` is (period, STEP_ROWS, row taps)."""
+    """Return the calls that write (or add) the weighted sums of a step.
+
+    ``table`` is (period, rows of a step, row taps): the start, in the tile, of each row that a tap may read.
+    """
     dtype = dtype_of(tile)
     period, rows, row_taps = table.shape
     offsets = Moving(np.ascontiguousarray(table), 0, rows * row_taps, period)
     calls = []
     for number, part in enumerate(taps.partial_sums()):
         weights = np.ascontiguousarray(part.weights, dtype)
-        where = tile, offsets, part.row.size, part.row, part.col, weights, 0, rows, row_taps
+        next_row = weights.shape[1] if weights.ndim > 1 else 0
+        where = tile, offsets, part.row.size, part.row, part.col, weights, next_row, rows, row_taps
         if isinstance(out, StoringOutput) and not add and taps.row.size <= STORED_TAPS:
             return [out.stored(CORRELATE_STORED, where, dtype)]
         accumulates = int(add or number > 0)
@@ -278,7 +259,7 @@ def sum_calls(tile: Samples | Moving, table: Indices, taps: Taps, out: StepOutpu
     return calls
 
 
-def sums_in_fours(tile: Samples, offsets: Indices, weights: Samples, target: PassOutput) -> None:
+def sums_in_fours(tile: Samples, offsets: Indices, weights: Samples, out: StepOutput) -> None:
     """Write weighted sums of the tile to blocks of four rows.
 
     ``offsets`` is (blocks, taps); ``weights`` is (taps, 4), or (blocks, taps, 4) where blocks differ.
@@ -287,5 +268,5 @@ def sums_in_fours(tile: Samples, offsets: Indices, weights: Samples, target: Pas
     blocks, taps = offsets.shape
     CORRELATE_FOUR.variant(A=tile.dtype)(
         tile, np.ascontiguousarray(offsets), taps, weights, weights[0].size if weights.ndim > 2 else 0,
-        blocks, _PARTIAL_TAPS, 0, target.buffer, target.pitch, target.length,
+        blocks, _PARTIAL_TAPS, 0, out.memory, out.pitch, out.length,
     )  # fmt: skip

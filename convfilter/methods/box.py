@@ -20,7 +20,7 @@ from convfilter.engine.mapped_stage import MappedStage, Region
 from convfilter.engine.node import Crew, Node, StageNode, StageSetup
 from convfilter.engine.program import Call, Counting, Moving
 from convfilter.engine.strips import Strip, step_programs, whole_rows
-from convfilter.engine.sums import PassOutput, Taps, weighted_sums
+from convfilter.engine.sums import StepOutput, Taps, sum_calls
 from convfilter.engine.workers import TileWorker, Workers
 from convfilter.filters.operators import Pooling
 from convfilter.native.loop import Loop
@@ -294,6 +294,7 @@ def _first_window(mapped: MappedStage, scratch: Scratch, columns: Columns, top: 
     for first in range(start, start + mapped.plan.rows.kernel, step):
         rows = mapped.row_index[first : min(first + step, start + mapped.plan.rows.kernel)]
         tile, pitch = mapped.source.load(scratch, "tile", rows, columns)
-        row_offset = np.arange(rows.size)[np.newaxis] * pitch
-        weighted_sums(tile, row_offset, Taps.down(np.ones(rows.size)), PassOutput(total, length, 1, length), add=True)
+        table = np.arange(rows.size).reshape(1, 1, -1) * pitch
+        for call in sum_calls(tile, table, Taps.down(np.ones(rows.size)), StepOutput(total, length, length), add=True):
+            call()
     return total

@@ -17,7 +17,7 @@ from convfilter.engine.buffer import Samples, Scratch
 from convfilter.engine.layout import columns_for
 from convfilter.engine.locality import require_visible
 from convfilter.engine.mapped_stage import MappedStage, Region
-from convfilter.engine.sums import PassOutput, Taps, sums_in_fours, weighted_sums
+from convfilter.engine.sums import StepOutput, Taps, sum_calls, sums_in_fours
 from convfilter.planning.ring import STEP_ROWS
 from convfilter.planning.strips import column_samples
 
@@ -53,9 +53,10 @@ class Columnwise:
             spectrum = scratch.get("spectrum", side * pitch)
             products = scratch.get("products", side * length)
             sums = scratch.get("sums", inverse.shape[0] * STEP_ROWS * length)
-            sums_in_fours(tile, _all_rows(forward, pitch), forward, PassOutput(spectrum, pitch, side, pitch))
-            weighted_sums(spectrum, _pairs(side) * pitch, taps, PassOutput(products, length, side, length))
-            sums_in_fours(products, _all_rows(inverse, length), inverse, PassOutput(sums, length, 0, length))
+            sums_in_fours(tile, _all_rows(forward, pitch), forward, StepOutput(spectrum, pitch, pitch))
+            for call in sum_calls(spectrum, _pairs(side) * pitch, taps, StepOutput(products, length, length)):
+                call()
+            sums_in_fours(products, _all_rows(inverse, length), inverse, StepOutput(sums, length, length))
             yield Region(top, bottom, left, right), sums, length
 
 
@@ -105,9 +106,9 @@ def _products(spectra: Matrix, col: Indices, dtype: npt.DTypeLike) -> Taps:
 
 
 def _pairs(side: int) -> Indices:
-    """Return the two spectrum rows that are summed into each row of a product of spectra."""
+    """Return the two spectrum rows that are summed into each row of a product of spectra: (1, side, 2)."""
     pairs: Indices = np.arange(side)[:, np.newaxis] // 2 * 2 + np.arange(2)
-    return pairs
+    return pairs[np.newaxis]
 
 
 def _in_fours(matrix: Matrix) -> Matrix:

@@ -6,7 +6,7 @@ says which of the two affects the rank: 0 both, 1 the smaller, 2 the larger.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -53,19 +53,24 @@ def of_rectangle(rows: int, cols: int, ranks: tuple[int, ...]) -> Network:
 
 @lru_cache
 def sorted_by(count: int) -> tuple[tuple[int, int], ...]:
-    """Return the pairs that sort ``count`` lines by Batcher's merge exchange."""
-    pairs = []
-    block = 1
+    """Return the pairs that sort ``count`` lines."""
+    return tuple(_merge_exchange(count, 1))
+
+
+def _merge_exchange(count: int, block: int) -> Iterator[tuple[int, int]]:
+    """Yield the pairs that sort ``count`` lines, of which blocks are sorted already, by Batcher's merge exchange.
+
+    ``block`` is a power of two.
+    """
     while block < count:
         apart = block
         while apart >= 1:
             for begin in range(apart % block, count - apart, 2 * apart):
                 for one in range(begin, min(begin + apart, count - apart)):
                     if one // (2 * block) == (one + apart) // (2 * block):
-                        pairs.append((one, one + apart))
+                        yield one, one + apart
             apart //= 2
         block *= 2
-    return tuple(pairs)
 
 
 def deciding(pairs: Iterable[tuple[int, int]], lines: Iterable[int]) -> Pairs:
@@ -86,19 +91,9 @@ def _merged(rows: int, cols: int) -> tuple[list[tuple[int, int]], list[int]]:
     side = 1 << (rows - 1).bit_length()
     wires = [row * cols + col if row < rows else -1 for col in range(cols) for row in range(side)]
     pairs = []
-    block = side
-    while block < len(wires):
-        apart = block
-        while apart >= 1:
-            for begin in range(apart % block, len(wires) - apart, 2 * apart):
-                for one in range(begin, min(begin + apart, len(wires) - apart)):
-                    other = one + apart
-                    if one // (2 * block) != other // (2 * block) or wires[other] < 0:
-                        continue
-                    if wires[one] < 0:
-                        wires[one], wires[other] = wires[other], -1
-                    else:
-                        pairs.append((wires[one], wires[other]))
-            apart //= 2
-        block *= 2
+    for one, other in _merge_exchange(len(wires), side):
+        if wires[one] >= 0 and wires[other] >= 0:
+            pairs.append((wires[one], wires[other]))
+        elif wires[other] >= 0:
+            wires[one], wires[other] = wires[other], -1
     return pairs, wires
