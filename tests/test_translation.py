@@ -121,8 +121,8 @@ LINES = {
         f"{GAUSSIAN},truncate=4 --padding-mode edge,constant --padding-value 7 in.png out.png",
         "nearest in SciPy is edge here",
     ),
-    "ndimage.median_filter(a, 3, mode=['grid-wrap', 'wrap'])": (
-        "convfilter apply -f median:3 --padding-mode wrap in.png out.png",
+    "ndimage.uniform_filter(a, 3, mode=['grid-wrap', 'wrap'])": (
+        "convfilter apply -f box:3 --padding-mode wrap in.png out.png",
         "grid-wrap in SciPy is wrap here",
     ),
     "ndimage.uniform_filter(a, size=(3, 5))": (
@@ -450,6 +450,23 @@ def translated_result(line: str, capfd: pytest.CaptureFixture[str], pixels: np.n
     first = capfd.readouterr().out.splitlines()[0]
     assert run([*shlex.split(first)[1:], "--overwrite"]) == 0
     return cf.read("out.png").pixels.astype(float)
+
+
+@pytest.mark.parametrize("modes", ["['nearest', 'wrap']", "['wrap', 'wrap']", "['wrap']"])
+@pytest.mark.parametrize("call", [call for call in CALLS["scipy.ndimage"] if "mode" not in call])
+def test_lists_of_modes_have_a_translation_where_scipy_takes_them(
+    call: str, modes: str, capfd: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    from scipy import ndimage
+
+    line = f"{call.removeprefix('abs:')[:-1]}, mode={modes})"
+    try:
+        eval(line, {"ndimage": ndimage, "np": np, "a": PIXELS * 1.0})
+    except RuntimeError:
+        assert run(["from", line]) == 2
+        assert "mode=" in capfd.readouterr().err
+    else:
+        assert run(["from", line]) == 0
 
 
 @pytest.mark.peer("cv2, skimage")

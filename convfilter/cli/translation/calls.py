@@ -89,8 +89,10 @@ class Arguments:
             raise unknown(f"{self.function}({name}={value})")
 
     def has(self, name: str) -> bool:
-        """Whether an argument is given and is not None."""
-        return self._values.get(name) is not None
+        """Whether an argument is given; None counts as not given, and is dropped."""
+        if self._values.get(name) is None:
+            self._values.pop(name, None)
+        return name in self._values
 
     def finish(self) -> None:
         """Refuse arguments that nothing has read."""

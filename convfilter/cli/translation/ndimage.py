@@ -29,13 +29,19 @@ _CHANNELS = "{} takes the colours of a picture for a third axis and filters alon
 
 
 def border(
-    arguments: Arguments, result: Translation, default: str = "reflect", library: str = "SciPy", white: float = 1
+    arguments: Arguments,
+    result: Translation,
+    default: str = "reflect",
+    library: str = "SciPy",
+    white: float = 1,
+    *,
+    has_modes: bool = True,
 ) -> None:
-    """Translate ``mode``, of both axes or of (rows, cols), and ``cval``, whose unit is ``white`` levels.
+    """Translate ``mode``, of both axes or, if ``has_modes``, of (rows, cols), and ``cval``, in ``white`` levels.
 
     The names are SciPy's.
     """
-    modes = _modes(arguments, default)
+    modes = _modes(arguments, default, library, has_modes=has_modes)
     level = arguments.number("cval", 0) * white
     result.options["--padding-mode"] = ",".join(MODES[mode] for mode in reversed(modes))
     for mode in modes:
@@ -49,21 +55,27 @@ def border(
             result.note(f"cval is a fraction of white in {library}, and a level of 8 bits here")
 
 
-def _modes(arguments: Arguments, default: str) -> list[str]:
+def _modes(arguments: Arguments, default: str, library: str, *, has_modes: bool) -> list[str]:
     """Return one mode for both axes, or those of (rows, cols); a third is for channels, along which nothing changes."""
     value = arguments.take("mode", default)
-    modes = list(value) if isinstance(value, list | tuple) else [value]
+    is_list = isinstance(value, list | tuple)
+    if is_list and not has_modes:
+        raise unknown(f"{arguments.function}(mode={list(value)})", f"{library} takes one mode for both axes there")
+    modes = list(value) if is_list else [value]
     if len(modes) == 3 and arguments.is_of_colours:
         modes.pop()
-    if not 1 <= len(modes) <= 2 or not all(isinstance(mode, str) and mode in MODES for mode in modes):
+    if len(modes) != 1 + is_list or not all(isinstance(mode, str) and mode in MODES for mode in modes):
         raise unknown(f"mode={value}")
     return modes[:1] if len({MODES[mode] for mode in modes}) == 1 else modes
 
 
-def _common(arguments: Arguments, result: Translation) -> None:
-    """Translate the arguments that all functions share; ``output`` only changes where the result is stored."""
+def _common(arguments: Arguments, result: Translation, *, has_modes: bool = True) -> None:
+    """Translate the arguments that all functions share; ``output`` only changes where the result is stored.
+
+    SciPy takes a mode for each axis if it filters one axis after the other: ``has_modes``.
+    """
     arguments.take("output")
-    border(arguments, result)
+    border(arguments, result, has_modes=has_modes)
     axes = arguments.take("axes")
     if axes not in (None, [0, 1], [-3, -2], [-2, -1]):
         raise unknown(f"{arguments.function}(axes={axes})", "both axes of the picture, in their order, have one")
@@ -115,7 +127,6 @@ def _gaussian_filter(arguments: Arguments, result: Translation) -> None:
         for spec in cut_gaussians((cols, rows), (left, up)):
             result.add(spec)
     else:
-        arguments.take("radius")
         result.add(f"gaussian:{pair(cols, rows)},truncate={truncate}")
     _common(arguments, result)
 
@@ -162,10 +173,9 @@ def _gaussian_filter1d(arguments: Arguments, result: Translation) -> None:
     truncate = arguments.number("truncate", 4.0)
     if arguments.has("radius"):
         truncate = arguments.number("radius") / sigma if sigma else truncate
-    arguments.take("radius")
     size = pair(sigma, 0) if _axis(arguments) else pair(0, sigma)
     result.add(f"gaussian:{size},truncate={numeral(truncate)}")
-    _common(arguments, result)
+    _common(arguments, result, has_modes=False)
 
 
 def _size(arguments: Arguments) -> tuple[int, int]:
@@ -183,11 +193,9 @@ def _window(arguments: Arguments) -> Window:
             raise unknown(f"{arguments.function}(structure)", "a structure of zeros has a translation, or a footprint")
         footprint = arguments.matrix("footprint") if arguments.has("footprint") else ones(len(cells), len(cells[0]))
         return Window.of(footprint)
-    arguments.take("structure")
     if arguments.has("footprint"):
         arguments.take("size")
         return Window.of(arguments.matrix("footprint"))
-    arguments.take("footprint")
     return Window(*_size(arguments))
 
 
@@ -202,7 +210,7 @@ def _median(arguments: Arguments, result: Translation) -> None:
     result.add(window.median(window.padding(_origin(arguments))))
     if window.count % 2 == 0:
         result.note("SciPy takes the upper of the two samples in the middle, as p does here")
-    _common(arguments, result)
+    _common(arguments, result, has_modes=False)
 
 
 def _eroded(window: Window, origin: tuple[int, int]) -> str:
@@ -214,6 +222,7 @@ def _dilated(window: Window, origin: tuple[int, int]) -> str:
 
 
 def _extreme(arguments: Arguments, result: Translation) -> None:
+    has_structure = arguments.has("structure")
     window, origin = _window(arguments), _origin(arguments)
     if arguments.function in ("minimum_filter", "grey_erosion"):
         result.add(_eroded(window, origin))
@@ -221,11 +230,12 @@ def _extreme(arguments: Arguments, result: Translation) -> None:
         result.add(_dilated(window, origin))
     else:  # a dilation rotates its window, a maximum does not
         result.add(f"dilate:{window.rotated.text}{window.padding(origin)}")
-    _common(arguments, result)
+    _common(arguments, result, has_modes=window.is_full and not has_structure)
 
 
 def _composed(name: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
+        has_structure = arguments.has("structure")
         window, origin = _window(arguments), _origin(arguments)
         if not window.padding(origin) and not window.padding(_mirrored(origin, window)):
             result.add(f"{name}:{window.text}")
@@ -235,14 +245,13 @@ def _composed(name: str) -> Callable[[Arguments, Translation], None]:
             steps = _eroded(window, origin), _dilated(window, origin)
             for spec in steps if name == "open" else reversed(steps):
                 result.add(spec)
-        _common(arguments, result)
+        _common(arguments, result, has_modes=window.is_full and not has_structure)
 
     return translate
 
 
 def _binary(arguments: Arguments, result: Translation) -> None:
     cells = arguments.matrix("structure") if arguments.has("structure") else round_footprint("diamond", 1)
-    arguments.take("structure")
     window, origin = Window.of(cells), _origin(arguments)
     times, level = arguments.number("iterations", 1), arguments.take("border_value", 0)
     if times % 1 or not 1 <= times <= _MOST_ITERATIONS:
@@ -269,7 +278,7 @@ def _window1d(name: str) -> Callable[[Arguments, Translation], None]:
         along = _axis(arguments)
         window = Window(1, int(size)) if along else Window(int(size), 1)
         result.add(f"{name}:{window.text}{window.padding((0, int(origin)) if along else (int(origin), 0))}")
-        _common(arguments, result)
+        _common(arguments, result, has_modes=False)
 
     return translate
 
@@ -286,7 +295,7 @@ def _ranked(arguments: Arguments, result: Translation) -> None:
     if rank % 1 or not 0 <= rank < window.count:
         raise unknown(f"rank={rank}", f"the window has {window.count} samples")
     result.add(window.ranked(int(rank), window.padding(_origin(arguments))))
-    _common(arguments, result)
+    _common(arguments, result, has_modes=False)
 
 
 def _weights(*, flip: bool) -> Callable[[Arguments, Translation], None]:
@@ -306,7 +315,7 @@ def _weights(*, flip: bool) -> Callable[[Arguments, Translation], None]:
             result.add(spec, f"{arguments.function} rotates the kernel, as flip does here")
         else:
             result.add(kernel_of(weights) + window.padding(place), "both correlate")
-        _common(arguments, result)
+        _common(arguments, result, has_modes=False)
 
     return translate
 

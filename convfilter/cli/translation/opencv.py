@@ -236,7 +236,6 @@ def _morph(name: str) -> Callable[[Arguments, Translation], None]:
             raise unknown("morphologyEx", f"known operations are {', '.join(_OPERATIONS)}")
         # Without a kernel (None) OpenCV takes a square of three pixels.
         cells = arguments.matrix("kernel") if arguments.has("kernel") else ones(3, 3)
-        arguments.take("kernel")
         require_symmetric(cells, "OpenCV does not rotate the footprint of a dilation, convfilter does", "kernel")
         if not _holds_borders(cells):
             raise unknown("kernel", _AT_BORDERS)

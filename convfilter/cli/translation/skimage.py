@@ -68,7 +68,7 @@ def _gradient(name: str, axis: str) -> Callable[[Arguments, Translation], None]:
         if along != "magnitude":
             result.note(_SIGNED)
         result.note("scikit-image takes a colour picture for a volume; convfilter filters each colour channel")
-        border(arguments, result, library="scikit-image", white=_WHITE)
+        border(arguments, result, library="scikit-image", white=_WHITE, has_modes=False)
 
     return translate
 
@@ -85,12 +85,11 @@ def _median(arguments: Arguments, result: Translation) -> None:
     arguments.take("out")
     window = _window(arguments, ones(3, 3))
     result.add(window.median(""))
-    border(arguments, result, "nearest", "scikit-image")
+    border(arguments, result, "nearest", "scikit-image", has_modes=False)
 
 
 def _window(arguments: Arguments, default: list[list[float]]) -> Window:
     cells = arguments.matrix("footprint") if arguments.has("footprint") else default
-    arguments.only("footprint")
     require_symmetric(cells, "some functions rotate it by 180 degrees, others do not")
     return Window.of(cells)
 
@@ -146,7 +145,7 @@ def _morph(name: str) -> Callable[[Arguments, Translation], None]:
     def translate(arguments: Arguments, result: Translation) -> None:
         arguments.take("out")
         result.add(f"{name}:{_window(arguments, round_footprint('diamond', 1)).text}")
-        border(arguments, result, "reflect", "scikit-image")
+        border(arguments, result, "reflect", "scikit-image", has_modes=False)
 
     return translate
 

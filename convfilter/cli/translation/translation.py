@@ -172,6 +172,11 @@ class Window:
         return self.rows * self.cols if self.cells is None else sum(cell != 0 for row in self.cells for cell in row)
 
     @property
+    def is_full(self) -> bool:
+        """Whether it is a rectangle."""
+        return self.count == self.rows * self.cols
+
+    @property
     def rotated(self) -> Window:
         """The window rotated by 180 degrees."""
         cells = self.cells
