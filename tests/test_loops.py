@@ -100,10 +100,12 @@ def load_masked(rng, S, A=None):
         padded = np.full((height + 1, width + 1, channels + 1), constant, A)
         padded[:height, :width] = np.concatenate([np.where(valid, source, 0), valid], axis=2)
         expected[:, :line] = padded[rows][:, cols].reshape(rows.size, -1)
+        if np.dtype(S).kind == "f":
+            source[valid[..., 0] == 0] = np.nan
         picture = source.ravel(), width * channels, valid.ravel(), width
-        where = rows, rows.size, cols, cols.size, *run, channels, constant
+        where = rows, rows.size, cols, cols.size, *run, channels, constant, 0
         out = unset(line + LANES * 4, S), unset(expected.size, A), pitch
-        yield Case([*picture, *where, *out], {12: None, 13: expected})
+        yield Case([*picture, *where, *out], {13: None, 14: expected})
 
 
 def load_filled(rng, S, A=None):

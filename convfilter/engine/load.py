@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
 COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
-LOAD_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S* A* i8")
-COPY_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S* S* i8")
+LOAD_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S S* A* i8")
+COPY_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S S* S* i8")
 LOAD_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S S* A* i8 u1*")
 COPY_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S S* S* i8 u1*")
 PREMULTIPLY = Loop("load", "premultiply", "A* i8 i8 i8 i8 A")
@@ -160,7 +160,7 @@ class Source:
                 filled = (COPY_FILLED if copies else LOAD_FILLED).variant(**types)
                 return Call(filled, (*source, 0, line, tile, pitch, scratch.get("marks", room, np.uint8)))
             masked = (COPY_MASKED if copies else LOAD_MASKED).variant(**types)
-            return Call(masked, (*source, line, tile, pitch))
+            return Call(masked, (*source, 0, line, tile, pitch))
         _, cols, channels = slot.shape
         load = COPY.variant(S=slot.dtype) if copies else LOAD.variant(S=slot.dtype, A=scratch.dtype)
         return Call(load, (slot, cols * channels, *where, channels, padding, tile, pitch))

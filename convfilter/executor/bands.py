@@ -92,7 +92,7 @@ def run_band(plan: Plan, held: Held, span: Span, out: Samples, threads: int) -> 
 
 def joins_mask(plan: Plan) -> bool:
     """Whether the mask is joined to rows when they are loaded; else a copy of them has it as a further channel."""
-    return plan.dtype.kind in "iu" and chosen_method(plan.stages[0]).joins_masks
+    return plan.dtype.kind in "iuf" and chosen_method(plan.stages[0]).joins_masks
 
 
 def joined(bands: Sequence[Span], pieces: int, plan: Plan) -> list[Span]:

@@ -13,11 +13,12 @@ _LINE = 64
 
 def load_masked(
     source, source_pitch, valid, valid_pitch, rows, row_count, cols, col_count, run_start, run_length, channels,
-    constant, line, tile, pitch,
+    constant, zero, line, tile, pitch,
 ):  # fmt: skip
     """Copy selected rows and columns of ``source`` into ``tile``, with the mask ``valid`` as a further channel.
 
-    All channels of ignored pixels become 0. ``line`` is scratch for a row; the other arguments are those of ``load``.
+    All channels of ignored pixels become ``zero``. ``line`` is scratch for a row; the other arguments are those of
+    ``load``.
     """
     for r in range(row_count):
         out = r * pitch
@@ -35,11 +36,11 @@ def load_masked(
             for p in range(0, run_length, _LINE):
                 vectors.prefetch(valid, valid_start + p + _ROWS_AHEAD * valid_pitch)
             if channels == 3:  # a constant, so that the compiler unrolls the channels
-                _join(source, start, valid, valid_start, run_length, 3, line)
+                _join(source, start, valid, valid_start, run_length, 3, zero, line)
             elif channels == 1:
-                _join(source, start, valid, valid_start, run_length, 1, line)
+                _join(source, start, valid, valid_start, run_length, 1, zero, line)
             else:
-                _join(source, start, valid, valid_start, run_length, channels, line)
+                _join(source, start, valid, valid_start, run_length, channels, zero, line)
             _convert(line, run_length * (channels + 1), tile, to)
         for part in range(2):
             begin = 0 if part == 0 else run_start + run_length
@@ -50,7 +51,7 @@ def load_masked(
                     for c in range(channels + 1):
                         tile[at + c] = constant
                     continue
-                _join(source, base + col * channels, valid, valid_row + col, 1, channels, line)
+                _join(source, base + col * channels, valid, valid_row + col, 1, channels, zero, line)
                 for c in range(channels + 1):
                     tile[at + c] = line[c]
     return 0
@@ -100,12 +101,20 @@ def load_filled(
     return 0
 
 
-def _join(source, i, valid, v, cols, channels, line):
-    for p in range(cols):
-        is_valid = valid[v + p]
-        for c in range(channels):
-            line[p * (channels + 1) + c] = source[i + p * channels + c] * is_valid
-        line[p * (channels + 1) + channels] = is_valid
+def _join(source, i, valid, v, cols, channels, zero, line):
+    if vectors.lanes(source) > vectors.lanes(valid) // 4:
+        for p in range(cols):
+            is_valid = valid[v + p]
+            for c in range(channels):
+                line[p * (channels + 1) + c] = source[i + p * channels + c] * is_valid
+            line[p * (channels + 1) + channels] = is_valid
+    else:  # samples of four bytes and more may be NaN; for smaller ones, the choice takes three times as long
+        for p in range(cols):
+            is_valid = valid[v + p]
+            for c in range(channels):
+                sample = source[i + p * channels + c]
+                line[p * (channels + 1) + c] = sample if is_valid != 0 else zero
+            line[p * (channels + 1) + channels] = is_valid
 
 
 def _convert(line, length, tile, to):

@@ -114,8 +114,6 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return types["K"] in (np.uint8, np.uint16)
     if loop.module == "mask":
         return True
-    if loop.function == "load_masked" and types["S"] in (np.float32, np.float64):
-        return False  # only integers have their mask beside them
     if loop.module == "masked_box":
         return tuple(types[letter] for letter in "SWR") in masked_box.TYPES
     if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):
