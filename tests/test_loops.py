@@ -1457,11 +1457,50 @@ def median_5(rng, K):
     yield from _medians(rng, K, 5)
 
 
+def to_keys(rng):
+    reals = _reals_of_all_kinds(rng)
+    keys = unset(reals.size + 1, np.uint32)
+    expected = np.append(_float_keys(reals), keys[-1])
+    yield Case([reals.view(np.uint32), reals.size, keys], {2: expected}, result=int(np.isnan(reals).sum()))
+
+
+def from_keys(rng):
+    reals = _reals_of_all_kinds(rng)
+    keys = np.append(_float_keys(reals), np.uint32(7))
+    yield Case([keys, reals.size], {0: np.append(reals.view(np.uint32), np.uint32(7))})
+
+
+def _reals_of_all_kinds(rng):
+    reals = rng.normal(0, 100, 77).astype(np.float32)
+    reals[[3, 40, 70]], reals[[5, 71]], reals[[8, 72]] = np.nan, -0.0, 0.0
+    reals[[11, 73]], reals[[12, 74]], reals[[20, 75]] = np.inf, -np.inf, 1e-45
+    reals.view(np.uint32)[21] = 0xFFC00000  # a negative NaN
+    return reals
+
+
+def _float_keys(reals):
+    bits = reals.astype(np.float32).view(np.uint32)
+    return np.where(np.signbit(reals), ~bits, bits | np.uint32(0x80000000))
+
+
+def _mean_of_samples(low, high, K):
+    """The means of samples, or of float32 samples that are given as keys."""
+    if np.dtype(K).itemsize < 4:
+        return _mean(low, high)
+    bits = [np.where(keys >> 31, keys & 0x7FFFFFFF, ~keys).astype(np.uint32) for keys in (low, high)]
+    one, other = (each.view(np.float32).astype(np.float64) for each in bits)
+    with np.errstate(invalid="ignore"):
+        return _float_keys(np.where(one == other, one, (one + other) / 2))
+
+
 def _masked_medians(rng, K, side):
     rows = np.array([0, 0, 1, 2, 3, 3, 2, 4, 5, 5, 0, 1])
     windows = (1, 140, 2, 1, 0), (3, 40, 1, 1, 2), (2, 1100, 1, 1, 1), (3, 25, 1, 2, 3), (1, 70, 3, 2, 2)
     for (channels, cols, step, dilation, padding), leaves_out in product(windows, (0, 1)):
         picture, valid = rng.integers(0, 200, (6, cols, channels)).astype(K), rng.random((6, cols)) > 0.6
+        if np.dtype(K).itemsize == 4:
+            reals = np.array([-np.inf, -1e38, -3e38, -1e-45, -0.0, 0.0, 1e-45, 0.1, 7, 1e38, 3e38, 3.4e38, np.inf])
+            picture = _float_keys(np.append(reals, rng.normal(0, 9, 187)).astype(np.float32))[picture]
         valid[1:5] = valid[:, ::4] = valid[:, 1::4] = valid[:, -1] = True  # each window has a valid sample
         places = np.clip(np.arange(-padding, cols + padding), 0, cols - 1)
         reach, size = dilation * (side - 1), places.size * channels
@@ -1476,7 +1515,7 @@ def _masked_medians(rng, K, side):
         low, high, _ = _ranked(seen, counts, numbers // 2, (numbers + 1) // 2)
         centre = counts[..., side**2 // 2] | (leaves_out == 0)
         expected = unset((count, length + 3), K)
-        expected[:, :length] = _mean(low, high) * centre
+        expected[:, :length] = _mean_of_samples(low, high, K) * centre
         samples = (places[:, np.newaxis] * channels + np.arange(channels)).ravel()
         width, ring, pitch = 2048 + reach * channels + 3 * 64, 4 * dilation + 1, (size // 64 + 2) * 64
         yield Case(

@@ -134,10 +134,8 @@ def _weighted_operation(stage: Stage, setting: Setting, channels: int) -> Operat
         dense, sparse = (setting.plan(stage, channels + 1, alpha=True, mask=mask) for mask in masks)
         return Means(unmasked, dense, sparse, setting.out_dtype)
     if isinstance(stage.operator, Rank):
-        medians = medians_of(unmasked, setting.out_dtype)
-        if medians is not None:
-            return medians
-        return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
+        patches = Patches(unmasked, setting.plan(stage, channels + 1, alpha=True, mask="dense"), 1)
+        return medians_of(patches, setting.out_dtype) or patches
     return Patches(unmasked, setting.plan(stage, channels + 1, alpha=True), setting.full)
 
 

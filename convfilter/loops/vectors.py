@@ -146,9 +146,25 @@ def exclusive_or(one, other):
 
 
 def mean(one, other):
-    """Return the mean of two integers, rounded half to even, lane by lane."""
+    """Return the mean of two samples, lane by lane, rounded half to even.
+
+    Integers of up to 16 bits are samples themselves, those of 32 bits keys of float32; see ``float_keys.py``. If two
+    samples are equal, the mean is the first one.
+    """
+    if one.dtype == np.uint32:
+        return _mean_of_keys(one, other)
     down = (one & other) + ((one ^ other) >> 1)
     return down + ((one ^ other) & down & 1)
+
+
+def _mean_of_keys(one, other):
+    sign, ones = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
+    first, second = ((key ^ np.where(key >= sign, sign, ones)).view(np.float32) for key in (one, other))
+    with np.errstate(all="ignore"):
+        total = first + second
+        means = np.where(np.abs(total) == np.inf, 0.5 * first + 0.5 * second, 0.5 * total)
+    bits = np.where(first == second, first, means).astype(np.float32).view(np.uint32)
+    return bits ^ np.where(bits >= sign, ones, sign)
 
 
 def high_product(one, other):

@@ -21,6 +21,8 @@ from convfilter.planning import AxisPlan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.sample_types import is_wide
 
+TO_KEYS = Loop("float_keys", "to_keys", "u4* i8 u4*")
+FROM_KEYS = Loop("float_keys", "from_keys", "u4* i8")
 _SIGNATURE = "K* i8 i8* i8 i8 i8 i8* i8 i8 i8 i8 K* i8 K* i8 i8"
 MEDIAN_3 = Loop("median_3", "median_3", _SIGNATURE)
 MEDIAN_5 = Loop("median_5", "median_5", _SIGNATURE)
@@ -97,12 +99,14 @@ def write_masked_medians(
     plan : StagePlan
         Its windows have a loop; see :func:`loop_for`.
     picture : (pixels, valid)
-        A C-contiguous (rows, cols, channels) array of uint8 or uint16, and a (rows, cols) array of bool.
+        A C-contiguous (rows, cols, channels) array of uint8 or uint16, or of the keys of float32, and a (rows, cols)
+        array of bool.
     rows : int array
         Row of the picture for each place that windows read.
     places, inner
         Of the samples of a padded row; see :func:`samples_of`.
     out : (rows, cols, channels) array
+        Of the same type.
     leaves_out : bool
         Whether the result is 0 where the pixel at the centre is ignored.
     """

@@ -104,11 +104,31 @@ def _lower_exclusive_or(_context, builder, _signature, arguments):
 @lower_builtin(mean, Vector, Vector)
 def _lower_mean(_context, builder, signature, arguments):
     one, other = arguments
+    if signature.return_type.element == types.uint32:
+        return _mean_of_keys(builder, one, other)
     bit = ir.Constant(one.type, [1] * one.type.count)
     differing_bits = builder.xor(one, other)
     shift = builder.ashr if signature.return_type.element.signed else builder.lshr
     down = builder.add(builder.and_(one, other), shift(differing_bits, bit))
     return builder.add(down, builder.and_(builder.and_(differing_bits, down), bit))
+
+
+def _mean_of_keys(builder: Any, one: Any, other: Any) -> Any:
+    """Return the keys of the means of float32 samples, given as keys."""
+    whole, real = one.type, ir.VectorType(ir.FloatType(), one.type.count)
+    sign, ones = (ir.Constant(whole, [number] * whole.count) for number in (0x80000000, 0xFFFFFFFF))
+    half, infinity = (ir.Constant(real, [number] * whole.count) for number in (0.5, float("inf")))
+
+    def flipped(bits: Any, above: Any, below: Any) -> Any:
+        return builder.xor(bits, builder.select(builder.icmp_unsigned(">=", bits, sign), above, below))
+
+    first, second = (builder.bitcast(flipped(key, sign, ones), real) for key in (one, other))
+    total = builder.fadd(first, second)
+    halves = builder.fadd(builder.fmul(half, first), builder.fmul(half, second))
+    overflows = builder.fcmp_ordered("==", called(builder, "fabs", total), infinity)
+    means = builder.select(overflows, halves, builder.fmul(half, total))
+    means = builder.select(builder.fcmp_ordered("==", first, second), first, means)
+    return flipped(builder.bitcast(means, whole), ones, sign)
 
 
 @lower_builtin(high_product, Vector, Vector)
