@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from convfilter.errors import CameraRawError, ReadError, UnknownFormatError
+from convfilter.errors import DECODE_THE_REST, CameraRawError, ConvfilterError, ReadError, UnknownFormatError
 from convfilter.picture import formats, limits
 from convfilter.picture.loss import Loss, notes_of
 from convfilter.picture.options import ReadOptions
@@ -25,6 +25,8 @@ __all__ = ["ReadOptions", "opened", "read"]
 #: Smallest number of bytes of any picture file.
 _LEAST_BYTES = 4
 _DEFAULTS = ReadOptions()
+#: Readers that decode damaged files by Pillow.
+_BY_PILLOW = ("pillow.", "jpeg.")
 
 
 class Reader(Protocol):
@@ -108,6 +110,7 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
         except CameraRawError:
             raise
         except ReadError as error:
+            _check_advice(error, file, options)
             file.seek(0)
             if formats.sniff(file.read(32)) == "TIFF":
                 _refuse_raw(where, error)
@@ -132,9 +135,35 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
             picture = replace(picture, notes=notes_of(lost, options, ReadError), losses=())
         try:
             yield picture
+        except ReadError as error:
+            _close(picture)
+            _check_advice(error, file, options)
+            raise
         finally:
-            for frame in picture.frames:
-                frame.close()
+            _close(picture)
+
+
+def _close(picture: Picture) -> None:
+    for frame in picture.frames:
+        frame.close()
+
+
+def _check_advice(error: ReadError, file: BinaryIO, options: ReadOptions) -> None:
+    """Remove the advice to decode what is left of a damaged picture if nothing is left.
+
+    Formats of which Pillow decodes the rest see to that themselves: its switch for damaged files would also let other
+    threads decode them.
+    """
+    if error.remedy != DECODE_THE_REST or options.lenient:
+        return
+    try:
+        file.seek(0)
+        fmt = formats.row(formats.sniff(file.read(formats.HEAD_BYTES)) or "")
+        file.seek(0)
+        if fmt is not None and not str(fmt.reader).startswith(_BY_PILLOW):
+            decode_all(_decoded(file, replace(options, lenient=True)))
+    except (ConvfilterError, OSError, MemoryError):
+        error.remedy = ""
 
 
 def decode_all(picture: Picture) -> None:

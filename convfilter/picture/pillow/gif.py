@@ -68,7 +68,7 @@ def _damage(file: BinaryIO) -> Damage | None:
         if block.introducer == _TRAILER:
             return None
         if block.introducer not in (_EXTENSION, IMAGE):
-            return Damage(f"the GIF is damaged: unknown block {block.introducer:#04x}")
+            return Damage(f"the GIF is damaged: unknown block {block.introducer:#04x}", leaves_frames=frames > 0)
         frames += block.introducer == IMAGE
         if frames > MAX_FRAMES:
             return Damage(f"the GIF has more than {MAX_FRAMES} frames", leaves_frames=False)

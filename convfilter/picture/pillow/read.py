@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from convfilter.errors import DECODE_THE_REST, ReadError, UnknownFormatError
+from convfilter.errors import DECODE_THE_REST, ConvfilterError, ReadError, UnknownFormatError
 from convfilter.picture import formats, limits
 from convfilter.picture.frame import Frame
 from convfilter.picture.metadata.pillow_info import metadata_of
@@ -172,10 +172,7 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     metadata = metadata_of(image)
     losses = container_metadata.add_metadata(metadata, file, name)
     metadata.lossless = name == "WebP" and webp.is_lossless(file)
-    if placed:
-        decoded = _drawn(placed, numbers, width, height)
-    else:
-        decoded = [_decoded(image, number, count, options) for number in numbers]
+    decoded = _drawn(placed, numbers, width, height) if placed else _readable(image, numbers, count, options, lenient)
     if (name == "GIF" or (name == "AVIF" and high_depth.is_monochrome(file))) and all(
         _is_gray(each) for each in decoded
     ):
@@ -188,6 +185,19 @@ def _picture(image: Any, file: BinaryIO, name: str, options: ReadOptions, lenien
     picture.premultiplied = alpha and metadata.associated_alpha
     bits = high_depth.bits_of(file, name) if name == "AVIF" and count > 1 else 8
     return _with_depth(picture, file, bits, count, numbers) if bits > 8 else picture
+
+
+def _readable(image: Any, numbers: Sequence[int], count: int, options: ReadOptions, lenient: bool) -> list[_Decoded]:
+    """Decode the frames with these numbers; if ``lenient``, those before the first that cannot be decoded."""
+    decoded: list[_Decoded] = []
+    for number in numbers:
+        try:
+            decoded.append(_decoded(image, number, count, options))
+        except Exception as error:  # Pillow raises exceptions of many types
+            if not (lenient and decoded) or isinstance(error, ConvfilterError | MemoryError):
+                raise
+            break
+    return decoded
 
 
 def _with_depth(picture: Picture, file: BinaryIO, bits: int, count: int, numbers: Sequence[int]) -> Picture:
@@ -334,7 +344,7 @@ def _webp(file: BinaryIO, size: int, lenient: bool) -> Any:
             raise
     file.seek(0)
     remedy = ""
-    with suppress(Exception):  # of a file that ends in its header, which no zeros complete
-        plugin(io.BytesIO(webp.completed(file.read())))
+    with suppress(Exception):  # of a file that ends in its header or its first tables, which no zeros complete
+        plugin(io.BytesIO(webp.completed(file.read()))).load()
         remedy = DECODE_THE_REST
     raise ReadError("the WebP is truncated", remedy=remedy)
