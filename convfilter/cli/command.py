@@ -148,7 +148,7 @@ def filter_command(
     own : sequence of FilterOption
         Options that choose the filter, and its further parameters.
     examples : str
-        Command lines, one a line.
+        Command lines, one per line.
     filter_name : str, optional
         The filter of a command that has only one.
     stage_parameters : sequence of Parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 #: A command's own help begins with its summary. ``--help`` prints them without importing the commands, which would take
 #: longer.
 COMMANDS = {
-    "blur": "Blur with a Gaussian, a box, or edges that stay sharp.",
+    "blur": "Blur with a Gaussian, a box, or an edge-preserving filter.",
     "edges": "Find edges: gradients (Sobel and others), Laplacian, compass kernels, Canny.",
     "sharpen": "Sharpen by unsharp mask.",
     "convolve": "Filter with your own weights.",

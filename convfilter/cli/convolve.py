@@ -13,5 +13,5 @@ convfilter convolve --kernel '1/3 1/3 1/3' --stride 2x1 --padding valid in.png o
 
 A kernel file is text (rows of numbers or fractions, # comments, or libvips'
 header 'width height scale offset'), .json, .npy or .npz. Filters correlate, as
-CNNs do; --flip gives convolution in the mathematician's sense.""",
+CNNs do; --flip gives convolution as in mathematics.""",
 )

@@ -125,7 +125,7 @@ def run_options() -> list[Option]:
     return [
         *_result_options(),
         *_file_options(),
-        _run_option("--threads", count, "Threads, at most.  [one a core]", None, "Run"),
+        _run_option("--threads", count, "Threads, at most.  [one per core]", None, "Run"),
         algorithm_option("Use this algorithm, not the cheapest (see plan)."),
         *_many_options(),
         *config_options(),
@@ -178,7 +178,7 @@ def _file_options() -> list[Option]:
         *read_options(),
         Option("--strict", section="Files", is_flag=True, help="Make notes about losses errors."),
         Option("--no-auto-orient", section="Files", is_flag=True, help="Ignore the EXIF orientation."),
-        Option("--keep-time", section="Files", is_flag=True, help="Give OUT the time of IN."),
+        Option("--keep-time", section="Files", is_flag=True, help="Keep the modification time of IN."),
         Option("-o", "--output", section="Files", type=OUT, help="OUT; all other names are inputs."),
         Option("-y", "--overwrite", section="Files", is_flag=True, help="Replace an OUT that looks like an input."),
         Option("-n", "--no-clobber", section="Files", is_flag=True, help="Skip outputs that exist already."),
@@ -224,7 +224,10 @@ def _many_options() -> list[Option]:
             "--exclude", text="Leave out names or paths in folders; may be repeated.", metavar="GLOB", multiple=True
         ),
         option(
-            "--files-from", text="Read names of inputs from a file, one a line; - is stdin.", metavar="LIST", type=FILE
+            "--files-from",
+            text="Read names of inputs from a file, one per line; - is stdin.",
+            metavar="LIST",
+            type=FILE,
         ),
         switch("-0", "--null", text="Names in LIST end with a zero byte, as find -print0 ends them."),
         Option(
@@ -233,7 +236,7 @@ def _many_options() -> list[Option]:
             section="Many files",
             type=RunType(count),
             metavar="N",
-            help="Files at a time.  [one a core]",
+            help="Files at a time.  [one per core]",
         ),
         option(
             "--dask",

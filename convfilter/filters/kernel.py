@@ -140,7 +140,7 @@ class Kernel:
         return Kernel(numerators, factors, 1.0, self.sigma)
 
     def rotated(self) -> Kernel:
-        """Rotate by 180 degrees: convolution in the mathematician's sense."""
+        """Rotate by 180 degrees: convolution as in mathematics."""
         factors = None if self.factors is None else (self.factors[0][::-1].copy(), self.factors[1][::-1].copy())
         numerators = None if self.numerators is None else self.numerators[::-1, ::-1].copy()
         return Kernel(numerators, factors, self.divisor, self.sigma)

@@ -16,7 +16,7 @@ from convfilter.record import replace
 
 
 def affine(node: Node, chain: Chain) -> Chain:
-    """Append a sum, difference, product or quotient with a constant: one number, one a channel, or one a sample.
+    """Append a sum, difference, product or quotient with a constant: one number, or one per channel or per sample.
 
     Raises
     ------

@@ -37,9 +37,7 @@ STAGE_PARAMETERS: Mapping[str, Parameter] = {
         ),
         Parameter("padding_value", Number(), "Level beyond the border; sets mode constant.", "0", "sample units"),
         Parameter("ceil", Flag(), "Round sizes up: a last window that begins on the picture counts.", "false"),
-        Parameter(
-            "flip", Flag(), "Rotate the kernel by 180 degrees: convolution in the mathematician's sense.", "false"
-        ),
+        Parameter("flip", Flag(), "Rotate the kernel by 180 degrees: convolution as in mathematics.", "false"),
         Parameter("scale", Number(), "Multiply the weighted sum.", "1"),
         Parameter(
             "offset",

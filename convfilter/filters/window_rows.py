@@ -110,7 +110,7 @@ WINDOW_ROWS = (
     ),
     Filter(
         "bilateral",
-        "Bilateral filter: smooths but keeps edges, by near pixels of similar colour.",
+        "Bilateral filter: edge-preserving mean of near pixels of similar colour.",
         "sum w I / sum w, w = exp(-d^2 / 2 space^2 - D^2 / 2 range^2), d pixels and the colour D apart",
         "bilateral:3,sigma_range=0.1",
         _bilateral,
@@ -146,7 +146,7 @@ WINDOW_ROWS = (
     ),
     Filter(
         "guided",
-        "Guided filter: smooths but keeps edges, in the same time for any radius.",
+        "Guided filter: edge-preserving, in the same time for any radius.",
         "mean over windows of a I + b, where a I + b fits the picture best in each; eps keeps a small",
         "guided:8,eps=0.01",
         _guided,
