@@ -46,7 +46,7 @@ def picture(shape=SHAPE):
 
 
 def schedule_of(plan, image, threads, room=2**26):
-    nodes = GroupRun(plan, 0, plan.stages, np.dtype("uint8"), threads).nodes(image)
+    nodes = GroupRun(plan, 0, plan.stages, np.dtype("uint8"), threads).nodes(image, image)
     return nodes, schedule.scheduled(nodes, threads, room)
 
 
@@ -234,7 +234,7 @@ def test_a_line_buffer_leaves_out_the_rows_in_a_lane_interleaved_ring(text, held
     source = Bands(shape, np.dtype("uint8"), lambda: iter(()))
     plan = planned(text, shape)
     before = FromRows(Connection(source), shape, source.dtype)
-    nodes = GroupRun(plan, 0, plan.stages, source.dtype, 2).nodes(source)
+    nodes = GroupRun(plan, 0, plan.stages, source.dtype, 2).nodes(source, None)
     made = schedule.scheduled([before, *nodes, ToRows(Connection(None), nodes[-1])], 2, ROOM)
     assert made.rows == [held, 16]
 
@@ -355,7 +355,7 @@ def test_bands_are_more_alike_if_their_rows_are_encoded(monkeypatch):
     sizes = []
     for encoding in (0, schedule.ENCODING, 1e9):
         monkeypatch.setattr(schedule, "ENCODING", encoding)
-        nodes = group.nodes(picture(), block_rows=8, alone=False)
+        nodes = group.nodes(picture(), picture(), block_rows=8, alone=False)
         nodes.append(ToRows(Connection(None), nodes[-1], takes_bands=True))
         bands = schedule.scheduled(nodes, 2, 2**26).bands
         sizes.append([sum(number == len(nodes) - 1 for tick in band.ticks for number, _ in tick) for band in bands])

@@ -240,7 +240,7 @@ class StageSetup:
     in_memory : bool
         Whether the stage reads a whole picture, not a line buffer.
     alone : bool
-        Whether the stage is also the only one of its group, and its result an array.
+        Whether the stage is also the only one of its group, and no band sink takes its result.
     """
 
     plan: StagePlan

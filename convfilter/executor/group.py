@@ -86,10 +86,7 @@ class GroupRun:
         executable = executables.take(key)
         if executable is None:
             import_before_handlers()
-            fields: dict[str, Any] = {}
-            if in_memory and len(self._stages) == 1 and is_band_sink(sink):
-                fields = {"block_rows": written_block_rows(self._stages[0], self._dtype), "alone": False}
-            executable = self._executable(self.nodes(source, **fields), source, sink)
+            executable = self._executable(self.nodes(source, sink), source, sink)
         return key, executable
 
     def local_at(self, number: int) -> GroupRun:
@@ -99,11 +96,11 @@ class GroupRun:
         stages[number] = _local.get(spreading, None, lambda: for_any_numbers(spreading))
         return GroupRun(self._plan, self._first, stages, self._dtype, self._threads)
 
-    def nodes(self, source: RowSource | Samples | Masked, **first: Any) -> list[Node]:
+    def nodes(self, source: RowSource | Samples | Masked, sink: RowSink | Samples, **first: Any) -> list[Node]:
         """Return the nodes of all stages; ``first`` are fields of the first stage's ``StageSetup``."""
         nodes: list[Node] = []
         for number, stage in enumerate(self._stages):
-            setup = self._setup(number, stage, source)
+            setup = self._setup(number, stage, source, sink)
             if number == 0:
                 setup = replace(setup, **first)
             stage_nodes = nodes_of(setup)
@@ -132,13 +129,18 @@ class GroupRun:
         all_nodes = [node for node in (before, *nodes, after) if node is not None]
         return Executable(all_nodes, start, end, self._threads, room)
 
-    def _setup(self, number: int, stage: StagePlan, source: RowSource | Samples | Masked) -> StageSetup:
+    def _setup(
+        self, number: int, stage: StagePlan, source: RowSource | Samples | Masked, sink: RowSink | Samples
+    ) -> StageSetup:
         plan, full, is_last = self._plan, self._plan.full, number == len(self._stages) - 1
         gray = bool(plan.gray) and self._first + number == 0
         incoming = self._stages[number - 1].result if number else source.dtype
         in_memory = number == 0 and isinstance(source, np.ndarray | Masked)
-        alone = in_memory and is_last
-        rows = alone_block_rows(stage) if alone else block_rows(stage, in_memory=in_memory)
+        alone = in_memory and is_last and not is_band_sink(sink)
+        if in_memory and is_last:
+            rows = alone_block_rows(stage) if alone else written_block_rows(stage, self._dtype)
+        else:
+            rows = block_rows(stage, in_memory=in_memory)
         dtype, white = (self._dtype, self._full_out) if is_last else (stage.result, full)
         loaded = source_of(stage, incoming, full, gray=gray)
         return StageSetup(stage, loaded, dtype, white, rows, in_memory=in_memory, alone=alone)
@@ -148,16 +150,16 @@ class GroupRun:
 
         The first stage of a group takes it, since groups are cut there.
         """
-        fields: dict[str, Any] = {"input_range": _input_range(self._setup(0, self._stages[0], image), image)}
+        fields: dict[str, Any] = {"input_range": _input_range(self._setup(0, self._stages[0], image, output), image)}
         if self._stages[-1].stage.map == "stretch":
             fields["tone"] = self._stretching_tone(image, output, fields)
-        return self._executable(self.nodes(image, **fields), image, output).run(image, output)
+        return self._executable(self.nodes(image, output, **fields), image, output).run(image, output)
 
     def _stretching_tone(self, image: Samples, output: Samples, fields: dict[str, Any]) -> Tone:
         """Return the tone that maps the range of the only stage's results to that of the output."""
         (stage,) = self._stages
         ranges: list[Range] = []
-        nodes = self.nodes(image, ranges=ranges, **fields)
+        nodes = self.nodes(image, output, ranges=ranges, **fields)
         self._executable(nodes, image, output).run(image, output)
         low = min((each.ends[0] for each in ranges), default=np.inf)
         high = max((each.ends[1] for each in ranges), default=-np.inf)
