@@ -27,7 +27,7 @@ from convfilter.executor.masked import masked_stages, run_masked, streaming_obst
 from convfilter.executor.masked_rows import run_banded_rows
 from convfilter.executor.run import run_array, run_rows
 from convfilter.filters import stack
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.planning import applicable, plan_stack
 from convfilter.planning.task import Task
 
@@ -353,7 +353,7 @@ class Gathered:
 def in_rows(plan: Any, image: np.ndarray, out: str) -> tuple[bytes, int]:
     """Filter from a row source into a row sink; returns the samples, and how many were clipped."""
     pixels = image.reshape(*image.shape[:2], -1)
-    source = Bands(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
+    source = LazyRows(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
     sink = Gathered(out)
     clipped = run_rows(plan, source, sink, threads=2)
     return b"".join(sink.rows), clipped
@@ -382,7 +382,7 @@ def _masked_results(case: Case) -> Iterator[tuple[str, bytes, int]]:
     plans = masked_stages(stages, pixels.shape, image.dtype, **settings)
     if streaming_obstacle(plans):
         return
-    source = Bands(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
+    source = LazyRows(pixels.shape, pixels.dtype, lambda: (pixels[top : top + 7] for top in range(0, len(pixels), 7)))
     rows: list[tuple[bytes, bytes]] = []
     clipped = run_banded_rows(
         plans, source,

@@ -22,7 +22,7 @@ from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import from_array
 from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.planning import plan_stack
 from convfilter.planning.plan_cache import cached_plan
 
@@ -407,7 +407,9 @@ def test_streams_hold_few_bytes_for_each_row(specs, most):
     for height in (heights[0], *heights):
         plan = plan_stack(stack.stages(specs), (height, cols, 1), np.uint8)
         rows = np.zeros((100, cols, 1), np.uint8)
-        source = Bands(plan.input_shape, np.dtype(np.uint8), lambda rows=rows, count=height // 100: repeat(rows, count))
+        source = LazyRows(
+            plan.input_shape, np.dtype(np.uint8), lambda rows=rows, count=height // 100: repeat(rows, count)
+        )
         cache.forget()
         gc.collect()
         tracemalloc.start()

@@ -57,7 +57,7 @@ def test_rows_tell_which_formats_are_decoded_row_by_row(tmp_path, fmt):
     shape = (6, 5) if fmt.models == ("gray",) else (6, 5, 3)
     write(path, np.zeros(shape, fmt.dtypes[0]))
     with opened(path) as picture:
-        assert (picture.frames[0].bands is not None) == fmt.reads_rows
+        assert (picture.frames[0].lazy_rows is not None) == fmt.reads_rows
 
 
 @pytest.mark.parametrize("fmt", TABLE, ids=lambda fmt: fmt.name)

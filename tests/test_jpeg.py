@@ -503,7 +503,7 @@ def small_pictures_in_bands(monkeypatch):
 def in_bands(data, threads=1):
     """Decode a picture in bands; fail if it is decoded in one piece."""
     with opened(io.BytesIO(data), ReadOptions(threads=threads)) as picture:
-        source = picture.frames[0].bands
+        source = picture.frames[0].lazy_rows
         assert source is not None
         rows = np.empty(source.shape, np.uint8)
         for top in range(0, len(rows), 7):

@@ -143,7 +143,7 @@ def test_scans_of_single_components_are_decoded_in_one_piece():
     scan = data.index(b"\xff\xda")
     separate = data[: scan + 2] + b"\x00\x08\x01\x01\x00\x00\x3f\x00" + data[scan + 14 :]
     with opened(io.BytesIO(separate)) as picture:
-        assert picture.frames[0].bands is None
+        assert picture.frames[0].lazy_rows is None
 
 
 # Damage ----------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def test_the_readable_part_of_a_picture_that_ends_early_is_decoded(monkeypatch, 
 def test_a_picture_in_bands_gives_its_rows_again(monkeypatch):
     data = jpeg_of(scene(400, 61), "420")
     with opened(io.BytesIO(data), ReadOptions(threads=1)) as picture:
-        source = picture.frames[0].bands
+        source = picture.frames[0].lazy_rows
         first = np.empty((90, *source.shape[1:]), np.uint8)
         source.read(first)
         source.restart()

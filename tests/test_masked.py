@@ -25,7 +25,7 @@ from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Correlation, Guided
 from convfilter.filters.stage import Stage
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.planning import plan_stack
 from convfilter.record import replace
 from convfilter.sample_types import full_scale
@@ -1294,7 +1294,7 @@ def test_a_guide_is_cut_with_the_bands(monkeypatch):
 def test_few_rows_are_held_at_a_time(monkeypatch):
     monkeypatch.setattr(bands, "ROWS", 8)
     image = np.random.default_rng(4).integers(0, 9, (400, 30, 2), dtype=np.uint8)
-    source, written = Bands(image.shape, image.dtype, lambda: iter(np.split(image, 100))), []
+    source, written = LazyRows(image.shape, image.dtype, lambda: iter(np.split(image, 100))), []
     stages = masked_stages(
         stack.stages(["box:3", "median:3"]), image.shape, image.dtype, fill=False, out_dtype=None, alpha=False,
         premultiplied=False, gray=False, white=None, out_white=None,
@@ -1323,7 +1323,7 @@ def test_rows_between_windows_are_passed_over(spec, first, most, monkeypatch):
     monkeypatch.setattr(bands, "SPANS", (1, 1))
     monkeypatch.setattr(masked_rows, "MOST_BYTES", most)
     image = np.random.default_rng(4).integers(0, 9, (400, 30, 2), dtype=np.uint8)
-    source, written = Bands(image.shape, image.dtype, lambda: iter(np.split(image, 100))), []
+    source, written = LazyRows(image.shape, image.dtype, lambda: iter(np.split(image, 100))), []
     stages = masked_stages(
         stack.stages([*first, spec]), image.shape, image.dtype, fill=False, out_dtype=None, alpha=False,
         premultiplied=False, gray=False, white=None, out_white=None,

@@ -17,7 +17,7 @@ from convfilter.errors import ParameterError
 from convfilter.executor.run import run_array, run_rows
 from convfilter.filters import kernels, stack
 from convfilter.filters.kernel import from_array
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.planning import plan_stack
 from convfilter.sample_types import SAMPLE_TYPES
 
@@ -116,7 +116,7 @@ def test_rows_and_threads_make_no_difference(dtype, spec):
     plan = plan_stack(stack.stages((spec,)), image.shape, image.dtype)
     whole = run_array(plan, image, threads=1).pixels
     np.testing.assert_array_equal(run_array(plan, image, threads=3).pixels, whole)
-    source = Bands(image.shape, image.dtype, lambda: (image[top : top + 7] for top in range(0, len(image), 7)))
+    source = LazyRows(image.shape, image.dtype, lambda: (image[top : top + 7] for top in range(0, len(image), 7)))
     rows = Rows(image.dtype)
     run_rows(plan, source, rows, threads=2)
     np.testing.assert_array_equal(np.concatenate(rows.written).reshape(whole.shape), whole)

@@ -13,7 +13,7 @@ from convfilter.engine.threads import run_blocks
 from convfilter.executor.group import GroupRun
 from convfilter.executor.run import run_array, run_rows, run_stage
 from convfilter.filters import stack
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.planning import plan_stack
 from convfilter.planning.groups import block_rows
 from convfilter.planning.methods import chosen_method
@@ -231,7 +231,7 @@ def test_a_line_buffer_leaves_out_the_rows_in_a_lane_interleaved_ring(text, held
     """A window of 49 or 45 rows, of which a step loads eight, since the ring holds the others."""
     monkeypatch.undo()
     shape = 3000, 40000, 3
-    source = Bands(shape, np.dtype("uint8"), lambda: iter(()))
+    source = LazyRows(shape, np.dtype("uint8"), lambda: iter(()))
     plan = planned(text, shape)
     before = FromRows(Connection(source), shape, source.dtype)
     nodes = GroupRun(plan, 0, plan.stages, source.dtype, 2).nodes(source, None)

@@ -10,7 +10,7 @@ from convfilter.engine.rows import Connection, FromRows, ToRows
 from convfilter.engine.stream import Stream, readings_of
 from convfilter.executor.group import GroupRun
 from convfilter.filters import stack
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.planning import plan_stack
 
 
@@ -162,7 +162,7 @@ def test_spans_hold_the_rows_that_blocks_demand(text, mode, shape):
     ]
     stages = stack.stages(specs)
     plan = plan_stack(stages, shape, "uint8", alpha=shape[2] == 4)
-    source = Bands(shape, np.dtype("uint8"), lambda: iter(()))
+    source = LazyRows(shape, np.dtype("uint8"), lambda: iter(()))
     nodes = GroupRun(plan, 0, plan.stages, source.dtype, 2).nodes(source, None)
     before = FromRows(Connection(source), shape, source.dtype)
     for number, node in enumerate([before, *nodes, ToRows(Connection(None), nodes[-1])]):

@@ -372,7 +372,7 @@ def test_few_wide_rows_are_held(sigma, most):
 @pytest.mark.parametrize("ahead", [False, True])
 def test_bands_give_rows_in_any_portions(ahead):
     pixels = noise((23, 5, 2))
-    bands = row_source.Bands(
+    bands = row_source.LazyRows(
         pixels.shape, pixels.dtype, lambda: (pixels[top : top + 4] for top in range(0, 23, 4)), ahead=ahead
     )
     for _ in range(2):
@@ -390,6 +390,6 @@ def test_whatever_a_decoder_raises_is_damage(ahead):
         yield np.zeros((1, 2, 3), np.uint8)
         raise IndexError("beyond the end")
 
-    source = row_source.Bands((2, 2, 3), np.dtype(np.uint8), bands, ahead=ahead, name="XYZ")
+    source = row_source.LazyRows((2, 2, 3), np.dtype(np.uint8), bands, ahead=ahead, name="XYZ")
     with pytest.raises(ReadError, match="the XYZ is damaged or of an unsupported kind: beyond the end"):
         source.decoded()

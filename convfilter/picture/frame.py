@@ -11,7 +11,7 @@ from convfilter.picture.options import frame_number
 from convfilter.picture.pixels import Pixels
 
 if TYPE_CHECKING:
-    from convfilter.picture.row_source import Bands, LazyArray
+    from convfilter.picture.row_source import LazyArray, LazyRows
     from convfilter.picture.tiff.fields import PageFields
 
 Item = TypeVar("Item")
@@ -24,7 +24,7 @@ class Frame:
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, C) array, or ``Bands`` or ``LazyArray``
+    pixels : (H, W) or (H, W, C) array, or ``LazyRows`` or ``LazyArray``
         Samples of a type in ``sample_types.SAMPLE_TYPES``, C-contiguous, in native byte order. White is the largest
         integer of the type (or ``Picture.white``), 1 for real samples. Lazy samples can be decoded only while their
         file is open: see ``convfilter.picture.row_source``.
@@ -39,7 +39,7 @@ class Frame:
 
     def __init__(
         self,
-        pixels: Pixels | Bands | LazyArray,
+        pixels: Pixels | LazyRows | LazyArray,
         delay: tuple[int, int] | None = None,
         fallback: bool = False,
         tiff: PageFields | None = None,
@@ -86,11 +86,11 @@ class Frame:
             self._samples.close()
 
     @property
-    def bands(self) -> Bands | None:
+    def lazy_rows(self) -> LazyRows | None:
         """The source of rows from the top down; None if the samples are decoded, or cannot be decoded by rows."""
-        from convfilter.picture.row_source import Bands
+        from convfilter.picture.row_source import LazyRows
 
-        return self._samples if isinstance(self._samples, Bands) else None
+        return self._samples if isinstance(self._samples, LazyRows) else None
 
     @property
     def streaming_obstacle(self) -> str:

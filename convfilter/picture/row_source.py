@@ -32,7 +32,7 @@ def decoding(name: str) -> Iterator[None]:
         raise ReadError(f"the {name} is damaged or of an unsupported kind: {damage(error)}") from error
 
 
-class Bands:
+class LazyRows:
     """Source of rows that decodes bands, arrays of consecutive rows, from the top down.
 
     Parameters
@@ -78,10 +78,10 @@ class Bands:
 
     def mapped(
         self, function: Callable[[Pixels], Pixels], dtype: np.dtype[np.generic], channels: int | None = None
-    ) -> Bands:
+    ) -> LazyRows:
         """Return a source that applies a function to the samples; see ``Frame.mapped``."""
         shape = (*self.shape[:2], channels or self.shape[2])
-        made = Bands(
+        made = LazyRows(
             shape,
             dtype,
             lambda: map(function, self._bands()),

@@ -16,7 +16,7 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Pixels
 from convfilter.picture.read import decode_all, opened
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 
 #: Masks of fewer pixels are held in memory.
 LEAST_PIXELS = 2**22
@@ -36,7 +36,7 @@ def mask_of(path: str, options: ReadOptions) -> MaskFile | Samples:
         if len(picture.frames) > 1:
             raise ParameterError(f"a mask is one picture, got {len(picture.frames)} frames")
         rows, cols = picture.frames[0].shape[:2]
-        is_large = picture.frames[0].bands is not None and rows * cols >= LEAST_PIXELS
+        is_large = picture.frames[0].lazy_rows is not None and rows * cols >= LEAST_PIXELS
         if not (is_large and os.path.isfile(path)):
             decode_all(picture)
             return _marks(picture).pixels.reshape(rows, cols)
@@ -70,11 +70,11 @@ class MaskFile:
         """
         with ExitStack() as files:
             with about_auxiliary(self._name):
-                bands = _marks(files.enter_context(opened(self.path, self._options))).bands
-                if bands is None or bands.shape[:2] != self.shape:
+                lazy_rows = _marks(files.enter_context(opened(self.path, self._options))).lazy_rows
+                if lazy_rows is None or lazy_rows.shape[:2] != self.shape:
                     raise ReadError("the mask has changed while pictures were filtered")
-            files.callback(bands.close)
-            rows = MaskRows(bands, self._name)
+            files.callback(lazy_rows.close)
+            rows = MaskRows(lazy_rows, self._name)
             yield rows
             rows.finish()
 
@@ -89,18 +89,18 @@ class MaskFile:
 class MaskRows:
     """The rows of a mask, from the first to the last; errors name the file."""
 
-    def __init__(self, bands: Bands, name: str) -> None:
-        self._bands, self._name = bands, name
+    def __init__(self, lazy_rows: LazyRows, name: str) -> None:
+        self._lazy_rows, self._name = lazy_rows, name
 
     def read(self, out: Samples) -> None:
         """Write the next rows into ``out``, a (some rows, cols) array of bool."""
         with about_auxiliary(self._name):
-            self._bands.read(out[..., np.newaxis])
+            self._lazy_rows.read(out[..., np.newaxis])
 
     def finish(self) -> None:
         """Read and check the remaining rows."""
         with about_auxiliary(self._name):
-            self._bands.finish()
+            self._lazy_rows.finish()
 
 
 def _marks(picture: Picture) -> Frame:

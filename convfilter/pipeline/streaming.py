@@ -197,14 +197,14 @@ def stream_to_file(
         atomic.replacing(target.path, in_order=target.format.in_order and not restarts) as file,
         write.row_writer(file, target.format, stored, options, dtype, convert) as writer,
     ):
-        bands = frame.bands
-        source = frame.pixels.reshape(*frame.shape[:2], -1) if bands is None else bands
-        if bands is not None and not restarts:
-            bands.read_once()
+        lazy_rows = frame.lazy_rows
+        source = frame.pixels.reshape(*frame.shape[:2], -1) if lazy_rows is None else lazy_rows
+        if lazy_rows is not None and not restarts:
+            lazy_rows.read_once()
         try:
             clipped = run(source, writer)
-            if bands is not None:
-                bands.finish()
+            if lazy_rows is not None:
+                lazy_rows.finish()
         finally:
             frame.close()
         writer.finish()

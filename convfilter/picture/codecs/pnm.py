@@ -21,7 +21,7 @@ from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
 from convfilter.picture.place.ranges import StreamedFile
 from convfilter.picture.place.source import size_of
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.picture.row_writer import Block, RowWriter
 
 #: Bytes of memory for a sample in decimal text, as a bytes object in a list of words.
@@ -64,11 +64,11 @@ def _opened(file: BinaryIO, layout: Layout, options: ReadOptions) -> Picture:
             stream.finish()
 
     read_once = stream.read_once if stream is not None else None
-    bands = Bands(layout.shape, layout.dtype, decoded, name=layout.name, read_once=read_once)
-    return _picture(layout, bands, note, trailing_data.losses(file, "PNM", start + needed) if present > needed else ())
+    rows = LazyRows(layout.shape, layout.dtype, decoded, name=layout.name, read_once=read_once)
+    return _picture(layout, rows, note, trailing_data.losses(file, "PNM", start + needed) if present > needed else ())
 
 
-def _picture(layout: Layout, samples: Pixels | Bands, note: str, losses: Sequence[Loss] = ()) -> Picture:
+def _picture(layout: Layout, samples: Pixels | LazyRows, note: str, losses: Sequence[Loss] = ()) -> Picture:
     """Return a picture of (H, W, C) samples; ``note`` describes damage, "" without damage."""
     channels = layout.shape[2]
     if isinstance(samples, np.ndarray) and channels == 1:

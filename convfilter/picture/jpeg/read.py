@@ -17,7 +17,7 @@ from convfilter.picture.options import ReadOptions
 from convfilter.picture.picture import Picture
 from convfilter.picture.pixels import Model, Pixels
 from convfilter.picture.place.source import content_of
-from convfilter.picture.row_source import Bands, LazyArray
+from convfilter.picture.row_source import LazyArray, LazyRows
 
 #: Start of a JPEG-LS frame, the only difference between its segments and those of a JPEG.
 _JPEG_LS = b"\xff\xf7\0"
@@ -73,7 +73,7 @@ def _read(data: bytes, options: ReadOptions, lenient: bool) -> Picture:
     return picture
 
 
-def _undecoded(data: bytes, layout: Layout, options: ReadOptions) -> Bands | LazyArray:
+def _undecoded(data: bytes, layout: Layout, options: ReadOptions) -> LazyRows | LazyArray:
     """Return the samples of a grey or RGB picture, decoded on demand."""
     shape, dtype = (layout.height, layout.width, layout.components), np.dtype(np.uint8)
 
@@ -88,7 +88,7 @@ def _undecoded(data: bytes, layout: Layout, options: ReadOptions) -> Bands | Laz
         running = prefetch.is_running()
         return LazyArray(shape, dtype, lambda: _decoded(data, layout), _OBSTACLE, name="JPEG", is_running=running)
     ahead = options.threads != 1
-    return Bands(
+    return LazyRows(
         shape, dtype, rows.bands, band_bytes=rows.band_bytes, ahead=ahead, name="JPEG", give_back=rows.give_back
     )
 

@@ -19,7 +19,7 @@ from convfilter.picture.png import layout as png
 from convfilter.picture.png.chunks import ChunkReader
 from convfilter.picture.png.content import Content, Image, read_content
 from convfilter.picture.png.samples import BLOCK_BYTES, bands, decode_samples, memory_of
-from convfilter.picture.row_source import Bands, LazyArray
+from convfilter.picture.row_source import LazyArray, LazyRows
 
 #: Smallest number of bytes for which a second thread saves more time than it costs.
 OVERLAP_BYTES = 1 << 21
@@ -70,7 +70,7 @@ def read_png(file: BinaryIO, options: ReadOptions) -> Picture:
 
 def _undecoded(
     reader: ChunkReader, content: Content, image: Image, options: ReadOptions, channels: int
-) -> Pixels | Bands | LazyArray:
+) -> Pixels | LazyRows | LazyArray:
     """Return the samples of a still picture, decoded on demand."""
     header = content.header
     dtype: np.dtype[np.generic] = np.dtype(np.uint16 if header.depth == 16 else np.uint8)
@@ -91,7 +91,7 @@ def _undecoded(
 
     size = math.prod(shape) * dtype.itemsize
     ahead = size > OVERLAP_BYTES and options.threads != 1
-    return Bands(shape, dtype, decoded, band_bytes=BLOCK_BYTES, ahead=ahead, name="PNG", give_back=memory.give_back)
+    return LazyRows(shape, dtype, decoded, band_bytes=BLOCK_BYTES, ahead=ahead, name="PNG", give_back=memory.give_back)
 
 
 def _decoded(reader: ChunkReader, content: Content, image: Image, options: ReadOptions) -> Pixels:

@@ -25,7 +25,7 @@ from convfilter.picture.metadata.tiff_numbers import (
 )
 from convfilter.picture.options import ReadOptions
 from convfilter.picture.pixels import CHANNELS, Model, Pixels
-from convfilter.picture.row_source import Bands
+from convfilter.picture.row_source import LazyRows
 from convfilter.picture.tiff import damaged
 from convfilter.picture.tiff import rows as tiff_rows
 from convfilter.picture.tiff import segments as tiff_segments
@@ -120,7 +120,7 @@ def opened(image: Image, file: BinaryIO, options: ReadOptions, notes: list[str])
     # Converting one pixel gives the type and the channels of all.
     pixel = convert(np.zeros((1, 1, int(page.samplesperpixel)), page.dtype), notes)
     shape = int(page.imagelength), int(page.imagewidth), pixel.shape[2]
-    bands = Bands(
+    bands = LazyRows(
         shape,
         pixel.dtype,
         lambda: (convert(band, []) for band in rows.bands()),
