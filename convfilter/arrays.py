@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convfilter.errors import ParameterError, shown
-from convfilter.filters.checks import is_masked
+from convfilter.filters.checks import is_masked, with_mask
 from convfilter.planning import Plan
 from convfilter.planning.field import Field
 from convfilter.sample_types import is_supported
@@ -56,9 +56,7 @@ def converted(image: Any, keywords: PoolKeywords | RunKeywords) -> tuple[Array, 
         image = image.pixels
     elif hasattr(image, "__dlpack__") and not hasattr(image, "__array__"):
         image = np.from_dlpack(image)
-    if is_masked(getattr(image, "_meta", None)):
-        image = image.compute()  # a Dask array's ``__array__`` drops the mask
-    values: Any = as_array(image, "the image", of_subclass=True)
+    values: Any = as_array(with_mask(image), "the image", of_subclass=True)
     if is_masked(values):
         keywords = {**keywords, **_masked(values, keywords)}
     array = np.asarray(values)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convfilter.errors import ParameterError, about
-from convfilter.filters.checks import require_unmasked
+from convfilter.filters.checks import require_unmasked, with_mask
 from convfilter.picture import read as _read
 from convfilter.picture import write as _write
 from convfilter.picture.options import ReadOptions, WriteOptions
@@ -101,7 +101,7 @@ def _picture(image: Any) -> Picture:
     if isinstance(image, (str, bytes, os.PathLike)):
         raise ParameterError(f"a picture is an array or a Picture, got {type(image).__name__}")
     try:
-        values = np.asanyarray(image)
+        values = np.asanyarray(with_mask(image))
     except ValueError:
         raise ParameterError("a picture is an array whose rows have one length") from None
     require_unmasked("a picture", values)

@@ -14,7 +14,7 @@ from convfilter.array_run import run_operator
 from convfilter.arrays import as_array, of_known_type
 from convfilter.errors import ParameterError, shown
 from convfilter.filters import footprints
-from convfilter.filters.checks import require_unmasked
+from convfilter.filters.checks import require_unmasked, with_mask
 from convfilter.filters.kernel import Kernel
 from convfilter.filters.operators import Bilateral, Canny, Guided, Morphology, Rank
 from convfilter.filters.stage import PaddingModes
@@ -353,7 +353,7 @@ def guided_filter(
     require_known(keywords, ScaledKeywords)
     samples = None
     if guide is not None:
-        values = np.asanyarray(guide)
+        values = np.asanyarray(with_mask(guide))
         require_unmasked("a guide", values)
         array = np.asarray(values)
         if array.ndim not in (2, 3):

@@ -167,6 +167,7 @@ class Lazy:
         return self._values
 
 
+@pytest.mark.parametrize("library", ["numpy", "dask"])
 @pytest.mark.parametrize(
     ("function", "name"),
     [
@@ -177,13 +178,16 @@ class Lazy:
         (lambda masked: convfilter.guided_filter(np.zeros((2, 2)), 1, guide=masked), "a guide"),
         (lambda masked: convfilter.gaussian_blur(np.zeros((2, 2)), 1, mask=masked), "a mask"),
         (lambda masked: convfilter.write("never.tif", masked), "a picture"),
-        (lambda masked: convfilter.write("never.tif", Lazy(masked)), "a picture"),
+        (lambda masked: convfilter.write("never.tif", Lazy(getattr(masked, "compute", lambda: masked)())), "a picture"),
     ],
 )
-def test_masked_elements_are_refused_where_they_have_no_meaning(function, name):
-    values = np.array([[1.0, 2], [3, 4]])
+def test_masked_elements_are_refused_where_they_have_no_meaning(function, name, library):
+    values = np.ma.array([[1.0, 2], [3, 4]], mask=[[0, 1], [0, 0]])
+    if library == "dask":
+        da = pytest.importorskip("dask.array")
+        values = da.from_array(values, chunks=1, asarray=False)
     with pytest.raises(ParameterError, match=rf"{name} must not have masked elements; give them a value with filled"):
-        function(np.ma.array(values, mask=[[0, 1], [0, 0]]))
+        function(values)
 
 
 @every_function

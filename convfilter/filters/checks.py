@@ -58,7 +58,13 @@ def is_masked(values: object) -> bool:
     return "numpy.ma" in sys.modules and isinstance(values, sys.modules["numpy.ma"].MaskedArray)
 
 
+def with_mask(values: Any) -> Any:
+    """Return a masked array of Dask as one of NumPy, since its ``__array__`` drops the mask; others as they are."""
+    return values.compute() if is_masked(getattr(values, "_meta", None)) else values
+
+
 def require_unmasked(name: str, values: Any) -> None:
     """Refuse a masked array that has masked elements."""
+    values = with_mask(values)
     if is_masked(values) and values.mask.any():
         raise ParameterError(f"{name} must not have masked elements; give them a value with filled(0)")
