@@ -83,47 +83,52 @@ class Schedule:
 
 def scheduled(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     """Choose the bands and the threads, with ``room`` bytes for all buffers and crews."""
-    blocks, cost = nodes[-1].blocks, sum(map(_cost, nodes))
-    threads = threads if cost > WORTH_A_THREAD else 1
-    alone = [1] * len(nodes)
+    threads = threads if sum(map(_cost, nodes)) > WORTH_A_THREAD else 1
     if len(nodes) == 1:
-        threads = min(threads, blocks, max(1, room // _crew_bytes(nodes)))
-        alike = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
-        return Schedule(threads, alone, alone, [_single(steps) for steps in alike], [])
+        return _of_one_node(nodes, threads, room)
     if any(node.in_order for node in nodes):
-        return _into_bands(nodes, threads, room) or _streamed(nodes, threads, room)
-    if 1 < threads <= blocks:
-        made = _side_by_side(nodes, threads, room)
+        return _by_written_bands(nodes, threads, room) or _by_stream(nodes, threads, room)
+    if 1 < threads <= nodes[-1].blocks:
+        made = _by_bands(nodes, threads, room) or _by_whole_results(nodes, threads, room)
         if made is not None:
             return made
-        if _bytes(nodes, [node.rows for node in nodes[:-1]]) <= min(WHOLE_BYTES, room - threads * _crew_bytes(nodes)):
-            steps = order_of(nodes, 0, blocks, blocks, [node.blocks for node in nodes])
-            sharing = _sharing(nodes, threads, steps)
-            crews = [count if _shares_rows(node, count) else 1 for node, count in zip(nodes, sharing, strict=True)]
-            return Schedule(1, sharing, crews, *_one_band(nodes, one_by_one(steps)))
-    if threads == 1:
-        bands, rows = _one_band(nodes, one_by_one(order_of(nodes, 0, blocks)))
-        if _bytes(nodes, rows) + _crew_bytes(nodes) <= room:
-            return Schedule(1, alone, alone, bands, rows)
-    else:
+    if threads > 1:
         for node in nodes:
             node.lower_blocks(shared=True)
-        made = _by_ticks(nodes, threads, room)
-        if _bytes(nodes, made.rows) + _crew_bytes(nodes, threads) <= room:
-            return made
+    made = _by_ticks(nodes, threads, room)
+    if _bytes(nodes, made.rows) + _crew_bytes(nodes, threads) <= room:
+        return made
     for node in nodes:
         node.lower_blocks()
     return _by_ticks(nodes, threads, room)
 
 
+def _of_one_node(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
+    """Return the schedule of a single node: its blocks do not depend on each other."""
+    blocks, alone = nodes[0].blocks, [1]
+    threads = min(threads, blocks, max(1, room // _crew_bytes(nodes)))
+    alike = [[(0, list(range(blocks)))]] if threads == 1 else [[(0, [block])] for block in range(blocks)]
+    return Schedule(threads, alone, alone, [_single(steps) for steps in alike], [])
+
+
+def _by_whole_results(nodes: Sequence[Node], threads: int, room: int) -> Schedule | None:
+    """Return the schedule of one node after the other; None if their results take too much memory."""
+    if _bytes(nodes, [node.rows for node in nodes[:-1]]) > min(WHOLE_BYTES, room - threads * _crew_bytes(nodes)):
+        return None
+    steps = order_of(nodes, 0, nodes[-1].blocks, nodes[-1].blocks, [node.blocks for node in nodes])
+    sharing = _sharing(nodes, threads, steps)
+    crews = [count if _shares_rows(node, count) else 1 for node, count in zip(nodes, sharing, strict=True)]
+    return Schedule(1, sharing, crews, *_one_band(nodes, one_by_one(steps)))
+
+
 def _by_ticks(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     """Return the schedule of a single band of which threads share the blocks."""
     alone, blocks = [1] * len(nodes), nodes[-1].blocks
-    ticks = one_by_one(order_of(nodes, 0, blocks))
-    buffer_bytes = _bytes(nodes, [rows for rows, _ in places_of(nodes, ticks)])
+    bands, rows = _one_band(nodes, one_by_one(order_of(nodes, 0, blocks)))
+    buffer_bytes = _bytes(nodes, rows)
     threads = min(threads, _most_threads(nodes, room - buffer_bytes))
     if threads == 1:
-        return Schedule(1, alone, alone, *_one_band(nodes, ticks))
+        return Schedule(1, alone, alone, bands, rows)
     room -= _crew_bytes(nodes, threads)
     sizes = _sizes(nodes, threads)
     while True:
@@ -137,19 +142,19 @@ def _by_ticks(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
         sizes = _halved(sizes)
 
 
-def _into_bands(nodes: Sequence[Node], threads: int, room: int) -> Schedule | None:
+def _by_written_bands(nodes: Sequence[Node], threads: int, room: int) -> Schedule | None:
     """Return the schedule of bands side by side that a sink takes; None if it does not, or too many rows would wait."""
     *before, last = nodes
     waiting = _bytes([last], [last.rows]) * (threads - 1) // threads
     fits = 1 < threads <= last.blocks and waiting <= MOST_WAITING
     if not (fits and last.takes_bands) or any(node.in_order for node in before):
         return None
-    made = _side_by_side(nodes, threads, room)
+    made = _by_bands(nodes, threads, room)
     last.in_order = made is None
     return made
 
 
-def _streamed(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
+def _by_stream(nodes: Sequence[Node], threads: int, room: int) -> Schedule:
     """Return the schedule of a group that reads or writes rows in order."""
     from convfilter.engine.stream import Stream, readings_of
 
@@ -227,7 +232,7 @@ def _one_band(nodes: Sequence[Node], ticks: Sequence[Tick]) -> tuple[list[Band],
     return [Band(ticks, [row_map for _, row_map in places], 0, len(ticks))], [rows for rows, _ in places]
 
 
-def _side_by_side(nodes: Sequence[Node], threads: int, room: int) -> Schedule | None:
+def _by_bands(nodes: Sequence[Node], threads: int, room: int) -> Schedule | None:
     """Return the schedule of a band for each thread; None if bands overlap too much, or take too much memory.
 
     More bands than threads do not pay: preparing a band takes about as long as filtering a megapixel.
