@@ -11,7 +11,7 @@ from convfilter import api, layers, windows
 from convfilter.sample_types import full_scale
 from convfilter.selftest.jobs import PLAIN, Job, Keywords, Samples
 from convfilter.selftest.pixel_jobs import pixel_job, split, with_alpha
-from convfilter.selftest.reference import Real, Weights, guided, strided, weighted_sums, with_border
+from convfilter.selftest.reference import Real, Weights, bilateral, guided, largest, strided, weighted_sums, with_border
 
 
 def _two_of_three(picture: Samples) -> Real:
@@ -40,6 +40,24 @@ def masked_median(side: int = 3, copies: int = 1) -> Job:
         medians: Real = np.nanmedian(windows_of(picture, how), axis=(3, 4))
         magnitudes: Real = np.nanmax(windows_of(np.abs(picture), how), axis=(3, 4))
         return with_alpha(medians, None), with_alpha(magnitudes, None)
+
+    return pixel_job(run, expect, geometries=({},))
+
+
+def masked_bilateral(sigma_space: float, sigma_range: float, radius: int) -> Job:
+    """Filter bilaterally the pixels that a mask counts, two of three."""
+
+    def run(picture: Samples, *, algorithm: str | None = None, **keywords: Any) -> Samples:
+        mask = _two_of_three(picture)[..., 0]
+        result = windows.bilateral_filter(picture, sigma_space, sigma_range, radius=radius, mask=mask, **keywords)
+        result[mask == 0] = 0
+        return result
+
+    def expect(picture: Samples, how: Keywords) -> tuple[Real, Real]:
+        counts, colours = _two_of_three(picture), split(picture, how)[0]
+        samples, sigmas = with_border(colours, 0.0), (sigma_space, sigma_range * full_scale(picture.dtype))
+        means = bilateral(samples, with_border(counts, 0.0), sigmas, radius, how)[..., :-1]
+        return counts * means, largest(np.abs(samples), (2 * radius + 1, 2 * radius + 1), how)
 
     return pixel_job(run, expect, geometries=({},))
 

@@ -33,6 +33,7 @@ from convfilter.selftest.jobs import (
     stretched,
 )
 from convfilter.selftest.masked_jobs import (
+    masked_bilateral,
     masked_box,
     masked_difference,
     masked_guided_fits,
@@ -232,6 +233,7 @@ def _masks() -> list[Job]:
         masked_mean(np.ones((4, 6)) / 24, with_alpha=True),
         masked_mean(_positive(5, 3) / 2),
         masked_mean(signed),
+        masked_bilateral(1.5, 0.2, 3),  # rows are copied with their mask
         masked_median(),
         masked_median(3, copies=2),
         masked_median(5, copies=2),
