@@ -15,7 +15,6 @@ from convfilter.engine.workers import Workers
 from convfilter.filters.operators import Canny
 from convfilter.methods.canny_smoothing import Flags, Smoothing
 from convfilter.native.loop import Loop
-from convfilter.planning.methods.canny import canny_block_rows
 
 GRADIENT_MAGNITUDE = Loop("canny", "gradient_magnitude", "D* i8 i8 i8 i8 D*")
 RIDGES = Loop("canny", "ridges", "D* i8 i8 i8 i8 D* D D i8 i8 u1* i8")
@@ -57,7 +56,7 @@ class _Ridges(Node):
             stage.plan.rows.input,
             (stage.plan.cols.input, stage.plan.channels - (stage.source.alpha and not with_alpha)),
         )
-        self.block_rows, self.dtype = canny_block_rows(stage.plan.rows), stage.dtype if with_alpha else RIDGE_TYPE
+        self.block_rows, self.dtype = stage.plan.block_rows, stage.dtype if with_alpha else RIDGE_TYPE
         self.cost, self.scratch_bytes = (
             stage.plan.multiply_adds * self.rows * self.row_shape[0],
             stage.plan.scratch_bytes,

@@ -31,15 +31,11 @@ def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     return np.dtype(plan.precision).itemsize * samples * (3 * max(1, min(PASS_ROWS, PASS_SAMPLES // samples)) + 2)
 
 
-def _unit_rows(_plan: StagePlan) -> int:
-    return 2 * INTERLEAVED_ROWS
-
-
 BOX = Method(
     "box",
     box_cost,
     _can,
-    unit_rows=_unit_rows,
+    unit_rows=lambda _plan: 2 * INTERLEAVED_ROWS,
     grid=grid_of_samples,
     scratch_bytes=_scratch_bytes,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from convfilter.filters.operators import Canny
-from convfilter.planning.arithmetic import AxisPlan
 from convfilter.planning.method import Grid, Method, grid_of_pictures, unsplit
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.planning.task import Task
@@ -12,9 +11,9 @@ from convfilter.planning.task import Task
 _LEAST_ROWS, _LEAST_RADII = 64, 4
 
 
-def canny_block_rows(rows: AxisPlan) -> int:
+def _block_rows(task: Task) -> int:
     """Return the rows of ridges in one block."""
-    return max(_LEAST_ROWS, _LEAST_RADII * (rows.kernel // 2))
+    return max(_LEAST_ROWS, _LEAST_RADII * (task.rows.kernel // 2))
 
 
 def _cost(task: Task) -> float:
@@ -24,11 +23,9 @@ def _cost(task: Task) -> float:
     return 2.0 * (2 * operator.reach + 1) + 20.0
 
 
-def _scratch_bytes(_plan: StagePlan, task: Task) -> int:
+def _scratch_bytes(plan: StagePlan, _task: Task) -> int:
     """Return the approximate bytes of one thread: smoothed rows and their gradients."""
-    return (
-        5 * 8 * (canny_block_rows(task.rows) + task.rows.kernel) * (task.cols.input + task.cols.kernel) * task.channels
-    )
+    return 5 * 8 * (plan.block_rows + plan.rows.kernel) * (plan.cols.input + plan.cols.kernel) * plan.channels
 
 
 def _grid(plan: StagePlan) -> Grid:
@@ -40,7 +37,7 @@ def _grid(plan: StagePlan) -> Grid:
 CANNY = Method(
     "canny",
     _cost,
-    block_rows=lambda task: canny_block_rows(task.rows),
+    block_rows=_block_rows,
     grid=_grid,
     scratch_bytes=_scratch_bytes,
 )
