@@ -355,7 +355,7 @@ def test_invalid_unpooling_and_constants_are_refused(unpooled: str) -> None:
     pixels = np.concatenate([IMAGE, IMAGE[..., :1]], axis=2)
     with pytest.raises(ParameterError, match="unpooling must not have alpha; use a picture without it"):
         convfilter.apply(pixels, f"net:{unpooled},until=unpool1", alpha=True)
-    with pytest.raises(ParameterError, match="float32 holds indices of 4194304 samples, got 4320000"):
+    with pytest.raises(ParameterError, match="float32 holds the indices of at most 4194304 samples, got 4320000"):
         convfilter.plan((1200, 900, 3), f"net:{unpooled},until=i1", dtype=np.float32)
     with pytest.raises(ParameterError, match="branches, indices and normalisations of a network count every pixel"):
         convfilter.apply(IMAGE, f"net:{unpooled},until=i1", ignore=0)
