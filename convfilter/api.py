@@ -23,7 +23,7 @@ from convfilter.filters import kernels
 from convfilter.filters.kernel import Kernel, from_array
 from convfilter.filters.operators import Compass, Correlation, Gradient, Operator, Orientation
 from convfilter.filters.operators import UnsharpMask as _UnsharpMask
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Stage, require_finite_padding
 from convfilter.images import Image, ImageLike, require_shape
 from convfilter.keywords import (
     FilterKeywords,
@@ -282,7 +282,9 @@ def plan(
     except TypeError:
         raise ParameterError(f"dtype must be a type of samples, got {shown(dtype)}") from None
     shape = require_shape(shape, known, alpha=alpha, gray=gray)
-    return plan_stack(stages_of(specs, {}), shape, known, alpha=alpha, gray=gray, algorithm=algorithm)
+    stages = stages_of(specs, {})
+    require_finite_padding(stages)
+    return plan_stack(stages, shape, known, alpha=alpha, gray=gray, algorithm=algorithm)
 
 
 #: Cached: in a repeated call, making the weights takes as long as all other work before the pixels.

@@ -12,7 +12,7 @@ from convfilter.errors import ParameterError, shown
 from convfilter.executor.run import run_array
 from convfilter.filters.checks import require_unmasked
 from convfilter.filters.operators import Operator
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Stage, require_finite_padding
 from convfilter.images import Image, ImageLike, checked, warn_of_dimensions
 from convfilter.keywords import (
     FilterKeywords,
@@ -66,6 +66,7 @@ def run_stages(image: ImageLike, stages: Sequence[Stage], keywords: PoolKeywords
     if keywords.get("ignore") is not None or keywords.get("mask") is not None:
         result = _run_masked(stages, pixels, keywords, white, rounded)
     else:
+        require_finite_padding(stages)
         direct = None if out is None or rounded is not None or _needs_copy(out, pixels) else out
         dtype, threads = keywords.get("dtype"), keywords.get("threads")
         result = run_array(plan, pixels, out_dtype=dtype, threads=threads, out=direct).pixels

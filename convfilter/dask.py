@@ -17,7 +17,7 @@ from convfilter.executor.chunks import Chunk, Side, boundaries, chunk_of, run_ch
 from convfilter.filters.checks import is_masked
 from convfilter.filters.network_operators import Join, MaxIndices
 from convfilter.filters.operators import Point
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Stage, require_finite_padding
 from convfilter.images import require_image
 from convfilter.keywords import FilterKeywords, documented, masking_of, planned, stages_of
 from convfilter.planning import Plan, StagePlan
@@ -106,6 +106,7 @@ def apply(array: Any, *specs: str | Stage, **keywords: Unpack[FilterKeywords]) -
         masking = masking_of(keywords, None if mask is None else da.asarray(mask))
         result = masked(result, masking, stages, plan, keywords, threads)
         return result if len(plan.output_shape) == 3 else result[:, :, 0]
+    require_finite_padding(stages)
     for number in range(len(plan.stages)):
         result = _stage(da, plan, number, result, target, threads)
     return result if len(plan.output_shape) == 3 else result[:, :, 0]

@@ -102,7 +102,8 @@ class FilterKeywords(StageKeywords, RunKeywords, total=False):
         Values of the added pixels, as in ``numpy.pad``. With ("edge", "wrap"), those above and below repeat the edge,
         and those left and right wrap round.
     padding_value : float, default 0
-        Value for "constant", in the image's sample units; without a mode, it sets the mode to "constant".
+        Value for "constant", in the image's sample units; without a mode, it sets the mode to "constant". Padding of
+        the value of ``ignore``, also NaN, is ignored.
     dilation : int or (rows, cols), default 1
         Distance in pixels between two taps, at least 1.
     ceil : bool, default False

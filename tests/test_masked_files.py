@@ -6,6 +6,12 @@ from PIL import Image
 
 import convfilter as cf
 from convfilter.cli.root import run
+from convfilter.picture.frame import Frame
+from convfilter.picture.metadata import icc_write
+from convfilter.picture.metadata.curves import ParametricCurve
+from convfilter.picture.metadata.metadata import Metadata
+from convfilter.picture.picture import Picture
+from convfilter.picture.write import write
 from convfilter.pipeline import mask_file
 
 SHAPE = (300, 140)
@@ -223,6 +229,62 @@ def test_arrays_and_pages_of_maps_leave_out_ignored_pixels(tmp_path):
             np.testing.assert_array_equal(np.load(names[1]), expected)
         assert run(["apply", "-f", spec, "-f", "relu", *ignored, names[0], names[2]]) == 0
         np.testing.assert_array_equal(np.stack([page.pixels for page in cf.read(names[2]).frames], axis=2), expected)
+
+
+@pytest.mark.parametrize("spec", ["box:3", "median:3", "sobel:x", "open:3", "bilateral:2", "kirsch"])
+def test_padding_of_nan_is_ignored_where_nan_is(tmp_path, spec):
+    """As padding of any other ignored value: in arrays, files and chunks."""
+    image = np.random.default_rng(4).random((40, 50)).astype(np.float32)
+    image[3:6, 3:9] = np.nan
+    numbers = np.where(np.isnan(image), np.float32(-9999), image)
+    expected = cf.apply(numbers, spec, ignore=-9999, padding_value=-9999, padding=2)
+    expected[expected == -9999] = np.nan
+    np.testing.assert_array_equal(cf.apply(image, spec, ignore=np.nan, padding_value=np.nan, padding=2), expected)
+    cf.write(str(tmp_path / "in.tif"), image)
+    names = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
+    options = ["--ignore", "nan", "--padding-value", "nan", "--padding", "2"]
+    assert run(["apply", "-f", spec, *options, *names]) == 0
+    np.testing.assert_array_equal(cf.read(names[1]).pixels, expected)
+    da = pytest.importorskip("dask.array")
+    from convfilter.dask import apply
+
+    chunks = apply(da.from_array(image, chunks=17), spec, ignore=np.nan, padding_value=np.nan, padding=2)
+    np.testing.assert_array_equal(chunks.compute(scheduler="synchronous"), expected)
+
+
+def test_padding_of_nan_is_refused_where_it_is_not_ignored(tmp_path, capsys):
+    image = np.ones((9, 9), np.float32)
+    cf.write(str(tmp_path / "in.tif"), image)
+    names = str(tmp_path / "in.tif"), str(tmp_path / "out.tif")
+    for ignore in ([], ["--ignore", "7"]):
+        assert run(["blur", "--box", "3", "--padding-value", "nan", *ignore, *names]) == 2
+        assert "must be a finite number, got nan; --ignore nan leaves such padding out" in capsys.readouterr().err
+    assert run(["plan", "-f", "box:3,padding_value=nan", "--size", "9"]) == 2
+    da = pytest.importorskip("dask.array")
+    from convfilter.dask import apply
+
+    with pytest.raises(cf.ParameterError, match="padding_value must be a finite number, got nan"):
+        apply(da.from_array(image), "box:3,padding_value=nan")
+    for value in ("inf", "-nan"):
+        assert run(["blur", "--box", "3", "--ignore", "nan", "--padding-value", value, *names]) == 2
+
+
+@pytest.mark.parametrize("option", ["--linear", "--gray"])
+def test_padding_of_the_ignored_value_is_ignored_in_converted_pictures(tmp_path, option):
+    """As the picture is converted: its border is as if the padding were not there."""
+    image = np.random.default_rng(4).integers(8, 256, (40, 50, 3), np.uint8)
+    image[10:20, 10:20] = 7
+    wide = (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001), (0.3457, 0.3585)
+    metadata = Metadata(icc=icc_write.matrix_profile("wide", wide, ParametricCurve(1.8)))
+    write(str(tmp_path / "in.png"), Picture([Frame(image)], metadata=metadata))
+    results = []
+    framed = np.pad(image, ((1, 1), (1, 1), (0, 0)), constant_values=7)
+    for pixels, padding in ((image, ["--padding-value", "7"]), (framed, [])):
+        write(str(tmp_path / "in.png"), Picture([Frame(pixels)], metadata=metadata))
+        names = str(tmp_path / "in.png"), str(tmp_path / "out.png")
+        assert run(["blur", "--box", "3", option, "--allow-loss", "-y", "--ignore", "7", *padding, *names]) == 0
+        results.append(cf.read(names[1]).pixels)
+    np.testing.assert_array_equal(results[0], results[1][1:-1, 1:-1])
 
 
 def test_a_sheet_shows_ignored_pixels_as_black_and_stretches_the_others(tmp_path, capsys):

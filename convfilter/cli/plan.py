@@ -59,12 +59,14 @@ def _plan(
     specs, source = _named(specs, files)
     defaults = stage_defaults(stage)
     from convfilter.filters import stack
+    from convfilter.filters.stage import require_finite_padding
     from convfilter.guide_pictures import with_guides
     from convfilter.picture.options import ReadOptions
     from convfilter.planning import plan_stack
     from convfilter.report import plan_text
 
     stages = with_guides(stack.stages(ended(specs, until), **defaults), ReadOptions(max_pixels=sys.maxsize))
+    require_finite_padding(stages)
     picture, planned_stages = (
         (_typed(size, channels, depth, gray), stages)
         if source is None

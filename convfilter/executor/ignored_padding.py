@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from convfilter.engine.buffer import Samples
@@ -17,7 +18,9 @@ from convfilter.filters.stage import Stage
 def ignores_padding(stage: Stage, ignore: Ignore | None) -> bool:
     """Whether the padding of a stage has the ignored value; that of pooling and layers never counts, or always as 0."""
     has_value = stage.pads_with_value and not isinstance(stage.operator, Pooling | Layer | Point | Canny)
-    return has_value and not isinstance(ignore, str | None) and float(ignore) == stage.padding_value
+    if not has_value or isinstance(ignore, str | None):
+        return False
+    return float(ignore) == stage.padding_value or (math.isnan(ignore) and math.isnan(stage.padding_value))
 
 
 class StageWithIgnoredPadding:

@@ -30,7 +30,7 @@ from convfilter.executor.masked_stage import MaskedStage
 from convfilter.executor.run import Result
 from convfilter.filters.network_operators import Constant, Join, Layer, MaxIndices
 from convfilter.filters.operators import Canny, Point, Rank
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Stage, require_finite_padding
 from convfilter.machine.cores import cores_lately
 from convfilter.planning.composites import expanded, sized, with_signed_clip
 from convfilter.planning.task import Task, compares_samples
@@ -266,6 +266,7 @@ def masked_stages(
     """
     target = np.dtype(out_dtype or dtype)
     simple_stages = with_signed_clip([*expanded(stages)], dtype, white, target)
+    require_finite_padding(stage for stage in simple_stages if not ignores_padding(stage, ignore))
     if simple_stages[-1].map == "stretch":
         if alpha and premultiplied:
             raise ParameterError(

@@ -54,6 +54,7 @@ class Number:
     above: bool = False  # whether the minimum is excluded
     integer: bool = False
     choices: tuple[str, ...] = ()
+    or_nan: bool = False
 
     @property
     def limits(self) -> str:
@@ -80,6 +81,8 @@ class Number:
         return number
 
     def _number(self, text: str) -> float:
+        if self.or_nan and text.lower() == "nan":
+            return math.nan
         if text.lstrip("+-").lower() in _NOT_FINITE:
             raise ValueError("must be a finite number")
         if self.integer:

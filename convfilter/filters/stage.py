@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Literal, TypeAlias, get_args
 
 from convfilter.errors import ParameterError, shown
@@ -30,9 +32,9 @@ class Stage:
     """An operator, its geometry, and the conversion to stored samples.
 
     Pairs are (rows, cols); explicit padding is (top, bottom, left, right) in pixels. With ``ceil`` sizes are rounded
-    up: a last window that begins on the picture counts although it ends beyond the padding. ``offset`` is a fraction of
-    full scale. ``map`` None: integer results are clipped, after taking the magnitude if the operator is ``signed``;
-    real results are stored unchanged.
+    up: a last window that begins on the picture counts although it ends beyond the padding. ``padding_value`` is NaN
+    only where NaN is ignored. ``offset`` is a fraction of full scale. ``map`` None: integer results are clipped, after
+    taking the magnitude if the operator is ``signed``; real results are stored unchanged.
     """
 
     operator: Operator
@@ -97,8 +99,23 @@ class Stage:
             require_choice("map", self.map, TONE_MAPS)
         for name in ("padding_value", "scale", "offset"):
             value = getattr(self, name)
-            if not is_finite(value):
+            is_nan = name == "padding_value" and isinstance(value, float) and math.isnan(value)
+            if not is_nan and not is_finite(value):
                 raise ParameterError(f"{name} must be a finite number, got {shown(value)}")
+
+
+def require_finite_padding(stages: Iterable[Stage]) -> None:
+    """Refuse NaN as the value of padding that is not ignored.
+
+    Raises
+    ------
+    ParameterError
+    """
+    for stage in stages:
+        if math.isnan(stage.padding_value):
+            raise ParameterError(
+                "padding_value must be a finite number, got nan", remedy="{ignore=nan} leaves such padding out"
+            )
 
 
 def modes_of_axes(modes: PaddingModes) -> tuple[PaddingMode, PaddingMode]:

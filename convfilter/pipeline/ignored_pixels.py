@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convfilter.executor.ignored import NODATA
+from convfilter.executor.ignored import NODATA, Ignore
 from convfilter.executor.masked import Masking, marked, masked_stages, run_masked, streaming_obstacle
 from convfilter.filters.stage import Stage
 from convfilter.machine.cores import cores_lately
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from convfilter.executor.held import Valid
     from convfilter.executor.masked_rows import BandedStage
     from convfilter.executor.run import Result
+    from convfilter.picture.metadata.curves import Curve
 
 
 class IgnoredPixels:
@@ -42,6 +43,8 @@ class IgnoredPixels:
         Whether ignored pixels of the result are transparent.
     premultiplied, gray, white, out_white
         As for ``executor.masked.run_masked``.
+    curve : Curve or None
+        Curve that decoded the picture to linear light; None if it is not converted.
 
     Attributes
     ----------
@@ -66,9 +69,11 @@ class IgnoredPixels:
         gray: bool,
         white: float | None,
         out_white: float | None,
+        curve: Curve | None,
     ) -> None:
         self._masking, self._picture, self._converted, self._stages = masking, picture, converted, stages
         self._dtype, self._run_dtype, self._threads, self._marks_alpha = dtype, run_dtype, threads, marks_alpha
+        self._curve = curve
         self.valid_frames: set[int] = set()
         self.mistakable = 0
         self._nodata: float | None = None
@@ -97,7 +102,12 @@ class IgnoredPixels:
         if valid.any():
             self.valid_frames.add(number)
         result, valid_results = run_masked(
-            self._stages, source.pixels, valid, threads=self._threads, ignore=masking.ignore, **self._settings
+            self._stages,
+            source.pixels,
+            valid,
+            threads=self._threads,
+            ignore=self._converted_level(masking.ignore),
+            **self._settings,
         )
         return result, valid_results, masking.mark(self._dtype)
 
@@ -179,9 +189,17 @@ class IgnoredPixels:
         masking.check(frame.shape, self._picture.alpha)
         return masking
 
+    def _converted_level(self, ignore: Ignore | None) -> Ignore | None:
+        """Return the ignored value as the padding values of the stages are: in linear light or grey, if these are."""
+        if self._curve is None or isinstance(ignore, str | None):
+            return ignore
+        from convfilter.pipeline.linear_light import converted_level
+
+        return converted_level(ignore, self._picture, self._curve)
+
     def _planned(self) -> list[BandedStage]:
         """Plan the stages for the first frame."""
         frame = self._converted.frames[0]
         height, width, channels = (*frame.shape, 1)[:3]
-        ignore = self._masking_of(0).ignore
+        ignore = self._converted_level(self._masking_of(0).ignore)
         return masked_stages(self._stages, (height, width, channels), frame.dtype, ignore=ignore, **self._settings)

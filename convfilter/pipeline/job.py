@@ -11,7 +11,7 @@ import numpy as np
 from convfilter.engine.threads import cut, run_blocks
 from convfilter.errors import WriteError
 from convfilter.executor.run import may_restart, prepare, run_array, run_rows
-from convfilter.filters.stage import Stage
+from convfilter.filters.stage import Stage, require_finite_padding
 from convfilter.guide_pictures import with_guides
 from convfilter.machine.cores import cores_lately
 from convfilter.picture.format import Format
@@ -96,6 +96,8 @@ class Job:
         self._curve: Curve | None = None
         self.converted = picture
         self._stages = stages = with_guides(stages, options.read)
+        if options.masking is None:
+            require_finite_padding(stages)
         #: Luminance weights of red, green and blue, if not the engine's own.
         self._weights = linear_light.weights_of(picture) if options.gray else None
         if options.linear or self._weights:
@@ -347,6 +349,7 @@ class Job:
             gray=self._options.gray and self._weights is None,
             white=self.converted.own_white,
             out_white=self._white if is_picture else None,
+            curve=self._curve,
         )  # fmt: skip
 
     def _planned(self, dtype: np.dtype[np.generic], white: int | None) -> list[Plan]:

@@ -130,7 +130,7 @@ def converted_input(
     curve = curve_of(picture) if linear else LINEAR
     white = picture.own_white or full_scale(picture.dtype)
     stages = [
-        _linear_stage(stage, curve, white, real_of(picture.dtype))
+        replace(stage, padding_value=converted_level(stage.padding_value, picture, curve))
         for stage in in_fractions(stages, picture.dtype, white)
     ]
     if stages[-1].signed and stages[-1].map is None and stored.kind == "u":
@@ -172,9 +172,10 @@ def converted_picture(picture: Picture, curve: Curve, weights: tuple[float, floa
     return replace(picture, frames=frames, model="gray", white=None, file_dtype=None)
 
 
-def _linear_stage(stage: Stage, curve: Curve, white: float, dtype: np.dtype[np.generic]) -> Stage:
-    value = np.array([stage.padding_value / white], dtype)
-    return replace(stage, padding_value=float(curve.decode(value)[0]))
+def converted_level(value: float, picture: Picture, curve: Curve) -> float:
+    """Return a sample of a picture as :func:`converted_picture` converts it to linear light."""
+    white = picture.own_white or full_scale(picture.dtype)
+    return float(curve.decode(np.array([value / white], real_of(picture.dtype)))[0])
 
 
 def stored_samples(

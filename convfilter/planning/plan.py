@@ -6,6 +6,7 @@ plan each task. All functions are pure, and need neither pictures nor threads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -181,7 +182,9 @@ class _Ends:
 
 def _prepared(stages: Sequence[Stage], ends: _Ends) -> Sequence[Stage]:
     """Return the stages that are planned: composite operators as chains, and offsets as fractions of full scale."""
-    stages = tuple(expanded(stages))
+    # Padding that is NaN is ignored, and never read.
+    finite = (replace(stage, padding_value=0.0) if math.isnan(stage.padding_value) else stage for stage in stages)
+    stages = tuple(expanded(finite))
     if ends.gray and isinstance(stages[0].operator, NetworkOperator):  # they take no luminance: a stage before does
         stages = (Stage(Correlation(identity()), name="luminance"), *stages)
     return with_signed_clip(in_fractions(stages, ends.dtype, ends.white), ends.dtype, ends.white, ends.stored)
