@@ -121,7 +121,13 @@ def load_filled(rng, S, A=None):
         expected[:, : cols.size * channels][np.repeat(ignored, channels, axis=1)] = 0
         line, marks = (unset(cols.size * channels + 3 * vector_bytes(), kind) for kind in (S, np.uint8))
         picture = source, source_pitch, valid.ravel(), width
-        yield Case([*picture, *where, constant, 0, line, tile, pitch, marks], {13: None, 14: expected, 16: None})
+        where += [constant]
+        yield Case([*picture, *where, 0, 0, line, tile, pitch, marks], {14: None, 15: expected.copy(), 17: None})
+        padded = expected[:, : cols.size * channels]
+        padded += np.where(np.repeat(ignored, channels, axis=1), 0, 32).astype(expected.dtype)
+        fresh = [unset(each.size, each.dtype) for each in (line, tile, marks)]
+        counted = [*picture, *where, 32, 0, fresh[0], fresh[1], pitch, fresh[2]]
+        yield Case(counted, {14: None, 15: expected, 17: None})
 
 
 def premultiply(rng, A):
@@ -322,17 +328,29 @@ def sums_that_are_stored(sums, A, T):
         if accumulate:
             continue
         start = 3
-        value = np.rint(stored(np.reshape(case.written[len(where) + 1], (-1, pitch))[:, :length], *tone, A))
+        sums_ = np.reshape(case.written[len(where) + 1], (-1, pitch))[:, :length]
+        value = np.rint(stored(sums_, *tone, A))
         expected = unset(start + out.size, T)
         written = expected.copy()
         expected[start:].reshape(-1, pitch)[:, :length] = np.clip(value, 0, full)
         clipped = int(np.sum((value < 0) | (value > full)))
         arguments = [*where, written, start, pitch, length, *tone, float(full)]
-        yield Case([*arguments, 0], {len(where): expected}, clipped)
+        yield Case([*arguments, 0, 0.0, 1.0, 1.0], {len(where): expected}, clipped)
+        behind = arguments[len(where) + 1 :]
         if not clipped:
-            yield Case(
-                [*arguments[: len(where)], written.copy(), *arguments[len(where) + 1 :], 1], {len(where): expected}, 0
-            )
+            yield Case([*where, written.copy(), *behind, 1, 0.0, 1.0, 1.0], {len(where): expected}, 0)
+        value = np.rint(stored(_counted_quotients(sums_, 64, 3, 2, A), *tone, A))
+        expected = expected.copy()
+        expected[start:].reshape(-1, pitch)[:, :length] = np.clip(value, 0, full)
+        clipped = int(np.sum((value < 0) | (value > full)))
+        yield Case([*where, written.copy(), *behind, 0, 64.0, 3.0, 2.0], {len(where): expected}, clipped)
+
+
+def _counted_quotients(sums, unit, factor, divisor, A):
+    """Return quotients of sums that hold sums of weights in multiples of ``unit``; 0 where these are not above 0."""
+    weights = np.rint(sums.astype(A) / unit)
+    quotients = (sums - weights * A(unit)) * A(factor) / (np.where(weights > 0, weights, 1) * A(divisor))
+    return np.where(weights > 0, quotients, A(0)).astype(A)
 
 
 def correlate_eight(rng, S, A):
@@ -896,6 +914,14 @@ def divide_by_mask(rng, A):
         where = tile.ravel(), tile.shape[1], rows, cols, channels, factor, mask_divisor, divisor, float("inf")
         out = unset(cols, A), unset(quotients.size, A)
         yield Case([*where, *out], {9: None, 10: quotients * A(factor) * A(mask_divisor) / A(divisor)})
+
+
+def divide_counted(rng, A):
+    rows, length, pitch = 3, 70, 75
+    tile = rng.integers(-2000, 9000, rows * pitch).astype(A)
+    expected = tile.copy().reshape(rows, pitch)
+    expected[:, :length] = _counted_quotients(expected[:, :length], 64, 3, 2, A)
+    yield Case([tile, pitch, rows, length, 64.0, 3.0, 2.0, float("inf")], {0: expected})
 
 
 def store_masked(rng, A, T):

@@ -27,6 +27,7 @@ from convfilter.record import replace
 DIVIDE_BY_COUNTS = Loop("epilogue", "divide_by_counts", "A* i8 i8 i8 A* A*")
 DIVIDE_BY_ALPHA = Loop("epilogue", "divide_by_alpha", "A* i8 A* i8 A A A A i8 i8 i8 A A A* A*")
 DIVIDE_BY_MASK = Loop("epilogue", "divide_by_mask", "A* i8 i8 i8 i8 A A A A A* A*")
+DIVIDE_COUNTED = Loop("epilogue", "divide_counted", "A* i8 i8 i8 A A A A")
 SPLIT_ALPHA = Loop("epilogue", "split_alpha", "A* i8 A* i8 A A A i8 i8 i8 A*")
 SHARPEN = Loop("epilogue", "sharpen", "A* i8 A* i8 i8 i8 A A A")
 
@@ -55,7 +56,7 @@ class Epilogue(ABC):
         self.colour_factor, self.alpha_share = 1.0, 0.0
         if mapped.source.alpha and mapped.source.premultiplied:
             self._tone = self._premultiplied(tone, mapped.source.full)
-        elif self._divides:
+        elif self._divides or mapped.source.unit > 0:
             self._tone = replace(tone, divisor=1.0)
 
     @property
@@ -110,6 +111,10 @@ class Epilogue(ABC):
                 return [*calls, self.store_masked(scratch, region, sums, pitch, step_rows)]
             call, quotients, pitch = self._divide_by_mask(scratch, region, sums, pitch)
             return [*calls, call, *self.store(region, quotients, pitch, None, step_rows)]
+        if self._mapped.source.unit > 0:
+            rows, where = region.bottom - region.top, (region.right - region.left) * self._mapped.source.channels
+            unpack = DIVIDE_COUNTED.variant(A=sums.dtype)
+            calls.append(Call(unpack, (sums, pitch, rows, where, self._mapped.source.unit, *self._ratio, math.inf)))
         alpha = None
         if self._divides:
             divide, alpha = self._divide(scratch, region, sums, pitch, step_rows)

@@ -23,8 +23,8 @@ LOAD = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 A A* i8")
 COPY = Loop("load", "load", "S* i8 i8* i8 i8* i8 i8 i8 i8 S S* i8")
 LOAD_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S S* A* i8")
 COPY_MASKED = Loop("load_masked", "load_masked", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S S* S* i8")
-LOAD_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A S S* A* i8 u1*")
-COPY_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S S* S* i8 u1*")
+LOAD_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 A A S S* A* i8 u1*")
+COPY_FILLED = Loop("load_masked", "load_filled", "S* i8 u1* i8 i8* i8 i8* i8 i8 i8 i8 S S S S* S* i8 u1*")
 PREMULTIPLY = Loop("load", "premultiply", "A* i8 i8 i8 i8 A")
 LUMINANCE_LOOP = Loop("load", "luminance", "A* i8 i8 i8 i8 A A A A* i8")
 
@@ -73,6 +73,11 @@ class Source:
     def dtype(self) -> np.dtype[Any]:
         """Type of the stored samples."""
         return self.slot.dtype
+
+    @property
+    def unit(self) -> float:
+        """What is added to valid samples when they are loaded, so that sums count them; see ``Filled``."""
+        return self.slot.unit if isinstance(self.slot, MaskedSlot) else 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -157,8 +162,9 @@ class Source:
             line = scratch.get("masked line", room, slot.dtype)
             types = {"S": slot.dtype} if copies else {"S": slot.dtype, "A": scratch.dtype}
             if slot.fills:
+                unit = int(slot.unit) if copies else slot.unit
                 filled = (COPY_FILLED if copies else LOAD_FILLED).variant(**types)
-                return Call(filled, (*source, 0, line, tile, pitch, scratch.get("marks", room, np.uint8)))
+                return Call(filled, (*source, unit, 0, line, tile, pitch, scratch.get("marks", room, np.uint8)))
             masked = (COPY_MASKED if copies else LOAD_MASKED).variant(**types)
             return Call(masked, (*source, 0, line, tile, pitch))
         _, cols, channels = slot.shape

@@ -10,7 +10,7 @@ from convfilter.engine.borders import Indices
 from convfilter.engine.buffer import Samples
 from convfilter.engine.program import Slot
 from convfilter.native.loop import Loop
-from convfilter.record import record
+from convfilter.record import record, replace
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,20 +56,30 @@ class Masked:
 
     def taken(self, places: Indices, axis: int) -> Masked:
         """Return selected rows or columns."""
-        return type(self)(np.take(self.pixels, places, axis=axis), np.take(self.valid, places, axis=axis))
+        pixels, valid = (np.take(each, places, axis=axis) for each in (self.pixels, self.valid))
+        return replace(self, pixels=pixels, valid=valid)
 
     def contiguous(self) -> Masked:
         """Return the picture and its mask as C-contiguous arrays."""
-        return type(self)(np.ascontiguousarray(self.pixels), np.ascontiguousarray(self.valid))
+        return replace(self, pixels=np.ascontiguousarray(self.pixels), valid=np.ascontiguousarray(self.valid))
 
 
+@record(eq=False)
 class Filled(Masked):
     """A picture and its mask in place of an array of the picture's channels, whose ignored pixels have no effect.
 
-    Methods that ``join_masks`` load 0 for ignored pixels. Extremes of stored samples, which replace them by their
-    neutral element, Canny's ridges and guided filters can read it, too; see ``methods/extremes.py``,
-    ``methods/canny_smoothing.py`` and ``methods/guided.py``.
+    Methods that ``join_masks`` load 0 for ignored pixels, and add ``unit`` to valid ones: a sum of whole weights then
+    holds that of the weights on valid pixels, too, in multiples of ``unit``. Extremes of stored samples, which replace
+    ignored ones by their neutral element, Canny's ridges and guided filters can read it, too; see
+    ``methods/extremes.py``, ``methods/canny_smoothing.py`` and ``methods/guided.py``.
+
+    Attributes
+    ----------
+    unit : float
+        0: sums are those of the samples alone.
     """
+
+    unit: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -92,10 +102,13 @@ class MaskedSlot(Slot):
         Slots of its two arrays, the mask as bytes.
     fills : bool
         Whether the picture is ``Filled``.
+    unit : float
+        That of a ``Filled`` picture, else 0.
     """
 
     def __init__(self, masked: Masked) -> None:
         self.shape, self.dtype, self.fills = masked.shape, masked.dtype, isinstance(masked, Filled)
+        self.unit = masked.unit if isinstance(masked, Filled) else 0.0
         self.pixels, self.valid = Slot(masked.pixels), Slot(masked.valid.view(np.uint8))
 
     def put(self, masked: Any) -> None:

@@ -94,7 +94,7 @@ class Store(Epilogue):
         pitch = self._target.row_samples
         return Rebased(self._target.slot, left * self._target.slot.shape[2], step_rows * pitch)
 
-    def fused_arguments(self, sums: np.dtype[np.generic]) -> tuple[float, float, float, int, float, int] | None:
+    def fused_arguments(self, sums: np.dtype[np.generic]) -> tuple[float | int, ...] | None:
         """Return the arguments with which ``correlate_stored`` stores sums of a type from registers.
 
         None if sums need more than scaling and rounding in their own type.
@@ -102,7 +102,9 @@ class Store(Epilogue):
         if not self._scales_only or not self._is_integer or self._is_wide or self._precision(sums) != sums:
             return None
         tone = self._tone
-        return tone.scale, tone.divisor, tone.offset, int(tone.absolute), self._full_out, int(self.stays_within())
+        within = int(self.stays_within())
+        counted = self._mapped.source.unit, *self._ratio
+        return tone.scale, tone.divisor, tone.offset, int(tone.absolute), self._full_out, within, *counted
 
     def fuses_mask(self, sums: np.dtype[np.generic]) -> bool:
         """Whether one loop divides sums of a type by those of a mask and stores them."""
@@ -157,7 +159,7 @@ class Store(Epilogue):
         mapped, tone = self._mapped, self._tone
         source, kernel = mapped.source, mapped.plan.kernel
         is_linear = isinstance(mapped.plan.stage.operator, Correlation) and not source.alpha and not tone.absolute
-        if not is_linear or not source.is_finite:
+        if not is_linear or source.unit > 0 or not source.is_finite:
             return False
         ends = np.array([min(0.0, source.padding_value), max(source.full, source.padding_value)])
         ends *= LUMINANCE_DIVISOR if source.gray else 1.0

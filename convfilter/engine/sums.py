@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 CORRELATE = Loop("correlate", "correlate", "A* i8* i8 i8* i8* A* i8 i8 i8 i8 A* i8 i8")
 CORRELATE_FOUR = Loop("correlate", "correlate_four", "A* i8* i8 A* i8 i8 i8 i8 A* i8 i8")
 #: The same two loops for at most ``STORED_TAPS`` taps: they store samples from registers, without storing sums first.
-CORRELATE_STORED = Loop("correlate", "correlate_stored", "A* i8* i8 i8* i8* A* i8 i8 i8 T* i8 i8 i8 A A A i8 A i8")
-CORRELATE_FOUR_STORED = Loop("correlate", "correlate_four_stored", "A* i8* i8 A* i8 i8 T* i8 i8 i8 A A A i8 A i8")
+CORRELATE_STORED = Loop(
+    "correlate", "correlate_stored", "A* i8* i8 i8* i8* A* i8 i8 i8 T* i8 i8 i8 A A A i8 A i8 A A A"
+)
+CORRELATE_FOUR_STORED = Loop("correlate", "correlate_four_stored", "A* i8* i8 A* i8 i8 T* i8 i8 i8 A A A i8 A i8 A A A")
 STORED_TAPS = 64
 #: Taps of one partial sum, as in ``loops/correlate.py``.
 _PARTIAL_TAPS = 64

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from math import ceil
+from math import ceil, log2
+from typing import TypeAlias
 
 import numpy as np
 
 from convfilter.engine.buffer import Samples
-from convfilter.engine.masked import Masked
+from convfilter.engine.masked import Filled, Masked
 from convfilter.engine.threads import run_blocks
 from convfilter.executor.bands import band, joined, joins_mask, reach_of, run_band, run_parts
 from convfilter.executor.chunks import run_chunk_to
@@ -29,6 +30,7 @@ from convfilter.filters.operators import Correlation
 from convfilter.filters.stage import Stage
 from convfilter.planning import Plan
 from convfilter.planning.plan_cache import cached_plan
+from convfilter.record import record
 
 #: A share of 1, and the least share of valid pixels within a sigma of each valid pixel for which the multirate method
 #: may use the narrower windows of 8-bit results. At a straight edge of a region the share is 1/2, at a
@@ -37,6 +39,8 @@ _ALL, _DENSE = 255, 51
 #: Largest copy of neighbouring rows with their mask that is filtered at a time; a single band may take more. Low spans
 #: read many rows twice.
 MOST_BYTES = 2**26
+#: Largest whole number up to which float32 holds all, and largest divisor of a sum, as in ``engine/store.py``.
+_SINGLE_WHOLE, _MOST_DIVISOR = 2**24, 2**15
 #: Pixels around columns are counted in whole steps of so many columns, since plans are cached by width.
 _COUNTED = 512
 
@@ -56,7 +60,9 @@ class Means:
     def __init__(self, unmasked: Plan, dense: Plan, sparse: Plan, out_dtype: np.dtype[np.generic]) -> None:
         self.plans: tuple[Plan, ...] = unmasked, dense, sparse
         self._box = MaskedBox(unmasked) if is_unscaled_box(unmasked) and out_dtype == unmasked.dtype else None
-        self._computations: dict[int, Plan | MaskedBox] = {}
+        unit = unit_of(unmasked) if out_dtype == np.uint8 else 0.0
+        self._counted = _Counted(unit) if unit > 0 else None
+        self._computations: dict[int, Computation] = {}
 
     def reach(self, span: Span) -> Span:
         """Return the rows of the source that some rows of the result read."""
@@ -64,7 +70,7 @@ class Means:
 
     def spans(self, held: Held, bands: Sequence[Span], threads: int) -> list[Span]:
         """Return spans of neighbouring bands that are computed alike."""
-        computations: dict[int, Plan | MaskedBox] = {}
+        computations: dict[int, Computation] = {}
 
         def find(span: Span) -> None:
             computations[span[0]] = self._computation(held, span)
@@ -74,7 +80,7 @@ class Means:
         for _, group in groupby(bands, key=lambda span: id(computations[span[0]])):
             alike = list(group)
             computation = computations[alike[0][0]]
-            plan = self.plans[0] if isinstance(computation, MaskedBox) else computation
+            plan = computation if isinstance(computation, Plan) else self.plans[0]
             spans += joined(alike, self._pieces(plan, alike), plan)
         self._computations = computations
         return spans
@@ -88,11 +94,14 @@ class Means:
             return 0
         if computation is self.plans[0]:
             return run_band(computation, held, span, out, threads)
-        chunk = band(computation.stages[0], span)
+        plan = computation if isinstance(computation, Plan) else self.plans[0]
+        chunk = band(plan.stages[0], span)
         pixels, valid = held.rows(chunk.rows.ranges)
-        joins = joins_mask(computation)
+        if isinstance(computation, _Counted):
+            return run_chunk_to(plan, 0, chunk, Filled(pixels, valid, computation.unit), out, threads)
+        joins = joins_mask(plan)
         masked = Masked(pixels, valid) if joins else with_mask(pixels, valid, 1, threads=threads)
-        return run_chunk_to(computation, 0, chunk, masked, out, threads)
+        return run_chunk_to(plan, 0, chunk, masked, out, threads)
 
     def marks_results(self, span: Span, validity: Validity) -> bool:
         """Whether :meth:`run_marked` may compute a span of :meth:`spans` instead of :meth:`run`."""
@@ -109,13 +118,15 @@ class Means:
 
         run_parts(span, threads, run)
 
-    def _computation(self, held: Held, span: Span) -> Plan | MaskedBox:
+    def _computation(self, held: Held, span: Span) -> Computation:
         """Return the plan or the loop that computes a band, chosen by its mask."""
         unmasked, dense, sparse = self.plans
         if held.are_valid(band(sparse.stages[0], span).rows.ranges):
             return unmasked
         if self._box is not None:
             return self._box
+        if self._counted is not None:
+            return self._counted
         return dense if dense.stages[0].rates == sparse.stages[0].rates or self._is_dense(held, span) else sparse
 
     def _pieces(self, plan: Plan, bands: Sequence[Span]) -> int:
@@ -132,6 +143,29 @@ class Means:
         assert stage.kernel.sigma is not None
         _, valid = held.rows(band(stage, span).rows.ranges)
         return are_dense(valid, *(ceil(sigma) for sigma in stage.kernel.sigma))
+
+
+@record(eq=False)
+class _Counted:
+    """Bands are computed as without a mask, but sums hold those of the weights on valid pixels, too; see ``Filled``."""
+
+    unit: float
+
+
+Computation: TypeAlias = Plan | MaskedBox | _Counted
+
+
+def unit_of(plan: Plan) -> float:
+    """Return the ``unit`` of a stage's sums of bytes if float32 holds these and those of the weights; else 0."""
+    planned = plan.stages[0]
+    stage, kernel = planned.stage, planned.kernel
+    is_kernel = isinstance(stage.operator, Correlation) and planned.algorithm == "direct" and planned.exact
+    is_unscaled = planned.scale == 1 and stage.is_unscaled and plan.full == plan.full_out(plan.dtype)
+    is_single = planned.precision == "float32" and kernel.numerator_sum > 0 and abs(kernel.divisor) <= _MOST_DIVISOR
+    if plan.dtype != np.uint8 or plan.gray or not (is_kernel and is_unscaled and is_single):
+        return 0.0
+    unit = 2.0 ** ceil(log2(2 * kernel.absolute_sum * plan.full + 2))
+    return unit if kernel.absolute_sum * (plan.full + unit) <= _SINGLE_WHOLE else 0.0
 
 
 def are_dense(valid: Valid, rows: int, cols: int) -> bool:

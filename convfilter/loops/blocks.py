@@ -52,6 +52,20 @@ def divided(sums, divisors):
     return tuple(vectors.divide(vector, divisors) for vector in sums)
 
 
+def quotients(sums, unit, inverse, most, factor, divisors):
+    """Return sums of samples over those of weights, which are multiples of ``unit`` in the same numbers.
+
+    They are ``sum * factor / (weights * divisors)``, and almost 0 where the sum of weights is not above 0: it counts as
+    ``most``. ``inverse`` is 1 over ``unit``, and a sum of samples is less than half of ``unit``.
+    """
+    found = []
+    for vector in sums:
+        weights = vectors.nearest(vectors.multiply(vector, inverse))
+        samples = vectors.multiply(vectors.multiply_add(vector, weights, -unit), factor)
+        found.append(vectors.divide(samples, vectors.multiply(divisors, vectors.positive(weights, most))))
+    return tuple(found)
+
+
 def magnitudes(sums):
     """Return the magnitudes of the sums."""
     return tuple(vectors.magnitude(vector) for vector in sums)

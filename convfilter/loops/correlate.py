@@ -162,6 +162,8 @@ def _store_sums(sums: str, place: str, part: str) -> list[str]:
 def _store_samples(sums: str, place: str, part: str) -> list[str]:
     """Generate code that stores a block as samples, as ``store_whole`` does; without clipping if ``within``."""
     return [
+        "if unit > zero:",
+        f"    {sums} = blocks.quotients({sums}, units, inverses, most, factors, weight_divisors)",
         "if unscaled == 0:",
         "    if divisor != one:",
         f"        {sums} = blocks.divided({sums}, divisors)",
@@ -185,6 +187,10 @@ _SAMPLES = _Output(
     unscaled = int(divisor == one and scale == one and offset == zero)
     scales, divisors, offsets = (
         vectors.spread(tile, scale), vectors.spread(tile, divisor), vectors.spread(tile, offset)
+    )
+    units, inverses, most, factors, weight_divisors = (
+        vectors.spread(tile, unit), vectors.spread(tile, one / (unit if unit > zero else one)),
+        vectors.spread(tile, 1e37), vectors.spread(tile, factor), vectors.spread(tile, weight_divisor)
     )
 """,
     result="clipped",
@@ -293,7 +299,9 @@ def _generated(heading: str, template: Template, loop: _Sums, output: _Output, s
 _ROW_ARGUMENTS = "tile, row_offset, taps, tap_row, tap_col, weight, weight_step, rows, stride"
 _FOUR_ROW_ARGUMENTS = "tile, run_start, runs, weight, weight_step, count"
 _SUM_ARGUMENTS = "accumulate, out, pitch, length"
-_SAMPLE_ARGUMENTS = "out, start, pitch, length, scale, divisor, offset, absolute, full, within"
+_SAMPLE_ARGUMENTS = (
+    "out, start, pitch, length, scale, divisor, offset, absolute, full, within, unit, factor, weight_divisor"
+)
 
 for _heading, _loop in [
     (f"def correlate({_ROW_ARGUMENTS}, {_SUM_ARGUMENTS}):", (_ROW_LOOP, _ONE_ROW, _SUMS, _IN_ONE_ROW)),

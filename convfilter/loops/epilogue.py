@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 def divide_by_counts(tile, pitch, rows, length, down, along):
     """Divide the sum at sample x of row y by the number of cells of its window, ``down[y] * along[x]``."""
@@ -145,4 +147,20 @@ def split_alpha(tile, pitch, mean, mean_pitch, mean_divisor, colour_factor, alph
                 tile[at + c] = colour_factor * tile[at + c] + alpha_share * value
             tile[at + channels - 1] = zero
             alpha[y * cols + p] = value
+    return 0
+
+
+def divide_counted(tile, pitch, rows, length, unit, factor, divisor, infinity):
+    """Divide sums of samples by those of weights, which are multiples of ``unit`` in the same numbers.
+
+    A sum of samples is less than half of ``unit``. Sums become ``sum * factor / (weights * divisor)``, and 0 where the
+    sum of weights is not above 0.
+    """
+    zero = divisor - divisor
+    for y in range(rows):
+        i = y * pitch
+        for x in range(length):
+            weights = np.rint(tile[i + x] / unit)
+            samples = tile[i + x] - weights * unit
+            tile[i + x] = samples * factor / (weights * divisor if weights > zero else infinity)
     return 0

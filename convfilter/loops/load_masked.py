@@ -59,10 +59,11 @@ def load_masked(
 
 def load_filled(
     source, source_pitch, valid, valid_pitch, rows, row_count, cols, col_count, run_start, run_length, channels,
-    constant, zero, line, tile, pitch, marks,
+    constant, unit, zero, line, tile, pitch, marks,
 ):  # fmt: skip
     """Copy selected rows and columns of ``source`` into ``tile``, with ``zero`` in place of ignored samples.
 
+    ``unit`` is added to valid samples, padding included.
     ``marks`` is scratch for the mask of a row's samples and a vector more; other arguments are those of
     ``load_masked``.
     """
@@ -71,7 +72,7 @@ def load_filled(
         row = rows[r]
         if row < 0:
             for x in range(col_count * channels):
-                tile[out + x] = constant
+                tile[out + x] = constant + unit
             continue
         base, valid_row = row * source_pitch, row * valid_pitch
         if run_length > 0:
@@ -85,7 +86,10 @@ def load_filled(
             for x in range(run_length * channels):
                 sample = source[start + x]  # also where it is ignored, so that the compiler vectorises the choice
                 line[x] = sample if marks[x] != 0 else zero
-            _convert(line, run_length * channels, tile, out + run_start * channels)
+            if unit > 0:
+                _convert_counted(line, marks, run_length * channels, unit, tile, out + run_start * channels)
+            else:
+                _convert(line, run_length * channels, tile, out + run_start * channels)
         for part in range(2):
             begin = 0 if part == 0 else run_start + run_length
             end = run_start if part == 0 else col_count
@@ -93,9 +97,9 @@ def load_filled(
                 col, at = cols[p], out + p * channels
                 for c in range(channels):
                     if col < 0:
-                        tile[at + c] = constant
+                        tile[at + c] = constant + unit
                     elif valid[valid_row + col] != 0:
-                        tile[at + c] = source[base + col * channels + c]
+                        tile[at + c] = source[base + col * channels + c] + unit
                     else:
                         tile[at + c] = zero
     return 0
@@ -128,3 +132,15 @@ def _convert(line, length, tile, to):
         vectors.write(tile, to + x + 3 * lanes, vectors.read_as(tile, line, x + 3 * lanes))
     for x in range(whole, length):
         tile[to + x] = line[x]
+
+
+def _convert_counted(line, marks, length, unit, tile, to):
+    """Do the same as ``_convert``, and add ``unit`` to valid samples."""
+    lanes = vectors.lanes(tile)
+    units = vectors.spread(tile, unit)
+    whole = length - length % lanes
+    for x in range(0, whole, lanes):
+        counts = vectors.multiply(vectors.read_as(tile, marks, x), units)
+        vectors.write(tile, to + x, vectors.add(vectors.read_as(tile, line, x), counts))
+    for x in range(whole, length):
+        tile[to + x] = line[x] + unit * marks[x]

@@ -116,6 +116,8 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return False  # only a mask fills unsigned keys
     if loop.module == "mask":
         return True
+    if loop is epilogue.DIVIDE_COUNTED:
+        return types["A"] == np.float32
     if loop.module == "masked_box":
         return tuple(types[letter] for letter in "SWR") in masked_box.TYPES
     if any(is_wide(types.get(letter, np.uint8)) for letter in "ST"):

@@ -233,6 +233,7 @@ def _masks() -> list[Job]:
         masked_mean(np.ones((4, 6)) / 24, with_alpha=True),
         masked_mean(_positive(5, 3) / 2),
         masked_mean(signed),
+        masked_mean(np.array([[1.0, -1, 1], [2, 5, 2], [1, -1, 1]])),  # bytes whose sums count the weights, too
         masked_bilateral(1.5, 0.2, 3),  # rows are copied with their mask
         masked_median(),
         masked_median(3, copies=2),

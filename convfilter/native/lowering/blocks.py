@@ -43,6 +43,7 @@ type_callable(blocks.weigh)(
 )
 type_callable(blocks.scaled)(lambda _context: lambda sums, factors, terms: sums)
 type_callable(blocks.divided)(lambda _context: lambda sums, divisors: sums)
+type_callable(blocks.quotients)(lambda _context: lambda sums, unit, inverse, most, factor, divisors: sums)
 type_callable(blocks.magnitudes)(lambda _context: lambda sums: sums)
 type_callable(blocks.add_rows)(lambda _context: lambda array, index, pitch, count, sums: _if_literal(count, sums))
 type_callable(blocks.add_rows_part)(
@@ -138,6 +139,18 @@ def _lower_scaled(_context, builder, _signature, arguments):
 def _lower_divided(_context, builder, _signature, arguments):
     sums, divisors = arguments
     return _block(builder, [builder.fdiv(vector, divisors) for vector in _vectors(builder, sums)])
+
+
+@lower_builtin(blocks.quotients, types.UniTuple, Vector, Vector, Vector, Vector, Vector)
+def _lower_quotients(_context, builder, _signature, arguments):
+    sums, unit, inverse, most, factor, divisors = arguments
+    found, minus = [], builder.fneg(unit)
+    for vector in _vectors(builder, sums):
+        weights = called(builder, "rint", builder.fmul(vector, inverse))
+        samples = builder.fmul(fused(builder, vector, weights, minus), factor)
+        above = builder.fcmp_ordered(">", weights, ir.Constant(weights.type, None))
+        found.append(builder.fdiv(samples, builder.fmul(divisors, builder.select(above, weights, most))))
+    return _block(builder, found)
 
 
 @lower_builtin(blocks.magnitudes, types.UniTuple)
