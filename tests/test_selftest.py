@@ -166,11 +166,11 @@ def test_a_fault_is_found(monkeypatch, recorded, fault, broken):
 
 
 def test_the_command_prints_what_it_found(monkeypatch, capfd):
-    monkeypatch.setattr(findings.selftest, "__defaults__", (("gradient",),))
+    monkeypatch.setattr(findings.selftest, "__defaults__", (("histograms",),))
     assert run(["selftest"]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].split() == ["method", "picture", "result", "sums", "measured", "promised"]
-    assert lines[1].split()[:4] == ["gradient", "uint8", "uint8", "whole"]
+    assert lines[1].split()[:4] == ["histograms", "uint8", "uint8", "whole"]
     assert all(line.endswith("kept") for line in lines[1:-1])
     count = len(lines) - 2
     assert lines[-1].startswith(f"{count} of {count} promises kept on this processor (")
