@@ -1424,7 +1424,7 @@ def select_valid(rng, K):
         taps = np.array([row * pitch + col * channels for row in range(side) for col in range(side)])
         least = [np.searchsorted(each[1:], ranks) + 1 for each in (firsts, seconds)]
         for averages, sorts_columns in product((0, 1), (False, True)):
-            if averages and (p != 0.5 or np.dtype(K).kind == "i"):
+            if averages and (p != 0.5 or np.dtype(K).itemsize > 2):
                 continue
             network = networks.of_rectangle(side, side, ranks) if sorts_columns else networks.of_taps(count, ranks)
             pairs, columns = (np.array(each, np.int64).reshape(-1) for each in (network.pairs, network.columns))

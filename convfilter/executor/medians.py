@@ -17,6 +17,7 @@ from convfilter.executor.patches import Patches
 from convfilter.executor.validity import Validity
 from convfilter.filters.operators import Rank
 from convfilter.methods import medians
+from convfilter.methods.rank_tiles import FROM_KEYS, TO_KEYS
 from convfilter.planning.methods.rank import ranks_of
 
 #: Rows that a thread computes at a time; of real samples fewer, whose keys are read again from the cache.
@@ -89,12 +90,12 @@ class Medians:
             self._write((pixels, valid), table - first, out, leaves_out=leaves_out)
             return
         keys, medians_out = np.empty(pixels.shape, np.uint32), out.view(np.uint32)
-        nans = medians.TO_KEYS.variant()(pixels.view(np.uint32), pixels.size, keys)
+        nans = TO_KEYS.variant()(pixels.view(np.uint32), pixels.size, keys)
         if nans and bool(np.isnan(pixels[valid]).any()):
             self._general.run(held, span, out, 1)
             return
         self._write((keys, valid), table - first, medians_out, leaves_out=False)
-        medians.FROM_KEYS.variant()(medians_out, medians_out.size)
+        FROM_KEYS.variant()(medians_out, medians_out.size)
 
     def _write(self, picture: tuple[Samples, Valid], rows: Indices, out: Samples, *, leaves_out: bool) -> None:
         places, inner = self._places, self._inner

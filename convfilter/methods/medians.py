@@ -21,8 +21,6 @@ from convfilter.planning import AxisPlan
 from convfilter.planning.stage_plan import StagePlan
 from convfilter.sample_types import is_wide
 
-TO_KEYS = Loop("float_keys", "to_keys", "u4* i8 u4*")
-FROM_KEYS = Loop("float_keys", "from_keys", "u4* i8")
 _SIGNATURE = "K* i8 i8* i8 i8 i8 i8* i8 i8 i8 i8 K* i8 K* i8 i8"
 MEDIAN_3 = Loop("median_3", "median_3", _SIGNATURE)
 MEDIAN_5 = Loop("median_5", "median_5", _SIGNATURE)

@@ -23,7 +23,7 @@ from convfilter.filters.operators import Morphology
 from convfilter.loops.vectors import vector_bytes
 from convfilter.methods.extremes import Windows
 from convfilter.methods.footprint_layout import nested_of, runs_of, strip_panels
-from convfilter.methods.rank_tiles import TAIL, flip_negatives, loaded_tile
+from convfilter.methods.rank_tiles import TAIL, loaded_tile
 from convfilter.methods.residues import Residue, erosion_and_dilation, store_difference, store_whole
 from convfilter.native.loop import Loop
 from convfilter.planning.methods.morphology import cells_of, footprint_cols, is_composite
@@ -131,16 +131,16 @@ class _Worker:
             samples[nan] = np.nan  # a negative NaN, too, must be larger than all numbers
         keys = self._scratch.get("keys", tile.size, whole)
         keys[:size] = samples.view(whole)
-        flip_negatives(keys[:size])
+        _flip_negatives(keys[:size])
         extremes = self._under(kind, keys, rows, columns, region).copy()
         if kind == "min" and nan.any():  # a NaN under the footprint makes the result NaN
             largest = self._under("max", keys, rows, columns, region, rotated=False)
-            flip_negatives(largest)
+            _flip_negatives(largest)
             is_nan = np.isnan(largest.view(tile.dtype))
-            flip_negatives(extremes)
+            _flip_negatives(extremes)
             extremes.view(tile.dtype)[is_nan] = np.nan
         else:
-            flip_negatives(extremes)
+            _flip_negatives(extremes)
         return extremes.view(tile.dtype)
 
     def _of_box(self, kind: str, tile: Samples, rows: int, columns: Columns, region: Region) -> Samples:
@@ -210,3 +210,9 @@ class _Worker:
             reach = plan.cols.dilation * self._mapped.source.channels
             self._run_tables[rotated] = lengths, starts, rows * plan.rows.dilation, cols * reach
         return self._run_tables[rotated]
+
+
+def _flip_negatives(keys: Samples) -> None:
+    """Convert bit patterns of real samples to integers in the order of the samples, in place; its own inverse."""
+    whole = keys.view(f"i{keys.dtype.itemsize}")
+    whole ^= (whole >> (8 * whole.itemsize - 1)) & np.iinfo(whole.dtype).max

@@ -106,7 +106,7 @@ class Sliding(Finder):
             return np.ascontiguousarray(cells[0] * row_distance + cells[1] * col_distance)
 
         taps, entering, leaving = (offsets(each) for each in (self._taps, self._entering, self._leaving))
-        levels = 256**tile.keys.dtype.itemsize if tile.keys.dtype.kind == "u" else int(tile.keys.max()) + 1
+        levels = 256**tile.keys.dtype.itemsize if tile.holds_samples else int(tile.keys.max()) + 1
         kind = np.dtype(np.int32 if weights is None else np.int64)
         none = np.empty(0, np.int64)
         height, width = region.bottom - region.top, region.right - region.left

@@ -1,6 +1,6 @@
 """Tiles of samples as integer keys in the order of the samples, which rank filters and morphology compare.
 
-The keys of real samples are their bit patterns, or their ranks within the tile.
+The keys of real samples are their bits, converted (``loops/float_keys.py``), or their ranks within the tile.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from convfilter.planning import LUMINANCE_DIVISOR
 from convfilter.record import record, replace
 from convfilter.sample_types import is_wide
 
+TO_KEYS = Loop("float_keys", "to_keys", "u4* i8 u4*")
+FROM_KEYS = Loop("float_keys", "from_keys", "u4* i8")
 SPLIT_MASK = Loop("mask", "split_mask", "M* i8 i8 M* M* M*")
 
 #: Samples beyond a tile that loops may read and discard: four vectors of bytes.
 TAIL = 4 * 64
+#: The key of minus infinity, below which are those of negative NaNs, and the key of NaN.
+_LEAST_KEY, _NAN_KEY = 0x007FFFFF, 0xFFC00000
 #: Alpha weights of real pictures are integers: white is this weight.
 _OPAQUE_WEIGHT = 2.0**24
 #: Largest alpha of real pictures, in multiples of white.
@@ -77,7 +81,7 @@ class TileLoader:
     columns_of : callable
         Returns the columns of a region's windows, in the layout of the tile.
     takes_bit_patterns : bool
-        Whether keys may be the bit patterns of float32; otherwise they are ranks within the tile, counted from 0.
+        Whether keys may be those of float32 bits; otherwise they are ranks within the tile, counted from 0.
     """
 
     def __init__(
@@ -133,30 +137,26 @@ class TileLoader:
         loaded = self._scratch.get("colours", size + TAIL, pixels.dtype)
         loaded[:size].reshape(-1, channels)[:] = pixels[:, :-1]
         tile = self._keyed(loaded, size, columns.count * channels, columns, None)
-        valid = self._scratch.get("valid", size + TAIL, np.int32)
+        valid = self._scratch.get("valid", size + TAIL, np.uint32)
         valid[:size] = np.repeat(pixels[:, -1] > 0, channels)
         valid[size:] = 0
         if self._takes_bit_patterns:
-            tile.keys[:size][valid[:size] == 0] = np.iinfo(np.int32).max
+            tile.keys[:size][valid[:size] == 0] = np.iinfo(np.uint32).max
         return replace(tile, valid=valid)
 
     def _keyed(self, loaded: Samples, size: int, pitch: int, columns: Columns, weights: Indices | None) -> Tile:
-        """Return real samples as integer keys in the same order."""
-        samples = loaded[:size]
-        nan = np.isnan(samples)
-        has_nan = bool(nan.any())
-        if has_nan:
-            samples[nan] = np.nan  # a negative NaN, too, must come last
-        if loaded.dtype == np.float32 and self._takes_bit_patterns:
-            keys = loaded.view(np.int32)
-            flip_negatives(keys[:size])
-            return Tile(keys, pitch, columns, _flipped, flip_negatives, has_nan, weights)
+        """Return real samples as integer keys in the same order; float32 samples are overwritten."""
         if loaded.dtype == np.float32:
-            table, places = np.unique(_flipped(samples.view(np.int32)).view(np.int32), return_inverse=True)
-            table = _flipped(table)
+            keys = loaded.view(np.uint32)
+            has_nan = _to_keys(keys[:size])
+            if self._takes_bit_patterns:
+                return Tile(keys, pitch, columns, _from_keys, _decode_keys, has_nan, weights)
+            table, places = np.unique(keys[:size], return_inverse=True)
+            table = _from_keys(table)
         else:
-            table, places = np.unique(samples, return_inverse=True)
-        keys = np.zeros(size + TAIL, np.int32)
+            table, places = np.unique(loaded[:size], return_inverse=True)
+            has_nan = bool(np.isnan(table[-1]))
+        keys = np.zeros(size + TAIL, np.uint32)
         keys[:size] = places
         return Tile(keys, pitch, columns, lambda keys: table[keys], None, has_nan, weights)
 
@@ -169,15 +169,25 @@ def _nothing_to_decode(_keys: Samples) -> None:
     pass
 
 
-def flip_negatives(keys: Samples) -> None:
-    """Convert bit patterns of real samples to integers in the order of the samples, in place; its own inverse."""
-    whole = keys.view(f"i{keys.dtype.itemsize}")
-    whole ^= (whole >> (8 * whole.itemsize - 1)) & np.iinfo(whole.dtype).max
+def _to_keys(samples: Samples) -> bool:
+    """Replace the bits of flat float32 samples by keys, all NaNs last; return whether there is a NaN."""
+    has_nan = bool(TO_KEYS.variant()(samples, samples.size, samples))
+    if has_nan:
+        samples[samples < _LEAST_KEY] = _NAN_KEY
+    return has_nan
 
 
-def _flipped(keys: Samples) -> Samples:
-    samples: Samples = (keys ^ ((keys >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
-    return samples
+def _from_keys(keys: Samples) -> Samples:
+    samples = keys.copy()
+    _decode_keys(samples)
+    return samples.view(np.float32)
+
+
+def _decode_keys(keys: Samples) -> None:
+    """Replace keys by the bits of their samples; each row is contiguous."""
+    decode = FROM_KEYS.variant()
+    for part in [keys] if keys.flags.c_contiguous else keys:
+        decode(part, part.size)
 
 
 def loaded_tile(

@@ -49,7 +49,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     "V": (np.uint8, np.uint16, np.float32, np.float64),  # values that are stored: sums, or extremes in their own type
     "R": (np.float32, np.float64),
     "B": (np.uint8,),
-    "K": (np.uint8, np.uint16, np.int32, np.uint32),  # samples as integer keys in the same order
+    "K": (np.uint8, np.uint16, np.uint32),  # samples as integer keys in the same order
     "M": (np.uint8, np.uint16, np.int32, np.int64),  # such keys, also of float64 samples, or the bits of samples
     "D": (np.float64,),
     "N": (np.int32, np.int64),  # counts of samples, or sums of their weights
@@ -110,10 +110,6 @@ def can_occur(loop: Loop, types: dict[str, npt.DTypeLike]) -> bool:
         return types["A"] == np.float32 and types["T"] in (np.uint8, np.uint16)
     if loop.function in ("split_mask", "copy_filled"):
         return types["M"] in (np.uint8, np.uint16)
-    if loop.function in ("masked_median_3", "masked_median_5"):
-        return types["K"] != np.int32
-    if types.get("K") == np.uint32:
-        return False  # only a mask fills unsigned keys
     if loop.module == "mask":
         return True
     if loop is epilogue.DIVIDE_COUNTED:
