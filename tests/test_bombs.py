@@ -37,11 +37,12 @@ used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + {ROOM_BYTES},) * 2)
 messages = {{}}
 for path in sys.argv[1:]:
-    try:
-        picture = read(path, ReadOptions(max_pixels=2_000_000))
-        messages[path] = str(picture.pixels.shape)
-    except ConvfilterError as error:
-        messages[path] = str(error)
+    for lenient in (True, False):
+        try:
+            picture = read(path, ReadOptions(max_pixels=2_000_000, lenient=lenient))
+            messages[path] = str(picture.pixels.shape)
+        except ConvfilterError as error:
+            messages[path] = str(error)
 print(json.dumps(messages))
 """
 

@@ -25,6 +25,8 @@ __all__ = ["ReadOptions", "opened", "read"]
 #: Smallest number of bytes of any picture file.
 _LEAST_BYTES = 4
 _DEFAULTS = ReadOptions()
+#: Size of a file up to which lenient reading is tried before it is advised: of larger ones, something is left.
+_MOST_TRIED_BYTES = 1 << 16
 #: Readers that decode damaged files by Pillow.
 _BY_PILLOW = ("pillow.", "jpeg.")
 
@@ -149,7 +151,7 @@ def _close(picture: Picture) -> None:
 
 
 def _check_advice(error: ReadError, file: BinaryIO, options: ReadOptions) -> None:
-    """Remove the advice to decode what is left of a damaged picture if nothing is left.
+    """Remove the advice to decode what is left of a small damaged file if nothing is left.
 
     Formats of which Pillow decodes the rest see to that themselves: its switch for damaged files would also let other
     threads decode them.
@@ -157,6 +159,8 @@ def _check_advice(error: ReadError, file: BinaryIO, options: ReadOptions) -> Non
     if error.remedy != DECODE_THE_REST or options.lenient:
         return
     try:
+        if file.seek(0, os.SEEK_END) > _MOST_TRIED_BYTES:
+            return
         file.seek(0)
         fmt = formats.row(formats.sniff(file.read(formats.HEAD_BYTES)) or "")
         file.seek(0)

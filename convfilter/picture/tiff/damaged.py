@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -106,27 +106,27 @@ def _completed(page: Any, index: int, data: bytes) -> bytes:
         Any exception of a decoder, if no sample can be decoded.
     """
     decode, encode = _CODECS[int(page.compression)]
-    samples = decode(first_bit_high(page, data))
-    if not samples:
-        raise ReadError("the strip or tile holds no samples")
     rows, height = group_rows(page), int(page.imagelength)
     if not page.is_tiled:
         rows = min(rows, height - index % math.ceil(height / rows) * rows)
     width = page.tilewidth if page.is_tiled else page.imagewidth
     channels = page.samplesperpixel if int(page.planarconfig) == CONTIGUOUS else 1
     size = rows * math.ceil(width * channels * page.bitspersample / 8)
-    return first_bit_high(page, encode(samples[:size].ljust(size, b"\0")))
+    samples = decode(first_bit_high(page, data), size)[:size]
+    if not samples:
+        raise ReadError("the strip or tile holds no samples")
+    return first_bit_high(page, encode(samples.ljust(size, b"\0")))
 
 
-def _inflated(data: bytes) -> bytes:
-    """Inflate the data before the damage."""
-    stream, samples = zlib.decompressobj(), b""
-    try:
+def _inflated(data: bytes, size: int) -> bytes:
+    """Inflate the data before the damage, to ``size`` bytes at most: more need not fit into memory."""
+    stream, samples = zlib.decompressobj(), bytearray()
+    with suppress(zlib.error):
         for at in range(0, len(data), _STEP_BYTES):
-            samples += stream.decompress(data[at : at + _STEP_BYTES])
-    except zlib.error:
-        pass
-    return samples
+            if len(samples) >= size:
+                break
+            samples += stream.decompress(data[at : at + _STEP_BYTES], size - len(samples))
+    return bytes(samples)
 
 
 def _by_name(name: str) -> Callable[[bytes], bytes]:
@@ -140,15 +140,21 @@ def _by_name(name: str) -> Callable[[bytes], bytes]:
     return call
 
 
-def _until_bad_code(data: bytes) -> bytes:
-    """Decode LZW up to the first code that is not in the table, found by bisection: the decoder returns all or nothing.
+def _until_bad_code(data: bytes, size: int) -> bytes:
+    """Decode ``size`` bytes of LZW, or up to the first code that is not in the table.
+
+    The place of that code is found by bisection: the decoder returns all or nothing.
 
     Raises
     ------
     Exception
         Any exception of the decoder: the first code is bad.
     """
-    decode = _by_name("lzw_decode")
+    import imagecodecs
+
+    def decode(part: bytes) -> bytes:
+        return bytes(imagecodecs.lzw_decode(part, out=size))
+
     whole, damaged = 0, len(data) + 1
     while damaged - whole > 1:
         middle = (whole + damaged) // 2
@@ -161,20 +167,28 @@ def _until_bad_code(data: bytes) -> bytes:
     return decode(data[:whole])
 
 
-def _unpacked(data: bytes) -> bytes:
-    """Decode PackBits, without a truncated run at the end."""
-    at = 0
-    while at < len(data):
-        following = at + (2 if data[at] > 128 else 1 if data[at] == 128 else 2 + data[at])
+def _unpacked(data: bytes, size: int) -> bytes:
+    """Decode PackBits to ``size`` bytes or a run more, without a truncated run at the end."""
+    import imagecodecs
+
+    at = unpacked = 0
+    while at < len(data) and unpacked < size:
+        code = data[at]
+        following = at + (2 if code > 128 else 1 if code == 128 else 2 + code)
         if following > len(data):
             break
-        at = following
-    return _by_name("packbits_decode")(data[:at])
+        at, unpacked = following, unpacked + (257 - code if code > 128 else 0 if code == 128 else 1 + code)
+    return bytes(imagecodecs.packbits_decode(data[:at]))
 
 
-#: Decoder, which stops at the damage, and encoder of each compression whose beginning can be decoded.
-_CODECS: dict[int, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
-    UNCOMPRESSED: (bytes, bytes),
+def _copied(data: bytes, _size: int) -> bytes:
+    return data
+
+
+#: Decoder, which stops at the damage and at a number of bytes, and encoder of each compression whose beginning can be
+#: decoded.
+_CODECS: dict[int, tuple[Callable[[bytes, int], bytes], Callable[[bytes], bytes]]] = {
+    UNCOMPRESSED: (_copied, bytes),
     LZW: (_until_bad_code, _by_name("lzw_encode")),
     _PACKBITS: (_unpacked, _by_name("packbits_encode")),
     **dict.fromkeys(_DEFLATES, (_inflated, zlib.compress)),
