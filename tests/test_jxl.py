@@ -82,7 +82,7 @@ def test_code_points_are_kept(tmp_path, kind, points):
 def test_code_points_without_a_number_are_refused(tmp_path):
     picture = picture_of("8", 3)
     picture.metadata.png = [(b"cICP", bytes([5, 6, 0, 1]))]
-    with pytest.raises(WriteError, match=r"no number for the code points \(5, 6\); use png or avif"):
+    with pytest.raises(WriteError, match=r"cannot express the code points \(5, 6\); use png or avif"):
         write(tmp_path / "a.jxl", picture)
 
 
