@@ -136,18 +136,14 @@ def opened(where: str | os.PathLike[str] | BinaryIO, options: ReadOptions = _DEF
             lost = (*map(Loss, picture.notes), *picture.losses)
             picture = replace(picture, notes=notes_of(lost, options, ReadError), losses=())
         try:
-            yield picture
+            try:
+                yield picture
+            finally:
+                for frame in picture.frames:
+                    frame.close()
         except ReadError as error:
-            _close(picture)
             _check_advice(error, file, options)
             raise
-        finally:
-            _close(picture)
-
-
-def _close(picture: Picture) -> None:
-    for frame in picture.frames:
-        frame.close()
 
 
 def _check_advice(error: ReadError, file: BinaryIO, options: ReadOptions) -> None:
