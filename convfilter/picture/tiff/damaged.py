@@ -129,13 +129,13 @@ def _inflated(data: bytes, size: int) -> bytes:
     return bytes(samples)
 
 
-def _by_name(name: str) -> Callable[[bytes], bytes]:
+def _by_name(name: str) -> Callable[..., bytes]:
     """Return a function of imagecodecs by name; imagecodecs is imported when the function is called."""
 
-    def call(data: bytes) -> bytes:
+    def call(data: bytes, **options: int) -> bytes:
         import imagecodecs
 
-        return bytes(getattr(imagecodecs, name)(data))
+        return bytes(getattr(imagecodecs, name)(data, **options))
 
     return call
 
@@ -150,27 +150,21 @@ def _until_bad_code(data: bytes, size: int) -> bytes:
     Exception
         Any exception of the decoder: the first code is bad.
     """
-    import imagecodecs
-
-    def decode(part: bytes) -> bytes:
-        return bytes(imagecodecs.lzw_decode(part, out=size))
-
+    decode = _by_name("lzw_decode")
     whole, damaged = 0, len(data) + 1
     while damaged - whole > 1:
         middle = (whole + damaged) // 2
         try:
             lzw.require_sound(data[:middle])
-            decode(data[:middle])
+            decode(data[:middle], out=size)
             whole = middle
         except Exception:  # imagecodecs defines its own type for each codec
             damaged = middle
-    return decode(data[:whole])
+    return decode(data[:whole], out=size)
 
 
 def _unpacked(data: bytes, size: int) -> bytes:
     """Decode PackBits to ``size`` bytes or a run more, without a truncated run at the end."""
-    import imagecodecs
-
     at = unpacked = 0
     while at < len(data) and unpacked < size:
         code = data[at]
@@ -178,7 +172,7 @@ def _unpacked(data: bytes, size: int) -> bytes:
         if following > len(data):
             break
         at, unpacked = following, unpacked + (257 - code if code > 128 else 0 if code == 128 else 1 + code)
-    return bytes(imagecodecs.packbits_decode(data[:at]))
+    return _by_name("packbits_decode")(data[:at])
 
 
 def _copied(data: bytes, _size: int) -> bytes:
